@@ -1,0 +1,249 @@
+"""The node's configuration: one TOML file, one dataclass a section, checked once at the door.
+
+In: `/etc/sipfarm/farm.toml`. Out: a frozen `Config`, or a `ConfigError` that names the key.
+The names in TOML, in Python and in the documentation are the same.
+"""
+
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from overlay.errors import ConfigError
+
+PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Farm(_Section, frozen=True, kw_only=True):
+    """What is the same on every node."""
+
+    name: str
+    """The SIP domain that phones are configured with, and the name in Via and Record-Route."""
+
+
+class Node(_Section, frozen=True, kw_only=True):
+    """What tells this node from the others."""
+
+    name: str
+    """One DNS label; `name.farm` is the node's host name."""
+    address: str
+    """The address that phones and peers reach this node at, IPv4 or IPv6."""
+    data_dir: str = "/var/lib/sipfarm"
+    """What must survive a restart: the databases."""
+    run_dir: str = "/run/sipfarm"
+    """Unix sockets: control.sock, dns.sock, redis.sock, kamailio.sock."""
+    identity_dir: str = "/etc/sipfarm"
+    """node.key, node.pem, ca.pem, farm.secret."""
+
+
+class Overlay(_Section, frozen=True, kw_only=True):
+    """Links, membership and replication."""
+
+    port: int = 7460
+    """TCP port of the links, mutual TLS 1.3."""
+    bootstrap: tuple[str, ...] = ()
+    """`address:port` of any live nodes; the farm's DNS name is asked when none answers."""
+    replicas: int = 3
+    """N: nodes that hold a record, the nearest to its key."""
+    write_quorum: int = 2
+    """W: replicas that must have a write before it is acknowledged; at most N."""
+    read_quorum: int = 2
+    """R: replicas that must answer a read; W + R > N, so that a read meets the last write."""
+    bucket_size: int = 256
+    """k of the routing table. Above the farm's size, the table is the farm: one hop."""
+    lookup_parallel: int = 3
+    """alpha: questions of one lookup under way at a time."""
+    request_timeout_ms: int = 500
+    """How long a peer may take to answer one request."""
+    probe_interval_ms: int = 250
+    """How often a link is probed. A frozen peer is found after about
+    probe_interval_ms + probe_timeout_ms."""
+    probe_timeout_ms: int = 600
+    """How long a probe may go unanswered before the peer is suspected."""
+    dead_after_ms: int = 300
+    """How long a suspected peer may stay so before it is taken for dead."""
+    lease_ms: int = 30_000
+    """How long a node may serve a binding that it read, without asking again; a change is pushed
+    to it before that."""
+    repair_interval_ms: int = 10_000
+    """How often a node compares what it holds with the other replicas, a slice at a time."""
+
+
+class Proxy(_Section, frozen=True, kw_only=True):
+    """What Kamailio is given."""
+
+    port: int = 5060
+    """SIP port, UDP and TCP."""
+    workers: int = 4
+    """Worker processes a UDP socket; each has one request under way."""
+    authenticate: bool = True
+    """Digest for REGISTER, and for requests whose From is one of the farm's subscribers."""
+    lookup_deadline_ms: int = 150
+    """How long a worker waits for the daemon to locate, authenticate or register."""
+    event_deadline_ms: int = 400
+    """How long a worker waits until a call event is safe; below T1 (RFC 3261 17.1.1.1, 500 ms)."""
+    expires_min_s: int = 60
+    """Shorter registrations are refused with 423 (RFC 3261 10.3 step 7)."""
+    expires_max_s: int = 3600
+    """Longer registrations are shortened to this."""
+    expires_default_s: int = 3600
+    """For a REGISTER that asks for nothing."""
+    contacts_max: int = 10
+    """Bindings an address-of-record may have."""
+    shared_memory_mib: int = 64
+    """Kamailio's shared memory."""
+
+
+class Billing(_Section, frozen=True, kw_only=True):
+    """Call events."""
+
+    enabled: bool = True
+    """Write START and STOP events before the message is forwarded."""
+    when_unwritable: Literal["serve", "refuse"] = "serve"
+    """What happens to new calls while no event can be written: go on and count, or 503."""
+
+
+class Dns(_Section, frozen=True, kw_only=True):
+    """The farm's zone, served by PowerDNS on each node."""
+
+    enabled: bool = True
+    ttl_s: int = 60
+    """TTL of every answer; phones fail over inside the set that they have."""
+    port: int = 53
+
+
+class Metrics(_Section, frozen=True, kw_only=True):
+    """Prometheus."""
+
+    port: int = 9464
+    """HTTP port of /metrics, /live and /ready."""
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    farm: Farm
+    node: Node
+    overlay: Overlay = Overlay()
+    proxy: Proxy = Proxy()
+    billing: Billing = Billing()
+    dns: Dns = Dns()
+    metrics: Metrics = Metrics()
+
+    def run_path(self, name: str) -> Path:
+        """A socket or pid file of this node."""
+        return Path(self.node.run_dir) / name
+
+    @property
+    def control_socket(self) -> Path:
+        """Where proxies and the CLI reach the daemon."""
+        return self.run_path("control.sock")
+
+    @property
+    def redis_socket(self) -> Path:
+        """Where this node's Redis listens."""
+        return self.run_path("redis.sock")
+
+    @property
+    def dns_socket(self) -> Path:
+        """Where PowerDNS asks the daemon."""
+        return self.run_path("dns.sock")
+
+    @property
+    def kamailio_socket(self) -> Path:
+        """Kamailio's JSON-RPC datagram socket."""
+        return self.run_path("kamailio.sock")
+
+
+def load(path: Path) -> Config:
+    """The configuration in `path`; raises `ConfigError` with what to mend."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return parse(data, str(path))
+
+
+def parse(data: object, origin: str) -> Config:
+    """The configuration of already parsed TOML; `origin` begins every error's text."""
+    try:
+        config = msgspec.convert(data, Config, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {error}") from error
+    problems = _problems(config)
+    if problems:
+        raise ConfigError("\n".join(f"{origin}: {problem}" for problem in problems))
+    return config
+
+
+def dump(config: Config) -> str:
+    """The configuration as TOML, every value written out."""
+    sections = []
+    for section, values in msgspec.to_builtins(config).items():
+        lines = [f"[{section}]"]
+        lines += [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in values.items()]
+        sections.append("\n".join(lines))
+    return "\n\n".join(sections) + "\n"
+
+
+def split_address(text: str, default_port: int) -> tuple[str, int]:
+    """`host`, `host:port`, `[v6]:port` as host and port; raises `ConfigError`."""
+    host, port = text, str(default_port)
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest[1:] or port
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(f"not an address: {text!r}")
+    return host, int(port)
+
+
+def _problems(config: Config) -> list[str]:
+    found: list[str] = []
+    farm, node, overlay, proxy = config.farm, config.node, config.overlay, config.proxy
+    labels = farm.name.split(".")
+    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+        found.append(f"farm.name: {farm.name!r} is not a lower-case domain name")
+    if not _LABEL.fullmatch(node.name):
+        found.append(f"node.name: {node.name!r} is not a lower-case DNS label")
+    try:
+        if ipaddress.ip_address(node.address).is_unspecified:
+            found.append(f"node.address: {node.address} cannot be reached by others")
+    except ValueError:
+        found.append(f"node.address: {node.address!r} is not an IP address")
+    for entry in overlay.bootstrap:
+        try:
+            split_address(entry, overlay.port)
+        except ConfigError as error:
+            found.append(f"overlay.bootstrap: {error}")
+    if not 1 <= overlay.write_quorum <= overlay.replicas:
+        found.append("overlay.write_quorum: must be from 1 to overlay.replicas")
+    if not 1 <= overlay.read_quorum <= overlay.replicas:
+        found.append("overlay.read_quorum: must be from 1 to overlay.replicas")
+    if overlay.write_quorum + overlay.read_quorum <= overlay.replicas:
+        found.append(
+            "overlay: write_quorum + read_quorum must exceed replicas, or a read misses a write"
+        )
+    if not proxy.expires_min_s <= proxy.expires_default_s <= proxy.expires_max_s:
+        found.append("proxy: expires_min_s <= expires_default_s <= expires_max_s must hold")
+    ports = (("overlay", overlay.port), ("proxy", proxy.port), ("metrics", config.metrics.port))
+    for section, port in (*ports, ("dns", config.dns.port)):
+        if not 0 < port < 65536:
+            found.append(f"{section}.port: {port} is not from 1 to 65535")
+    positive = (("overlay", overlay), ("proxy", proxy), ("dns", config.dns))
+    for section, values in positive:
+        for name, value in msgspec.structs.asdict(values).items():
+            if type(value) is int and value <= 0:
+                found.append(f"{section}.{name}: must be above 0")
+    return found

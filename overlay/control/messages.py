@@ -1,0 +1,349 @@
+"""What proxies and the CLI may ask of their node's daemon, and what it answers.
+
+In and out: one msgpack array a frame, behind a 4-byte big-endian length, on a Unix socket. A
+request carries `id`, which its answer repeats; answers may come in another order than requests.
+Counterparts: `client.py` asks, `server.py` answers.
+
+Adding a field at the end of a message is compatible both ways; changing or removing one is not.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+from overlay.records.call import CallEvent
+from overlay.records.registration import Binding
+from overlay.records.subscriber import Subscriber
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Base of all requests; `deadline_ms` is how long the asker will wait, 0 for the default."""
+
+    id: int = 0
+    deadline_ms: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Base of all answers."""
+
+    id: int
+
+
+class Refused(Answer, frozen=True, kw_only=True, tag=0):
+    """The request could not be done; `code` is for programs, `reason` for people."""
+
+    code: str
+    """`bad-request`, `too-large`, `busy`, `unavailable`, `storage`, `not-found`, `internal`."""
+    reason: str
+
+
+# What proxies ask.
+
+
+class Reach(IntEnum):
+    """What is known of an address-of-record."""
+
+    FOUND = 1
+    OFFLINE = 2
+    """A subscriber without a binding in force: 480."""
+    UNKNOWN = 3
+    """No such subscriber: 404."""
+
+
+class Target(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Where to send a request for an address-of-record: what a proxy needs of a binding."""
+
+    uri: str
+    """The Contact: the Request-URI to use."""
+    received: str = ""
+    """Send it here instead, if set (see `Binding.received`)."""
+    owner: str = ""
+    """Only this node can reach it, if set."""
+    q: int = 1000
+    path: tuple[str, ...] = ()
+
+
+class Locate(Request, frozen=True, kw_only=True, tag=1):
+    """Where is this address-of-record? Answered by `Located`."""
+
+    aor: str
+
+
+class Located(Answer, frozen=True, kw_only=True, tag=1):
+    """Targets in the order in which to try them; the same order on every node."""
+
+    reach: Reach
+    targets: tuple[Target, ...] = ()
+
+
+class Authenticate(Request, frozen=True, kw_only=True, tag=2):
+    """The digest secrets of a subscriber. Answered by `Secrets`."""
+
+    aor: str
+
+
+class Secrets(Answer, frozen=True, kw_only=True, tag=2):
+    """Empty secrets: no such subscriber."""
+
+    ha1: str
+    ha1_sha256: str
+
+
+class ContactChange(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One Contact of a REGISTER."""
+
+    uri: str
+    expires_s: int
+    """0 removes the binding."""
+    q: int = 1000
+    received: str = ""
+    owner: str = ""
+
+
+class Register(Request, frozen=True, kw_only=True, tag=3):
+    """An authorized REGISTER. Answered by `Registered`.
+
+    No contacts and no `remove_all` asks for the bindings as they are (RFC 3261 10.2.3).
+    """
+
+    aor: str
+    call_id: str
+    cseq: int
+    contacts: tuple[ContactChange, ...] = ()
+    remove_all: bool = False
+    """`Contact: *` with Expires 0."""
+    path: tuple[str, ...] = ()
+    user_agent: str = ""
+
+
+class RegisterOutcome(IntEnum):
+    """What became of a REGISTER."""
+
+    DONE = 1
+    """The bindings are on W replicas: 200 with all of them."""
+    STALE = 2
+    """Its CSeq is not higher than that of a binding of the same Call-ID: 500, nothing changed."""
+    TOO_MANY = 3
+    """More contacts than the farm allows an address-of-record: 403."""
+    UNAVAILABLE = 4
+    """W replicas could not be had in time: 503 or silence."""
+
+
+class BoundContact(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A binding as the 200 lists it."""
+
+    uri: str
+    expires_s: int
+    q: int = 1000
+
+
+class Registered(Answer, frozen=True, kw_only=True, tag=3):
+    """The answer to a REGISTER."""
+
+    outcome: RegisterOutcome
+    bindings: tuple[BoundContact, ...] = ()
+
+
+class WriteEvent(Request, frozen=True, kw_only=True, tag=4):
+    """Make this call event safe. Answered by `Written`, or by `Refused` when nothing is."""
+
+    event: CallEvent
+
+
+class Written(Answer, frozen=True, kw_only=True, tag=4):
+    """The event is safe; `level` is `quorum` (W disks) or `journal` (this node's disk alone)."""
+
+    level: str
+
+
+# What the CLI asks.
+
+
+class GetStatus(Request, frozen=True, kw_only=True, tag=20):
+    """This node's view of itself and of the farm. Answered by `Status`."""
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One node as it describes itself, or, when it does not answer, as others last knew it."""
+
+    name: str
+    id: str
+    """40 hex digits."""
+    address: str
+    """`address:port` of its overlay port."""
+    state: str
+    """`alive`, `suspect`, `dead`, `left`."""
+    version: str = ""
+    uptime_s: float = 0.0
+    ready: bool = False
+    bindings: int = 0
+    """Registration records that it holds as a replica."""
+    calls: int = 0
+    """Call records that it holds as a replica."""
+    subscribers: int = 0
+    journal_depth: int = 0
+    """Call events that are on fewer than W disks."""
+    redis: str = ""
+    """`ok` or what is wrong."""
+    disk: str = ""
+    """`ok` or what is wrong."""
+
+
+class Status(Answer, frozen=True, kw_only=True, tag=20):
+    """The farm as the asked node sees it, itself first."""
+
+    farm: str
+    nodes: tuple[NodeStatus, ...]
+
+
+class GetLocation(Request, frozen=True, kw_only=True, tag=21):
+    """All that is stored of an address-of-record. Answered by `Location`."""
+
+    aor: str
+
+
+class Location(Answer, frozen=True, kw_only=True, tag=21):
+    """The merged registration record and which nodes answered with a copy."""
+
+    aor: str
+    reach: Reach
+    bindings: tuple[Binding, ...]
+    replicas: tuple[str, ...]
+    """Names of the nodes that hold it."""
+    elapsed_us: int
+
+
+class ListCalls(Request, frozen=True, kw_only=True, tag=22):
+    """A page of billing records from the whole farm. Answered by `Calls`."""
+
+    cursor: str = ""
+    limit: int = 100
+    subscriber: str = ""
+    """Only calls with this address-of-record on either side."""
+    since_us: int = 0
+    until_us: int = 0
+    """0: no bound."""
+
+
+class ShowCall(Request, frozen=True, kw_only=True, tag=23):
+    """All billing records of one Call-ID. Answered by `Calls`."""
+
+    call_id: str
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One call's billing record, assembled from its events."""
+
+    call_id: str
+    state: str
+    """`open` (no STOP), `complete`, `failed`, `orphan` (a STOP without its START)."""
+    caller: str
+    callee: str
+    request_uri: str
+    from_tag: str
+    to_tag: str
+    answer_us: int
+    end_us: int
+    duration_ms: int
+    """From answer to end; 0 while open."""
+    hangup: str
+    """`caller`, `callee` or empty."""
+    code: int
+    nodes: tuple[str, ...]
+    """The nodes that wrote its events, in order of time."""
+    replicas: tuple[str, ...]
+    """The nodes that hold it."""
+    levels: tuple[str, ...]
+    event_ids: tuple[str, ...]
+
+
+class Calls(Answer, frozen=True, kw_only=True, tag=22):
+    """Billing records; a cursor that is not empty continues the list."""
+
+    calls: tuple[CallRecord, ...]
+    cursor: str = ""
+    silent: tuple[str, ...] = ()
+    """Nodes that are alive but did not answer: the page may be incomplete."""
+
+
+class PutSubscriber(Request, frozen=True, kw_only=True, tag=24):
+    """Store a subscriber record. Answered by `Done`."""
+
+    record: Subscriber
+
+
+class ListSubscribers(Request, frozen=True, kw_only=True, tag=25):
+    """A page of subscribers from the whole farm. Answered by `Subscribers`."""
+
+    cursor: str = ""
+    limit: int = 100
+
+
+class Subscribers(Answer, frozen=True, kw_only=True, tag=25):
+    """Subscribers in order of their names, without their secrets."""
+
+    aors: tuple[str, ...]
+    cursor: str = ""
+    silent: tuple[str, ...] = ()
+
+
+class Done(Answer, frozen=True, kw_only=True, tag=26):
+    """It is done; `detail` is for people."""
+
+    detail: str = ""
+
+
+class Leave(Request, frozen=True, kw_only=True, tag=27):
+    """Leave the farm gracefully: tell every peer, then stop. Answered by `Done`."""
+
+
+Requests = (
+    Locate
+    | Authenticate
+    | Register
+    | WriteEvent
+    | GetStatus
+    | GetLocation
+    | ListCalls
+    | ShowCall
+    | PutSubscriber
+    | ListSubscribers
+    | Leave
+)
+Answers = (
+    Refused
+    | Located
+    | Secrets
+    | Registered
+    | Written
+    | Status
+    | Location
+    | Calls
+    | Subscribers
+    | Done
+)
+
+encode = msgspec.msgpack.Encoder().encode
+decode_request: Any = msgspec.msgpack.Decoder(Requests).decode
+decode_answer: Any = msgspec.msgpack.Decoder(Answers).decode
+
+# What Redis shows to the proxies.
+
+_targets_encoder = msgspec.json.Encoder()
+_targets_decoder = msgspec.json.Decoder(tuple[Target, ...])
+
+
+def redis_key(aor: str) -> str:
+    """The Redis key under which a proxy finds the targets of an address-of-record."""
+    return f"l:{aor}"
+
+
+def encode_targets(targets: tuple[Target, ...]) -> bytes:
+    """The Redis value: JSON without NUL bytes, as `ndb_redis` hands values on as C strings."""
+    return _targets_encoder.encode(targets)
+
+
+def decode_targets(text: str | bytes) -> tuple[Target, ...]:
+    """The targets of `encode_targets`; raises `msgspec.MsgspecError` on anything else."""
+    return _targets_decoder.decode(text)

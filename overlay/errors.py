@@ -1,0 +1,29 @@
+"""The daemon's one small tree of exceptions; expected outcomes are values, not exceptions."""
+
+
+class SipfarmError(Exception):
+    """Anything that the project raises on purpose; its text is for the operator."""
+
+
+class ConfigError(SipfarmError):
+    """The configuration cannot be used; the text names the key and what it should be."""
+
+
+class IdentityError(SipfarmError):
+    """A key, certificate or claimed id is missing, broken or not the farm's."""
+
+
+class ProtocolError(SipfarmError):
+    """A peer or a client sent what it may not; its connection is closed."""
+
+
+class LimitError(SipfarmError):
+    """A bound of `overlay.limits` was hit."""
+
+
+class UnavailableError(SipfarmError):
+    """The daemon, or enough of its peers, could not be reached within the deadline."""
+
+
+class StorageError(SipfarmError):
+    """The disk refused: full, read-only, or broken."""

@@ -1,0 +1,32 @@
+"""Every bound of the daemon and of the control socket, in one place.
+
+A bound that is hit gives its caller a clear error and is counted; nothing grows without one.
+"""
+
+from typing import Final
+
+FRAME_HEADER_BYTES: Final = 4
+"""Big-endian length of the payload that follows, on links and on the control socket alike."""
+
+LINK_FRAME_BYTES_MAX: Final = 1 << 20
+CONTROL_REQUEST_BYTES_MAX: Final = 256 << 10
+CONTROL_REPLY_BYTES_MAX: Final = 4 << 20
+
+LINKS_MAX: Final = 2_000
+REQUESTS_OUTSTANDING_PER_LINK_MAX: Final = 20_000
+LINK_SEND_BUFFER_BYTES_MAX: Final = 16 << 20
+CONTROL_CONNECTIONS_MAX: Final = 512
+
+URI_CHARS_MAX: Final = 1_024
+HEADER_CHARS_MAX: Final = 1_024
+BINDINGS_PER_AOR_MAX: Final = 64
+"""Entries of a registration record, tombstones included."""
+
+EVENTS_PER_CALL_MAX: Final = 512
+COMMIT_BATCH_MAX: Final = 1_000
+COMMIT_QUEUE_MAX: Final = 20_000
+
+HOT_RECORDS_MAX: Final = 200_000
+LEASE_HOLDERS_PER_KEY_MAX: Final = 256
+LEASED_KEYS_MAX: Final = 500_000
+PAGE_ROWS_MAX: Final = 1_000

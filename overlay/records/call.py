@@ -1,0 +1,102 @@
+"""Call records: the grow-only set of events from which a billing record is assembled.
+
+In: events that proxies take from messages. Out: sets that merge by union. Counterpart:
+`overlay.billing.assemble` makes the billing record of a set.
+
+An event's id is made from the message alone, so that a retransmission, or the same message seen by
+another node, is the same event. Of two versions of one event the earlier is kept: the first node
+that saw the message was nearest to the moment it happened.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from hashlib import sha1
+
+import msgspec
+
+
+class EventKind(IntEnum):
+    """What happened to the call; the number stands in frames and on disk and never changes."""
+
+    START = 1
+    """A 2xx answered the initial INVITE."""
+    INTERIM = 2
+    """Proof of life: a session refresh."""
+    STOP = 3
+    """A BYE ended the call."""
+    ATTEMPT = 4
+    """A final failure answered the initial INVITE."""
+
+
+class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One thing that happened to one call, as the message told it."""
+
+    kind: EventKind
+    event_id: bytes
+    """20 bytes of `event_id`."""
+    call_id: str
+    from_tag: str
+    """Tag of the message's From header: the caller's in START, who hung up in STOP."""
+    to_tag: str
+    time_us: int
+    """Unix time in us by the clock of the node that saw the message."""
+    node: str = ""
+    """That node's name; filled in by its daemon."""
+    changed: int = 0
+    """Hybrid logical clock; filled in by its daemon."""
+    code: int = 0
+    """Status code of START and ATTEMPT."""
+    from_uri: str = ""
+    to_uri: str = ""
+    request_uri: str = ""
+    contact: str = ""
+    source: str = ""
+    """`address:port` that the message came from."""
+    user_agent: str = ""
+    reason: str = ""
+    """Reason header (RFC 3326) of a BYE."""
+    level: str = ""
+    """How safe the write was when it was acknowledged: `quorum` or `journal`."""
+
+
+CallEvents = tuple[CallEvent, ...]
+"""Events of one Call-ID, sorted by `event_id`, each id once."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(CallEvent)
+
+
+def encode(event: CallEvent) -> bytes:
+    """The event as stored and sent."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes | memoryview) -> CallEvent:
+    """The event of `encode`; raises `msgspec.MsgspecError` on anything else."""
+    return _decoder.decode(data)
+
+
+def event_id(kind: EventKind, call_id: str, from_tag: str, to_tag: str, unique: str = "") -> bytes:
+    """The id of an event: SHA-1 over its kind, the dialog and what tells two of a kind apart.
+
+    The tags are sorted, so that a BYE from either side is the one STOP of its dialog.
+    """
+    low, high = sorted((from_tag, to_tag))
+    text = "\0".join((str(int(kind)), call_id, low, high, unique))
+    return sha1(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def earlier(one: CallEvent, two: CallEvent) -> CallEvent:
+    """Which of two versions of the same event is kept."""
+    if one == two:
+        return one
+    return min(one, two, key=lambda event: (event.time_us, encode(event)))
+
+
+def merge(one: Iterable[CallEvent], two: Iterable[CallEvent]) -> CallEvents:
+    """The union of two sets of events."""
+    merged: dict[bytes, CallEvent] = {}
+    for event in (*one, *two):
+        mine = merged.get(event.event_id)
+        merged[event.event_id] = event if mine is None else earlier(mine, event)
+    return tuple(merged[key] for key in sorted(merged))

@@ -1,0 +1,28 @@
+"""Names of records and the 160-bit keys that place them in the overlay.
+
+An address-of-record is written `user@domain`: the user unescaped, the domain in lower case, no
+scheme, port or parameters (RFC 3261 10.3 step 5 and 19.1.4).
+"""
+
+from enum import IntEnum
+from hashlib import sha1
+from urllib.parse import unquote
+
+
+class RecordKind(IntEnum):
+    """What a key names; the number stands in frames and on disk and never changes."""
+
+    REGISTRATION = 1
+    CALL = 2
+    SUBSCRIBER = 3
+
+
+def address_of_record(user: str, domain: str) -> str:
+    """`user@domain` in the one form that is looked up; no user gives the domain alone."""
+    host = domain.lower().rstrip(".")
+    return f"{unquote(user)}@{host}" if user else host
+
+
+def key_of(kind: RecordKind, name: str) -> bytes:
+    """The 20-byte overlay key of a record: SHA-1 over its kind and its name."""
+    return sha1(b"%d:" % kind + name.encode("utf-8", "surrogateescape")).digest()

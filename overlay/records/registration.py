@@ -1,0 +1,118 @@
+"""Registration records: the bindings of one address-of-record, and how two copies merge.
+
+In: bindings as REGISTER requests made them, on any node, in any order. Out: one record that every
+replica agrees on. Counterpart: `registrar.py` decides what a REGISTER changes.
+
+A record is a map from (Contact URI, Call-ID) to a binding. Per entry the higher CSeq wins, then
+the later hybrid logical clock, then the larger encoding; that is a total order, so merging is
+commutative, associative and idempotent. A contact that was registered under two Call-IDs (the
+phone restarted) keeps both entries until the older one expires; the later clock is in force.
+RFC 3261 10.3 step 7 orders REGISTERs by CSeq only within one Call-ID, as this does.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+TOMBSTONE_GRACE_MS = 60_000
+"""How long after its expiry an entry stays, so that no late copy brings it back."""
+
+
+class Binding(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One contact of an address-of-record (RFC 3261 10.2.1), or the tombstone of one."""
+
+    contact: str
+    """Contact URI as the phone sent it, without header parameters."""
+    call_id: str
+    cseq: int
+    expires_at_ms: int
+    """Unix time in ms. Of a tombstone: when the longest copy that it hides ends."""
+    changed: int
+    """Hybrid logical clock of the REGISTER that made this entry."""
+    q: int = 1000
+    """Preference in thousandths, 0..1000."""
+    removed: bool = False
+    received: str = ""
+    """Where the phone was seen, as a URI (`sip:192.0.2.1:4711;transport=udp`), when that is not
+    where its Contact points; empty when the Contact can be used as it is."""
+    owner: str = ""
+    """Name of the node that holds the flow to the phone; empty when any node reaches it."""
+    path: tuple[str, ...] = ()
+    """Path URIs (RFC 3327), first hop first."""
+    user_agent: str = ""
+
+    @property
+    def entry(self) -> tuple[str, str]:
+        """The key of this entry in its record."""
+        return (self.contact, self.call_id)
+
+
+Registration = tuple[Binding, ...]
+"""Entries of one address-of-record, sorted by `Binding.entry`, each entry once."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Registration)
+
+
+def encode(record: Registration) -> bytes:
+    """The record as stored and sent."""
+    return _encoder.encode(record)
+
+
+def decode(data: bytes | memoryview) -> Registration:
+    """The record of `encode`; raises `msgspec.MsgspecError` on anything else."""
+    return _decoder.decode(data)
+
+
+def newer(one: Binding, two: Binding) -> Binding:
+    """The binding in force of two of the same entry."""
+    if one == two:
+        return one
+    first, second = (one.cseq, one.changed), (two.cseq, two.changed)
+    if first != second:
+        return one if first > second else two
+    return max(one, two, key=_encoder.encode)
+
+
+def merge(one: Registration, two: Registration) -> Registration:
+    """Both records as one; `one` itself when `two` brings nothing new."""
+    if one == two or not two:
+        return one
+    if not one:
+        return two
+    merged = {binding.entry: binding for binding in one}
+    changed = False
+    for binding in two:
+        mine = merged.get(binding.entry)
+        winner = binding if mine is None else newer(mine, binding)
+        if winner is not mine:
+            merged[binding.entry] = winner
+            changed = True
+    return canonical(merged.values()) if changed else one
+
+
+def canonical(bindings: Iterable[Binding]) -> Registration:
+    """The bindings in the record's order."""
+    return tuple(sorted(bindings, key=lambda binding: binding.entry))
+
+
+def prune(record: Registration, now_ms: int) -> Registration:
+    """The record without entries that ended longer than the grace ago."""
+    horizon_ms = now_ms - TOMBSTONE_GRACE_MS
+    if all(binding.expires_at_ms > horizon_ms for binding in record):
+        return record
+    return tuple(binding for binding in record if binding.expires_at_ms > horizon_ms)
+
+
+def in_force(record: Registration, now_ms: int) -> list[Binding]:
+    """The bindings to route to: per contact the latest entry, neither removed nor expired.
+
+    Ordered by q, then by the latest change, then by Contact URI: the same order on every node.
+    """
+    latest: dict[str, Binding] = {}
+    for binding in record:
+        mine = latest.get(binding.contact)
+        if mine is None or (binding.changed, binding.call_id) > (mine.changed, mine.call_id):
+            latest[binding.contact] = binding
+    live = [b for b in latest.values() if not b.removed and b.expires_at_ms > now_ms]
+    return sorted(live, key=lambda b: (-b.q, -b.changed, b.contact))

@@ -1,0 +1,55 @@
+"""Subscriber records: who may register and call, and the digest secrets that prove it.
+
+In: what the operator adds with `sipfarm subscriber`. Out: HA1 values to the proxies' digest
+check (RFC 3261 22, RFC 2617 3.2.2.2). Highest version wins; a removal is a version of its own.
+"""
+
+from hashlib import md5, sha256
+
+import msgspec
+
+
+class Subscriber(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One subscriber, named by its address-of-record."""
+
+    aor: str
+    version: int
+    """Hybrid logical clock of the change."""
+    ha1: str = ""
+    """MD5 of `user:realm:password`, 32 lower-case hex digits."""
+    ha1_sha256: str = ""
+    """SHA-256 of the same (RFC 8760), 64 hex digits."""
+    removed: bool = False
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Subscriber)
+
+
+def encode(record: Subscriber) -> bytes:
+    """The record as stored and sent."""
+    return _encoder.encode(record)
+
+
+def decode(data: bytes | memoryview) -> Subscriber:
+    """The record of `encode`; raises `msgspec.MsgspecError` on anything else."""
+    return _decoder.decode(data)
+
+
+def merge(one: Subscriber, two: Subscriber) -> Subscriber:
+    """The record in force of two of the same subscriber."""
+    if one.version != two.version:
+        return one if one.version > two.version else two
+    return max(one, two, key=encode)
+
+
+def with_password(aor: str, password: str, version: int) -> Subscriber:
+    """A record for digest authentication in the realm that is the AoR's domain."""
+    user, _, domain = aor.rpartition("@")
+    secret = f"{user}:{domain}:{password}".encode()
+    return Subscriber(
+        aor=aor,
+        version=version,
+        ha1=md5(secret).hexdigest(),
+        ha1_sha256=sha256(secret).hexdigest(),
+    )
