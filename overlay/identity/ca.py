@@ -1,0 +1,152 @@
+"""The farm's certificate authority: a directory that signs each node's key, once, at enrollment.
+
+In: certificate signing requests. Out: node certificates, each in the ledger before it is handed
+out. Counterparts: `identity.py` loads and `peer.py` reads what is made here. The directory belongs
+to the operator and stays off the nodes.
+"""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from overlay.errors import IdentityError
+from overlay.identity import files, keys, ledger, request, template
+from overlay.identity.identity import farm_of_ca, load_ca_certificate
+from overlay.identity.ledger import Issued
+
+CA_DAYS: Final = 3650
+NODE_DAYS: Final = 365
+DAYS_MAX: Final = 36_500
+BACKDATE: Final = timedelta(minutes=5)
+"""Certificates begin this long before they are made, for hosts whose clocks are behind."""
+
+
+def create(directory: Path, farm: str, days: int = CA_DAYS, *, now: datetime | None = None) -> None:
+    """Make a farm's CA in `directory`: ca.key, ca.pem and farm.secret.
+
+    Raises `IdentityError` if any of them is there already: a second CA would shut out every node.
+    """
+    key = keys.generate()
+    start, end = _validity(now or datetime.now(UTC), days)
+    certificate = template.ca_certificate(farm, key.public_key(), start, end)
+    for name in (files.CA_KEY, files.CA_CERTIFICATE, files.FARM_SECRET):
+        if (directory / name).exists():
+            raise IdentityError(f"{directory / name}: is there already; nothing was changed")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise IdentityError(f"{directory}: cannot be made: {error.strerror}") from error
+    keys.save(key, directory / files.CA_KEY)
+    files.write_secret(directory / files.FARM_SECRET, f"{files.new_farm_secret()}\n".encode())
+    files.write_public(directory / files.CA_CERTIFICATE, _signed(certificate, key))
+
+
+def sign(
+    directory: Path,
+    csr_pem: bytes,
+    node: str,
+    address: str,
+    days: int = NODE_DAYS,
+    *,
+    replace: bool = False,
+    now: datetime | None = None,
+) -> bytes:
+    """A certificate in PEM for the key of a signing request; names come from the arguments alone.
+
+    Raises `IdentityError` if the request or a name is bad, and, without `replace`, if another key
+    holds a certificate for this node name: two nodes of one name break the routing to both.
+    """
+    authority, key = _load(directory)
+    requested = request.read(csr_pem)
+    names = (farm_of_ca(authority), template.checked_node(node), template.checked_address(address))
+    now = now or datetime.now(UTC)
+    start, end = _validity(now, days)
+    if now > authority.not_valid_after_utc:
+        raise IdentityError(f"{directory / files.CA_CERTIFICATE}: has expired")
+    with ledger.locked(directory) as book:
+        holder = ledger.holder(book.entries, node, now)
+        if holder not in ("", requested.node_id.hex()) and not replace:
+            raise IdentityError(
+                f"the name {node} belongs to the node {holder}, which has a key of "
+                "its own; take another name, or replace that node"
+            )
+        builder = template.node_certificate(
+            authority, names, requested.public_key, start, min(end, authority.not_valid_after_utc)
+        )
+        pem = _signed(builder, key)
+        book.append(_entry(x509.load_pem_x509_certificate(pem), node, str(names[2]), now))
+    return pem
+
+
+def issue(
+    directory: Path,
+    farm: str,
+    node: str,
+    address: str,
+    into: Path,
+    days: int = NODE_DAYS,
+    *,
+    replace: bool = False,
+    now: datetime | None = None,
+) -> None:
+    """Make a node's whole identity in `into`: node.key, node.pem, ca.pem and farm.secret.
+
+    For hosts that the operator controls; where the key must not travel, the node makes it and the
+    CA signs its request. Raises `IdentityError`, also if the CA is another farm's.
+    """
+    authority = load_ca_certificate(directory / files.CA_CERTIFICATE)
+    if farm_of_ca(authority) != farm:
+        raise IdentityError(
+            f"{directory}: is the CA of the farm {farm_of_ca(authority)}, not of {farm}"
+        )
+    secret = files.read_farm_secret(directory)
+    key = keys.generate()
+    csr_pem = request.make(key, farm, node, address)
+    certificate = sign(directory, csr_pem, node, address, days, replace=replace, now=now)
+    keys.save(key, into / files.NODE_KEY)
+    files.write_public(into / files.NODE_CERTIFICATE, certificate)
+    files.write_public(into / files.CA_CERTIFICATE, _pem(authority))
+    files.write_secret(into / files.FARM_SECRET, f"{secret}\n".encode())
+
+
+def issued(directory: Path) -> list[Issued]:
+    """Every certificate that the CA has made, oldest first; raises `IdentityError`."""
+    load_ca_certificate(directory / files.CA_CERTIFICATE)
+    return ledger.read(directory)
+
+
+def _load(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    authority = load_ca_certificate(directory / files.CA_CERTIFICATE)
+    key = keys.load(directory / files.CA_KEY)
+    if keys.node_id(key.public_key()) != keys.node_id(authority.public_key()):
+        raise IdentityError(f"{directory}: {files.CA_KEY} is not the key of {files.CA_CERTIFICATE}")
+    return authority, key
+
+
+def _validity(now: datetime, days: int) -> tuple[datetime, datetime]:
+    if not 1 <= days <= DAYS_MAX:
+        raise IdentityError(f"a certificate must be valid for 1 to {DAYS_MAX} days")
+    return now - BACKDATE, now + timedelta(days=days)
+
+
+def _signed(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> bytes:
+    return _pem(builder.sign(key, hashes.SHA256()))
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _entry(certificate: x509.Certificate, node: str, address: str, now: datetime) -> Issued:
+    return Issued(
+        serial=f"{certificate.serial_number:x}",
+        node=node,
+        address=address,
+        node_id=keys.node_id(certificate.public_key()).hex(),
+        issued_at=now.replace(microsecond=0),
+        expires_at=certificate.not_valid_after_utc,
+    )

@@ -1,0 +1,111 @@
+"""Files of an identity: written whole or not at all, secrets readable by their owner alone.
+
+In: bytes and paths. Out: files in an identity or CA directory, or an `IdentityError` that names
+the file and what is wrong with it. Counterparts: `keys.py`, `ca.py`, `identity.py`.
+"""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from overlay.errors import IdentityError
+
+NODE_KEY: Final = "node.key"
+NODE_CERTIFICATE: Final = "node.pem"
+CA_KEY: Final = "ca.key"
+CA_CERTIFICATE: Final = "ca.pem"
+FARM_SECRET: Final = "farm.secret"
+ISSUED: Final = "issued.jsonl"
+
+FILE_BYTES_MAX: Final = 64 << 10
+SECRET_HEX_DIGITS: Final = 64
+
+_SECRET_MODE: Final = 0o600
+_PUBLIC_MODE: Final = 0o644
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def write_secret(path: Path, data: bytes) -> None:
+    """Put `data` into `path`, mode 0600, in place of what was there; on disk when it returns."""
+    _write(path, data, _SECRET_MODE)
+
+
+def write_public(path: Path, data: bytes) -> None:
+    """Put `data` into `path`, mode 0644, in place of what was there; on disk when it returns."""
+    _write(path, data, _PUBLIC_MODE)
+
+
+def read_secret(path: Path) -> bytes:
+    """The content of a file that only its owner may read; raises `IdentityError` if others can."""
+    return _read(path, secret=True)
+
+
+def read_public(path: Path) -> bytes:
+    """The content of a file that anybody may read; raises `IdentityError` if it is not there."""
+    return _read(path, secret=False)
+
+
+def new_farm_secret() -> str:
+    """A secret for `farm.secret`: 256 random bits as hex digits."""
+    return secrets.token_hex(SECRET_HEX_DIGITS // 2)
+
+
+def read_farm_secret(directory: Path) -> str:
+    """The secret that all nodes of the farm share; raises `IdentityError`."""
+    path = directory / FARM_SECRET
+    text = read_secret(path).decode("ascii", "replace").strip()
+    if len(text) != SECRET_HEX_DIGITS or not set(text) <= set("0123456789abcdef"):
+        raise IdentityError(f"{path}: must be {SECRET_HEX_DIGITS} lower-case hex digits")
+    return text
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+    except OSError as error:
+        raise IdentityError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` durable; raises `OSError`."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, *, secret: bool) -> bytes:
+    try:
+        # Non-blocking, so that a FIFO in the file's place is an error and not a hang.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise IdentityError(f"{path}: is not a regular file")
+            if secret and status.st_mode & _OTHERS:
+                mode = stat.S_IMODE(status.st_mode)
+                raise IdentityError(f"{path}: mode {mode:04o} lets others use it; chmod 600 it")
+            data = file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        raise IdentityError(f"{path}: is missing") from error
+    except OSError as error:
+        raise IdentityError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > FILE_BYTES_MAX:
+        raise IdentityError(f"{path}: is larger than {FILE_BYTES_MAX} bytes")
+    return data

@@ -1,0 +1,97 @@
+"""The CA's ledger: a line of JSON for each certificate that it has made.
+
+In: certificates, before they are handed out. Out: what has been issued, oldest first.
+Counterpart: `ca.py`; `sipfarm ca list` shows it.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from overlay.errors import IdentityError
+from overlay.identity import files
+
+
+class Issued(msgspec.Struct, frozen=True, kw_only=True):
+    """One certificate."""
+
+    serial: str
+    """Hex digits."""
+    node: str
+    address: str
+    node_id: str
+    """40 hex digits."""
+    issued_at: datetime
+    expires_at: datetime
+
+
+class Ledger:
+    """The ledger while this process alone has it."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self._file.seek(0)
+        self.entries = _parse(path, self._file)
+
+    def append(self, entry: Issued) -> None:
+        """Add an entry; on disk when it returns. Raises `IdentityError`."""
+        try:
+            self._file.write(msgspec.json.encode(entry) + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            files.sync_directory(self._path.parent)
+        except OSError as error:
+            raise IdentityError(f"{self._path}: cannot be written: {error.strerror}") from error
+        self.entries.append(entry)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[Ledger]:
+    """The ledger of the CA in `directory`; another process that wants it waits."""
+    path = directory / files.ISSUED
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        raise IdentityError(f"{path}: cannot be opened: {error.strerror}") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield Ledger(path, file)
+
+
+def read(directory: Path) -> list[Issued]:
+    """Every entry, oldest first; none if nothing was issued yet. Raises `IdentityError`."""
+    path = directory / files.ISSUED
+    try:
+        with path.open("rb") as file:
+            return _parse(path, file)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise IdentityError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def holder(entries: Iterable[Issued], node: str, now: datetime) -> str:
+    """The id, in hex, of the node that last got a certificate for this name; empty if none holds
+    one that is in force at `now`."""
+    latest = ""
+    for entry in entries:
+        if entry.node == node and entry.expires_at > now:
+            latest = entry.node_id
+    return latest
+
+
+def _parse(path: Path, lines: Iterable[bytes]) -> list[Issued]:
+    entries = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entries.append(msgspec.json.decode(line, type=Issued))
+        except msgspec.MsgspecError as error:
+            raise IdentityError(f"{path}:{number}: {error}") from error
+    return entries
