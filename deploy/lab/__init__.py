@@ -1,0 +1,6 @@
+"""A farm of real nodes on one machine: `Lab` for tests and the demo, `sipfarm lab` for people."""
+
+from deploy.lab.lab import Lab
+from deploy.lab.layout import Host, LabError
+
+__all__ = ["Host", "Lab", "LabError"]

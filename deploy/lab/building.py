@@ -1,0 +1,133 @@
+"""Making a lab, and removing one in whatever state it is.
+
+In: how many nodes, and their settings. Out: namespaces, files and running services, or, after
+`remove`, nothing. Counterpart: `lab.py`. The directory of a host is made before anything else of
+it, so that `remove` knows what is the lab's.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from deploy.lab import layout, network, processes, services
+from deploy.lab.layout import Host, LabError, LabState, host
+from deploy.lab.readiness import Report
+from overlay import config as configuration
+from overlay.config import Config
+from overlay.identity import ca
+
+BOOTSTRAP_NODES: Final = 3
+"""How many other nodes a node is told of; it learns of the rest from them."""
+
+_LOCK_WITHIN_S: Final = 180.0
+_AUTHORITY_DIR: Final = layout.STATE_DIR / "ca"
+
+
+def check_root() -> None:
+    """Raise `LabError` for those who may not make namespaces."""
+    if os.geteuid() != 0:
+        raise LabError("the lab makes network namespaces, which only root may: use sudo")
+
+
+def check_programs() -> None:
+    """Raise `LabError` if a program that the lab runs is missing."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    missing = [name for name in services.EXECUTABLES if shutil.which(name, path=path) is None]
+    if missing:
+        raise LabError(f"not installed: {' '.join(missing)}; run deploy/install")
+
+
+@contextlib.contextmanager
+def lock() -> Iterator[None]:
+    """One command at a time changes the lab."""
+    until_s = time.monotonic() + _LOCK_WITHIN_S
+    with open(layout.LOCK_FILE, "a", encoding="ascii") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until_s:
+                    raise LabError("another command is changing the lab") from None
+                time.sleep(0.05)
+        yield
+
+
+def node_config(
+    node: Host, names: Sequence[str], farm: str, settings: Mapping[str, object]
+) -> Config:
+    """A node's configuration; raises `ConfigError` if the settings make none.
+
+    `settings` are values by `section.key`.
+    """
+    others = [host(name).address for name in names if name != node.name]
+    data: dict[str, dict[str, Any]] = {
+        "farm": {"name": farm},
+        "node": {
+            "name": node.name,
+            "address": node.address,
+            "data_dir": str(node.data),
+            "run_dir": str(node.run),
+            "identity_dir": str(node.etc),
+        },
+        "overlay": {"bootstrap": others[:BOOTSTRAP_NODES]},
+    }
+    for name, value in settings.items():
+        section, dot, key = name.partition(".")
+        if not dot:
+            raise LabError(f"{name}: settings are given as section.key=value")
+        data.setdefault(section, {})[key] = value
+    return configuration.parse(data, node.name)
+
+
+def build(state: LabState, configs: Mapping[str, Config], report: Report) -> None:
+    """Make everything of a lab and start its services."""
+    layout.save_state(state)
+    ca.create(_AUTHORITY_DIR, state.farm)
+    network.create_bridge()
+    for name in state.nodes:
+        _build_host(host(name), state.farm)
+        services.write_node(host(name), configs[name], _AUTHORITY_DIR)
+    report(f"{len(state.nodes)} namespaces on {layout.BRIDGE}, certificates of {state.farm} signed")
+    for name in state.nodes:
+        for service in state.services:
+            command = services.command_of(service, host(name), configs[name])
+            processes.start(host(name), service, command)
+    report(f"started {', '.join(state.services)} on each node")
+
+
+def remove(report: Report) -> bool:
+    """Kill and delete all that is the lab's; false if there was nothing."""
+    was_there = layout.STATE_DIR.exists() or network.bridge_exists()
+    hosts = _hosts_left()
+    for each in hosts:
+        processes.kill_all(each)
+    for each in hosts:
+        network.delete_host(each)
+    network.delete_bridge()
+    for directory in (layout.DATA_DIR, layout.STATE_DIR):
+        shutil.rmtree(directory, ignore_errors=True)
+    if was_there:
+        report(f"removed {len(hosts)} hosts, their processes and {layout.BRIDGE}")
+    return was_there
+
+
+def _build_host(node: Host, farm: str) -> None:
+    itself = f"{node.address} {node.name}.{farm} {node.name} {farm}\n"
+    network.create_host(node, f"127.0.0.1 localhost\n{itself}", [node.address], farm)
+
+
+def _hosts_left() -> list[Host]:
+    """Hosts that have a directory, or an interface in case that is gone."""
+    names = network.hosts_with_interface()
+    if layout.STATE_DIR.is_dir():
+        names |= {entry.name for entry in layout.STATE_DIR.iterdir()}
+    found = []
+    for name in sorted(names):
+        with contextlib.suppress(LabError):
+            found.append(host(name))
+    return found

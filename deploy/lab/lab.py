@@ -1,0 +1,220 @@
+"""The lab: a farm of real nodes on this machine, each in a network namespace.
+
+In: calls from `overlay/cli/lab.py` and from tests. Out: what `building.py`, `processes.py` and
+`network.py` do to the machine. There is one lab a machine; what has to be known of it between two
+commands is in `layout.LabState`.
+"""
+
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from deploy.lab import building, layout, network, processes, readiness, services
+from deploy.lab.description import LabDescription, describe
+from deploy.lab.layout import Host, LabError, LabState, host
+from deploy.lab.readiness import Report, quiet
+from overlay import config as configuration
+from overlay.config import Config
+
+
+class Lab:
+    """The lab that is up. Every method raises `LabError` when it cannot do what it says."""
+
+    def __init__(self, state: LabState) -> None:
+        self._state = state
+
+    @classmethod
+    def attach(cls) -> "Lab":
+        """The lab that somebody started earlier."""
+        building.check_root()
+        return cls(layout.load_state())
+
+    @classmethod
+    def up(
+        cls,
+        nodes: int,
+        *,
+        farm: str = "farm.test",
+        settings: Mapping[str, object] | None = None,
+        which: Collection[str] = services.ALL,
+        report: Report = quiet,
+        timeout_s: float = 0.0,
+    ) -> "Lab":
+        """Start a lab and wait until all of it is ready; on failure nothing is left of it.
+
+        `settings` are values of farm.toml by `section.key`, the same for all nodes; `which` names
+        the services to run.
+        """
+        building.check_root()
+        building.check_programs()
+        names = tuple(host(f"n{number}").name for number in range(1, nodes + 1))
+        if not names:
+            raise LabError("a lab has one node or more")
+        if unknown := sorted(set(which) - set(services.ALL)):
+            raise LabError(f"no service {' '.join(unknown)}; there are {' '.join(services.ALL)}")
+        configs = {
+            name: building.node_config(host(name), names, farm, settings or {}) for name in names
+        }
+        chosen = tuple(service for service in services.ALL if service in which)
+        state = LabState(farm=farm, nodes=names, services=chosen)
+        with building.lock():
+            if layout.STATE_DIR.exists():
+                raise LabError("a lab is up, or was left behind; clean up with: sipfarm lab down")
+            network.check_range_free()
+            try:
+                building.build(state, configs, report)
+                readiness.wait(
+                    state,
+                    configs,
+                    every_service=True,
+                    report=report,
+                    timeout_s=timeout_s or 30.0 + 5.0 * nodes,
+                )
+            except BaseException:
+                building.remove(report)
+                raise
+        return cls(state)
+
+    @staticmethod
+    def down(report: Report = quiet) -> bool:
+        """Remove every trace of the lab, whatever state it is in; false if there was none."""
+        building.check_root()
+        with building.lock():
+            return building.remove(report)
+
+    @property
+    def farm(self) -> str:
+        """The farm's name."""
+        return self._state.farm
+
+    @property
+    def nodes(self) -> list[Host]:
+        """All nodes, also those that are dead."""
+        return [host(name) for name in self._state.nodes]
+
+    def node(self, name: str) -> Host:
+        """The node of that name."""
+        if name not in self._state.nodes:
+            raise LabError(f"no node {name!r}; there are {' '.join(self._state.nodes)}")
+        return host(name)
+
+    def config(self, name: str) -> Config:
+        """The configuration that a node runs with."""
+        return configuration.load(self.node(name).config)
+
+    def describe(self) -> LabDescription:
+        """All that a program needs to use the lab."""
+        self._state = layout.load_state()
+        return describe(self._state, {node.name: self.config(node.name) for node in self.nodes})
+
+    def phone(self, name: str, names: Mapping[str, str] | None = None) -> Host:
+        """A phone host, made if it is not there.
+
+        `names` are addresses by name for its /etc/hosts, which win over the farm's DNS; without,
+        the file stays as it is.
+        """
+        phone = host(name)
+        if phone.is_node:
+            raise LabError(f"{name} is no phone host; those are p1, p2, …")
+        lines = [f"{address} {known}\n" for known, address in (names or {}).items()]
+        text = "".join(["127.0.0.1 localhost\n", *lines])
+        with building.lock():
+            self._state = layout.load_state()
+            if name not in self._state.phones:
+                servers = [node.address for node in self.nodes[: building.BOOTSTRAP_NODES]]
+                network.create_host(phone, text, servers, self.farm)
+                self._change(phones=(*self._state.phones, name))
+            elif names is not None:
+                # In place: whoever runs on the host goes on to see this very file.
+                (phone.netns_etc / "hosts").write_text(text, encoding="ascii")
+        return phone
+
+    def command_on(self, name: str, command: Sequence[str]) -> list[str]:
+        """The command line that runs `command` on a node or on a phone host."""
+        wanted = self.node(name) if host(name).is_node else self.phone(name)
+        return processes.in_namespace(wanted, command)
+
+    def run_on(
+        self, name: str, command: Sequence[str], *, timeout_s: float, given: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command on a host to its end and return what it said."""
+        argv = self.command_on(name, command)
+        return subprocess.run(
+            argv,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def kill(self, name: str, service: str = "") -> None:
+        """SIGKILL everything on a node, as when its power fails, or one service."""
+        processes.kill_all(self.node(name), self._service(service))
+
+    def freeze(self, name: str, service: str = "") -> None:
+        """SIGSTOP everything on a node, or one service: it is there, and does not answer."""
+        processes.freeze_all(self.node(name), self._service(service))
+
+    def thaw(self, name: str, service: str = "") -> None:
+        """Undo `freeze`."""
+        processes.thaw_all(self.node(name), self._service(service))
+
+    def stop(self, name: str, service: str = "") -> None:
+        """SIGTERM a node's services in turn, or one of them, and wait until they have ended."""
+        node = self.node(name)
+        for each in [self._service(service)] if service else reversed(self._state.services):
+            processes.stop(node, each)
+
+    def start(self, name: str, service: str = "") -> None:
+        """Start what does not run of a node, or one service; `wait_ready` waits for it."""
+        node, config = self.node(name), self.config(name)
+        with building.lock():
+            for each in [self._service(service)] if service else self._state.services:
+                if not processes.of_service(node, each):
+                    processes.start(node, each, services.command_of(each, node, config))
+
+    def cut(self, names: Collection[str]) -> None:
+        """Let nothing pass between these hosts and all others; replaces an earlier cut."""
+        with building.lock():
+            self._state = layout.load_state()
+            known = (*self._state.nodes, *self._state.phones)
+            if unknown := sorted(set(names) - set(known)):
+                raise LabError(f"no host {' '.join(unknown)}; there are {' '.join(known)}")
+            network.cut([host(name) for name in names])
+            self._change(cut=tuple(names))
+
+    def heal(self) -> None:
+        """Undo `cut`."""
+        with building.lock():
+            self._state = layout.load_state()
+            network.heal()
+            self._change(cut=())
+
+    def restore(self, *, timeout_s: float = 60.0) -> None:
+        """Heal, thaw and start what is not as it was after `up`, and wait until all is ready."""
+        self.heal()
+        for name in self._state.nodes:
+            self.thaw(name)
+            self.start(name)
+        self.wait_ready(every_service=True, timeout_s=timeout_s)
+
+    def wait_ready(
+        self, *, every_service: bool = False, report: Report = quiet, timeout_s: float = 60.0
+    ) -> None:
+        """Wait until what runs is ready; see `readiness.wait`."""
+        self._state = layout.load_state()
+        configs = {name: self.config(name) for name in self._state.nodes}
+        readiness.wait(
+            self._state, configs, every_service=every_service, report=report, timeout_s=timeout_s
+        )
+
+    def _service(self, name: str) -> str:
+        if name and name not in self._state.services:
+            raise LabError(f"no process {name!r}; there are {' '.join(self._state.services)}")
+        return name
+
+    def _change(self, **changes: tuple[str, ...]) -> None:
+        self._state = msgspec.structs.replace(self._state, **changes)
+        layout.save_state(self._state)

@@ -1,0 +1,139 @@
+"""Names, addresses and paths of the lab, and its state file.
+
+In: a host's name. Out: where everything of it is. Counterparts: all other files of this folder;
+nothing here touches the machine but `load_state` and `save_state`.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from overlay.errors import SipfarmError
+
+STATE_DIR: Final = Path("/run/sipfarm-lab")
+DATA_DIR: Final = Path("/var/lib/sipfarm-lab")
+"""Databases are here and not under /run, which is memory on most systems: an fsync has to cost
+what it costs."""
+LOCK_FILE: Final = Path("/run/sipfarm-lab.lock")
+NETNS_DIR: Final = Path("/run/netns")
+NETNS_ETC_DIR: Final = Path("/etc/netns")
+
+BRIDGE: Final = "sipfarm0"
+INTERFACE_PREFIX: Final = "sf-"
+NETWORK: Final = "10.77.0.0/24"
+NETWORK_PREFIX: Final = "10.77.0."
+PREFIX_BITS: Final = 24
+GATEWAY: Final = "10.77.0.1"
+NODE_FIRST: Final = 11
+PHONE_FIRST: Final = 101
+NODES_MAX: Final = 80
+PHONES_MAX: Final = 100
+
+_HOST_NAME = re.compile(r"([np])([1-9][0-9]{0,2})")
+
+
+class LabError(SipfarmError):
+    """The lab cannot do what was asked; the text says what to do about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A node or a phone host: a network namespace with one address on the bridge."""
+
+    name: str
+    address: str
+    is_node: bool
+
+    @property
+    def interface(self) -> str:
+        """Its port on the bridge, in the namespace of the host machine."""
+        return f"{INTERFACE_PREFIX}{self.name}"
+
+    @property
+    def directory(self) -> Path:
+        """Everything of it that can be thrown away."""
+        return STATE_DIR / self.name
+
+    @property
+    def etc(self) -> Path:
+        """Configuration, key and certificate."""
+        return self.directory / "etc"
+
+    @property
+    def run(self) -> Path:
+        """Unix sockets."""
+        return self.directory / "run"
+
+    @property
+    def data(self) -> Path:
+        """Databases, on a real disk."""
+        return DATA_DIR / self.name
+
+    @property
+    def config(self) -> Path:
+        """The node's farm.toml."""
+        return self.etc / "farm.toml"
+
+    def log(self, service: str) -> Path:
+        """Where a service's output goes."""
+        return self.directory / "log" / f"{service}.log"
+
+    def pid_file(self, service: str) -> Path:
+        """Holds the id of the service's process, which is its session's as well."""
+        return self.directory / "pid" / service
+
+    @property
+    def netns_etc(self) -> Path:
+        """`ip netns exec` shows the files in it as files of /etc."""
+        return NETNS_ETC_DIR / self.name
+
+
+def host(name: str) -> Host:
+    """The host of that name, whether it exists or not; raises `LabError` for other names."""
+    match = _HOST_NAME.fullmatch(name)
+    if match is None:
+        raise LabError(f"{name!r} is no host of the lab: nodes are n1, n2, …, phones p1, p2, …")
+    is_node, number = match[1] == "n", int(match[2])
+    if number > (NODES_MAX if is_node else PHONES_MAX):
+        raise LabError(f"{name}: the lab has room for {NODES_MAX} nodes and {PHONES_MAX} phones")
+    last = number - 1 + (NODE_FIRST if is_node else PHONE_FIRST)
+    return Host(name=name, address=f"{NETWORK_PREFIX}{last}", is_node=is_node)
+
+
+class LabState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next command has to know of the lab; everything else is read from the system."""
+
+    farm: str
+    nodes: tuple[str, ...]
+    services: tuple[str, ...]
+    phones: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
+    """Hosts that are cut off from the others."""
+
+
+def load_state() -> LabState:
+    """The state of the lab that is up; raises `LabError` when none is."""
+    try:
+        data = _state_file().read_bytes()
+    except FileNotFoundError:
+        raise LabError("no lab is up; start one with: sipfarm lab up --nodes 3") from None
+    try:
+        return msgspec.json.decode(data, type=LabState)
+    except msgspec.MsgspecError as error:
+        raise LabError(f"{_state_file()}: {error}; clean up with: sipfarm lab down") from error
+
+
+def save_state(state: LabState) -> None:
+    """Store the state; a reader sees the old one or the new one, never half of it."""
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+    temporary = _state_file().with_suffix(".new")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(state)))
+    os.replace(temporary, _state_file())
+
+
+def _state_file() -> Path:
+    return STATE_DIR / "lab.json"

@@ -1,0 +1,179 @@
+"""Processes of the lab: started in a host's namespace, found by it, signalled.
+
+In: hosts and command lines. Out: process ids. Counterpart: `lab.py`. A process belongs to a host
+if it is in its network namespace: nothing that a service forks, and nothing that `lab exec`
+started, can get away. A service is a session of its own, so that it can be told from the others.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from deploy.lab.layout import NETNS_DIR, Host, LabError
+
+_POLL_S = 0.02
+_GONE_WITHIN_S = 20.0
+
+
+class ProcessState(StrEnum):
+    """What a service is doing."""
+
+    RUNNING = "running"
+    FROZEN = "frozen"
+    DEAD = "dead"
+
+
+def in_namespace(host: Host, command: Sequence[str]) -> list[str]:
+    """The command line that runs `command` on the host."""
+    return ["ip", "netns", "exec", host.name, *command]
+
+
+def start(host: Host, service: str, command: Sequence[str]) -> int:
+    """Start a service in the background and return its process id, which is its session's.
+
+    It outlives whoever started it, and is not a child that somebody would have to wait for.
+    """
+    log, pid_file = host.log(service), host.pid_file(service)
+    for directory in (log.parent, pid_file.parent):
+        directory.mkdir(parents=True, exist_ok=True)
+    # In a shell without job control a background process leads no group, so setsid does not fork
+    # and $! is the service's own process id.
+    script = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", str(log), *in_namespace(host, command)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        cwd="/",
+    )
+    pid_file.write_text(done.stdout, encoding="ascii")
+    session = int(done.stdout)
+    _until_in_namespace(host, session)
+    return session
+
+
+def of_host(host: Host) -> list[int]:
+    """All processes in the host's namespace."""
+    try:
+        namespace = os.stat(NETNS_DIR / host.name)
+    except FileNotFoundError:
+        return []
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                status = os.stat(f"/proc/{entry.name}/ns/net")
+                if (status.st_ino, status.st_dev) == (namespace.st_ino, namespace.st_dev):
+                    found.append(int(entry.name))
+    return found
+
+
+def of_service(host: Host, service: str) -> list[int]:
+    """The processes of one service of the host."""
+    session = session_of(host, service)
+    return [pid for pid in of_host(host) if session and _session(pid) == session]
+
+
+def session_of(host: Host, service: str) -> int:
+    """The id of the service's first process and of its session; 0 if it was never started."""
+    try:
+        return int(host.pid_file(service).read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def state_of(pids: Iterable[int]) -> ProcessState:
+    """What these processes, all of one service, are doing."""
+    letters = {_letter(pid) for pid in pids} - {"", "Z", "X"}
+    if not letters:
+        return ProcessState.DEAD
+    return ProcessState.FROZEN if letters <= {"T", "t"} else ProcessState.RUNNING
+
+
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to each process that is still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def kill_all(host: Host, service: str = "") -> None:
+    """SIGKILL every process of the host, or of one service, also those being forked just now."""
+    _until_gone(host, service, signal.SIGKILL)
+
+
+def freeze_all(host: Host, service: str = "") -> None:
+    """SIGSTOP every process of the host, or of one service, and wait until they stand still."""
+    until_s = time.monotonic() + _GONE_WITHIN_S
+    while True:
+        pids = _pids(host, service)
+        send(pids, signal.SIGSTOP)
+        if state_of(_pids(host, service)) is not ProcessState.RUNNING:
+            return
+        if time.monotonic() > until_s:
+            raise LabError(f"{host.name} {service}: processes that cannot be frozen: {pids}")
+        time.sleep(_POLL_S)
+
+
+def thaw_all(host: Host, service: str = "") -> None:
+    """SIGCONT every process of the host, or of one service."""
+    send(_pids(host, service), signal.SIGCONT)
+
+
+def stop(host: Host, service: str) -> None:
+    """SIGTERM one service and wait until nothing is left of it; raises `LabError` if it stays."""
+    session = session_of(host, service)
+    if session not in of_host(host):
+        return
+    send([session], signal.SIGTERM)
+    thaw_all(host, service)
+    _until_gone(host, service, None)
+
+
+def _until_in_namespace(host: Host, pid: int) -> None:
+    """Wait for `ip netns exec`: until then nobody would find the process."""
+    until_s = time.monotonic() + _GONE_WITHIN_S
+    while _letter(pid) not in ("", "Z", "X") and pid not in of_host(host):
+        if time.monotonic() > until_s:
+            send([pid], signal.SIGKILL)
+            raise LabError(f"process {pid} does not get into the namespace of {host.name}")
+        time.sleep(_POLL_S / 10)
+
+
+def _until_gone(host: Host, service: str, number: signal.Signals | None) -> None:
+    until_s = time.monotonic() + _GONE_WITHIN_S
+    while pids := _pids(host, service):
+        if number is not None:
+            send(pids, number)
+        if time.monotonic() > until_s:
+            raise LabError(
+                f"{host.name} {service}: still there after {_GONE_WITHIN_S:.0f} s: {pids}"
+            )
+        time.sleep(_POLL_S)
+
+
+def _pids(host: Host, service: str) -> list[int]:
+    return of_service(host, service) if service else of_host(host)
+
+
+def _session(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[3]) if fields else 0
+
+
+def _letter(pid: int) -> str:
+    fields = _stat(pid)
+    return fields[0] if fields else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on: state, parent, group, session, …"""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
