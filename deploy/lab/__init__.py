@@ -2,5 +2,6 @@
 
 from deploy.lab.lab import Lab
 from deploy.lab.layout import Host, LabError
+from deploy.lab.phone import Phone, PhoneEvent
 
-__all__ = ["Host", "Lab", "LabError"]
+__all__ = ["Host", "Lab", "LabError", "Phone", "PhoneEvent"]

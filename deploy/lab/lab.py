@@ -7,6 +7,7 @@ commands is in `layout.LabState`.
 
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -98,6 +99,10 @@ class Lab:
         if name not in self._state.nodes:
             raise LabError(f"no node {name!r}; there are {' '.join(self._state.nodes)}")
         return host(name)
+
+    def host_directory(self, name: str) -> Path:
+        """Where files of a host may be put; they go with the lab."""
+        return host(name).directory
 
     def config(self, name: str) -> Config:
         """The configuration that a node runs with."""
