@@ -1,0 +1,84 @@
+"""Billing records from call events: a pure function of the set.
+
+In: the events of one Call-ID, in any order. Out: one billing record a dialog. Counterpart:
+`overlay.replication.events` keeps the set; the CLI and the exports show the records.
+"""
+
+from collections.abc import Iterable
+
+from overlay.control.messages import CallRecord
+from overlay.records.call import CallEvent, EventKind
+
+
+def assemble(events: Iterable[CallEvent], replicas: tuple[str, ...] = ()) -> list[CallRecord]:
+    """The records of all dialogs among `events`, in order of their first event.
+
+    A forked call that was answered twice has two dialogs, told apart by their tags (RFC 3261 12).
+    """
+    dialogs: dict[tuple[str, frozenset[str]], list[CallEvent]] = {}
+    for event in events:
+        dialog = (event.call_id, frozenset((event.from_tag, event.to_tag)))
+        dialogs.setdefault(dialog, []).append(event)
+    records = [_record(sorted(found, key=_order), replicas) for found in dialogs.values()]
+    return sorted(records, key=lambda record: (record.answer_us or record.end_us, record.to_tag))
+
+
+def involves(record: CallRecord, aor: str) -> bool:
+    """Whether an address-of-record is on either side."""
+    return any(aor_of_uri(uri) == aor for uri in (record.caller, record.callee))
+
+
+def aor_of_uri(uri: str) -> str:
+    """`user@host` of a SIP URI, without what else it may carry."""
+    rest = uri.partition(":")[2] if uri.lower().startswith(("sip:", "sips:")) else uri
+    rest = rest.partition(";")[0].partition("?")[0]
+    user, _, host = rest.rpartition("@")
+    host = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+    return f"{user.partition(':')[0]}@{host.lower()}" if user else host.lower()
+
+
+def _order(event: CallEvent) -> tuple[int, bytes]:
+    return (event.time_us, event.event_id)
+
+
+def _record(events: list[CallEvent], replicas: tuple[str, ...]) -> CallRecord:
+    start = next((e for e in events if e.kind is EventKind.START), None)
+    stop = next((e for e in events if e.kind is EventKind.STOP), None)
+    failed = next((e for e in events if e.kind is EventKind.ATTEMPT), None)
+    told = start or failed or stop or events[0]
+    answer_us = start.time_us if start else 0
+    end_us = stop.time_us if stop else failed.time_us if failed and not start else 0
+    caller, callee = told.from_uri, told.to_uri
+    from_tag, to_tag = told.from_tag, told.to_tag
+    return CallRecord(
+        call_id=told.call_id,
+        state=_state(start, stop, failed),
+        caller=caller,
+        callee=callee,
+        request_uri=told.request_uri,
+        from_tag=from_tag,
+        to_tag=to_tag,
+        answer_us=answer_us,
+        end_us=end_us,
+        duration_ms=max(0, end_us - answer_us + 500) // 1000 if start and stop else 0,
+        hangup=_hangup(start, stop),
+        code=start.code if start else failed.code if failed else 0,
+        nodes=tuple(dict.fromkeys(event.node for event in events)),
+        replicas=replicas,
+        levels=tuple(event.level for event in events),
+        event_ids=tuple(event.event_id.hex() for event in events),
+    )
+
+
+def _state(start: CallEvent | None, stop: CallEvent | None, failed: CallEvent | None) -> str:
+    if start:
+        return "complete" if stop else "open"
+    if failed:
+        return "failed"
+    return "orphan"
+
+
+def _hangup(start: CallEvent | None, stop: CallEvent | None) -> str:
+    if start is None or stop is None:
+        return ""
+    return "caller" if stop.from_tag == start.from_tag else "callee"

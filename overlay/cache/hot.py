@@ -1,0 +1,142 @@
+"""Records that this node read lately and may serve without asking again, as long as its lease runs.
+
+In: records as reads and pushes bring them. Out: targets for the proxies, through Redis and at the
+control socket. Counterparts: `overlay.replication.leases` at the replicas, which push every change
+before they acknowledge it; `projection.py`.
+
+A push may overtake the answer of the read that it belongs to, so it is kept for reads under way and
+merged into their result.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from overlay.cache.projection import Projection
+from overlay.control.messages import Target, encode_targets, redis_key
+from overlay.limits import HOT_RECORDS_MAX
+from overlay.records import registration, subscriber
+from overlay.records.registration import Registration
+from overlay.records.subscriber import Subscriber
+
+
+class HotRecord(msgspec.Struct, kw_only=True):
+    """A registration under a lease."""
+
+    aor: str
+    record: Registration
+    until_s: float
+    """End of the lease, on the loop's clock."""
+
+
+def targets_of(record: Registration, now_ms: int) -> tuple[Target, ...]:
+    """Where to send a request, in the order of `registration.in_force`."""
+    return tuple(
+        Target(uri=b.contact, received=b.received, owner=b.owner, q=b.q, path=b.path)
+        for b in registration.in_force(record, now_ms)
+    )
+
+
+class HotRecords:
+    """The registrations and subscribers under a lease of this node."""
+
+    def __init__(self, projection: Projection, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._projection = projection
+        self._loop = asyncio.get_running_loop()
+        self._hot: OrderedDict[bytes, HotRecord] = OrderedDict()
+        self._subscribers: OrderedDict[bytes, tuple[Subscriber | None, float]] = OrderedDict()
+        self._reading: dict[bytes, Registration] = {}
+        self._reads: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._hot)
+
+    def targets(self, key: bytes) -> tuple[Target, ...] | None:
+        """The targets, shown in Redis again; None when there is no lease."""
+        hot = self._hot.get(key)
+        if hot is None:
+            return None
+        if hot.until_s <= self._loop.time():
+            del self._hot[key]
+            return None
+        targets, _ = self._show(hot)
+        return targets
+
+    def read_begins(self, key: bytes) -> None:
+        """A read with a lease is under way: keep what is pushed meanwhile."""
+        self._reads[key] = self._reads.get(key, 0) + 1
+        self._reading.setdefault(key, ())
+
+    def read_ends(
+        self, key: bytes, aor: str, record: Registration | None, until_s: float
+    ) -> tuple[Target, ...]:
+        """Take a read's result, None when it failed; the targets, pushes meanwhile included."""
+        pushed = self._reading.get(key, ())
+        self._reads[key] -= 1
+        if not self._reads[key]:
+            del self._reads[key], self._reading[key]
+        if record is None:
+            return ()
+        before = self._hot.pop(key, None)
+        if before is not None:
+            record = registration.merge(record, before.record)
+        hot = HotRecord(aor=aor, record=registration.merge(record, pushed), until_s=until_s)
+        if until_s <= self._loop.time():
+            return targets_of(hot.record, self._now_ms())
+        targets, _ = self._show(hot)
+        if targets:
+            self._hot[key] = hot
+            if len(self._hot) > HOT_RECORDS_MAX:
+                _, oldest = self._hot.popitem(last=False)
+                self._projection.delete(redis_key(oldest.aor))
+        return targets
+
+    def changed(self, key: bytes, record: Registration) -> "asyncio.Future[None] | None":
+        """A registration is now this; a future to wait for until Redis shows it, if it must."""
+        if key in self._reading:
+            self._reading[key] = registration.merge(self._reading[key], record)
+        hot = self._hot.get(key)
+        if hot is None:
+            return None
+        hot.record = registration.merge(hot.record, record)
+        targets, shown = self._show(hot)
+        if not targets:
+            del self._hot[key]
+        return shown
+
+    def subscriber(self, key: bytes) -> tuple[bool, Subscriber | None]:
+        """(known, record): whether there is a lease, and the subscriber if there is one."""
+        found = self._subscribers.get(key)
+        if found is None or found[1] <= self._loop.time():
+            return False, None
+        return True, found[0]
+
+    def keep_subscriber(self, key: bytes, record: Subscriber | None, until_s: float) -> None:
+        """A read's result."""
+        before = self._subscribers.pop(key, None)
+        if before is not None and before[0] is not None and record is not None:
+            record = subscriber.merge(before[0], record)
+        self._subscribers[key] = (record, until_s)
+        if len(self._subscribers) > HOT_RECORDS_MAX:
+            self._subscribers.popitem(last=False)
+
+    def subscriber_changed(self, key: bytes, record: Subscriber) -> None:
+        """A subscriber is now this."""
+        found = self._subscribers.get(key)
+        if found is not None:
+            merged = subscriber.merge(found[0], record) if found[0] else record
+            self._subscribers[key] = (merged, found[1])
+
+    def _show(self, hot: HotRecord) -> tuple[tuple[Target, ...], "asyncio.Future[None]"]:
+        now_ms = self._now_ms()
+        targets = targets_of(hot.record, now_ms)
+        if not targets:
+            return targets, self._projection.delete(redis_key(hot.aor))
+        live = registration.in_force(hot.record, now_ms)
+        first_end_ms = min(binding.expires_at_ms for binding in live) - now_ms
+        lease_ms = int((hot.until_s - self._loop.time()) * 1000)
+        ttl_ms = max(1, min(first_end_ms, lease_ms))
+        return targets, self._projection.set(redis_key(hot.aor), encode_targets(targets), ttl_ms)

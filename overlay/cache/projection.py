@@ -1,0 +1,112 @@
+"""What Redis shows to the proxies: targets of hot addresses-of-record, and nothing else.
+
+In: entries to set or to take away. Out: the same in Redis, a pipeline at a time. Counterpart: the
+proxies' `GET l:<aor>` (`overlay.control.messages.redis_key`).
+
+Redis holds only what can be thrown away. When it was out of reach, entries in it may be stale, so
+it is emptied before it is used again; until then what it still shows ends with its TTL, which is
+never longer than the lease that it was read under.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from overlay.limits import HOT_RECORDS_MAX
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 0.25
+RETRY_S = 1.0
+
+
+class Projection:
+    """Writes to this node's Redis."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._redis = Redis(
+            unix_socket_path=str(socket_path),
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+        )
+        self._loop = asyncio.get_running_loop()
+        self._pending: dict[str, tuple[bytes, int] | None] = {}
+        self._flushed: asyncio.Future[None] = self._loop.create_future()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.error = "not connected yet"
+        """Empty while Redis works."""
+        self.writes = 0
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._keep_writing(), name="projection")
+
+    async def close(self) -> None:
+        """Stop, and let nobody wait."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._finish()
+        await self._redis.aclose()
+
+    def set(self, key: str, value: bytes, ttl_ms: int) -> "asyncio.Future[None]":
+        """Show `value` for `ttl_ms`; the future is done when Redis has it, or cannot have it."""
+        return self._queue(key, (value, ttl_ms))
+
+    def delete(self, key: str) -> "asyncio.Future[None]":
+        """Show nothing; the future is done when Redis does so, or cannot be reached."""
+        return self._queue(key, None)
+
+    def _queue(self, key: str, entry: tuple[bytes, int] | None) -> "asyncio.Future[None]":
+        if self.error or len(self._pending) >= HOT_RECORDS_MAX:
+            done: asyncio.Future[None] = self._loop.create_future()
+            done.set_result(None)
+            return done
+        self._pending[key] = entry
+        self._wake.set()
+        return self._flushed
+
+    def _finish(self) -> None:
+        flushed, self._flushed = self._flushed, self._loop.create_future()
+        if not flushed.done():
+            flushed.set_result(None)
+
+    async def _keep_writing(self) -> None:
+        while True:
+            try:
+                await self._redis.flushdb()
+                if self.error:
+                    log.info("Redis is in use")
+                self.error = ""
+                while True:
+                    await self._wake.wait()
+                    await self._write()
+            except (RedisError, OSError, TimeoutError) as error:
+                if not self.error:
+                    log.warning("Redis cannot be used, lookups go to the overlay: %s", error)
+                self.error = str(error) or type(error).__name__
+                self._pending.clear()
+                self._finish()
+                await asyncio.sleep(RETRY_S)
+
+    async def _write(self) -> None:
+        self._wake.clear()
+        pending, self._pending = self._pending, {}
+        flushed, self._flushed = self._flushed, self._loop.create_future()
+        try:
+            async with asyncio.timeout(2 * TIMEOUT_S):
+                pipeline = self._redis.pipeline(transaction=False)
+                for key, entry in pending.items():
+                    if entry is None:
+                        pipeline.delete(key)
+                    else:
+                        pipeline.set(key, entry[0], px=entry[1])
+                await pipeline.execute()
+            self.writes += len(pending)
+        finally:
+            if not flushed.done():
+                flushed.set_result(None)

@@ -1,0 +1,93 @@
+"""What this node alone can say, to its own CLI and to the others' questions.
+
+In: lists and descriptions asked for. Out: this node's part of them. Counterpart: `farm_wide.py`
+puts the parts of all nodes together.
+"""
+
+import time
+
+import msgspec
+
+from overlay.cache.projection import Projection
+from overlay.control.messages import NodeStatus
+from overlay.limits import PAGE_ROWS_MAX
+from overlay.links.messages import (
+    CallsAt,
+    Described,
+    ListCallsAt,
+    ListSubscribersAt,
+    NodeInfo,
+    SubscribersAt,
+)
+from overlay.membership.membership import Membership
+from overlay.readiness import Readiness, probe_name
+from overlay.records.names import RecordKind, key_of
+from overlay.replication.events import EventWriter
+from overlay.replication.replica import Replica
+from overlay.version import VERSION
+
+
+class Local:
+    """This node."""
+
+    def __init__(
+        self,
+        own: NodeInfo,
+        membership: Membership,
+        replica: Replica,
+        events: EventWriter,
+        projection: Projection,
+        readiness: Readiness,
+    ) -> None:
+        self._own = own
+        self._membership = membership
+        self._replica = replica
+        self._events = events
+        self._projection = projection
+        self._readiness = readiness
+        self._started_s = time.monotonic()
+
+    async def describe(self) -> NodeStatus:
+        """How this node is."""
+        ready, _ = await self._readiness.check()
+        return NodeStatus(
+            name=self._own.name,
+            id=self._own.node_id.hex(),
+            address=f"{self._own.host}:{self._own.port}",
+            state="alive",
+            version=VERSION,
+            uptime_s=round(time.monotonic() - self._started_s, 1),
+            ready=ready,
+            bindings=self._count_bindings(),
+            calls=await self._replica.committer.read(lambda db: db.count_calls()),
+            subscribers=len(self._replica.subscribers),
+            journal_depth=self._events.journal_depth,
+            redis=self._projection.error or "ok",
+            disk=self._replica.committer.last_error or self._replica.bindings.last_error or "ok",
+        )
+
+    def _count_bindings(self) -> int:
+        """Registration records of phones: those of the readiness probes do not count."""
+        names = [self._own.name, *(member.info.name for member in self._membership.members)]
+        probes = (key_of(RecordKind.REGISTRATION, probe_name(name)) for name in names)
+        held = self._replica.bindings
+        return len(held) - sum(held.get(key) is not None for key in probes)
+
+    async def described(self) -> Described:
+        """The same, for another node."""
+        return Described(body=msgspec.msgpack.encode(await self.describe()))
+
+    async def list_calls(self, question: ListCallsAt) -> CallsAt:
+        """Calls that this node holds, in order of time."""
+        after = (question.after_us, question.after_key)
+        limit = max(1, min(question.limit, PAGE_ROWS_MAX))
+        rows, more = await self._replica.committer.read(
+            lambda db: db.calls_after(after, question.until_us, limit)
+        )
+        return CallsAt(rows=rows, more=more)
+
+    def list_subscribers(self, question: ListSubscribersAt) -> SubscribersAt:
+        """Subscribers that this node holds, in order of their names."""
+        limit = max(1, min(question.limit, PAGE_ROWS_MAX))
+        bodies, more = self._replica.subscribers.page(question.after, limit)
+        return SubscribersAt(bodies=bodies, more=more)

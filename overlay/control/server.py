@@ -1,0 +1,167 @@
+"""The control socket: answers the node's proxies and its CLI.
+
+In: frames on a Unix socket. Out: one answer a request; a request that cannot be read closes its
+connection. Counterpart: `client.py`. `Lookups` and the replication classes hold the rules.
+
+Requests that need no waiting are answered in the same turn of the loop; the others as tasks or by
+callbacks, so that one slow answer holds nobody up.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from overlay.control import messages
+from overlay.control.service import Service
+from overlay.errors import LimitError, ProtocolError, SipfarmError, StorageError, UnavailableError
+from overlay.frames import FrameBuffer, pack
+from overlay.limits import (
+    CONTROL_CONNECTIONS_MAX,
+    CONTROL_REPLY_BYTES_MAX,
+    CONTROL_REQUEST_BYTES_MAX,
+)
+from overlay.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+DEADLINE_DEFAULT_S = 1.0
+DEADLINE_MAX_S = 30.0
+SOCKET_MODE = 0o660
+
+
+class ControlServer:
+    """Listens on the control socket."""
+
+    def __init__(self, service: Service, metrics: Metrics) -> None:
+        self.service = service
+        self.metrics = metrics
+        self.connections: set[_Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._path: Path | None = None
+
+    async def start(self, path: Path) -> None:
+        """Listen at `path`, taking the place of a socket that was left there."""
+        _clear(path)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: _Connection(self), str(path))
+        os.chmod(path, SOCKET_MODE)
+        self._path = path
+
+    async def stop(self) -> None:
+        """Close every connection and end what is under way."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.close()
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self._path is not None:
+            _clear(self._path)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, server: ControlServer) -> None:
+        self._server = server
+        self._frames = FrameBuffer(CONTROL_REQUEST_BYTES_MAX)
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if len(self._server.connections) >= CONTROL_CONNECTIONS_MAX:
+            log.warning("refusing a control connection: %d are open", CONTROL_CONNECTIONS_MAX)
+            self._transport.abort()
+            return
+        self._server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._server.connections.discard(self)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for payload in self._frames.feed(data):
+                self._received(messages.decode_request(payload))
+        except (msgspec.MsgspecError, ProtocolError) as error:
+            log.warning("control connection closed: %s", error)
+            self._server.metrics.frames_refused.inc()
+            self.close()
+
+    def _received(self, request: messages.Requests) -> None:
+        began_s = self._loop.time()
+        deadline_s = min(request.deadline_ms / 1000 or DEADLINE_DEFAULT_S, DEADLINE_MAX_S)
+        name, request_id = type(request).__name__, request.id
+
+        def answer(result: messages.Answers) -> None:
+            self._answer(request_id, name, result, began_s)
+
+        service = self._server.service
+        if isinstance(request, messages.Register):
+            service.register(request, deadline_s, answer)
+        elif isinstance(request, messages.WriteEvent):
+            service.write_event(request, deadline_s, answer)
+        elif isinstance(request, messages.Locate) and (hot := service.located(request)):
+            answer(hot)
+        else:
+            self._as_task(service.answer(request, deadline_s), answer)
+
+    def _as_task(
+        self,
+        work: Awaitable[messages.Answers],
+        answer: Callable[[messages.Answers], None],
+    ) -> None:
+        async def run() -> None:
+            try:
+                answer(await work)
+            except SipfarmError as error:
+                answer(messages.Refused(id=0, code=_code(error), reason=str(error)))
+            except Exception:
+                log.exception("a control request failed")
+                answer(messages.Refused(id=0, code="internal", reason="see the daemon's log"))
+
+        task = asyncio.create_task(run())
+        self._server.tasks.add(task)
+        task.add_done_callback(self._server.tasks.discard)
+
+    def _answer(self, request_id: int, name: str, result: messages.Answers, began_s: float) -> None:
+        metrics = self._server.metrics
+        refused = isinstance(result, messages.Refused)
+        outcome = cast(messages.Refused, result).code if refused else "answered"
+        metrics.requests.labels(name, outcome).inc()
+        metrics.request_seconds.labels(name).observe(self._loop.time() - began_s)
+        if self._transport is None:
+            return
+        payload = messages.encode(msgspec.structs.replace(result, id=request_id))
+        if len(payload) > CONTROL_REPLY_BYTES_MAX:
+            reason = f"the answer has {len(payload)} bytes; ask for fewer rows"
+            payload = messages.encode(
+                messages.Refused(id=request_id, code="too-large", reason=reason)
+            )
+        self._transport.write(pack(payload))
+
+
+def _clear(path: Path) -> None:
+    """Make room for a socket: the last process may have left its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def _code(error: SipfarmError) -> str:
+    codes = (
+        (UnavailableError, "unavailable"),
+        (StorageError, "storage"),
+        (LimitError, "busy"),
+        (ProtocolError, "bad-request"),
+    )
+    return next((code for kind, code in codes if isinstance(error, kind)), "internal")

@@ -1,0 +1,172 @@
+"""What the control socket can do, without the socket.
+
+In: decoded requests. Out: answers. Counterparts: `server.py` reads and writes the frames; the
+classes of `overlay.replication` do the work.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from overlay.billing.assemble import assemble
+from overlay.cache.hot import HotRecords, targets_of
+from overlay.config import Config
+from overlay.control import messages
+from overlay.control.farm_wide import FarmWide
+from overlay.control.messages import Answers, Located, Reach, Refused, Requests, Written
+from overlay.errors import ProtocolError, UnavailableError
+from overlay.limits import HEADER_CHARS_MAX
+from overlay.metrics import Metrics
+from overlay.records.names import RecordKind, key_of
+from overlay.replication.events import EventWriter
+from overlay.replication.registrations import Registrations
+from overlay.replication.subscribers import SubscriberDirectory
+
+Answer = Callable[[Answers], None]
+
+
+class Service:
+    """The requests of one node's proxies and CLI."""
+
+    def __init__(
+        self,
+        config: Config,
+        hot: HotRecords,
+        registrations: Registrations,
+        events: EventWriter,
+        subscribers: SubscriberDirectory,
+        farm_wide: FarmWide,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+        leave: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._hot = hot
+        self._registrations = registrations
+        self._events = events
+        self._subscribers = subscribers
+        self._farm_wide = farm_wide
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._leave = leave
+        self._loop = asyncio.get_running_loop()
+        self._locating: dict[str, asyncio.Task[Located]] = {}
+
+    # On the path of every message: no tasks.
+
+    def located(self, request: messages.Locate) -> Located | None:
+        """The answer from what is under a lease; None when the overlay must be asked."""
+        targets = self._hot.targets(key_of(RecordKind.REGISTRATION, request.aor))
+        return Located(id=0, reach=Reach.FOUND, targets=targets) if targets else None
+
+    def register(self, request: messages.Register, deadline_s: float, answer: Answer) -> None:
+        """A REGISTER."""
+        longest = max((len(change.uri) for change in request.contacts), default=0)
+        if max(longest, len(request.call_id), len(request.aor)) > HEADER_CHARS_MAX:
+            answer(Refused(id=0, code="too-large", reason="a field is too long"))
+            return
+        self._registrations.register(request, deadline_s, answer)
+
+    def write_event(self, request: messages.WriteEvent, deadline_s: float, answer: Answer) -> None:
+        """A call event."""
+        event = request.event
+        if len(event.event_id) != 20 or not event.call_id or event.time_us <= 0:
+            answer(Refused(id=0, code="bad-request", reason="an event without id, call or time"))
+            return
+        kind = event.kind.name
+
+        def done(level: str, reason: str) -> None:
+            self._metrics.events.labels(kind, level or "refused").inc()
+            if level:
+                answer(Written(id=0, level=level))
+            else:
+                answer(Refused(id=0, code="storage", reason=reason))
+
+        self._events.write(event, deadline_s, done)
+
+    # Everything else.
+
+    async def answer(self, request: Requests, deadline_s: float) -> Answers:
+        """The answer; raises `SipfarmError`s that say why there is none."""
+        if isinstance(request, messages.Locate):
+            return await self._locate(request.aor, deadline_s)
+        if isinstance(request, messages.Authenticate):
+            record = await self._subscribers.get(request.aor, deadline_s)
+            if record is None:
+                return messages.Secrets(id=0, ha1="", ha1_sha256="")
+            return messages.Secrets(id=0, ha1=record.ha1, ha1_sha256=record.ha1_sha256)
+        if isinstance(request, messages.GetStatus):
+            return await self._farm_wide.status(self._config.farm.name, deadline_s)
+        if isinstance(request, messages.GetLocation):
+            return await self._location(request.aor, deadline_s)
+        if isinstance(request, messages.ListCalls):
+            return await self._farm_wide.calls(request, deadline_s)
+        if isinstance(request, messages.ShowCall):
+            found = await self._events.read(request.call_id, deadline_s)
+            return messages.Calls(id=0, calls=tuple(assemble(found.record, found.replicas)))
+        if isinstance(request, messages.PutSubscriber):
+            return await self._put_subscriber(request, deadline_s)
+        if isinstance(request, messages.ListSubscribers):
+            return await self._farm_wide.subscribers(request, deadline_s)
+        if isinstance(request, messages.Leave):
+            self._loop.call_soon(self._leave)
+            return messages.Done(id=0, detail="leaving")
+        raise ProtocolError(f"{type(request).__name__} cannot be asked this way")
+
+    async def _locate(self, aor: str, deadline_s: float) -> Located:
+        """A read from the overlay; one at a time for an address-of-record, however many wait."""
+        task = self._locating.get(aor)
+        if task is None:
+            task = asyncio.create_task(self._locate_once(aor, deadline_s))
+            self._locating[aor] = task
+            task.add_done_callback(lambda _: self._locating.pop(aor, None))
+        return await asyncio.shield(task)
+
+    async def _locate_once(self, aor: str, deadline_s: float) -> Located:
+        key = key_of(RecordKind.REGISTRATION, aor)
+        began_s = self._loop.time()
+        lease_ms = self._config.overlay.lease_ms
+        self._hot.read_begins(key)
+        record, until_s = None, began_s
+        try:
+            found = await self._registrations.read(aor, deadline_s, lease_ms)
+            record = found.record
+            if found.complete:
+                until_s = began_s + found.lease_ms / 1000
+        finally:
+            targets = self._hot.read_ends(key, aor, record, until_s)
+        if targets:
+            return Located(id=0, reach=Reach.FOUND, targets=targets)
+        left_s = max(0.01, deadline_s - (self._loop.time() - began_s))
+        known = await self._subscribers.get(aor, left_s)
+        return Located(id=0, reach=Reach.OFFLINE if known else Reach.UNKNOWN)
+
+    async def _location(self, aor: str, deadline_s: float) -> messages.Location:
+        began_s = self._loop.time()
+        replicas = self._config.overlay.replicas
+        found = await self._registrations.read(aor, deadline_s, copies_wanted=replicas)
+        elapsed_us = int((self._loop.time() - began_s) * 1e6)
+        reach = Reach.FOUND
+        if not targets_of(found.record, self._now_ms()):
+            try:
+                known = await self._subscribers.get(aor, deadline_s)
+            except UnavailableError:
+                known = None
+            reach = Reach.OFFLINE if known else Reach.UNKNOWN
+        return messages.Location(
+            id=0,
+            aor=aor,
+            reach=reach,
+            bindings=found.record,
+            replicas=found.replicas,
+            elapsed_us=elapsed_us,
+        )
+
+    async def _put_subscriber(
+        self, request: messages.PutSubscriber, deadline_s: float
+    ) -> messages.Done:
+        record = request.record
+        user, _, domain = record.aor.rpartition("@")
+        if not user or not domain or len(record.aor) > HEADER_CHARS_MAX:
+            raise ProtocolError(f"{record.aor!r} is not user@domain")
+        stored = await self._subscribers.put(record, deadline_s)
+        return messages.Done(id=0, detail=f"stored on {stored} nodes")

@@ -1,0 +1,68 @@
+"""The overlay daemon's process: configuration, logging, signals.
+
+In: `--config`, signals. Out: a running `Node`, or a message that says what to mend and exit 2.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from overlay import config as configuration
+from overlay.config import Config
+from overlay.errors import SipfarmError
+from overlay.identity import identity as identities
+from overlay.node import Node
+
+log = logging.getLogger("sipfarm")
+
+EXIT_CONFIG = 2
+EXIT_START = 1
+
+
+async def run(config: Config) -> None:
+    """Run the node until SIGTERM, SIGINT or an operator's leave."""
+    identity = identities.load(config)
+    node = Node(config, identity)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, node.stopped.set)
+    await node.start()
+    try:
+        await node.stopped.wait()
+    finally:
+        log.info("stopping")
+        await node.stop()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command `sipfarm-overlay`."""
+    parser = argparse.ArgumentParser(prog="sipfarm-overlay", description=__doc__)
+    parser.add_argument("--config", type=Path, default=configuration.PATH_DEFAULT)
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning"))
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=options.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("kademlia", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        config = configuration.load(options.config)
+        uvloop.run(run(config))
+    except SipfarmError as error:
+        log.error("%s", error)
+        return EXIT_CONFIG
+    except OSError as error:
+        log.error("cannot start: %s", error)
+        return EXIT_START
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

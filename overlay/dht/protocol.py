@@ -1,0 +1,79 @@
+"""Kademlia's calls over the farm's links instead of UDP.
+
+In: lookups of this node, FIND_NODE of peers. Out: contacts. Counterpart: the same on every node.
+
+Ids are those that the links have proven; contacts that a peer tells of are hearsay and enter the
+table only after a link to them has proven theirs. Values never travel this way: replication does
+that, with quorums.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from kademlia.node import Node
+from kademlia.protocol import KademliaProtocol
+
+from overlay.dht.table import Contact, FarmTable
+from overlay.errors import SipfarmError
+from overlay.links.messages import Ack, FindNode, NodeInfo, Nodes, Ping
+from overlay.links.network import Transport
+
+Heard = Callable[[NodeInfo], None]
+
+
+class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
+    """The package's protocol class with our transport below it."""
+
+    def __init__(
+        self, source: Contact, ksize: int, transport: Transport, heard: Heard, timeout_s: float
+    ) -> None:
+        super().__init__(source, {}, ksize)
+        self.router = FarmTable(self, ksize, source)
+        self._links = transport
+        self._heard = heard
+        self._timeout_s = timeout_s
+
+    # Calls to others: these shadow the package's `__getattr__`, which would send datagrams.
+
+    async def call_ping(self, node_to_ask: Node) -> tuple[bool, Any]:
+        """Is it there?"""
+        reply = await self._links.ask(node_to_ask.id, Ping(), self._timeout_s)
+        return (isinstance(reply, Ack), node_to_ask.id)
+
+    async def call_find_node(self, node_to_ask: Node, node_to_find: Node) -> tuple[bool, Any]:
+        """The contacts that a peer knows nearest to a key, as (answered, contacts)."""
+        if not await self._reachable(node_to_ask):
+            return (False, None)
+        question = FindNode(target=node_to_find.id)
+        reply = await self._links.ask(node_to_ask.id, question, self._timeout_s)
+        if not isinstance(reply, Nodes):
+            return (False, None)
+        infos = [info for info in reply.nodes[: self.router.ksize] if len(info.node_id) == 20]
+        for info in infos:
+            self._heard(info)
+        return (True, [Contact(info) for info in infos])
+
+    # Calls of others.
+
+    def answer_find_node(self, target: bytes, asker: bytes) -> Nodes:
+        """What this node knows nearest to `target`, without the asker."""
+        found = self.router.find_neighbors(Node(target), exclude=Node(asker))
+        infos = [contact.info for contact in found]
+        if not any(info.node_id == target for info in infos) and target != asker:
+            known = self._contact(target)
+            infos = [known.info, *infos][: self.router.ksize] if known else infos
+        return Nodes(nodes=tuple(infos))
+
+    async def _reachable(self, node: Node) -> bool:
+        if self._links.linked(node.id):
+            return True
+        try:
+            hello = await self._links.dial(node.ip, node.port, self._timeout_s)
+        except SipfarmError:
+            return False
+        return bool(hello.node.node_id == node.id)
+
+    def _contact(self, node_id: bytes) -> Contact | None:
+        bucket = self.router.buckets[self.router.get_bucket_for(Node(node_id))]
+        contact: Contact | None = bucket[node_id]
+        return contact

@@ -1,0 +1,65 @@
+"""The Kademlia routing table, made fit for a farm.
+
+In: contacts whose identity a link has proven. Out: the contacts nearest to a key. Counterpart:
+`overlay.membership` decides who is in it; nothing else adds or evicts.
+
+The package's table stops at the first k contacts that it meets instead of the nearest k, misplaces
+the id at the upper end of a bucket, and pings or evicts on its own judgement; these are overridden.
+"""
+
+from heapq import nsmallest
+
+from kademlia.node import Node
+from kademlia.routing import KBucket, RoutingTable
+
+from overlay.links.messages import NodeInfo
+
+
+class Contact(Node):  # type: ignore[misc]
+    """A node of the table, with what a link to it needs."""
+
+    def __init__(self, info: NodeInfo) -> None:
+        super().__init__(info.node_id, info.host, info.port)
+        self.info = info
+
+
+class FarmTable(RoutingTable):  # type: ignore[misc]
+    """Buckets of proven contacts."""
+
+    def add_contact(self, node: Node) -> None:
+        """Add or renew a contact; an address that changed replaces the old one.
+
+        A full bucket that cannot be split keeps the contact as a replacement (the package's
+        `KBucket.remove_node` promotes it when another goes).
+        """
+        while True:
+            index = self.get_bucket_for(node)
+            bucket: KBucket = self.buckets[index]
+            splittable = bucket.has_in_range(self.node) and bucket.range[0] < bucket.range[1]
+            if bucket.add_node(node) or not splittable:
+                return
+            self.split_bucket(index)
+
+    def get_bucket_for(self, node: Node) -> int:
+        """The index of the bucket whose range holds the id."""
+        for index, bucket in enumerate(self.buckets):
+            if node.long_id <= bucket.range[1]:
+                return index
+        raise AssertionError("the buckets cover the whole id space")
+
+    def find_neighbors(
+        self, node: Node, k: int | None = None, exclude: Node | None = None
+    ) -> list[Node]:
+        """The k contacts nearest to `node` by XOR distance, nearest first, without itself."""
+        contacts = (
+            contact
+            for bucket in self.buckets
+            for contact in bucket.nodes.values()
+            if contact.id != node.id and (exclude is None or contact.id != exclude.id)
+        )
+        return nsmallest(k or self.ksize, contacts, key=node.distance_to)
+
+    @property
+    def complete(self) -> bool:
+        """No contact ever had to wait outside a bucket: the table is the whole farm."""
+        return not any(bucket.replacement_nodes for bucket in self.buckets)

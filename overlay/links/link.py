@@ -1,0 +1,239 @@
+"""One mutual-TLS connection to one peer: handshake, requests and their answers.
+
+In: bytes from the transport, requests from this node. Out: requests of the peer to the owner of the
+link, answers to whoever asked. Counterpart: the same class at the other end; `network.py` keeps the
+links of a node.
+
+Frames written within one turn of the event loop leave in one write: under load that is most of the
+cost of a small message.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import msgspec
+
+from overlay.errors import IdentityError, LimitError, ProtocolError
+from overlay.frames import FrameBuffer, pack
+from overlay.identity.peer import Peer
+from overlay.limits import (
+    LINK_FRAME_BYTES_MAX,
+    LINK_SEND_BUFFER_BYTES_MAX,
+    REQUESTS_OUTSTANDING_PER_LINK_MAX,
+)
+from overlay.links import messages
+from overlay.links.messages import Failed, Goodbye, Hello, Reply, Request
+
+log = logging.getLogger(__name__)
+
+Answered = Callable[[Reply], None]
+TICK_S = 0.05
+
+
+class LinkOwner(Protocol):
+    """What a link tells the network that it belongs to."""
+
+    def hello(self) -> Hello: ...
+    def identify(self, transport: asyncio.Transport) -> Peer: ...
+    def link_up(self, link: "Link") -> None: ...
+    def link_down(self, link: "Link", reason: str) -> None: ...
+    def request_received(self, link: "Link", request: Request) -> None: ...
+    def goodbye_received(self, link: "Link", goodbye: Goodbye) -> None: ...
+
+
+class Link(asyncio.Protocol):
+    """A connection; useful once `peer` is set, which is when its Hello was accepted."""
+
+    def __init__(self, owner: LinkOwner, outgoing: bool) -> None:
+        self.outgoing = outgoing
+        self.peer: Hello | None = None
+        self.heard_at_s = 0.0
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._certificate: Peer | None = None
+        self._frames = FrameBuffer(LINK_FRAME_BYTES_MAX)
+        self._outbox: list[bytes] = []
+        self._waiting: dict[int, tuple[Answered, float]] = {}
+        self._last_id = 0
+        self._tick: asyncio.TimerHandle | None = None
+        self._reason = "closed by the peer"
+        self._refusal = ""
+
+    @property
+    def node_id(self) -> bytes:
+        """The peer's id; only after the handshake."""
+        assert self.peer is not None
+        return self.peer.node.node_id
+
+    @property
+    def peer_incarnation(self) -> int:
+        """The peer's incarnation; only after the handshake."""
+        assert self.peer is not None
+        return self.peer.incarnation
+
+    @property
+    def usable(self) -> bool:
+        """Handshake done, and not closing."""
+        return self.peer is not None and self._transport is not None
+
+    def usable_for(self, node_id: bytes) -> bool:
+        """A usable link to this very peer."""
+        return self.usable and self.node_id == node_id
+
+    def refuse(self, reason: str) -> None:
+        """Close as soon as the connection is made."""
+        self._refusal = reason
+
+    def request(self, request: Request, answered: Answered, timeout_s: float) -> None:
+        """Ask the peer; `answered` is called once, with `Failed` when there is no answer."""
+        if not self.usable:
+            answered(Failed(code="unavailable", reason="link is down"))
+            return
+        if len(self._waiting) >= REQUESTS_OUTSTANDING_PER_LINK_MAX:
+            answered(Failed(code="busy", reason="too many requests outstanding"))
+            return
+        self._last_id = request_id = self._last_id + 1
+        self._waiting[request_id] = (answered, self._loop.time() + timeout_s)
+        if self._tick is None:
+            self._tick = self._loop.call_later(TICK_S, self._expire)
+        self.send(msgspec.structs.replace(request, id=request_id))
+
+    def ask(self, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
+        """`request` as a future, for what is not on the hot path; it never raises."""
+        future: asyncio.Future[Reply] = self._loop.create_future()
+
+        def answered(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self.request(request, answered, timeout_s)
+        return future
+
+    def reply(self, request_id: int, reply: Reply) -> None:
+        """Answer a request of the peer."""
+        self.send(msgspec.structs.replace(reply, id=request_id))
+
+    def send(self, message: messages.Message) -> None:
+        """Queue a message; it leaves at the end of this turn of the loop."""
+        if self._transport is None:
+            return
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append(pack(messages.encode(message)))
+
+    def close(self, reason: str, *, left: bool = False) -> None:
+        """Say goodbye and close once what is queued has left."""
+        if self._transport is None:
+            return
+        self._reason = reason
+        self.send(Goodbye(left=left, reason=reason))
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self, reason: str) -> None:
+        """Close at once: the peer does not answer."""
+        if self._transport is not None:
+            self._reason = reason
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TLS is up: check whose certificate it is, and say hello."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.heard_at_s = self._loop.time()
+        if self._refusal:
+            self.abort(self._refusal)
+            return
+        try:
+            self._certificate = self._owner.identify(self._transport)
+        except IdentityError as error:
+            self.abort(str(error))
+            return
+        self.send(self._owner.hello())
+
+    def data_received(self, data: bytes) -> None:
+        """Take in frames; anything a peer of ours cannot have sent closes the link."""
+        self.heard_at_s = self._loop.time()
+        try:
+            for payload in self._frames.feed(data):
+                self._received(messages.decode(payload))
+                if self._transport is None or self._transport.is_closing():
+                    return
+        except (msgspec.MsgspecError, ProtocolError, LimitError) as error:
+            log.warning("link to %s: %s", self._peer_name(), error)
+            self.abort(f"protocol error: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Everybody who waits is told; the owner is told last."""
+        self._transport = None
+        self._outbox.clear()
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+        waiting, self._waiting = self._waiting, {}
+        for answered, _ in waiting.values():
+            answered(Failed(code="unavailable", reason="link broke"))
+        self._owner.link_down(self, str(exc) if exc else self._reason)
+
+    # inner workings
+
+    def _received(self, message: messages.Message) -> None:
+        if self.peer is None:
+            self._greeted(message)
+        elif isinstance(message, messages.REPLIES):
+            entry = self._waiting.pop(message.id, None)
+            if entry is not None:
+                entry[0](message)
+        elif isinstance(message, Goodbye):
+            self._reason = message.reason
+            self._owner.goodbye_received(self, message)
+        elif isinstance(message, Hello):
+            raise ProtocolError("a second hello")
+        else:
+            self._owner.request_received(self, cast(Request, message))
+
+    def _greeted(self, message: messages.Message) -> None:
+        if isinstance(message, Goodbye):
+            self.abort(message.reason)
+            return
+        if not isinstance(message, Hello):
+            raise ProtocolError("the first frame was not a hello")
+        certificate, ours = self._certificate, self._owner.hello()
+        assert certificate is not None
+        claimed = (message.node.node_id, message.node.name, message.node.host, message.farm)
+        proven = (certificate.node_id, certificate.name, certificate.address, certificate.farm)
+        if claimed != proven:
+            raise ProtocolError("hello does not agree with the certificate")
+        if message.version_min > ours.version_max or message.version_max < ours.version_min:
+            self.close(
+                f"no common protocol version: {message.version_min}-{message.version_max} there, "
+                f"{ours.version_min}-{ours.version_max} here"
+            )
+            return
+        self.peer = message
+        self._owner.link_up(self)
+
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        if self._transport is None or not outbox:
+            return
+        if self._transport.get_write_buffer_size() > LINK_SEND_BUFFER_BYTES_MAX:
+            self.abort("peer does not read")
+            return
+        self._transport.write(b"".join(outbox) if len(outbox) > 1 else outbox[0])
+
+    def _expire(self) -> None:
+        now_s = self._loop.time()
+        late = [key for key, (_, until_s) in self._waiting.items() if until_s <= now_s]
+        for key in late:
+            answered, _ = self._waiting.pop(key)
+            answered(Failed(code="unavailable", reason="no answer in time"))
+        self._tick = self._loop.call_later(TICK_S, self._expire) if self._waiting else None
+
+    def _peer_name(self) -> str:
+        return self.peer.node.name if self.peer else "?"

@@ -1,0 +1,224 @@
+"""What nodes say to each other: one msgpack array a frame, told apart by its first element.
+
+In and out: these structs. Every request carries an id that its answer repeats. A field added at the
+end is compatible both ways: older nodes ignore it, newer ones see its default.
+"""
+
+from typing import Any
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+PROTOCOL_VERSION_MIN = 1
+
+
+class NodeInfo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A node as others reach it."""
+
+    node_id: bytes
+    """20 bytes: SHA-1 of its public key."""
+    name: str
+    host: str
+    port: int
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Base of everything on a link; `id` pairs an answer with its request, 0 for neither."""
+
+    id: int = 0
+
+
+class Hello(Message, frozen=True, kw_only=True, tag=1):
+    """The first frame of each side."""
+
+    version_min: int
+    version_max: int
+    farm: str
+    node: NodeInfo
+    incarnation: int
+    """Unix time in ms when the node started: tells a restarted peer from the one before."""
+    capabilities: tuple[str, ...] = ()
+    software: str = ""
+
+
+class Goodbye(Message, frozen=True, kw_only=True, tag=2):
+    """The sender leaves the farm, or refuses the link; the text says why."""
+
+    left: bool
+    reason: str = ""
+
+
+class Ping(Message, frozen=True, kw_only=True, tag=3):
+    """Answered by `Ack`."""
+
+
+class Ack(Message, frozen=True, kw_only=True, tag=4):
+    """Done, with nothing to say."""
+
+
+class Failed(Message, frozen=True, kw_only=True, tag=5):
+    """The request could not be done; `code` as in `overlay.control.messages.Refused`."""
+
+    code: str
+    reason: str
+
+
+class FindNode(Message, frozen=True, kw_only=True, tag=6):
+    """Kademlia FIND_NODE. Answered by `Nodes`."""
+
+    target: bytes
+
+
+class Nodes(Message, frozen=True, kw_only=True, tag=7):
+    """The nodes nearest to the target that the answerer knows to be alive."""
+
+    nodes: tuple[NodeInfo, ...]
+
+
+class Store(Message, frozen=True, kw_only=True, tag=8):
+    """Merge this into the record under `key`. Answered by `Stored` when it is safe."""
+
+    kind: int
+    key: bytes
+    body: bytes
+    expected: bytes = b""
+    """Digest of the merged record that the sender expects; it is sent back only if it differs."""
+
+
+class Stored(Message, frozen=True, kw_only=True, tag=9):
+    """It is merged, and on disk if its kind asks for that; `body` is the record if unexpected."""
+
+    body: bytes = b""
+
+
+class Fetch(Message, frozen=True, kw_only=True, tag=10):
+    """Read a record. Answered by `Fetched`."""
+
+    kind: int
+    key: bytes
+    lease_ms: int = 0
+    """Above 0: tell me of changes for so long."""
+
+
+class Fetched(Message, frozen=True, kw_only=True, tag=11):
+    """The record; empty bodies: none here. A call has a body an event, others have one."""
+
+    bodies: tuple[bytes, ...] = ()
+    lease_ms: int = 0
+    """The lease that was granted."""
+
+
+class Changed(Message, frozen=True, kw_only=True, tag=12):
+    """A record that you hold a lease on is now this. Answered by `Ack`."""
+
+    kind: int
+    key: bytes
+    body: bytes
+
+
+class RegisterAt(Message, frozen=True, kw_only=True, tag=13):
+    """A REGISTER for a record that the receiver is a replica of. Answered by `RegisteredAt`."""
+
+    body: bytes
+    """A control `Register`."""
+
+
+class RegisteredAt(Message, frozen=True, kw_only=True, tag=14):
+    """A control `Registered`."""
+
+    body: bytes
+
+
+class Offer(Message, frozen=True, kw_only=True, tag=15):
+    """These records should be at your place too. Answered by `Wanted`."""
+
+    kind: int
+    records: tuple[tuple[bytes, bytes], ...]
+    """Keys and digests."""
+
+
+class Wanted(Message, frozen=True, kw_only=True, tag=16):
+    """The keys of those that the answerer lacks or has otherwise."""
+
+    keys: tuple[bytes, ...]
+
+
+class ListCallsAt(Message, frozen=True, kw_only=True, tag=17):
+    """Calls that the receiver holds, by time. Answered by `CallsAt`."""
+
+    after_us: int
+    after_key: bytes
+    until_us: int
+    limit: int
+
+
+class CallsAt(Message, frozen=True, kw_only=True, tag=18):
+    """Calls in order of (time of an event, key), each with all its events."""
+
+    rows: tuple[tuple[int, bytes, tuple[bytes, ...]], ...]
+    more: bool
+
+
+class ListSubscribersAt(Message, frozen=True, kw_only=True, tag=19):
+    """Subscribers that the receiver holds, by name. Answered by `SubscribersAt`."""
+
+    after: str
+    limit: int
+
+
+class SubscribersAt(Message, frozen=True, kw_only=True, tag=20):
+    """Names of subscribers in order."""
+
+    bodies: tuple[bytes, ...]
+    more: bool
+
+
+class DescribeNode(Message, frozen=True, kw_only=True, tag=21):
+    """How are you? Answered by `Described`."""
+
+
+class Described(Message, frozen=True, kw_only=True, tag=22):
+    """A control `NodeStatus`."""
+
+    body: bytes
+
+
+Request = (
+    Ping
+    | FindNode
+    | Store
+    | Fetch
+    | Changed
+    | RegisterAt
+    | Offer
+    | ListCallsAt
+    | ListSubscribersAt
+    | DescribeNode
+)
+Reply = (
+    Ack
+    | Failed
+    | Nodes
+    | Stored
+    | Fetched
+    | RegisteredAt
+    | Wanted
+    | CallsAt
+    | SubscribersAt
+    | Described
+)
+REPLIES = (
+    Ack,
+    Failed,
+    Nodes,
+    Stored,
+    Fetched,
+    RegisteredAt,
+    Wanted,
+    CallsAt,
+    SubscribersAt,
+    Described,
+)
+
+encode = msgspec.msgpack.Encoder().encode
+decode: Any = msgspec.msgpack.Decoder(Hello | Goodbye | Request | Reply).decode

@@ -1,0 +1,256 @@
+"""The links of one node: listens, dials, and keeps one link in use for each peer.
+
+In: where to dial, requests for a peer. Out: peers that came and went, requests that they sent.
+Counterpart: the same on every other node. `Transport` is what the rest of the daemon sees of it;
+a simulation puts another in its place.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from overlay.errors import IdentityError, UnavailableError
+from overlay.identity.identity import Identity
+from overlay.identity.peer import Peer, peer_of
+from overlay.limits import LINKS_MAX
+from overlay.links import messages
+from overlay.links.link import Answered, Link
+from overlay.links.messages import Failed, Goodbye, Hello, NodeInfo, Reply, Request
+
+log = logging.getLogger(__name__)
+
+
+class Handler(Protocol):
+    """Who is told what happens on the links."""
+
+    def peer_up(self, hello: Hello) -> None: ...
+    def peer_down(self, node_id: bytes, reason: str, left: bool) -> None: ...
+    def request_received(
+        self, sender: Hello, request: Request, reply: Callable[[Reply], None]
+    ) -> None: ...
+
+
+class Transport(Protocol):
+    """The network as the daemon's rules see it."""
+
+    def request(
+        self, node_id: bytes, request: Request, answered: Answered, timeout_s: float
+    ) -> None:
+        """Ask a linked peer; `answered` is called exactly once, with `Failed` at the worst."""
+        ...
+
+    def ask(self, node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
+        """The same as a future that never raises."""
+        ...
+
+    def linked(self, node_id: bytes) -> bool: ...
+    def heard_at_s(self, node_id: bytes) -> float:
+        """Loop time at which the peer last sent anything; 0 when there is no link."""
+        ...
+
+    async def dial(self, host: str, port: int, timeout_s: float) -> Hello:
+        """Link to whoever is there; raises `UnavailableError` or `IdentityError`."""
+        ...
+
+    def drop(self, node_id: bytes, reason: str) -> None:
+        """Break the link at once."""
+        ...
+
+
+class Network:
+    """Mutual-TLS links over TCP."""
+
+    def __init__(self, identity: Identity, hello: Hello) -> None:
+        self._identity = identity
+        self._hello = hello
+        self._handler: Handler | None = None
+        self._links: dict[bytes, Link] = {}
+        self._open: set[Link] = set()
+        self._greeting: dict[Link, asyncio.Future[Hello]] = {}
+        self._left: set[bytes] = set()
+        self._server: asyncio.Server | None = None
+        self._stopping = False
+        self.frames_received = 0
+
+    async def start(self, handler: Handler, host: str, port: int) -> None:
+        """Listen; raises `OSError` when the address cannot be had."""
+        self._handler = handler
+        self._server = await asyncio.get_running_loop().create_server(
+            self._incoming, host, port, ssl=self._identity.server_context, ssl_handshake_timeout=5
+        )
+
+    async def stop(self, *, left: bool) -> None:
+        """Close every link, telling the peers whether this node leaves for good."""
+        self._stopping = True
+        if self._server is not None:
+            self._server.close()
+        for link in list(self._open):
+            link.close("leaving" if left else "stopping", left=left)
+        for _ in range(20):
+            if not self._open:
+                break
+            await asyncio.sleep(0.01)
+        for link in list(self._open):
+            link.abort("stopping")
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    def request(
+        self, node_id: bytes, request: Request, answered: Answered, timeout_s: float
+    ) -> None:
+        link = self._links.get(node_id)
+        if link is None:
+            answered(Failed(code="unavailable", reason="no link"))
+        else:
+            link.request(request, answered, timeout_s)
+
+    def ask(self, node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
+        link = self._links.get(node_id)
+        if link is not None:
+            return link.ask(request, timeout_s)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        future.set_result(Failed(code="unavailable", reason="no link"))
+        return future
+
+    def linked(self, node_id: bytes) -> bool:
+        return node_id in self._links
+
+    def heard_at_s(self, node_id: bytes) -> float:
+        link = self._links.get(node_id)
+        return link.heard_at_s if link else 0.0
+
+    def drop(self, node_id: bytes, reason: str) -> None:
+        link = self._links.get(node_id)
+        if link is not None:
+            link.abort(reason)
+
+    async def dial(self, host: str, port: int, timeout_s: float) -> Hello:
+        loop = asyncio.get_running_loop()
+        greeting: asyncio.Future[Hello] = loop.create_future()
+        link = Link(self, outgoing=True)
+        self._greeting[link] = greeting
+        try:
+            async with asyncio.timeout(timeout_s):
+                await loop.create_connection(
+                    lambda: link,
+                    host,
+                    port,
+                    ssl=self._identity.client_context,
+                    server_hostname=self._hello.farm,
+                )
+                return await greeting
+        except TimeoutError as error:
+            link.abort("handshake took too long")
+            raise UnavailableError(f"{host}:{port}: no answer in {timeout_s:g} s") from error
+        except OSError as error:
+            raise UnavailableError(f"{host}:{port}: {error}") from error
+        finally:
+            self._greeting.pop(link, None)
+            if not greeting.done():
+                greeting.cancel()
+            elif not greeting.cancelled():
+                greeting.exception()
+
+    # LinkOwner
+
+    def hello(self) -> Hello:
+        return self._hello
+
+    def identify(self, transport: asyncio.Transport) -> Peer:
+        return peer_of(transport.get_extra_info("ssl_object"))
+
+    def link_up(self, link: Link) -> None:
+        assert link.peer is not None
+        assert self._handler is not None
+        node_id = link.node_id
+        if self._stopping:
+            self._greeted(link, UnavailableError("stopping"))
+            link.abort("stopping")
+            return
+        self._open.add(link)
+        if node_id == self._hello.node.node_id:
+            self._greeted(link, IdentityError("that is this node itself"))
+            link.close("talking to myself")
+            return
+        current = self._links.get(node_id)
+        if current is None or self._preferred(link, current):
+            self._links[node_id] = link
+            self._left.discard(node_id)
+            if current is not None and link.peer.incarnation != current.peer_incarnation:
+                current.abort("the peer restarted")
+            self._handler.peer_up(link.peer)
+        self._greeted(link, link.peer)
+
+    def link_down(self, link: Link, reason: str) -> None:
+        self._open.discard(link)
+        if link.peer is None:
+            self._greeted(link, UnavailableError(reason))
+            return
+        node_id = link.node_id
+        if self._links.get(node_id) is not link:
+            return
+        spare = next((other for other in self._open if other.usable_for(node_id)), None)
+        if spare is not None:
+            self._links[node_id] = spare
+            return
+        del self._links[node_id]
+        assert self._handler is not None
+        self._handler.peer_down(node_id, reason, node_id in self._left)
+
+    def goodbye_received(self, link: Link, goodbye: Goodbye) -> None:
+        if goodbye.left:
+            self._left.add(link.node_id)
+
+    def request_received(self, link: Link, request: Request) -> None:
+        assert self._handler is not None
+        assert link.peer is not None
+        self.frames_received += 1
+        request_id = request.id
+
+        def reply(message: Reply) -> None:
+            link.reply(request_id, message)
+
+        self._handler.request_received(link.peer, request, reply)
+
+    # inner workings
+
+    def _incoming(self) -> Link:
+        link = Link(self, outgoing=False)
+        if self._stopping:
+            link.refuse("stopping")
+        elif len(self._open) >= LINKS_MAX:
+            log.warning("refusing a link: %d are open", len(self._open))
+            link.refuse("too many links")
+        return link
+
+    def _preferred(self, link: Link, current: Link) -> bool:
+        """Which of two links to one peer both sides choose: the one that the lower id dialled."""
+        assert link.peer is not None
+        if link.peer.incarnation != current.peer_incarnation:
+            return link.peer.incarnation > current.peer_incarnation
+        if link.outgoing == current.outgoing:
+            return True
+        ours_is_lower = self._hello.node.node_id < link.node_id
+        return link.outgoing == ours_is_lower
+
+    def _greeted(self, link: Link, outcome: Hello | Exception) -> None:
+        greeting = self._greeting.get(link)
+        if greeting is None or greeting.done():
+            return
+        if isinstance(outcome, Hello):
+            greeting.set_result(outcome)
+        else:
+            greeting.set_exception(outcome)
+
+
+def hello_of(identity: Identity, node: NodeInfo, incarnation: int, software: str) -> Hello:
+    """What this node says first on every link."""
+    return Hello(
+        version_min=messages.PROTOCOL_VERSION_MIN,
+        version_max=messages.PROTOCOL_VERSION,
+        farm=identity.farm,
+        node=node,
+        incarnation=incarnation,
+        software=software,
+    )

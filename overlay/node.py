@@ -1,0 +1,322 @@
+"""One node of the overlay: its parts, put together.
+
+In: a configuration and an identity. Out: a running node. Counterpart: `daemon.py` gives it a
+process; the tests run several in one.
+"""
+
+import asyncio
+import logging
+import random
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from overlay.cache.hot import HotRecords
+from overlay.cache.projection import Projection
+from overlay.config import Config, split_address
+from overlay.control.farm_wide import FarmWide
+from overlay.control.local import Local
+from overlay.control.server import ControlServer
+from overlay.control.service import Service
+from overlay.dns import server as dns_server
+from overlay.dns.zone import ZoneNode, ZoneView
+from overlay.errors import SipfarmError
+from overlay.identity.identity import Identity
+from overlay.links import messages
+from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Reply, Request
+from overlay.links.network import Network, hello_of
+from overlay.membership.members import Member, State
+from overlay.membership.membership import Membership
+from overlay.metrics import Metrics
+from overlay.node_metrics import watch
+from overlay.readiness import Readiness
+from overlay.records import registration, subscriber
+from overlay.records.clock import HybridClock
+from overlay.records.names import RecordKind
+from overlay.replication.events import EventWriter
+from overlay.replication.placement import Placement
+from overlay.replication.reader import Reader
+from overlay.replication.registrations import Registrations
+from overlay.replication.repair import Repair
+from overlay.replication.replica import Replica
+from overlay.replication.subscribers import SubscriberDirectory
+from overlay.storage.bindings import Bindings
+from overlay.storage.committer import Committer
+from overlay.storage.subscribers import Subscribers
+from overlay.version import VERSION
+
+log = logging.getLogger(__name__)
+
+
+def now_ms() -> int:
+    """Unix time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+def _directory(config: Config) -> Path:
+    directory = Path(config.node.data_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+class Node:
+    """The overlay's daemon without a process around it."""
+
+    def __init__(self, config: Config, identity: Identity) -> None:
+        self.config = config
+        self.identity = identity
+        self.metrics = Metrics()
+        self.stopped = asyncio.Event()
+        self.leaving = False
+        self.own = NodeInfo(
+            node_id=identity.node_id,
+            name=identity.name,
+            host=identity.address,
+            port=config.overlay.port,
+        )
+        hello = hello_of(identity, self.own, now_ms(), VERSION)
+        self.network = Network(identity, hello)
+        self.membership = Membership(
+            self.own, config.overlay, self.network, random.Random(), self._resolve
+        )
+        self.clock = HybridClock(now_ms)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._zone_changed_s = int(time.time())
+        self._dns: dns_server.DnsServer | None = None
+
+    async def start(self) -> None:
+        """Open the files, listen, and begin to look for the farm.
+
+        Raises `StorageError` or `OSError` when a file or an address cannot be had.
+        """
+        config, own_id = self.config, self.own.node_id
+        await self._open_storage()
+        self.projection = Projection(config.redis_socket)
+        self.hot = HotRecords(self.projection, now_ms)
+        self.replica = Replica(
+            own_id,
+            self.bindings,
+            self.subscribers,
+            self.committer,
+            self.hot,
+            self.network,
+            now_ms,
+        )
+        self.placement = Placement(self.membership, config.overlay.replicas)
+        self.reader = Reader(
+            own_id, self.placement, self.replica, self.network, config.overlay.read_quorum
+        )
+        self._build_coordinators()
+        self.repair = Repair(own_id, config.overlay, self.placement, self.replica, self.network)
+        self._build_control()
+        self.membership.listen(self._member_changed)
+        watch(self)
+        await self._listen()
+        log.info(
+            "node %s (%s) of %s is up", self.own.name, self.own.node_id.hex(), config.farm.name
+        )
+
+    async def stop(self) -> None:
+        """End everything in order: askers first, then peers, then the disk."""
+        await self.control.stop()
+        if self._dns is not None:
+            self._dns.close()
+            await self._dns.wait_closed()
+        await self.repair.stop()
+        await self.events.stop()
+        await self.membership.stop()
+        await self._remember_peers()
+        await self.network.stop(left=self.leaving)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.projection.close()
+        await self.bindings.close()
+        await self.committer.close()
+
+    def leave(self) -> None:
+        """Stop for good: the peers need not wait for this node."""
+        self.leaving = True
+        self.stopped.set()
+
+    # What the links tell.
+
+    def peer_up(self, hello: Hello) -> None:
+        self.membership.peer_up(hello)
+
+    def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
+        self.membership.peer_down(node_id, reason, left)
+
+    def request_received(
+        self, sender: Hello, request: Request, reply: Callable[[Reply], None]
+    ) -> None:
+        """Answer a peer; what can be answered at once is."""
+        self.metrics.peer_requests.labels(type(request).__name__).inc()
+        peer = sender.node.node_id
+        if isinstance(request, messages.Store):
+            self.replica.store(peer, request, reply)
+        elif isinstance(request, messages.Fetch):
+            self.replica.fetch(peer, request, reply)
+        elif isinstance(request, messages.Ping):
+            reply(Ack())
+        elif isinstance(request, messages.FindNode):
+            reply(self.membership.dht.answer_find_node(request.target, peer))
+        elif isinstance(request, messages.Changed):
+            self._pushed(request, reply)
+        elif isinstance(request, messages.RegisterAt):
+            self.registrations.register_at(request, reply)
+        else:
+            self._as_task(request, reply)
+
+    def _pushed(self, push: messages.Changed, reply: Callable[[Reply], None]) -> None:
+        if push.kind == RecordKind.SUBSCRIBER:
+            self.hot.subscriber_changed(push.key, subscriber.decode(push.body))
+            reply(Ack())
+            return
+        shown = self.hot.changed(push.key, registration.decode(push.body))
+        if shown is None:
+            reply(Ack())
+        else:
+            shown.add_done_callback(lambda _: reply(Ack()))
+
+    def _as_task(self, request: Request, reply: Callable[[Reply], None]) -> None:
+        async def run() -> None:
+            try:
+                reply(await self._answer(request))
+            except SipfarmError as error:
+                reply(Failed(code="storage", reason=str(error)))
+            except Exception:
+                log.exception("a peer's %s failed", type(request).__name__)
+                reply(Failed(code="internal", reason="see the log"))
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, request: Request) -> Reply:
+        if isinstance(request, messages.Offer):
+            return await self.replica.offered(request)
+        if isinstance(request, messages.ListCallsAt):
+            return await self.local.list_calls(request)
+        if isinstance(request, messages.ListSubscribersAt):
+            return self.local.list_subscribers(request)
+        if isinstance(request, messages.DescribeNode):
+            return await self.local.described()
+        return Failed(code="bad-request", reason=f"{type(request).__name__} is not known here")
+
+    # inner workings
+
+    async def _open_storage(self) -> None:
+        directory = _directory(self.config)
+        self.committer = Committer(directory)
+        self.bindings = Bindings(directory)
+        rows = await self.committer.read(lambda db: db.subscribers())
+        self.subscribers = Subscribers(rows)
+        self._known = await self.committer.read(lambda db: db.peers())
+
+    def _build_coordinators(self) -> None:
+        config, own_id = self.config, self.own.node_id
+        self.registrations = Registrations(
+            own_id,
+            config,
+            self.placement,
+            self.replica,
+            self.reader,
+            self.network,
+            self.clock,
+        )
+        self.events = EventWriter(
+            own_id,
+            config,
+            self.placement,
+            self.committer,
+            self.reader,
+            self.network,
+            self.clock,
+        )
+        self.directory = SubscriberDirectory(
+            own_id,
+            config,
+            self.placement,
+            self.replica,
+            self.reader,
+            self.hot,
+            self.network,
+            self.clock,
+        )
+
+    def _build_control(self) -> None:
+        self.readiness = Readiness(self.own.name, self.registrations)
+        self.local = Local(
+            self.own,
+            self.membership,
+            self.replica,
+            self.events,
+            self.projection,
+            self.readiness,
+        )
+        farm_wide = FarmWide(self.local, self.membership, self.network)
+        service = Service(
+            self.config,
+            self.hot,
+            self.registrations,
+            self.events,
+            self.directory,
+            farm_wide,
+            self.metrics,
+            now_ms,
+            self.leave,
+        )
+        self.control = ControlServer(service, self.metrics)
+
+    async def _listen(self) -> None:
+        config = self.config
+        await self.network.start(self, self.own.host, config.overlay.port)
+        self.projection.start()
+        self.bindings.start()
+        self.events.start()
+        self.repair.start()
+        self.membership.start(self._known)
+        await self.control.start(config.control_socket)
+        if config.dns.enabled:
+            config.dns_socket.unlink(missing_ok=True)
+            self._dns = await dns_server.serve(config.dns_socket, self.zone)
+
+    def zone(self) -> ZoneView:
+        """The farm's zone as this node sees the farm."""
+        nodes = [ZoneNode(name=i.name, addresses=(i.host,)) for i in self.membership.alive()]
+        return ZoneView(
+            farm=self.config.farm.name,
+            nodes=tuple(sorted(nodes, key=lambda node: node.name)),
+            ttl_s=self.config.dns.ttl_s,
+            sip_port=self.config.proxy.port,
+            overlay_port=self.config.overlay.port,
+            serial=self._zone_changed_s,
+        )
+
+    def _member_changed(self, member: Member) -> None:
+        self._zone_changed_s = max(self._zone_changed_s + 1, int(time.time()))
+        self.repair.farm_changed(member)
+        if member.state is State.ALIVE:
+            self.events.farm_changed()
+
+    async def _resolve(self) -> list[tuple[str, int]]:
+        """Where to look for the farm: the configured addresses, then its DNS name."""
+        port = self.config.overlay.port
+        found = [split_address(entry, port) for entry in self.config.overlay.bootstrap]
+        try:
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(1.0):
+                infos = await loop.getaddrinfo(self.config.farm.name, port, type=socket.SOCK_STREAM)
+            found += [(str(info[4][0]), port) for info in infos]
+        except (OSError, TimeoutError):
+            pass
+        return list(dict.fromkeys(found))
+
+    async def _remember_peers(self) -> None:
+        infos = [m.info for m in self.membership.members if m.state is not State.LEFT]
+        try:
+            await self.committer.write(lambda db: db.remember(infos))
+        except SipfarmError as error:
+            log.error("peers cannot be remembered: %s", error)

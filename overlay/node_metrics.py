@@ -1,0 +1,51 @@
+"""The figures that Prometheus reads off a node's parts.
+
+In: a node. Out: gauges in its registry, evaluated when they are asked for.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from overlay.membership.members import State
+from overlay.version import VERSION
+
+if TYPE_CHECKING:
+    from overlay.node import Node
+
+
+def _count(node: "Node", state: State) -> Callable[[], float]:
+    return lambda: sum(member.state is state for member in node.membership.members)
+
+
+def watch(node: "Node") -> None:
+    """Register the gauges."""
+    metrics = node.metrics
+    metrics.describe(farm=node.config.farm.name, node=node.own.name, version=VERSION)
+    members = metrics.gauges("sipfarm_members", "Other nodes by state", "state")
+    for state in State:
+        members.labels(state.value).set_function(_count(node, state))
+    plain = {
+        "bindings": ("Registration records held", lambda: len(node.bindings)),
+        "subscribers": ("Subscriber records held", lambda: len(node.subscribers)),
+        "hot_records": ("Registrations under a lease of this node", lambda: len(node.hot)),
+        "leased_keys": ("Keys that others hold leases on", lambda: len(node.replica.leases)),
+        "journal_depth": ("Call events on fewer than W disks", lambda: node.events.journal_depth),
+        "redis_up": ("Redis can be used", lambda: not node.projection.error),
+        "disk_ok": ("The last commit succeeded", lambda: not node.committer.last_error),
+        "certificate_seconds": (
+            "Time until the node's certificate expires",
+            lambda: node.identity.expires_at.timestamp() - time.time(),
+        ),
+    }
+    for name, (text, value) in plain.items():
+        metrics.gauge(f"sipfarm_{name}", text, value)
+    totals = {
+        "commits": ("Commits of call events and subscribers", lambda: node.committer.batches),
+        "committed_rows": ("Rows in those commits", lambda: node.committer.rows),
+        "redis_writes": ("Entries written to Redis", lambda: node.projection.writes),
+        "repairs_sent": ("Records handed to replicas that lacked them", lambda: node.repair.sent),
+        "read_repairs": ("Stale copies found by reads", lambda: node.reader.repairs),
+    }
+    for name, (text, value) in totals.items():
+        metrics.total(f"sipfarm_{name}", text, value)

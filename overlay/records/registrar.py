@@ -1,0 +1,95 @@
+"""What a REGISTER changes (RFC 3261 10.3), as a function of the record and the request.
+
+In: the record as known, an authorized request. Out: a refusal, or the entries to write. No entry is
+written unless all can be: a REGISTER succeeds or fails as a whole. Counterpart:
+`overlay.replication.registrations` writes what is decided here.
+"""
+
+import msgspec
+
+from overlay.control.messages import BoundContact, ContactChange, Register, RegisterOutcome
+from overlay.records import registration
+from overlay.records.registration import Binding, Registration
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome, and what to write when it is DONE."""
+
+    outcome: RegisterOutcome
+    delta: Registration = ()
+
+
+def decide(
+    record: Registration, request: Register, now_ms: int, stamp: int, contacts_max: int
+) -> Decision:
+    """What `request` does to `record` at `now_ms`.
+
+    `stamp` is the hybrid logical clock of this REGISTER, moved past every entry that it can see: a
+    coordinator whose clock is behind must still have the last word. A request whose CSeq equals
+    that of its own entry is a retransmission: its entry is written again as it stands, so that a
+    first try that reached too few replicas is completed by the second.
+    """
+    mine = {b.contact: b for b in record if b.call_id == request.call_id}
+    changes = request.contacts
+    if request.remove_all:
+        contacts = dict.fromkeys(binding.contact for binding in record)
+        changes = tuple(ContactChange(uri=contact, expires_s=0) for contact in contacts)
+    stamp = max(stamp, 1 + max((binding.changed for binding in record), default=0))
+    delta: dict[str, Binding] = {}
+    for change in changes:
+        own = mine.get(change.uri)
+        if own is not None and own.cseq > request.cseq:
+            return Decision(outcome=RegisterOutcome.STALE)
+        if own is not None and own.cseq == request.cseq:
+            delta[change.uri] = own
+            continue
+        delta[change.uri] = _entry(record, request, change, now_ms, stamp)
+    after = registration.merge(record, registration.canonical(delta.values()))
+    adds = any(not binding.removed for binding in delta.values())
+    if adds and len(registration.in_force(after, now_ms)) > contacts_max:
+        return Decision(outcome=RegisterOutcome.TOO_MANY)
+    return Decision(outcome=RegisterOutcome.DONE, delta=registration.canonical(delta.values()))
+
+
+def overtaken(record: Registration, delta: Registration) -> bool:
+    """Whether, by what the replicas answered, an entry of `delta` came too late."""
+    entries = {binding.entry: binding for binding in record}
+    return any(
+        (found := entries.get(binding.entry)) is not None and found.cseq > binding.cseq
+        for binding in delta
+    )
+
+
+def listed(record: Registration, now_ms: int) -> tuple[BoundContact, ...]:
+    """The bindings for the Contact headers of a 200."""
+    return tuple(
+        BoundContact(
+            uri=binding.contact,
+            expires_s=max(1, (binding.expires_at_ms - now_ms + 999) // 1000),
+            q=binding.q,
+        )
+        for binding in registration.in_force(record, now_ms)
+    )
+
+
+def _entry(
+    record: Registration, request: Register, change: ContactChange, now_ms: int, stamp: int
+) -> Binding:
+    removed = change.expires_s == 0
+    expires_at_ms = now_ms + change.expires_s * 1000
+    if removed:
+        hidden = (b.expires_at_ms for b in record if b.contact == change.uri)
+        expires_at_ms = max(now_ms, *hidden, 0)
+    return Binding(
+        contact=change.uri,
+        call_id=request.call_id,
+        cseq=request.cseq,
+        expires_at_ms=expires_at_ms,
+        changed=stamp,
+        q=change.q,
+        removed=removed,
+        received=change.received,
+        owner=change.owner,
+        path=request.path,
+        user_agent=request.user_agent,
+    )

@@ -1,0 +1,247 @@
+"""Makes call events safe, and reads them.
+
+In: events of this node's proxies. Out: how safe each one is, before the proxy forwards the message.
+Counterparts: `replica.py` commits on each replica, `overlay.storage.committer` here.
+
+    wanted ──W disks──────────────────────────────► quorum
+       └──lost, or half the deadline over──► own disk ──► journal ──W disks, later──► (quorum)
+                                                └──disk refuses──► refused: the message is dropped
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from overlay.config import Config
+from overlay.errors import SipfarmError, StorageError
+from overlay.links.messages import NodeInfo, Reply, Store, Stored
+from overlay.links.network import Transport
+from overlay.records import call
+from overlay.records.call import CallEvent, CallEvents
+from overlay.records.clock import HybridClock
+from overlay.records.names import RecordKind, key_of
+from overlay.replication.placement import Placement
+from overlay.replication.quorum import Outcome, Votes
+from overlay.replication.reader import Found, Reader
+from overlay.storage.committer import Committer
+from overlay.storage.database import EventRow, JournalDone
+
+log = logging.getLogger(__name__)
+
+QUORUM, JOURNAL = "quorum", "journal"
+FLUSH_S = 1.0
+FLUSH_EVENTS = 200
+FLUSH_TIMEOUT_S = 2.0
+
+Done = Callable[[str, str], None]
+"""Called with the level, or with "" and why it is not safe."""
+
+
+class EventWriter:
+    """Call events of the farm, through this node."""
+
+    def __init__(
+        self,
+        own_id: bytes,
+        config: Config,
+        placement: Placement,
+        committer: Committer,
+        reader: Reader,
+        transport: Transport,
+        clock: HybridClock,
+    ) -> None:
+        self._own_id = own_id
+        self._name = config.node.name
+        self._write_quorum = config.overlay.write_quorum
+        self._replicas = config.overlay.replicas
+        self._placement = placement
+        self._committer = committer
+        self._reader = reader
+        self._transport = transport
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self.journal_depth = 0
+
+    def start(self) -> None:
+        """Begin to bring journalled events to their replicas."""
+        self._wake.set()
+        self._task = asyncio.create_task(self._keep_flushing(), name="journal")
+
+    async def stop(self) -> None:
+        """End the task; what is in the journal stays there for the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def farm_changed(self) -> None:
+        """Peers came: the journal may be emptied now."""
+        self._wake.set()
+
+    def write(self, event: CallEvent, timeout_s: float, done: Done) -> None:
+        """Make `event` safe; `done` is called once, in about `timeout_s` at the latest."""
+        event = msgspec.structs.replace(
+            event, node=self._name, changed=self._clock.tick(), level=QUORUM
+        )
+        key = key_of(RecordKind.CALL, event.call_id)
+        nodes = self._placement.of(key)
+        write = _Write(self, key, event, len(nodes), done)
+        if len(nodes) < self._write_quorum:
+            write.to_journal()
+            return
+        write.timer = self._loop.call_later(timeout_s / 2, write.to_journal)
+        body = call.encode(event)
+        store = Store(kind=RecordKind.CALL, key=key, body=body)
+        for node in nodes:
+            if node.node_id == self._own_id:
+                row = EventRow(
+                    call_key=key, event_id=event.event_id, time_us=event.time_us, body=body
+                )
+                self._committer.commit(row, write.committed)
+            else:
+                self._transport.request(node.node_id, store, write.answered, timeout_s)
+
+    async def read(self, call_id: str, timeout_s: float) -> Found[CallEvents]:
+        """All events of a Call-ID, from every replica; raises `UnavailableError`."""
+        key = key_of(RecordKind.CALL, call_id)
+        return await self._reader.read(
+            RecordKind.CALL,
+            key,
+            merge_bodies,
+            lambda events: [call.encode(event) for event in events],
+            timeout_s,
+            copies_wanted=self._replicas,
+        )
+
+    @property
+    def write_quorum(self) -> int:
+        """W."""
+        return self._write_quorum
+
+    def journal(self, key: bytes, event: CallEvent, done: Done) -> None:
+        """Keep the event on this node's disk, and note that it must go further."""
+        event = msgspec.structs.replace(event, level=JOURNAL)
+        row = EventRow(
+            call_key=key,
+            event_id=event.event_id,
+            time_us=event.time_us,
+            body=call.encode(event),
+            journal=True,
+        )
+
+        def committed(error: StorageError | None) -> None:
+            if error is None:
+                self.journal_depth += 1
+                done(JOURNAL, "")
+            else:
+                done("", str(error))
+
+        self._committer.commit(row, committed)
+
+    def journal_done(self, event_id: bytes) -> None:
+        """The event is on W disks after all."""
+        self.journal_depth = max(0, self.journal_depth - 1)
+        self._committer.commit(JournalDone(event_id=event_id), lambda _: None)
+
+    # inner workings
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                rows = await self._committer.read(lambda db: db.journal(FLUSH_EVENTS))
+                await asyncio.gather(*(self._flush(event_id, body) for event_id, body in rows))
+                self.journal_depth = await self._committer.read(lambda db: db.journal_depth())
+            except SipfarmError as error:
+                log.error("the journal cannot be read: %s", error)
+            if not self.journal_depth:
+                continue
+            await asyncio.sleep(FLUSH_S)
+            self._wake.set()
+
+    async def _flush(self, event_id: bytes, body: bytes) -> None:
+        """Bring one journalled event to its replicas."""
+        event = msgspec.structs.replace(call.decode(body), level=JOURNAL)
+        key = key_of(RecordKind.CALL, event.call_id)
+        nodes = await self._placement.find(key, FLUSH_TIMEOUT_S)
+        store = Store(kind=RecordKind.CALL, key=key, body=body)
+        others = [node for node in nodes if node.node_id != self._own_id]
+        replies = await asyncio.gather(*(self._send(node, store) for node in others))
+        disks = sum(isinstance(reply, Stored) for reply in replies) + (len(others) < len(nodes))
+        if disks >= self._write_quorum:
+            await self._committer.commit_wait(JournalDone(event_id=event_id))
+
+    async def _send(self, node: NodeInfo, store: Store) -> Reply:
+        return await self._transport.ask(node.node_id, store, FLUSH_TIMEOUT_S)
+
+
+class _Write:
+    """One event on its way to W disks."""
+
+    def __init__(
+        self, owner: EventWriter, key: bytes, event: CallEvent, replicas: int, done: Done
+    ) -> None:
+        self.timer: asyncio.TimerHandle | None = None
+        self._owner = owner
+        self._key = key
+        self._event = event
+        self._votes = Votes(owner.write_quorum, replicas)
+        self._done: Done | None = done
+        self._journal = ""
+        """Empty, `asked` or `kept`."""
+
+    def committed(self, error: StorageError | None) -> None:
+        """This node's own commit, as a replica."""
+        self._vote(error is None)
+
+    def answered(self, reply: Reply) -> None:
+        """Another replica's."""
+        self._vote(isinstance(reply, Stored))
+
+    def to_journal(self) -> None:
+        """W disks cannot be had, or not in time."""
+        if self._done is None or self._journal:
+            return
+        self._journal = "asked"
+        self._owner.journal(self._key, self._event, self._journalled)
+
+    def _vote(self, yes: bool) -> None:
+        if yes:
+            self._votes.yes += 1
+        else:
+            self._votes.no += 1
+        outcome = self._votes.outcome
+        if outcome is Outcome.WON:
+            if self._journal == "kept":
+                self._journal = "done"
+                self._owner.journal_done(self._event.event_id)
+            self._finish(QUORUM, "")
+        elif outcome is Outcome.LOST:
+            self.to_journal()
+
+    def _journalled(self, level: str, reason: str) -> None:
+        if level:
+            self._journal = "kept"
+            if self._votes.outcome is Outcome.WON:
+                self._journal = "done"
+                self._owner.journal_done(self._event.event_id)
+            else:
+                self._owner.farm_changed()
+        self._finish(level, reason)
+
+    def _finish(self, level: str, reason: str) -> None:
+        done, self._done = self._done, None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if done is not None:
+            done(level, reason)
+
+
+def merge_bodies(bodies: list[bytes]) -> CallEvents:
+    """The events of all copies."""
+    return call.merge((call.decode(body) for body in bodies), ())

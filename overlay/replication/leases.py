@@ -1,0 +1,47 @@
+"""Who must be told when a record changes.
+
+In: reads with a lease. Out: the holders of a key. Counterpart: `overlay.cache.hot` at the holder,
+which serves what it read for no longer than the lease. Bounded: what does not fit is not leased,
+and its reader is told so by a lease of nothing.
+"""
+
+from overlay.limits import LEASE_HOLDERS_PER_KEY_MAX, LEASED_KEYS_MAX
+
+
+class Leases:
+    """Holders by key, each until a time on the loop's clock."""
+
+    def __init__(self) -> None:
+        self._holders: dict[bytes, dict[bytes, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._holders)
+
+    def grant(self, key: bytes, holder: bytes, now_s: float, until_s: float) -> bool:
+        """Note a holder; False when there is no room."""
+        holders = self._holders.get(key)
+        if holders is None:
+            if len(self._holders) >= LEASED_KEYS_MAX:
+                self.expire(now_s)
+                if len(self._holders) >= LEASED_KEYS_MAX:
+                    return False
+            holders = self._holders[key] = {}
+        if len(holders) >= LEASE_HOLDERS_PER_KEY_MAX and holder not in holders:
+            return False
+        holders[holder] = until_s
+        return True
+
+    def holders(self, key: bytes, now_s: float) -> list[bytes]:
+        """Who holds a lease on `key` now."""
+        holders = self._holders.get(key)
+        if holders is None:
+            return []
+        live = [holder for holder, until_s in holders.items() if until_s > now_s]
+        if not live:
+            del self._holders[key]
+        return live
+
+    def expire(self, now_s: float) -> None:
+        """Drop what has ended."""
+        for key in list(self._holders):
+            self.holders(key, now_s)

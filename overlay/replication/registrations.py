@@ -1,0 +1,277 @@
+"""Coordinates registrations: REGISTERs, and reads of where an address-of-record is.
+
+In: control requests of proxies, forwarded ones of peers. Out: answers, once W replicas hold what
+changed. Counterparts: `overlay.records.registrar` decides, `replica.py` merges.
+
+A replica coordinates by its own copy and sends only what changed; the others answer with their
+record if theirs turns out different, so that the quorum's view is complete in one round trip. A
+node that is not a replica hands the request to the nearest that is.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from overlay.config import Config
+from overlay.control.messages import (
+    Refused,
+    Register,
+    Registered,
+    RegisterOutcome,
+    Requests,
+    decode_answer,
+    decode_request,
+    encode,
+)
+from overlay.errors import UnavailableError
+from overlay.links.messages import (
+    NodeInfo,
+    RegisterAt,
+    RegisteredAt,
+    Reply,
+    Store,
+    Stored,
+)
+from overlay.links.network import Transport
+from overlay.records import registrar, registration
+from overlay.records.clock import HybridClock
+from overlay.records.names import RecordKind, key_of
+from overlay.records.registration import Registration
+from overlay.replication.placement import Placement
+from overlay.replication.quorum import Outcome, Votes
+from overlay.replication.reader import Found, Reader
+from overlay.replication.replica import Replica, digest_of
+
+Done = Callable[[Registered | Refused], None]
+UNAVAILABLE = Registered(id=0, outcome=RegisterOutcome.UNAVAILABLE)
+
+
+class Registrations:
+    """Registrations of the farm, through this node."""
+
+    def __init__(
+        self,
+        own_id: bytes,
+        config: Config,
+        placement: Placement,
+        replica: Replica,
+        reader: Reader,
+        transport: Transport,
+        clock: HybridClock,
+    ) -> None:
+        self._own_id = own_id
+        self._config = config
+        self._placement = placement
+        self._replica = replica
+        self._reader = reader
+        self._transport = transport
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def register(self, request: Register, timeout_s: float, done: Done) -> None:
+        """Do a REGISTER; `done` is called once, within `timeout_s`."""
+        key = key_of(RecordKind.REGISTRATION, request.aor)
+        nodes = self._placement.of(key)
+        if all(node.node_id != self._own_id for node in nodes):
+            self._hand_over(request, list(nodes), self._loop.time() + timeout_s, done)
+        elif request.contacts and not request.remove_all:
+            self._write(request, key, nodes, timeout_s, done)
+        else:
+            task = asyncio.create_task(self._read_first(request, key, nodes, timeout_s, done))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def register_at(self, request: RegisterAt, answer: Callable[[Reply], None]) -> None:
+        """A REGISTER that another node handed over."""
+        asked: Requests = decode_request(request.body)
+        if not isinstance(asked, Register):
+            raise msgspec.ValidationError("not a Register")
+        key = key_of(RecordKind.REGISTRATION, asked.aor)
+        timeout_s = max(asked.deadline_ms, 1) / 1000
+        if all(node.node_id != self._own_id for node in self._placement.of(key)):
+            answer(RegisteredAt(body=encode(UNAVAILABLE)))
+            return
+        self.register(asked, timeout_s, lambda result: answer(RegisteredAt(body=encode(result))))
+
+    async def read(
+        self, aor: str, timeout_s: float, lease_ms: int = 0, copies_wanted: int = 0
+    ) -> Found[Registration]:
+        """The record of an address-of-record; raises `UnavailableError`."""
+        key = key_of(RecordKind.REGISTRATION, aor)
+        return await self._reader.read(
+            RecordKind.REGISTRATION,
+            key,
+            _merge_bodies,
+            _bodies_of,
+            timeout_s,
+            lease_ms,
+            copies_wanted,
+        )
+
+    # inner workings
+
+    async def _read_first(
+        self,
+        request: Register,
+        key: bytes,
+        nodes: tuple[NodeInfo, ...],
+        timeout_s: float,
+        done: Done,
+    ) -> None:
+        """Removing all bindings, or listing them, needs to know all of them."""
+        began_s = self._loop.time()
+        try:
+            found = await self.read(request.aor, timeout_s)
+        except UnavailableError:
+            done(UNAVAILABLE)
+            return
+        self._replica.apply_registration(key, found.record)
+        if request.remove_all:
+            self._write(request, key, nodes, timeout_s - (self._loop.time() - began_s), done)
+        else:
+            bindings = registrar.listed(found.record, self._replica.now_ms())
+            done(Registered(id=0, outcome=RegisterOutcome.DONE, bindings=bindings))
+
+    def _write(
+        self,
+        request: Register,
+        key: bytes,
+        nodes: tuple[NodeInfo, ...],
+        timeout_s: float,
+        done: Done,
+    ) -> None:
+        now_ms = self._replica.now_ms()
+        mine = self._replica.registration(key)
+        contacts_max = self._config.proxy.contacts_max
+        decision = registrar.decide(mine, request, now_ms, self._clock.tick(), contacts_max)
+        if decision.outcome is not RegisterOutcome.DONE:
+            done(Registered(id=0, outcome=decision.outcome))
+            return
+        try:
+            merged, changed = self._replica.apply_registration(key, decision.delta)
+        except ValueError as error:
+            done(Refused(id=0, code="too-large", reason=str(error)))
+            return
+        write = _Write(self, key, decision.delta, merged, len(nodes), done)
+        store = Store(
+            kind=RecordKind.REGISTRATION,
+            key=key,
+            body=registration.encode(decision.delta),
+            expected=digest_of(registration.encode(merged)),
+        )
+        for node in nodes:
+            if node.node_id != self._own_id:
+                self._transport.request(node.node_id, store, write.answered, timeout_s)
+        if changed:
+            self._replica.spread(key, merged, self._own_id, write.spread)
+        else:
+            write.spread()
+
+    def finish(self, key: bytes, delta: Registration, merged: Registration, done: Done) -> None:
+        """The quorum is won: tell what it says."""
+        outcome = RegisterOutcome.DONE
+        if registrar.overtaken(merged, delta):
+            outcome = RegisterOutcome.STALE
+        listed = registrar.listed(merged, self._replica.now_ms())
+        done(Registered(id=0, outcome=outcome, bindings=listed))
+
+    def learned(self, key: bytes, record: Registration) -> None:
+        """Another replica knew more."""
+        for binding in record:
+            self._clock.observe(binding.changed)
+        merged, changed = self._replica.apply_registration(key, record)
+        if changed:
+            self._replica.spread(key, merged, self._own_id, lambda: None)
+
+    def write_quorum(self, replicas: int) -> int:
+        """W, or all there are in a farm that is smaller."""
+        return min(self._config.overlay.write_quorum, replicas)
+
+    def _hand_over(
+        self, request: Register, nodes: list[NodeInfo], until_s: float, done: Done
+    ) -> None:
+        left_s = until_s - self._loop.time()
+        if not nodes or left_s <= 0:
+            done(UNAVAILABLE)
+            return
+        node = nodes.pop(0)
+        patience_s = left_s / 2 if nodes else left_s
+
+        def answered(reply: Reply) -> None:
+            if isinstance(reply, RegisteredAt):
+                result = decode_answer(reply.body)
+                if isinstance(result, Registered | Refused) and result != UNAVAILABLE:
+                    done(result)
+                    return
+            self._hand_over(request, nodes, until_s, done)
+
+        asked = msgspec.structs.replace(request, deadline_ms=int(patience_s * 1000))
+        self._transport.request(node.node_id, RegisterAt(body=encode(asked)), answered, patience_s)
+
+
+class _Write:
+    """One registration on its way to its replicas; this node's own copy is the first vote."""
+
+    def __init__(
+        self,
+        owner: Registrations,
+        key: bytes,
+        delta: Registration,
+        merged: Registration,
+        replicas: int,
+        done: Done,
+    ) -> None:
+        self._owner = owner
+        self._key = key
+        self._delta = delta
+        self._merged = merged
+        self._votes = Votes(owner.write_quorum(replicas), replicas)
+        self._done: Done | None = done
+
+    def spread(self) -> None:
+        """This node's proxies and lease holders know."""
+        self._vote(True)
+
+    def answered(self, reply: Reply) -> None:
+        """A replica answered."""
+        if isinstance(reply, Stored):
+            if reply.body:
+                self._learn(reply.body)
+            self._vote(True)
+        else:
+            self._vote(False)
+
+    def _learn(self, body: bytes) -> None:
+        try:
+            record = registration.decode(body)
+            self._owner.learned(self._key, record)
+        except (msgspec.MsgspecError, ValueError):
+            return
+        self._merged = registration.merge(self._merged, record)
+
+    def _vote(self, yes: bool) -> None:
+        if yes:
+            self._votes.yes += 1
+        else:
+            self._votes.no += 1
+        done, outcome = self._done, self._votes.outcome
+        if done is None or outcome is Outcome.PENDING:
+            return
+        self._done = None
+        if outcome is Outcome.WON:
+            self._owner.finish(self._key, self._delta, self._merged, done)
+        else:
+            done(UNAVAILABLE)
+
+
+def _merge_bodies(bodies: list[bytes]) -> Registration:
+    record: Registration = ()
+    for body in bodies:
+        record = registration.merge(record, registration.decode(body))
+    return record
+
+
+def _bodies_of(record: Registration) -> list[bytes]:
+    return [registration.encode(record)] if record else []

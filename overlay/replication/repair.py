@@ -1,0 +1,157 @@
+"""Brings every record to all its replicas, again and again.
+
+In: what this node holds, who should hold it too. Out: offers of keys and digests, and the records
+that a peer turns out to lack. Counterpart: `replica.offered` at the peer. Both sides of a
+difference offer, and merging does the rest, so replicas converge whoever missed what.
+
+After a change in the farm a pass runs at full speed; otherwise one slice a second.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from overlay.config import Overlay
+from overlay.errors import SipfarmError
+from overlay.links.messages import Failed, NodeInfo, Offer, Store, Wanted
+from overlay.links.network import Transport
+from overlay.membership.members import Member
+from overlay.records.names import RecordKind
+from overlay.replication.placement import Placement
+from overlay.replication.replica import Replica, digest_of
+
+log = logging.getLogger(__name__)
+
+SLICE = 200
+SETTLE_S = 0.3
+"""How long a change in the farm is left to settle before a pass begins."""
+PAUSE_S = 1.0
+TIMEOUT_S = 2.0
+
+Bodies = tuple[bytes, ...]
+
+
+class Repair:
+    """The passes of one node over what it holds."""
+
+    def __init__(
+        self,
+        own_id: bytes,
+        settings: Overlay,
+        placement: Placement,
+        replica: Replica,
+        transport: Transport,
+    ) -> None:
+        self._own_id = own_id
+        self._interval_s = settings.repair_interval_ms / 1000
+        self._placement = placement
+        self._replica = replica
+        self._transport = transport
+        self._urgent = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.sent = 0
+        """Records handed to peers that lacked them."""
+        self.passes = 0
+
+    def start(self) -> None:
+        """Begin the first pass."""
+        self._urgent.set()
+        self._task = asyncio.create_task(self._keep_passing(), name="repair")
+
+    async def stop(self) -> None:
+        """End the task."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def farm_changed(self, _: Member) -> None:
+        """Somebody came or went."""
+        self._urgent.set()
+
+    async def _keep_passing(self) -> None:
+        while True:
+            urgent = self._urgent.is_set()
+            if urgent:
+                await asyncio.sleep(SETTLE_S)
+                self._urgent.clear()
+            try:
+                for kind in RecordKind:
+                    async for keys in self._slices(kind):
+                        await self._offer(kind, keys)
+                        if not urgent:
+                            await self._pause(PAUSE_S)
+                self.passes += 1
+            except SipfarmError as error:
+                log.error("repair: %s", error)
+            await self._pause(self._interval_s)
+
+    async def _pause(self, pause_s: float) -> None:
+        """Sleep, unless the farm changes."""
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+
+    async def _slices(self, kind: RecordKind) -> AsyncIterator[list[bytes]]:
+        """The keys that this node holds, a slice at a time."""
+        if kind is RecordKind.CALL:
+            after = b""
+            while keys := await self._call_keys(after):
+                yield keys
+                after = keys[-1]
+            return
+        held = (
+            self._replica.bindings
+            if kind is RecordKind.REGISTRATION
+            else (self._replica.subscribers)
+        )
+        keys = held.keys()
+        for begin in range(0, len(keys), SLICE):
+            yield keys[begin : begin + SLICE]
+
+    async def _call_keys(self, after: bytes) -> list[bytes]:
+        return await self._replica.committer.read(lambda db: db.call_keys_after(after, SLICE))
+
+    async def _offer(self, kind: RecordKind, keys: list[bytes]) -> None:
+        """Offer each of these records to its other replicas, and send what they want."""
+        copies = await self._copies(kind, keys)
+        by_peer: dict[NodeInfo, list[bytes]] = {}
+        for key, bodies in copies.items():
+            for node in self._placement.of(key) if bodies else ():
+                if node.node_id != self._own_id:
+                    by_peer.setdefault(node, []).append(key)
+        await asyncio.gather(
+            *(
+                self._offer_to(node, kind, {key: copies[key] for key in wanted})
+                for node, wanted in by_peer.items()
+            )
+        )
+
+    async def _copies(self, kind: RecordKind, keys: list[bytes]) -> dict[bytes, Bodies]:
+        if kind is RecordKind.CALL:
+            return await self._replica.committer.read(
+                lambda db: {key: db.events(key) for key in keys}
+            )
+        bodies = {key: self._replica.local(kind, key) for key in keys}
+        return {key: (body,) if body else () for key, body in bodies.items()}
+
+    async def _offer_to(
+        self, node: NodeInfo, kind: RecordKind, copies: dict[bytes, Bodies]
+    ) -> None:
+        records = tuple((key, digest_of(*bodies)) for key, bodies in copies.items())
+        reply = await self._transport.ask(
+            node.node_id, Offer(kind=kind, records=records), TIMEOUT_S
+        )
+        if not isinstance(reply, Wanted):
+            return
+        stores = [
+            Store(kind=kind, key=key, body=body)
+            for key in reply.keys
+            for body in copies.get(key, ())
+        ]
+        self.sent += len(stores)
+        sending = (self._transport.ask(node.node_id, store, TIMEOUT_S) for store in stores)
+        for answer in await asyncio.gather(*sending):
+            if isinstance(answer, Failed):
+                log.info("repair: %s did not take a record: %s", node.name, answer.reason)

@@ -1,0 +1,220 @@
+"""What this node does as a replica: merge what it is sent, hand out what it holds.
+
+In: Store, Fetch, Offer of coordinators, this node's own among them. Out: merged records, kept in
+memory or on disk as their kind asks. Counterparts: `registrations.py`, `events.py` and
+`subscribers.py` coordinate; `repair.py` offers.
+
+A changed registration is pushed to the holders of leases on it before the change is acknowledged.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from hashlib import blake2b
+
+import msgspec
+
+from overlay.cache.hot import HotRecords
+from overlay.errors import StorageError
+from overlay.limits import BINDINGS_PER_AOR_MAX
+from overlay.links.messages import (
+    Changed,
+    Failed,
+    Fetch,
+    Fetched,
+    Offer,
+    Reply,
+    Store,
+    Stored,
+    Wanted,
+)
+from overlay.links.network import Transport
+from overlay.records import call, registration, subscriber
+from overlay.records.names import RecordKind, key_of
+from overlay.records.registration import Registration
+from overlay.replication.leases import Leases
+from overlay.storage.bindings import Bindings
+from overlay.storage.committer import Committer
+from overlay.storage.database import EventRow, SubscriberRow
+from overlay.storage.subscribers import Subscribers
+
+log = logging.getLogger(__name__)
+
+PUSH_TIMEOUT_S = 0.2
+"""How long an acknowledgement waits for a lease holder to confirm a push."""
+
+Answer = Callable[[Reply], None]
+
+
+def digest_of(*bodies: bytes) -> bytes:
+    """8 bytes that tell whether two copies are the same."""
+    state = blake2b(digest_size=8)
+    for body in bodies:
+        state.update(body)
+    return state.digest()
+
+
+class Replica:
+    """This node's copies."""
+
+    def __init__(
+        self,
+        own_id: bytes,
+        bindings: Bindings,
+        subscribers: Subscribers,
+        committer: Committer,
+        hot: HotRecords,
+        transport: Transport,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.now_ms = now_ms
+        self._own_id = own_id
+        self.bindings = bindings
+        self.subscribers = subscribers
+        self.committer = committer
+        self.leases = Leases()
+        self._hot = hot
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+
+    # Registrations
+
+    def registration(self, key: bytes) -> Registration:
+        """The local copy; empty when there is none."""
+        body = self.bindings.get(key)
+        return registration.decode(body) if body else ()
+
+    def apply_registration(self, key: bytes, delta: Registration) -> tuple[Registration, bool]:
+        """Merge into the local copy; the merged record, and whether that changed it.
+
+        Raises `ValueError` when the record would become too large.
+        """
+        before = self.registration(key)
+        merged = registration.merge(before, delta)
+        if merged is before:
+            return before, False
+        merged = registration.prune(merged, self.now_ms())
+        if len(merged) > BINDINGS_PER_AOR_MAX:
+            raise ValueError(f"more than {BINDINGS_PER_AOR_MAX} entries in a registration record")
+        self.bindings.put(key, registration.encode(merged))
+        return merged, True
+
+    def spread(
+        self, key: bytes, record: Registration, skip: bytes, done: Callable[[], None]
+    ) -> None:
+        """Tell the local cache and the lease holders but `skip`; `done` when all know or failed."""
+        now_s = self._loop.time()
+        holders = [holder for holder in self.leases.holders(key, now_s) if holder != skip]
+        local = self._hot.changed(key, record)
+        left = len(holders) + (local is not None)
+        if left == 0:
+            done()
+            return
+
+        def one_less(_: object) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                done()
+
+        if local is not None:
+            local.add_done_callback(one_less)
+        if holders:
+            push = Changed(kind=RecordKind.REGISTRATION, key=key, body=registration.encode(record))
+            for holder in holders:
+                self._transport.request(holder, push, one_less, PUSH_TIMEOUT_S)
+
+    # What peers ask.
+
+    def store(self, sender: bytes, request: Store, answer: Answer) -> None:
+        """Merge a record that a coordinator sends."""
+        try:
+            if request.kind == RecordKind.REGISTRATION:
+                self._store_registration(sender, request, answer)
+            elif request.kind == RecordKind.CALL:
+                self._store_event(request, answer)
+            elif request.kind == RecordKind.SUBSCRIBER:
+                self._store_subscriber(request, answer)
+            else:
+                answer(Failed(code="bad-request", reason=f"unknown kind {request.kind}"))
+        except (msgspec.MsgspecError, ValueError) as error:
+            answer(Failed(code="bad-request", reason=str(error)))
+
+    def fetch(self, sender: bytes, request: Fetch, answer: Answer) -> None:
+        """Read the local copy."""
+        lease_ms = request.lease_ms
+        if lease_ms > 0 and sender != self._own_id:
+            now_s = self._loop.time()
+            until_s = now_s + lease_ms / 1000
+            if not self.leases.grant(request.key, sender, now_s, until_s):
+                lease_ms = 0
+        if request.kind == RecordKind.CALL:
+            reading = asyncio.ensure_future(self.committer.read(lambda db: db.events(request.key)))
+
+            def read(future: "asyncio.Future[tuple[bytes, ...]]") -> None:
+                error = future.exception()
+                if error is not None:
+                    answer(Failed(code="storage", reason=str(error)))
+                else:
+                    answer(Fetched(bodies=future.result()))
+
+            reading.add_done_callback(read)
+            return
+        body = self.local(request.kind, request.key)
+        answer(Fetched(bodies=(body,) if body else (), lease_ms=lease_ms))
+
+    def local(self, kind: int, key: bytes) -> bytes | None:
+        """The local copy of a record that is kept in memory, encoded."""
+        if kind == RecordKind.REGISTRATION:
+            return self.bindings.get(key)
+        return self.subscribers.get(key)
+
+    async def offered(self, offer: Offer) -> Reply:
+        """Which of the offered records this node lacks or has otherwise."""
+        if offer.kind == RecordKind.CALL:
+            mine = await self.committer.read(
+                lambda db: {key: db.events(key) for key, _ in offer.records}
+            )
+        else:
+            bodies = {key: self.local(offer.kind, key) for key, _ in offer.records}
+            mine = {key: (body,) if body else () for key, body in bodies.items()}
+        wanted = [key for key, digest in offer.records if digest_of(*mine[key]) != digest]
+        return Wanted(keys=tuple(wanted))
+
+    # inner workings
+
+    def _store_registration(self, sender: bytes, request: Store, answer: Answer) -> None:
+        delta = registration.decode(request.body)
+        record, changed = self.apply_registration(request.key, delta)
+        body = self.bindings.get(request.key) or registration.encode(record)
+        reply = Stored(body=b"" if digest_of(body) == request.expected else body)
+        if changed:
+            self.spread(request.key, record, sender, lambda: answer(reply))
+        else:
+            answer(reply)
+
+    def _store_event(self, request: Store, answer: Answer) -> None:
+        event = call.decode(request.body)
+        if len(event.event_id) != 20 or key_of(RecordKind.CALL, event.call_id) != request.key:
+            raise ValueError("an event's id or key is wrong")
+        row = EventRow(
+            call_key=request.key, event_id=event.event_id, time_us=event.time_us, body=request.body
+        )
+        self.committer.commit(row, lambda error: answer(_outcome(error)))
+
+    def _store_subscriber(self, request: Store, answer: Answer) -> None:
+        sent = subscriber.decode(request.body)
+        if key_of(RecordKind.SUBSCRIBER, sent.aor) != request.key:
+            raise ValueError("a subscriber's key is wrong")
+        record = self.subscribers.merge(request.key, sent)
+        body = subscriber.encode(record)
+        row = SubscriberRow(key=request.key, aor=record.aor, body=body)
+        self._hot.subscriber_changed(request.key, record)
+        for holder in self.leases.holders(request.key, self._loop.time()):
+            push = Changed(kind=RecordKind.SUBSCRIBER, key=request.key, body=body)
+            self._transport.request(holder, push, lambda _: None, PUSH_TIMEOUT_S)
+        self.committer.commit(row, lambda error: answer(_outcome(error)))
+
+
+def _outcome(error: StorageError | None) -> Reply:
+    return Failed(code="storage", reason=str(error)) if error else Stored()

@@ -1,0 +1,112 @@
+"""Registration records of which this node is a replica: in memory, written behind.
+
+In: records by key. Out: the same, at once. Counterpart: `database.BindingsDatabase`, which is
+brought up to date every FLUSH_S seconds and read at the start.
+
+Records are kept encoded: a decoded one would take several times the memory, and decoding takes
+about a microsecond.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from overlay.errors import StorageError
+from overlay.records import registration
+from overlay.storage.database import BindingsDatabase
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 0.5
+SWEEP_SLICE = 2_000
+"""Records looked at for expiry at each flush."""
+
+
+class Bindings:
+    """All registration records of this node."""
+
+    def __init__(self, directory: Path) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bindings")
+        self._database = BindingsDatabase(directory)
+        self._records = self._database.load()
+        self._dirty: set[bytes] = set()
+        self._sweep: Iterator[bytes] = iter(())
+        self._task: asyncio.Task[None] | None = None
+        self.last_error = ""
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def start(self) -> None:
+        """Begin to write behind."""
+        self._task = asyncio.create_task(self._keep_flushing(), name="bindings")
+
+    async def close(self) -> None:
+        """Write what is not yet written, and close the file."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._flush()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._database.close)
+        self._thread.shutdown()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The encoded record, if it is here."""
+        return self._records.get(key)
+
+    def put(self, key: bytes, body: bytes) -> None:
+        """Replace a record."""
+        self._records[key] = body
+        self._dirty.add(key)
+
+    def keys(self) -> list[bytes]:
+        """The keys of all records."""
+        return list(self._records)
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            self._drop_expired()
+            await self._flush()
+
+    async def _flush(self) -> None:
+        if not self._dirty:
+            return
+        dirty, self._dirty = self._dirty, set()
+        rows = [(key, self._records.get(key)) for key in dirty]
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._thread, self._database.write, rows)
+            self.last_error = ""
+        except StorageError as error:
+            if not self.last_error:
+                log.error("registrations cannot be written to disk: %s", error)
+            self.last_error = str(error)
+            self._dirty |= dirty
+
+    def _drop_expired(self) -> None:
+        now_ms = int(time.time() * 1000)
+        for _ in range(SWEEP_SLICE):
+            key = next(self._sweep, None)
+            if key is None:
+                self._sweep = iter(list(self._records))
+                return
+            body = self._records.get(key)
+            if body is None:
+                continue
+            try:
+                record = registration.decode(body)
+            except msgspec.MsgspecError:
+                log.error("dropping a registration record that cannot be read")
+                record = ()
+            kept = registration.prune(record, now_ms)
+            if not kept:
+                del self._records[key]
+                self._dirty.add(key)
+            elif len(kept) != len(record):
+                self.put(key, registration.encode(kept))
