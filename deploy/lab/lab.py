@@ -17,6 +17,8 @@ from deploy.lab.layout import Host, LabError, LabState, host
 from deploy.lab.readiness import Report, quiet
 from overlay import config as configuration
 from overlay.config import Config
+from overlay.control import messages
+from overlay.control.client import ControlClient
 
 
 class Lab:
@@ -153,6 +155,13 @@ class Lab:
             timeout=timeout_s,
             check=False,
         )
+
+    def ask(
+        self, name: str, request: messages.Requests, deadline_s: float = 5.0
+    ) -> messages.Answers:
+        """The answer of a node's daemon; raises what `ControlClient.ask` raises."""
+        with ControlClient(self.config(name).control_socket) as client:
+            return client.ask(request, deadline_s)
 
     def kill(self, name: str, service: str = "") -> None:
         """SIGKILL everything on a node, as when its power fails, or one service."""

@@ -1,0 +1,239 @@
+"""The demo's story: a call over three nodes, its billing record, and a node that dies.
+
+In: nothing but this machine. Out: a dozen lines with what was measured; exit status 1 as soon as a
+part did not happen. Counterpart: `deploy/demo`, which installs what this needs.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from deploy.lab import Lab, LabError, Phone
+from overlay.control.messages import GetLocation, GetStatus, Location, Reach, Status
+from overlay.errors import SipfarmError
+
+_PASSWORD = "wonderland"
+_TALK_S = 2.0
+_TOLD_WITHIN_S = 10.0
+_POLL_S = 0.005
+
+
+def main() -> int:
+    """Tell the story; the exit status."""
+    keep = "--keep" in sys.argv[1:]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        _tell_and_clean_up(keep)
+    except (SipfarmError, AssertionError, subprocess.SubprocessError) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; nothing is left behind", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _tell_and_clean_up(keep: bool) -> None:
+    began_s = time.monotonic()
+    lab = Lab.up(3)
+    told = False
+    try:
+        say(
+            f"Three nodes are one farm, {lab.farm}, after {time.monotonic() - began_s:.1f} s: "
+            + ", ".join(f"{node.name} {node.address}" for node in lab.nodes)
+            + "; each runs Kamailio, the overlay, Redis and PowerDNS."
+        )
+        tell(lab)
+        told = True
+    finally:
+        if keep and told:
+            say("The farm stays up: sipfarm lab status, … exec, … kill n2, … down.")
+        else:
+            # A second Ctrl-C must not leave half a lab behind.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            Lab.down()
+    if not keep:
+        say("The farm is gone again: no process, namespace or bridge is left.")
+
+
+def tell(lab: Lab) -> None:
+    """The story itself; raises `LabError` or `AssertionError` where it goes wrong."""
+    add_subscribers(lab)
+    # Each phone finds the farm's name at a node of our choice, as its DNS might have had it.
+    n1, n2, n3 = lab.nodes
+    with (
+        Phone(lab, "p1", "alice", _PASSWORD, names={lab.farm: n1.address}) as alice,
+        Phone(
+            lab,
+            "p2",
+            "bob",
+            _PASSWORD,
+            names={lab.farm: n3.address},
+            outbound_proxy=f"sip:{n2.address};lr",
+        ) as bob,
+    ):
+        register(lab, alice)
+        call_id = call(lab, bob, alice)
+        show_record(lab, call_id)
+        lose_a_node(lab, bob, alice)
+
+
+def add_subscribers(lab: Lab) -> None:
+    """Two subscribers, added at one node and known at another."""
+    for user in ("alice", "bob"):
+        sipfarm(lab, "n1", "subscriber", "add", f"{user}@{lab.farm}", "--password", _PASSWORD)
+    say("Subscribers alice and bob are added at n1; all nodes know them.")
+
+
+def register(lab: Lab, alice: Phone) -> None:
+    """Alice's phone registers at n1, and n3 knows where she is."""
+    began_s = time.monotonic()
+    registered = alice.register()
+    took_ms = (time.monotonic() - began_s) * 1000
+    check(registered.code == 200, f"REGISTER was answered {registered.code} {registered.reason}")
+    found = locate(lab, "n3", "alice")
+    check(found.reach is Reach.FOUND, "n3 does not know where alice is")
+    say(
+        f"Alice's phone ({alice.address}, pjsua2) registers at n1 in {took_ms:.0f} ms; asked at "
+        f"n3, her binding {found.bindings[0].contact} is held by {' '.join(sorted(found.replicas))}."
+    )
+
+
+def call(lab: Lab, bob: Phone, alice: Phone) -> str:
+    """Bob calls alice by way of n2 and hangs up by way of n3; returns the Call-ID."""
+    began_s = time.monotonic()
+    answered = bob.call(alice.aor)
+    took_ms = (time.monotonic() - began_s) * 1000
+    check(answered.state == "CONFIRMED", f"the call ended {answered.code} {answered.reason}")
+    alice.wait("call", "CONFIRMED")
+    say(f"Bob's phone ({bob.address}) calls alice through n2; she answers after {took_ms:.0f} ms.")
+    time.sleep(_TALK_S)
+    heard = bob.count_media().received
+    bob.hang_up()
+    ended = bob.wait("call", "DISCONNECTED")
+    alice.wait("call", "DISCONNECTED")
+    check(heard > 0, "bob heard nothing")
+    say(
+        f"They talk for {ended.duration_ms / 1000:.1f} s ({heard} RTP packets reached bob), and he "
+        "hangs up: his phone sends the BYE to n3, which never saw this call before."
+    )
+    return answered.call_id
+
+
+def show_record(lab: Lab, call_id: str) -> None:
+    """The call's record, asked at every node."""
+    records = {}
+    for node in lab.nodes:
+        found = sipfarm(lab, node.name, "cdr", "show", call_id)["calls"]
+        check(len(found) == 1, f"{node.name} shows {len(found)} records of the call")
+        records[node.name] = found[0]
+    first = records["n1"]
+    for name, record in records.items():
+        for field in ("state", "duration_ms", "nodes", "event_ids", "hangup"):
+            check(record[field] == first[field], f"{name} shows another {field}")
+    check(first["state"] == "complete", f"the record is {first['state']}")
+    check(list(first["nodes"]) == ["n2", "n3"], f"its events were written by {first['nodes']}")
+    check(abs(first["duration_ms"] - _TALK_S * 1000) < 500, f"{first['duration_ms']} ms")
+    say(
+        f"The billing record, the same from n1, n2 and n3: {first['caller']} to {first['callee']}, "
+        f"{first['state']}, {first['duration_ms'] / 1000:.3f} s, ended by the {first['hangup']}; "
+        f"START written by {first['nodes'][0]}, STOP by {first['nodes'][1]}, "
+        f"held by {' '.join(sorted(first['replicas']))}."
+    )
+
+
+def lose_a_node(lab: Lab, bob: Phone, alice: Phone) -> None:
+    """n1 dies; alice, who registered there, is found and called."""
+    lab.kill("n1")
+    killed_s = time.monotonic()
+    until(lambda: states(lab, "n2")["n1"] == "dead", "n2 does not see that n1 is dead")
+    seen_ms = (time.monotonic() - killed_s) * 1000
+    say(f"n1 is killed; n2 knows it after {seen_ms:.0f} ms.")
+    figures = []
+    for name in ("n2", "n3"):
+        found = locate(lab, name, "alice")
+        check(found.reach is Reach.FOUND, f"{name} no longer finds alice")
+        figures.append(f"{name} in {found.elapsed_us / 1000:.1f} ms")
+    say(f"Alice, who registered at n1, is still found: by {', by '.join(figures)}.")
+    began_s = time.monotonic()
+    answered = bob.call(alice.aor)
+    took_ms = (time.monotonic() - began_s) * 1000
+    check(answered.state == "CONFIRMED", f"the call ended {answered.code} {answered.reason}")
+    alice.wait("call", "CONFIRMED")
+    bob.hang_up()
+    bob.wait("call", "DISCONNECTED")
+    record = sipfarm(lab, "n3", "cdr", "show", answered.call_id)["calls"][0]
+    check(record["state"] == "complete", f"the second record is {record['state']}")
+    say(
+        f"Bob calls her again: she answers after {took_ms:.0f} ms, and the record is "
+        f"{record['state']}, held by {' '.join(sorted(record['replicas']))}."
+    )
+
+
+def locate(lab: Lab, node: str, user: str) -> Location:
+    """What a node knows of a subscriber."""
+    answer = lab.ask(node, GetLocation(aor=f"{user}@{lab.farm}"))
+    assert isinstance(answer, Location)
+    return answer
+
+
+def states(lab: Lab, node: str) -> dict[str, str]:
+    """The state of each node, as one of them sees it."""
+    answer = lab.ask(node, GetStatus())
+    assert isinstance(answer, Status)
+    return {each.name: each.state for each in answer.nodes}
+
+
+def sipfarm(lab: Lab, node: str, *arguments: str) -> Any:
+    """What `sipfarm … --json` says at a node."""
+    program = Path(sys.executable).with_name("sipfarm")
+    config = str(lab.node(node).config)
+    done = subprocess.run(
+        [str(program), *arguments, "--config", config, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=_TOLD_WITHIN_S,
+        check=False,
+    )
+    if done.returncode:
+        raise LabError(f"sipfarm {' '.join(arguments)} at {node}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def until(condition: Callable[[], bool], otherwise: str) -> None:
+    """Wait for a condition; raises `LabError` if it does not come."""
+    end_s = time.monotonic() + _TOLD_WITHIN_S
+    while not condition():
+        check(time.monotonic() < end_s, f"{otherwise} after {_TOLD_WITHIN_S:.0f} s")
+        time.sleep(_POLL_S)
+
+
+def check(held: bool, otherwise: str) -> None:
+    """Raise `LabError` if a part of the story did not happen."""
+    if not held:
+        raise LabError(otherwise)
+
+
+_line = 0
+
+
+def say(text: str) -> None:
+    """The next line of the story."""
+    global _line
+    _line += 1
+    print(f"{_line:>2}. {text}", flush=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
