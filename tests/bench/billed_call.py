@@ -1,0 +1,85 @@
+"""P2: what a billed call costs, beside native Kamailio (tm, dialog, acc) with one PostgreSQL.
+
+Ours writes START and STOP, each fsynced on W=2 of three nodes before the message goes on; the
+peer writes one CDR when the call ends, fsynced by the one database there is. That every call has
+its record is checked on both sides, by counting.
+"""
+
+from contextlib import ExitStack
+
+from bench import network
+from bench.calls import calling
+from bench.farm import farm
+from bench.load import Outcome
+from bench.measure import Comparison, Side, compare
+from bench.peers.kamailio import kamailio
+from bench.peers.postgres import postgres
+from bench.plan import SHARED_MEMORY_MIB, WORKERS, Plan
+from bench.processes import wait_for
+
+RATE = 300.0
+"""Calls a second."""
+SETTINGS = {"proxy.authenticate": False}
+_RECORDS_WITHIN_S = 10.0
+
+
+class _Counted:
+    """A side that remembers how many calls it completed."""
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+        self.completed = 0
+
+    @property
+    def side(self) -> Side:
+        return Side(name=self._side.name, namespaces=self._side.namespaces, work=self._work)
+
+    def _work(self, count: int) -> Outcome:
+        outcome = self._side.work(count)
+        self.completed += outcome.completed
+        return outcome
+
+
+def run(plan: Plan) -> Comparison:
+    """Measure; raises `MeasureError` or `LabError` when that is not possible."""
+    with ExitStack() as stack:
+        node, phone = stack.enter_context(network.hosts(["n1", "phone"]))
+        database = stack.enter_context(postgres(node, plan.work_dir))
+        stack.enter_context(
+            kamailio(
+                node,
+                "native_billing.cfg",
+                plan.work_dir,
+                workers=WORKERS,
+                shared_memory_mib=SHARED_MEMORY_MIB,
+                parameters=[("acc", "db_url", database.url)],
+                environment=database.environment,
+            )
+        )
+        ours = stack.enter_context(farm(plan.nodes, SETTINGS))
+        our_calls, peer_calls = (
+            _Counted(stack.enter_context(calling(name, entry, caller, namespaces, plan, RATE)))
+            for name, entry, caller, namespaces in (
+                ("ours", ours.nodes[0], ours.phone, ours.namespaces),
+                ("peer", node, phone, (node.namespace,)),
+            )
+        )
+        comparison = compare(
+            our_calls.side,
+            peer_calls.side,
+            rounds=plan.rounds,
+            count=plan.count(RATE),
+            warm_up=plan.users,
+            idle_s=plan.idle_s,
+        )
+        wait_for(
+            f"the farm has {our_calls.completed} billing records",
+            lambda: ours.completed_calls() >= our_calls.completed,
+            _RECORDS_WITHIN_S,
+        )
+        wait_for(
+            f"PostgreSQL has {peer_calls.completed} CDRs",
+            lambda: int(database.query("SELECT count(*) FROM acc_cdrs")) >= peer_calls.completed,
+            _RECORDS_WITHIN_S,
+        )
+        return comparison

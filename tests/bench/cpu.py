@@ -1,0 +1,52 @@
+"""The CPU time of nodes: of every process in their network namespaces.
+
+In: namespace names; /proc. Out: nanoseconds of user plus system time since the processes began,
+so that the difference of two readings is what the time between them cost. A process that ended
+in between is not lost: its parent's account holds its time.
+
+/proc/PID/stat rounds each process to 10 ms, an error of up to a tenth over forty processes and a
+short round; /proc/PID/task/*/schedstat is the same account, unrounded.
+"""
+
+import os
+from pathlib import Path
+
+_NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_PROC = Path("/proc")
+_NETNS = Path("/run/netns")
+
+
+def namespaces_ns(names: tuple[str, ...]) -> int:
+    """CPU time of all processes in these network namespaces, in nanoseconds.
+
+    Raises `OSError` when a namespace does not exist.
+    """
+    wanted = {_identity(_NETNS / name) for name in names}
+    total_ns = 0
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if _identity(entry / "ns" / "net") in wanted:
+                total_ns += _own_ns(entry) + _reaped_children_ns(entry)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            # It ended meanwhile, or is another container's.
+            continue
+    return total_ns
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _own_ns(process: Path) -> int:
+    return sum(
+        int((thread / "schedstat").read_text().split()[0])
+        for thread in (process / "task").iterdir()
+    )
+
+
+def _reaped_children_ns(process: Path) -> int:
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) * _NS_PER_TICK

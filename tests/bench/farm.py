@@ -1,0 +1,98 @@
+"""Our side: the farm in the lab.
+
+In: how many nodes, and their settings. Out: nodes and a phone host to load them from, and what
+the farm says that it holds. Counterpart: `peers/`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.network import Host
+from bench.processes import MeasureError
+
+from deploy.lab import Lab
+from deploy.lab.layout import DATA_DIR
+from overlay.control.client import ControlClient
+from overlay.control.messages import (
+    CallRecord,
+    Calls,
+    GetStatus,
+    ListCalls,
+    NodeStatus,
+    Requests,
+    Status,
+)
+
+DOMAIN = "farm.test"
+_ANSWER_WITHIN_S = 5.0
+_PAGE_CALLS = 500
+_PHONE = "p1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Farm:
+    """The farm that is up."""
+
+    nodes: tuple[Host, ...]
+    phone: Host
+    control_sockets: tuple[Path, ...]
+    """A node each, in the nodes' order."""
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Where its CPU is spent."""
+        return tuple(node.namespace for node in self.nodes)
+
+    def bindings(self) -> tuple[int, ...]:
+        """Registration records that each node holds."""
+        found = []
+        for socket in self.control_sockets:
+            status = _ask(socket, GetStatus())
+            assert isinstance(status, Status)
+            itself: NodeStatus = status.nodes[0]
+            found.append(itself.bindings)
+        return tuple(found)
+
+    def completed_calls(self) -> int:
+        """Billing records of the whole farm with a START and a STOP, asked at its last node."""
+        cursor, found = "", 0
+        while True:
+            page = _ask(self.control_sockets[-1], ListCalls(cursor=cursor, limit=_PAGE_CALLS))
+            assert isinstance(page, Calls)
+            if page.silent:
+                raise MeasureError(f"nodes that do not answer: {' '.join(page.silent)}")
+            found += sum(_is_complete(call) for call in page.calls)
+            cursor = page.cursor
+            if not cursor:
+                return found
+
+
+@contextmanager
+def farm(nodes: int, settings: Mapping[str, object]) -> Iterator[Farm]:
+    """A ready farm, until the end of the block; `settings` are values by `section.key`."""
+    lab = Lab.up(nodes, farm=DOMAIN, settings=settings)
+    try:
+        phone = lab.phone(_PHONE)
+        yield Farm(
+            nodes=tuple(Host(namespace=node.name, address=node.address) for node in lab.nodes),
+            phone=Host(namespace=phone.name, address=phone.address),
+            control_sockets=tuple(lab.config(node.name).control_socket for node in lab.nodes),
+        )
+    finally:
+        Lab.down()
+
+
+def data_directory() -> Path:
+    """Where the nodes keep their databases: the peer's belong on the same disk."""
+    return DATA_DIR.parent
+
+
+def _is_complete(call: CallRecord) -> bool:
+    return call.state == "complete"
+
+
+def _ask(socket: Path, request: Requests) -> object:
+    with ControlClient(socket) as client:
+        return client.ask(request, _ANSWER_WITHIN_S)

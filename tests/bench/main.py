@@ -1,0 +1,171 @@
+"""The command line of the benchmarks.
+
+In: names of benchmarks. Out: their results on stdout, progress on stderr. Exit status: 0 when
+everything could be measured, whether or not its goal was reached; 1 when something could not;
+2 for a wrong command line.
+"""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from bench import billed_call, proxied_call, registration, report
+from bench.farm import data_directory
+from bench.measure import Comparison
+from bench.plan import Plan
+from bench.processes import MeasureError
+
+from overlay.errors import SipfarmError
+
+_LOCK = Path("/run/sipfarm-bench.lock")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One figure of the goals."""
+
+    title: str
+    unit: str
+    goal: Callable[[int], float]
+    """The ratio to stay below, by the number of nodes."""
+    rate: float
+    run: Callable[[Plan], Comparison]
+
+
+BENCHMARKS = {
+    "P1": Benchmark(
+        title="CPU of a proxied call, beside native stateless Kamailio, usrloc in memory",
+        unit="ours/peer (CPU us per call)",
+        goal=lambda _nodes: 1.0,
+        rate=proxied_call.RATE,
+        run=proxied_call.run,
+    ),
+    "P2": Benchmark(
+        title="CPU of a billed call, beside Kamailio tm+dialog+acc with one PostgreSQL",
+        unit="ours/peer (CPU us per call)",
+        goal=lambda _nodes: 0.6,
+        rate=billed_call.RATE,
+        run=billed_call.run,
+    ),
+    "P3": Benchmark(
+        title="farm-wide CPU of a REGISTER, beside dmq_usrloc with as many nodes",
+        unit="ours/peer (CPU us per REGISTER)",
+        goal=lambda nodes: 0.8 if nodes <= 3 else 0.5,
+        rate=registration.RATE,
+        run=registration.run,
+    ),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure what the command line names and print it; the exit status."""
+    args = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if os.geteuid() != 0:
+        print("the benchmarks make network namespaces, which only root may: sudo", file=sys.stderr)
+        return 1
+    machine, versions = report.machine(), report.versions()
+    failed = 0
+    try:
+        with _LOCK.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for name in args.names:
+                print(f"{name}: {BENCHMARKS[name].title} …", file=sys.stderr, flush=True)
+                try:
+                    result = _measure(name, args, machine, versions)
+                except (MeasureError, SipfarmError, OSError, RuntimeError) as error:
+                    print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
+                    failed += 1
+                else:
+                    print(
+                        report.as_json(result) if args.json else report.as_text(result), flush=True
+                    )
+    except BlockingIOError:
+        print("another benchmark is running", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; everything is cleaned up", file=sys.stderr)
+        return 130
+    return 1 if failed else 0
+
+
+def _measure(
+    name: str,
+    args: argparse.Namespace,
+    machine: report.Machine,
+    versions: dict[str, str],
+) -> report.Result:
+    benchmark = BENCHMARKS[name]
+    folder = data_directory()
+    with tempfile.TemporaryDirectory(prefix="sipfarm-bench-", dir=folder) as work_dir:
+        # PostgreSQL does not run as root and has to pass through.
+        Path(work_dir).chmod(0o755)
+        plan = Plan(
+            rounds=args.rounds or (2 if args.quick else 5),
+            seconds=args.seconds or (1.5 if args.quick else 5.0),
+            nodes=args.nodes,
+            users=60 if args.quick else 300,
+            work_dir=Path(work_dir),
+        )
+        comparison = benchmark.run(plan)
+    goal = benchmark.goal(plan.nodes)
+    return report.Result(
+        name=name,
+        title=benchmark.title,
+        goal=goal,
+        value=round(comparison.ratio, 3),
+        value_min=round(min(comparison.ratios), 3),
+        value_max=round(max(comparison.ratios), 3),
+        unit=benchmark.unit,
+        holds=comparison.ratio <= goal,
+        ours=report.side_result(comparison.ours),
+        peer=report.side_result(comparison.peer),
+        rounds=report.rounds_of(comparison),
+        work_per_round=plan.count(benchmark.rate),
+        rate=benchmark.rate,
+        nodes=1 if name == "P1" else plan.nodes,
+        machine=machine,
+        versions=versions,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tests/bench/run", description="Measure the farm beside its peers, in the same run."
+    )
+    parser.add_argument("names", nargs="+", choices=tuple(BENCHMARKS), metavar="NAME")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--quick", action="store_true", help="only see whether it can be measured")
+    parser.add_argument("--rounds", type=_positive_int, default=0, metavar="K")
+    parser.add_argument(
+        "--seconds", type=_positive_float, default=0.0, metavar="S", help="of load a round and side"
+    )
+    parser.add_argument(
+        "--nodes", type=int, choices=range(3, 10), default=3, metavar="N", help="3 to 9 (P2, P3)"
+    )
+    return parser
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _positive_float(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 3600")
+    return value
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

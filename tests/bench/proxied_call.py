@@ -1,0 +1,48 @@
+"""P1: what a proxied call costs, beside native Kamailio, stateless, bindings in memory.
+
+One node each. Ours has no billing and no digest, as the peer; its bindings are in its hot cache
+after the warming up.
+"""
+
+from contextlib import ExitStack
+
+from bench import network
+from bench.calls import calling
+from bench.farm import farm
+from bench.measure import Comparison, compare
+from bench.peers.kamailio import kamailio
+from bench.plan import SHARED_MEMORY_MIB, WORKERS, Plan
+
+RATE = 500.0
+"""Calls a second."""
+_SETTINGS = {"billing.enabled": False, "proxy.authenticate": False}
+
+
+def run(plan: Plan) -> Comparison:
+    """Measure; raises `MeasureError` or `LabError` when that is not possible."""
+    with ExitStack() as stack:
+        node, phone = stack.enter_context(network.hosts(["n1", "phone"]))
+        stack.enter_context(
+            kamailio(
+                node,
+                "native_stateless.cfg",
+                plan.work_dir,
+                workers=WORKERS,
+                shared_memory_mib=SHARED_MEMORY_MIB,
+            )
+        )
+        ours = stack.enter_context(farm(1, _SETTINGS))
+        sides = [
+            stack.enter_context(calling(name, entry, caller, namespaces, plan, RATE))
+            for name, entry, caller, namespaces in (
+                ("ours", ours.nodes[0], ours.phone, ours.namespaces),
+                ("peer", node, phone, (node.namespace,)),
+            )
+        ]
+        return compare(
+            *sides,
+            rounds=plan.rounds,
+            count=plan.count(RATE),
+            warm_up=plan.users,
+            idle_s=plan.idle_s,
+        )

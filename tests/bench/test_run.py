@@ -1,0 +1,38 @@
+"""The benchmarks can be run: everything is measured, and what is printed can be read by programs.
+
+Whether goals are reached is not for a smoke test to say.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).with_name("run")
+NAMES = ["P1", "P2", "P3"]
+
+
+@pytest.mark.timeout(240)
+def test_quick_run_measures_all() -> None:
+    done = subprocess.run(
+        [str(RUN), *NAMES, "--quick", "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [result["name"] for result in results] == NAMES
+    for result in results:
+        assert result["value"] > 0
+        assert result["goal"] > 0
+        assert result["holds"] is (result["value"] <= result["goal"])
+        assert len(result["rounds"]) == 2
+        for side in ("ours", "peer"):
+            assert result[side]["median_us"] > 0
+        assert result["machine"]["cores"] >= 1
+        assert all(result["versions"].values())
+
+
+def test_unknown_benchmark_is_refused() -> None:
+    done = subprocess.run([str(RUN), "P99"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "P99" in done.stderr
