@@ -1,0 +1,121 @@
+"""Reads the Contact header fields of a REGISTER (RFC 3261 20.10).
+
+In: the values of the header fields, of which nothing may be assumed. Out: `Contact`s, or
+`ALL_CONTACTS` for `*`, or a `ContactError` that says what is wrong. Counterpart:
+`routes/registrar.py`.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from overlay.limits import BINDINGS_PER_AOR_MAX, URI_CHARS_MAX
+from proxy import sip_uri
+
+ALL_CONTACTS: Final = "*"
+Q_DEFAULT: Final = 1000
+EXPIRES_S_MAX: Final = 2**32 - 1
+EXPIRES_MALFORMED_S: Final = 3600
+"""A delta-seconds that is not a number counts as this (RFC 3261 20.19)."""
+
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_BETWEEN_COMMAS = re.compile(rf'(?:[^",<>]+|{_QUOTED}|<[^<>]*>)+', re.DOTALL)
+_BETWEEN_SEMICOLONS = re.compile(rf'(?:[^";]+|{_QUOTED})+', re.DOTALL)
+_DISPLAY_NAME = re.compile(rf"\s*(?:{_QUOTED}|[^\"<>]*)\s*", re.DOTALL)
+_URI = re.compile(r'sips?:[^\s<>"\\^`{|}\x00-\x20\x7f,]+', re.IGNORECASE)
+_BARE_URI = re.compile(r'sips?:[^\s<>"\\^`{|}\x00-\x20\x7f,?]+', re.IGNORECASE)
+_Q = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+
+
+class ContactError(ValueError):
+    """The header field is not what RFC 3261 says; the text goes into the 400's reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One Contact; `expires_s` is None when the Contact itself does not say."""
+
+    uri: str
+    expires_s: int | None = None
+    q: int = Q_DEFAULT
+    """Preference in thousandths."""
+
+
+def parse(values: list[str]) -> list[Contact] | Literal["*"]:
+    """All Contacts of a request, one string a header field; raises `ContactError`."""
+    if [value.strip() for value in values] == [ALL_CONTACTS]:
+        return ALL_CONTACTS
+    texts = [text for value in values for text in _split(value, ",", _BETWEEN_COMMAS)]
+    if len(texts) > BINDINGS_PER_AOR_MAX:
+        raise ContactError("Too Many Contacts")
+    contacts = [_contact(text) for text in texts]
+    if len({contact.uri for contact in contacts}) != len(contacts):
+        raise ContactError("Contact Given Twice")
+    return contacts
+
+
+def delta_seconds(text: str) -> int:
+    """The seconds of an Expires header field or parameter."""
+    text = text.strip()
+    if not text.isascii() or not text.isdigit():
+        return EXPIRES_MALFORMED_S
+    return min(int(text[:11]), EXPIRES_S_MAX)
+
+
+def _contact(text: str) -> Contact:
+    if "<" in text:
+        name = _DISPLAY_NAME.match(text)
+        start = name.end() if name else 0
+        end = text.find(">", start)
+        if text[start : start + 1] != "<" or end < 0:
+            raise ContactError("Bad Contact")
+        uri, rest, grammar = text[start + 1 : end].strip(), text[end + 1 :].strip(), _URI
+        if rest and not rest.startswith(";"):
+            raise ContactError("Bad Contact")
+        rest = rest[1:]
+    else:
+        uri, _, rest = text.strip().partition(";")
+        uri, grammar = uri.strip(), _BARE_URI
+    if len(uri) > URI_CHARS_MAX:
+        raise ContactError("Contact Too Long")
+    if not grammar.fullmatch(uri) or not sip_uri.host_of(uri):
+        raise ContactError("Bad Contact URI")
+    expires_s, q = None, Q_DEFAULT
+    for parameter in _split(rest, ";", _BETWEEN_SEMICOLONS) if rest.strip() else ():
+        name_text, _, value = parameter.partition("=")
+        match name_text.strip().lower():
+            case "expires":
+                expires_s = delta_seconds(value.strip().strip('"'))
+            case "q":
+                q = _thousandths(value.strip())
+    return Contact(uri=uri, expires_s=expires_s, q=q)
+
+
+def _thousandths(text: str) -> int:
+    if not _Q.fullmatch(text):
+        raise ContactError("Bad Contact q")
+    whole, _, fraction = text.partition(".")
+    return int(whole) * 1000 + int(fraction.ljust(3, "0"))
+
+
+def _split(text: str, separator: str, piece: re.Pattern[str]) -> list[str]:
+    """The pieces between separators that are neither quoted nor in angle brackets."""
+    pieces = []
+    position = 0
+    while True:
+        found = piece.match(text, position)
+        if found is None or not found.group().strip():
+            raise ContactError("Bad Contact")
+        pieces.append(found.group())
+        position = found.end()
+        if position == len(text):
+            return pieces
+        if text[position] != separator:
+            raise ContactError("Bad Contact")
+        position += 1
+
+
+def is_sip_uri(text: str) -> bool:
+    """Whether this is a `sip:` or `sips:` URI with a host, free of anything that ends a header
+    field or an angle bracket."""
+    return bool(_URI.fullmatch(text)) and bool(sip_uri.host_of(text))

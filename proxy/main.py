@@ -1,0 +1,116 @@
+"""The entry points that Kamailio calls: each message goes to one of the routes.
+
+In: Kamailio's calls, in each of its worker processes. Out: nothing but what the routes do.
+Counterpart: `kamailio.cfg.j2`, which names this file. No exception gets past this file: it is
+counted and logged, and a request is answered 500 (RFC 3261 21.5.1), so that no worker is lost and
+no client waits in vain.
+"""
+
+import gc
+import site
+import sys
+import time
+
+import KSR
+
+
+def _add_site_packages() -> None:
+    """Find this project and its packages, before those of the system's Python."""
+    before = list(sys.path)
+    site.addsitedir(KSR.kx.get_def("SIPFARM_SITE_PACKAGES"))
+    sys.path[:] = [path for path in sys.path if path not in before] + before
+
+
+_add_site_packages()
+
+from overlay.control.client import ControlClient  # noqa: E402
+from proxy import counters  # noqa: E402
+from proxy.ksr import Ksr, kamailio  # noqa: E402
+from proxy.overlay_client import OverlayClient  # noqa: E402
+from proxy.routes import answers, relay, reply, request  # noqa: E402
+from proxy.settings import Settings  # noqa: E402
+from proxy.worker import RateLimitedLog, Worker  # noqa: E402
+
+
+class EntryPoints:
+    """One object a process, made before Kamailio forks and completed in each worker."""
+
+    def __init__(self, ksr: Ksr, settings: Settings) -> None:
+        self._ksr = ksr
+        self._settings = settings
+        self._worker = self._make_worker()
+
+    def child_init(self, _rank: int) -> int:
+        """Give the process a connection of its own; it is made when first needed."""
+        self._worker = self._make_worker()
+        gc.freeze()
+        return 0
+
+    def ksr_request_route(self, _message: object) -> int:
+        """A request came in."""
+        try:
+            request.route(self._worker)
+        except UnicodeDecodeError:
+            answers.malformed(self._worker)
+        except Exception as error:
+            self._failed("request", error)
+            self._answer_500()
+        return 1
+
+    def ksr_branch_route(self, _message: object) -> int:
+        """A branch of a fork is about to go out."""
+        try:
+            relay.prepare_branch(self._worker)
+        except Exception as error:
+            self._failed("branch", error)
+            self._ksr.set_drop()
+        return 1
+
+    def ksr_reply_route(self, _message: object) -> int:
+        """A reply came in. One that should be billed and cannot be looked at is held back."""
+        try:
+            reply.route(self._worker)
+        except Exception as error:
+            self._failed("reply", error)
+            if self._settings.config.billing.enabled and self._ksr.kx.get_status() >= 200:
+                self._ksr.set_drop()
+        return 1
+
+    def ksr_onsend_route(self, _message: object) -> int:
+        """A message is about to be sent. Not called, as kamailio.cfg turns it off."""
+        return 1
+
+    def _make_worker(self) -> Worker:
+        client = ControlClient(self._settings.config.control_socket)
+        worker_log = RateLimitedLog(self._ksr.err, time.monotonic)
+        return Worker(
+            ksr=self._ksr,
+            settings=self._settings,
+            overlay=OverlayClient(client, self._ksr.counters.inc),
+            log=worker_log,
+        )
+
+    def _failed(self, where: str, error: Exception) -> None:
+        self._worker.count(counters.PYTHON_ERRORS)
+        self._worker.log.line(where, f"{where} route failed: {describe(error)}")
+
+    def _answer_500(self) -> None:
+        try:
+            self._ksr.sl.sl_send_reply(500, "Server Internal Error")
+        except Exception as error:
+            self._worker.log.line("500", f"no answer could be sent: {describe(error)}")
+
+
+def describe(error: Exception) -> str:
+    """Type, text and innermost line, without the values that a traceback would show."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+    return f"{type(error).__name__} at {where}: {str(error)[:200]}"
+
+
+def mod_init() -> EntryPoints:
+    """Called once by Kamailio, before it forks; an exception here keeps it from starting."""
+    ksr = kamailio()
+    return EntryPoints(ksr, Settings.from_defines(ksr.kx.get_def))

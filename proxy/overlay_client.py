@@ -1,0 +1,92 @@
+"""What a worker asks its node's daemon, with a deadline and a circuit breaker.
+
+In: questions of the routes. Out: the daemon's answers as values; None when there is none, for
+whatever reason. Counterpart: `overlay/control/server.py`, over `overlay.control.client`.
+
+A worker that waits for a dead daemon serves nobody. So after a failed connection, or some missed
+deadlines in a row, questions fail at once for a short while; then one is let through to try.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from overlay.control import messages
+from overlay.control.client import RefusedError
+from overlay.errors import ProtocolError, UnavailableError
+from overlay.records.call import CallEvent
+from proxy import counters
+
+PAUSE_S: Final = 0.25
+"""How long questions fail at once after the daemon was found out of reach."""
+MISSED_DEADLINES_MAX: Final = 3
+"""Deadlines missed in a row that count as out of reach; fewer are a slow quorum."""
+
+
+class Asker(Protocol):
+    """What is needed of `ControlClient`."""
+
+    def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:
+        """The answer, or `UnavailableError`, `RefusedError`, `ProtocolError`."""
+
+
+class OverlayClient:
+    """The daemon as a worker sees it."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        count: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._asker = asker
+        self._count = count
+        self._clock = clock
+        self._missed = 0
+        self._closed_until_s = 0.0
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether the next question would fail without being asked."""
+        return self._clock() < self._closed_until_s
+
+    def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers | None:
+        """The answer within `deadline_s` seconds, or None."""
+        start_s = self._clock()
+        if start_s < self._closed_until_s:
+            self._count(counters.DAEMON_FAILED)
+            return None
+        try:
+            answer = self._asker.ask(request, deadline_s)
+        except RefusedError:
+            self._missed = 0
+            self._count(counters.DAEMON_FAILED)
+            return None
+        except (UnavailableError, ProtocolError):
+            self._missed += 1
+            now_s = self._clock()
+            if now_s - start_s < deadline_s / 2 or self._missed >= MISSED_DEADLINES_MAX:
+                self._closed_until_s = now_s + PAUSE_S
+            self._count(counters.DAEMON_FAILED)
+            return None
+        self._missed = 0
+        return answer
+
+    def locate(self, aor: str, deadline_s: float) -> messages.Located | None:
+        """Where an address-of-record can be reached."""
+        answer = self.ask(messages.Locate(aor=aor), deadline_s)
+        return answer if isinstance(answer, messages.Located) else None
+
+    def secrets(self, aor: str, deadline_s: float) -> messages.Secrets | None:
+        """The digest secrets of a subscriber; empty ones if there is no such subscriber."""
+        answer = self.ask(messages.Authenticate(aor=aor), deadline_s)
+        return answer if isinstance(answer, messages.Secrets) else None
+
+    def register(self, request: messages.Register, deadline_s: float) -> messages.Registered | None:
+        """What became of a REGISTER."""
+        answer = self.ask(request, deadline_s)
+        return answer if isinstance(answer, messages.Registered) else None
+
+    def write(self, event: CallEvent, deadline_s: float) -> bool:
+        """Whether a call event is now safe."""
+        return isinstance(self.ask(messages.WriteEvent(event=event), deadline_s), messages.Written)

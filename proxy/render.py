@@ -1,0 +1,58 @@
+"""Writes a node's kamailio.cfg.
+
+In: the node's configuration and the farm's secret. Out: the file's text, which holds keys derived
+from the secret and so must be readable by nobody else. Counterparts: `kamailio.cfg.j2`, and
+`settings.py`, which reads the defines in the worker.
+"""
+
+import hmac
+import ipaddress
+import sysconfig
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import jinja2
+import msgspec
+
+from overlay.config import Config
+from proxy.counters import COUNTERS
+from proxy.settings import Settings
+
+_HERE: Final = Path(__file__).resolve().parent
+
+
+def render(config: Config, secret: str) -> str:
+    """The text of kamailio.cfg; `secret` is the farm's, the same on every node."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    address = ipaddress.ip_address(config.node.address)
+    return environment.get_template("kamailio.cfg.j2").render(
+        config=config,
+        config_json=msgspec.json.encode(config).decode(),
+        address=f"[{address}]" if address.version == 6 else str(address),
+        advertised=Settings.from_config(config, b"").record_route_host,
+        own_names=(config.farm.name, f"{config.node.name}.{config.farm.name}"),
+        nonce_secret=derive_key(secret, "digest nonce"),
+        route_key=derive_key(secret, "record-route"),
+        server_id=int(derive_key(config.node.name, "server id")[:7], 16) + 1,
+        counters=COUNTERS,
+        modules=_modules(),
+        main=_HERE / "main.py",
+        site_packages=sysconfig.get_paths()["purelib"],
+    )
+
+
+def derive_key(secret: str, purpose: str) -> str:
+    """A key of its own for each purpose, 64 hex digits, the same on every node."""
+    return hmac.digest(secret.encode(), purpose.encode(), sha256).hex()
+
+
+def _modules() -> str:
+    """Where Debian puts Kamailio's modules on this machine's architecture."""
+    found = sorted(Path("/usr/lib").glob("*/kamailio/modules"))
+    return f"{found[0] if found else '/usr/lib/kamailio/modules'}/"

@@ -1,0 +1,39 @@
+"""Answers that the proxy gives itself.
+
+In: a request that goes no further. Out: a stateless reply, or silence. Kamailio never answers an
+ACK, so nothing here asks for the method.
+"""
+
+import random
+from typing import Final
+
+from proxy import counters
+from proxy.worker import Worker
+
+RETRY_AFTER_S: Final = (1, 5)
+"""Bounds of the random Retry-After, so that clients do not come back all at once."""
+
+
+def send(worker: Worker, code: int, reason: str) -> None:
+    """A final reply."""
+    worker.ksr.sl.sl_send_reply(code, reason)
+
+
+def unavailable(worker: Worker) -> None:
+    """No answer in time: silence on UDP, as the retransmission may find it; else 503."""
+    if worker.ksr.is_UDP():
+        worker.count(counters.DROPPED_FOR_RETRY)
+        return
+    retry_later(worker)
+
+
+def retry_later(worker: Worker) -> None:
+    """503 with a Retry-After (RFC 3261 21.5.4)."""
+    worker.ksr.hdr.append_to_reply(f"Retry-After: {random.randint(*RETRY_AFTER_S)}\r\n")
+    send(worker, 503, "Service Unavailable")
+
+
+def malformed(worker: Worker) -> None:
+    """400 for what is not UTF-8 where RFC 3261 7 wants it."""
+    worker.count(counters.MALFORMED)
+    send(worker, 400, "Bad Request")

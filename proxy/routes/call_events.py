@@ -1,0 +1,108 @@
+"""Call events: taken from the messages that start and end a call, and safe before those go on.
+
+In: the 2xx to an initial INVITE, and the BYE. Out: `WriteEvent` to the daemon, and whether the
+event is safe. Counterpart: `overlay.replication`. When it is not safe, the message is dropped; its
+sender repeats it, and the next try, on any node, writes the same event.
+"""
+
+import time
+from typing import Final
+
+from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
+from overlay.records.call import CallEvent, EventKind, event_id
+from proxy import counters, sip_uri
+from proxy.worker import Worker
+
+REMEMBERED_MAX: Final = 8_192
+"""Events per worker that are known to be safe, so that a retransmission is not written again."""
+UNWRITABLE_S: Final = 2.0
+"""How long new calls count as unbillable after a failed write; then one is let through to try."""
+
+_HEXADECIMAL: Final = {
+    "$ci": "$(ci{s.encode.hexa})",
+    "$ft": "$(ft{s.encode.hexa})",
+    "$tt": "$(tt{s.encode.hexa})",
+    "$fu": "$(fu{s.encode.hexa})",
+    "$tu": "$(tu{s.encode.hexa})",
+    "$ou": "$(ou{s.encode.hexa})",
+    "$ct": "$(ct{s.encode.hexa})",
+    "$hdr(User-Agent)": "$(hdr(User-Agent){s.encode.hexa})",
+    "$hdr(Server)": "$(hdr(Server){s.encode.hexa})",
+    "$hdr(Reason)": "$(hdr(Reason){s.encode.hexa})",
+}
+"""The same fields in a form that arrives whatever bytes they hold."""
+
+
+def start(worker: Worker, call_id: str, from_tag: str) -> bool:
+    """Whether the START of the call that this 2xx answers is safe."""
+    if not worker.settings.config.billing.enabled:
+        return True
+    agent = text(worker, "$hdr(User-Agent)") or text(worker, "$hdr(Server)")
+    return _write(worker, EventKind.START, call_id, from_tag, agent, worker.ksr.kx.get_status())
+
+
+def stop(worker: Worker) -> bool:
+    """Whether the STOP of the call that this BYE ends is safe."""
+    if not worker.settings.config.billing.enabled:
+        return True
+    call_id, from_tag = text(worker, "$ci"), text(worker, "$ft")
+    return _write(worker, EventKind.STOP, call_id, from_tag, text(worker, "$hdr(User-Agent)"), 0)
+
+
+def writable(worker: Worker) -> bool:
+    """Whether, as far as this worker knows, the next event could be written."""
+    if not worker.settings.config.billing.enabled:
+        return True
+    return not worker.overlay.out_of_reach and worker.clock() >= worker.unwritable_until_s
+
+
+def text(worker: Worker, variable: str) -> str:
+    """A field of the message; what is not UTF-8 in it is replaced."""
+    try:
+        return worker.ksr.pv.get(variable) or ""
+    except UnicodeDecodeError:
+        digits = worker.ksr.pv.get(_HEXADECIMAL[variable]) or ""
+        return bytes.fromhex(digits).decode("utf-8", "replace")
+
+
+def _bare(name_address: str) -> str:
+    """The URI of a Contact header field."""
+    _, bracket, rest = name_address.partition("<")
+    return rest.partition(">")[0] if bracket else name_address
+
+
+def _write(
+    worker: Worker, kind: EventKind, call_id: str, from_tag: str, agent: str, code: int
+) -> bool:
+    to_tag = text(worker, "$tt")
+    identity = event_id(kind, call_id, from_tag, to_tag)
+    if identity in worker.events_safe:
+        worker.count(counters.EVENTS_REPEATED)
+        return True
+    is_stop = kind is EventKind.STOP
+    kx = worker.ksr.kx
+    event = CallEvent(
+        kind=kind,
+        event_id=identity,
+        call_id=call_id[:HEADER_CHARS_MAX],
+        from_tag=from_tag[:HEADER_CHARS_MAX],
+        to_tag=to_tag[:HEADER_CHARS_MAX],
+        time_us=time.time_ns() // 1000,
+        code=code,
+        from_uri=text(worker, "$fu")[:URI_CHARS_MAX],
+        to_uri=text(worker, "$tu")[:URI_CHARS_MAX],
+        request_uri=text(worker, "$ou")[:URI_CHARS_MAX] if is_stop else "",
+        contact="" if is_stop else _bare(text(worker, "$ct"))[:URI_CHARS_MAX],
+        source=f"{sip_uri.bracketed(kx.get_srcip())}:{kx.get_srcport()}",
+        user_agent=agent[:HEADER_CHARS_MAX],
+        reason=text(worker, "$hdr(Reason)")[:HEADER_CHARS_MAX] if is_stop else "",
+    )
+    if not worker.overlay.write(event, worker.settings.event_deadline_s):
+        worker.unwritable_until_s = worker.clock() + UNWRITABLE_S
+        return False
+    worker.unwritable_until_s = 0.0
+    worker.count(counters.EVENTS_WRITTEN)
+    if len(worker.events_safe) >= REMEMBERED_MAX:
+        del worker.events_safe[next(iter(worker.events_safe))]
+    worker.events_safe[identity] = None
+    return True

@@ -1,0 +1,52 @@
+"""What every request must pass before anything is done for it.
+
+In: a request as it came. Out: whether to go on; if not, it is answered or dropped already.
+"""
+
+from typing import Final
+
+from proxy import counters
+from proxy.routes import answers
+from proxy.worker import Worker
+
+HOPS_MAX: Final = 70
+"""Max-Forwards of a request that has none (RFC 3261 16.6 step 3)."""
+_MESSAGE_CHECKS: Final = 1511
+"""Kamailio's sanity bits: Via, version, R-URI, required headers, CSeq, lengths, Expires."""
+_URI_CHECKS: Final = 7
+"""R-URI, From and To can be parsed."""
+_SCANNERS: Final = (
+    "friendly-scanner",
+    "sipvicious",
+    "sipcli",
+    "sip-scan",
+    "sundayddr",
+    "pplsip",
+)
+
+
+def pass_message(worker: Worker) -> bool:
+    """Whether the message is well formed and has hops left."""
+    ksr = worker.ksr
+    if ksr.sanity.sanity_check(_MESSAGE_CHECKS, _URI_CHECKS) < 0:
+        worker.count(counters.MALFORMED)
+        return False
+    hops = ksr.maxfwd.process_maxfwd(HOPS_MAX)
+    if hops == -1:
+        answers.send(worker, 483, "Too Many Hops")
+        return False
+    if hops < 0:
+        worker.count(counters.MALFORMED)
+        answers.send(worker, 400, "Bad Max-Forwards")
+        return False
+    return True
+
+
+def pass_sender(worker: Worker) -> bool:
+    """Whether the sender does not call itself a scanner; one that does gets no answer."""
+    agent = worker.ksr.kx.gete_ua().lower()
+    for scanner in _SCANNERS:
+        if scanner in agent:
+            worker.count(counters.SCANNERS)
+            return False
+    return True

@@ -1,0 +1,28 @@
+"""Puts on their flows the requests that other nodes handed over.
+
+In: a request whose Route names a flow of this node, signed by a node of the farm. Out: the request
+on that flow. Counterpart: `flows.py` on the node that handed it over, which has already done all
+the rest: policy, Record-Route and call events.
+"""
+
+from proxy import counters, route_token
+from proxy.routes import answers, relay
+from proxy.worker import Worker
+
+
+def deliver(worker: Worker, method: str, parameters: dict[str, str]) -> None:
+    """Send the request along the flow in its Route's `parameters`."""
+    ksr, settings = worker.ksr, worker.settings
+    flow = route_token.handed_over(settings.route_key, parameters, ksr.kx.get_callid())
+    if flow is None or flow.owner != settings.node:
+        worker.count(counters.RELAY_REFUSED)
+        answers.send(worker, 403, "Forbidden")
+        return
+    ksr.rr.loose_route_mode(1)
+    ksr.setdsturi(flow.uri)
+    if flow.reliable:
+        ksr.set_forward_no_connect()
+    worker.count(counters.FLOWS_DELIVERED)
+    if not relay.send(worker, method, reliable=flow.reliable):
+        worker.count(counters.FLOWS_BROKEN)
+        answers.send(worker, 430, "Flow Failed")

@@ -1,0 +1,40 @@
+"""Requests inside a dialog: any node takes them, along the Record-Route that the farm wrote.
+
+In: a request with a To tag. Out: the request on its way to the other side. The signature in its
+Route proves that the farm let the call pass, so nobody is asked again who he is; a request without
+it is treated as one out of dialog to a subscriber, or refused (no open relay).
+"""
+
+from proxy import counters, route_token, sip_uri
+from proxy.routes import answers, call_events, flows, relay
+from proxy.worker import Worker
+
+
+def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
+    """Send an in-dialog request on; False if its Route is not one that the farm wrote for this
+    dialog. `parameters` are those of the first Route, empty if that is not the farm's."""
+    if "s" not in parameters:
+        return False
+    ksr, settings = worker.ksr, worker.settings
+    get = ksr.pv.get
+    call_id, from_tag, to_tag = ksr.kx.get_callid(), get("$ft") or "", get("$tt") or ""
+    passage = route_token.passage(settings.route_key, parameters, call_id, from_tag, to_tag)
+    if passage is None:
+        return False
+    ksr.rr.loose_route_mode(1)
+    if ksr.isdsturiset():
+        reliable = sip_uri.is_reliable(ksr.kx.get_duri() or "")
+    elif passage.flow is not None:
+        reliable = flows.follow(worker, passage.flow, call_id)
+    elif (ksr.kx.get_rhost() or "").lower() in settings.own_hosts:
+        answers.send(worker, 404, "Not Found")
+        return True
+    else:
+        reliable = sip_uri.is_reliable(ksr.kx.get_ruri())
+    if method == "BYE" and not call_events.stop(worker):
+        worker.count(counters.EVENTS_DROPPED)
+        answers.unavailable(worker)
+        return True
+    if not relay.send(worker, method, reliable=reliable):
+        answers.send(worker, 480, "Temporarily Unavailable")
+    return True

@@ -1,0 +1,43 @@
+"""Flows: ways to a phone that only one node has (RFC 5626), because it is on a connection or
+behind a NAT.
+
+In: requests from or for such phones. Out: the flow that a request came on; the next hop of one
+that must go along a flow: the phone itself on the node that holds the flow, that node on any
+other. Counterpart: `delivery.py` on the owner.
+"""
+
+from proxy import counters, route_token, sip_uri
+from proxy.route_token import Flow
+from proxy.worker import Worker
+
+
+def incoming(worker: Worker, contact_uri: str) -> Flow | None:
+    """The flow that the sender of this request must be reached on; None if any node can send to
+    its Contact. Only for a request that came straight from its sender."""
+    kx = worker.ksr.kx
+    protocol = kx.get_proto()
+    address = kx.get_srcip()
+    if protocol == "udp" and sip_uri.host_of(contact_uri) == address:
+        return None
+    if worker.ksr.pv.get("$hdrc(Via)") != 1:
+        return None
+    if protocol == "udp" and sip_uri.is_at(contact_uri, address):
+        return None
+    return Flow(worker.settings.node, protocol, address, kx.get_srcport())
+
+
+def follow(worker: Worker, flow: Flow, call_id: str) -> bool:
+    """Make the flow the next hop; whether that hop is a connection."""
+    ksr, settings = worker.ksr, worker.settings
+    if flow.owner in (settings.node, ""):
+        ksr.setdsturi(flow.uri)
+        if flow.reliable:
+            ksr.set_forward_no_connect()
+        return flow.reliable
+    protocol = "udp" if ksr.is_UDP() else "tcp"
+    host = f"{flow.owner}.{settings.farm}"
+    route = route_token.owner_route(settings.route_key, host, call_id, flow)
+    ksr.hdr.insert(f"Route: <{route}>\r\n")
+    ksr.setdsturi(settings.node_uri(flow.owner, protocol))
+    worker.count(counters.HANDED_OVER)
+    return protocol == "tcp"

@@ -1,0 +1,50 @@
+"""Where an address-of-record is reached: Redis first, the daemon on a miss.
+
+In: an address-of-record. Out: its targets, or why there are none. Counterparts:
+`overlay/cache/`, which fills Redis and empties it when a binding changes, and `Locate`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from overlay.control import messages
+from overlay.control.messages import Reach, Target
+from overlay.limits import URI_CHARS_MAX
+from proxy import counters
+from proxy.worker import Worker
+
+_COMMAND: Final = f"GET {messages.redis_key('%s')}"
+
+
+def find(worker: Worker, aor: str) -> tuple[Target, ...] | Reach | None:
+    """The targets in the order in which to try them; or `OFFLINE` or `UNKNOWN`; or None when
+    nobody answered within the deadline."""
+    if "\0" in aor or len(aor) > URI_CHARS_MAX:
+        return Reach.UNKNOWN
+    targets = _cached(worker, aor)
+    if targets:
+        worker.count(counters.LOOKUPS_HOT)
+        return targets
+    located = worker.overlay.locate(aor, worker.settings.lookup_deadline_s)
+    if located is None:
+        worker.count(counters.LOOKUPS_FAILED)
+        return None
+    worker.count(counters.LOOKUPS_COLD)
+    if located.reach is not Reach.FOUND:
+        return located.reach
+    return located.targets or Reach.OFFLINE
+
+
+def _cached(worker: Worker, aor: str) -> tuple[Target, ...]:
+    if worker.ksr.ndb_redis.redis_cmd_p1("cache", _COMMAND, aor, "l") < 0:
+        worker.count(counters.CACHE_FAILED)
+        return ()
+    text = worker.ksr.pv.get("$redis(l=>value)")
+    if not text:
+        return ()
+    try:
+        return messages.decode_targets(text)
+    except msgspec.MsgspecError:
+        worker.count(counters.CACHE_FAILED)
+        return ()

@@ -1,0 +1,184 @@
+"""The registrar's door (RFC 3261 10.3): what a REGISTER asks for, and what it is told.
+
+In: a REGISTER. Out: `Register` to the daemon and its outcome as a reply. Counterpart:
+`overlay.records.registration` and the daemon's registrar, which decide what changes.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from overlay.control.messages import (
+    BoundContact,
+    ContactChange,
+    Register,
+    Registered,
+    RegisterOutcome,
+)
+from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
+from overlay.records.names import address_of_record
+from proxy import contacts, counters, sip_uri
+from proxy.contacts import ALL_CONTACTS, Contact, ContactError
+from proxy.routes import answers, auth, flows
+from proxy.settings import Settings
+from proxy.worker import Worker
+
+HEADER_FIELDS_MAX: Final = 64
+PATH_HOPS_MAX: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A final answer to a REGISTER that is not even asked of the daemon."""
+
+    code: int
+    reason: str
+    field: str = ""
+    """A header field that goes with it."""
+
+
+def register(worker: Worker) -> None:
+    """Deal with one REGISTER."""
+    kx, settings = worker.ksr.kx, worker.settings
+    if (kx.get_rhost() or "").lower() not in settings.own_hosts:
+        _refuse(worker, Refusal(403, "Not A Registrar For This Domain"))
+        return
+    user = kx.get_tuser()
+    if not user or (kx.get_thost() or "").lower() not in settings.own_hosts:
+        _refuse(worker, Refusal(404, "Not Found"))
+        return
+    aor = address_of_record(user, settings.farm)
+    if "\0" in aor or len(aor) > URI_CHARS_MAX:
+        _refuse(worker, Refusal(404, "Not Found"))
+        return
+    if settings.config.proxy.authenticate and not auth.prove(worker, aor):
+        return
+    request = _read(worker, aor)
+    if isinstance(request, Refusal):
+        _refuse(worker, request)
+        return
+    _answer(worker, request, worker.overlay.register(request, settings.lookup_deadline_s))
+
+
+def _read(worker: Worker, aor: str) -> Register | Refusal:
+    ksr, settings = worker.ksr, worker.settings
+    call_id, cseq = ksr.kx.get_callid(), int(ksr.pv.get("$cs"))
+    if len(call_id) > HEADER_CHARS_MAX:
+        return Refusal(400, "Call-ID Too Long")
+    values = _fields(worker, "Contact")
+    expires = ksr.hdr.get_idx("Expires", 0)
+    header_s = contacts.delta_seconds(expires) if expires is not None else None
+    try:
+        found = contacts.parse(values)
+    except ContactError as error:
+        return Refusal(400, str(error))
+    if found == ALL_CONTACTS:
+        if header_s != 0:
+            return Refusal(400, "Contact * Without Expires 0")
+        return Register(aor=aor, call_id=call_id, cseq=cseq, remove_all=True)
+    path = _path(worker)
+    if isinstance(path, Refusal):
+        return path
+    changes = []
+    for contact in found:
+        expires_s = granted_expires(settings, contact.expires_s, header_s)
+        if expires_s is None:
+            shortest = f"Min-Expires: {settings.config.proxy.expires_min_s}\r\n"
+            return Refusal(423, "Interval Too Brief", shortest)
+        if sip_uri.host_of(contact.uri) in settings.own_hosts:
+            return Refusal(403, "Contact Is The Farm Itself")
+        changes.append(_change(worker, contact, expires_s, direct=not path))
+    return Register(
+        aor=aor,
+        call_id=call_id,
+        cseq=cseq,
+        contacts=tuple(changes),
+        path=path,
+        user_agent=ksr.kx.gete_ua()[:HEADER_CHARS_MAX],
+    )
+
+
+def granted_expires(settings: Settings, contact_s: int | None, header_s: int | None) -> int | None:
+    """How long a binding is to last (RFC 3261 10.3 step 7); None if it asks for too little."""
+    proxy = settings.config.proxy
+    asked_s = contact_s if contact_s is not None else header_s
+    if asked_s is None:
+        return proxy.expires_default_s
+    if 0 < asked_s < proxy.expires_min_s:
+        return None
+    return min(asked_s, proxy.expires_max_s)
+
+
+def _change(worker: Worker, contact: Contact, expires_s: int, *, direct: bool) -> ContactChange:
+    flow = flows.incoming(worker, contact.uri) if direct and expires_s else None
+    return ContactChange(
+        uri=contact.uri,
+        expires_s=expires_s,
+        q=contact.q,
+        received=flow.uri if flow else "",
+        owner=flow.owner if flow else "",
+    )
+
+
+def _path(worker: Worker) -> tuple[str, ...] | Refusal:
+    """The Path URIs (RFC 3327), taken only if the phone knows that they are there."""
+    values = _fields(worker, "Path")
+    if not values:
+        return ()
+    supported = ",".join(_fields(worker, "Supported")).lower()
+    if "path" not in (option.strip() for option in supported.split(",")):
+        return Refusal(420, "Bad Extension", "Unsupported: path\r\n")
+    hops = []
+    for value in values:
+        for hop in value.split(","):
+            uri = hop.partition("<")[2].partition(">")[0]
+            if not contacts.is_sip_uri(uri) or len(uri) > URI_CHARS_MAX:
+                return Refusal(400, "Bad Path")
+            hops.append(uri)
+    return tuple(hops) if len(hops) <= PATH_HOPS_MAX else Refusal(400, "Path Too Long")
+
+
+def _answer(worker: Worker, request: Register, answer: Registered | None) -> None:
+    outcome = answer.outcome if answer else RegisterOutcome.UNAVAILABLE
+    match outcome:
+        case RegisterOutcome.DONE if answer:
+            worker.count(counters.REGISTERS_DONE)
+            append = worker.ksr.hdr.append_to_reply
+            if answer.bindings:
+                append(f"Contact: {', '.join(map(contact_field, answer.bindings))}\r\n")
+            if request.path:
+                append(f"Path: {', '.join(f'<{hop}>' for hop in request.path)}\r\n")
+            append(time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()))
+            answers.send(worker, 200, "OK")
+        case RegisterOutcome.STALE:
+            _refuse(worker, Refusal(500, "Out Of Order"))
+        case RegisterOutcome.TOO_MANY:
+            _refuse(worker, Refusal(403, "Too Many Contacts"))
+        case _:
+            worker.count(counters.REGISTERS_FAILED)
+            answers.unavailable(worker)
+
+
+def contact_field(binding: BoundContact) -> str:
+    """A binding as the Contact header field lists it."""
+    q = f";q={binding.q / 1000:g}" if binding.q != contacts.Q_DEFAULT else ""
+    return f"<{binding.uri}>;expires={binding.expires_s}{q}"
+
+
+def _refuse(worker: Worker, refusal: Refusal) -> None:
+    worker.count(counters.REGISTERS_REFUSED)
+    if refusal.field:
+        worker.ksr.hdr.append_to_reply(refusal.field)
+    answers.send(worker, refusal.code, refusal.reason)
+
+
+def _fields(worker: Worker, name: str) -> list[str]:
+    """The values of all header fields of a name."""
+    get_idx = worker.ksr.hdr.get_idx
+    values: list[str] = []
+    while len(values) < HEADER_FIELDS_MAX:
+        value = get_idx(name, len(values))
+        if value is None:
+            break
+        values.append(value)
+    return values

@@ -1,0 +1,196 @@
+"""Sends requests on, and sees to it that what belongs together goes the same way.
+
+In: a request and its targets. Out: the request on its way. A request with one target goes out
+without state; Kamailio's stateless branch is a function of the message, so any node forwards a
+retransmission alike. A transaction is made only where RFC 3261 wants one: several targets (16.7),
+and a request that came on a connection and leaves on UDP, which nobody else would retransmit
+(16.11).
+
+CANCEL, and the ACK of a refused INVITE, must leave as their INVITE did (16.10, 17.1.1.3). The
+binding may have changed since, so the chosen target is pinned under Call-ID, CSeq and From tag
+until the call is answered. Without the pin, on another node, the binding of now is the best guess.
+"""
+
+from typing import Final
+
+import msgspec
+
+from overlay.control import messages
+from overlay.control.messages import Reach, Target
+from overlay.records.names import address_of_record
+from proxy import counters, route_token, sip_uri
+from proxy.routes import answers, flows, location
+from proxy.worker import Worker
+
+DIALOG_CREATING: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+VIAS_OF_A_FORK_MAX: Final = 6
+"""A fork that came this far is likely a loop, and each round would multiply it (RFC 5393)."""
+_PINS: Final = "pins"
+_WITH_TRANSACTION: Final = "tm"
+
+
+def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None:
+    """Send an initial request to all its targets."""
+    ksr = worker.ksr
+    call_id = ksr.kx.get_callid()
+    from_tag = ksr.pv.get("$ft") or ""
+    record_routed = method in DIALOG_CREATING
+    if len(targets) > 1:
+        _fork(worker, method, targets, (call_id, from_tag) if record_routed else None)
+        return
+    target = targets[0]
+    if record_routed:
+        _record_route(worker, target, call_id, from_tag)
+    reliable = _aim(worker, target, call_id)
+    if method == "INVITE":
+        stateless = reliable or ksr.is_UDP()
+        pin = messages.encode_targets(targets).decode() if stateless else _WITH_TRANSACTION
+        if ksr.htable.sht_sets(_PINS, _pin_key(worker, call_id, from_tag), pin) < 0:
+            worker.log.line("pins", "no room for pins: CANCEL falls back on bindings")
+    if not send(worker, method, reliable=reliable):
+        answers.send(worker, 480, "Temporarily Unavailable")
+
+
+def send(worker: Worker, method: str, *, reliable: bool) -> bool:
+    """Send a request whose next hop is set, over a connection if `reliable`; whether it left, or
+    was an ACK that ends here."""
+    ksr = worker.ksr
+    if reliable or ksr.is_UDP():
+        return _forward(worker)
+    if method == "ACK":
+        return _absorbed(worker) or _forward(worker)
+    if method == "CANCEL" and ksr.tm.t_check_trans() < 0:
+        return False
+    worker.count(counters.TRANSACTIONS)
+    return ksr.tm.t_relay() >= 0
+
+
+def cancel(worker: Worker) -> None:
+    """Send a CANCEL where its INVITE went (RFC 3261 16.10)."""
+    if not _follow_invite(worker, "CANCEL"):
+        answers.send(worker, 481, "Call/Transaction Does Not Exist")
+
+
+def acknowledge(worker: Worker) -> None:
+    """Send the ACK of a refused INVITE where the INVITE went; an ACK is never answered."""
+    _follow_invite(worker, "ACK")
+
+
+def unpin(worker: Worker, call_id: str, from_tag: str) -> None:
+    """Forget where an INVITE went: it was answered, and can no longer be cancelled."""
+    worker.ksr.htable.sht_rm(_PINS, _pin_key(worker, call_id, from_tag))
+
+
+def prepare_branch(worker: Worker) -> None:
+    """Give one branch of a fork its own Record-Route and next hop."""
+    index = worker.ksr.tm.t_get_branch_index()
+    if not 0 <= index < len(worker.branches):
+        return
+    target = worker.branches[index]
+    call_id = worker.ksr.kx.get_callid()
+    if worker.record_routed_tag is not None:
+        _record_route(worker, target, call_id, worker.record_routed_tag)
+    _aim(worker, target, call_id, rewrite=False)
+
+
+def _follow_invite(worker: Worker, method: str) -> bool:
+    ksr = worker.ksr
+    call_id = ksr.kx.get_callid()
+    pin = ksr.htable.sht_get(_PINS, _pin_key(worker, call_id, ksr.pv.get("$ft") or ""))
+    if pin == _WITH_TRANSACTION:
+        if method == "ACK":
+            return _absorbed(worker)
+        return ksr.tm.t_check_trans() >= 0 and ksr.tm.t_relay() >= 0
+    target = _pinned(pin) if isinstance(pin, str) else _current(worker)
+    if target is None:
+        return False
+    reliable = _aim(worker, target, call_id)
+    return send(worker, method, reliable=reliable)
+
+
+def _pinned(text: str) -> Target | None:
+    try:
+        return messages.decode_targets(text)[0]
+    except (msgspec.MsgspecError, IndexError):
+        return None
+
+
+def _current(worker: Worker) -> Target | None:
+    """The first target of the Request-URI as things are now; None for elsewhere, as nobody has
+    proved that the farm sent the INVITE there."""
+    kx = worker.ksr.kx
+    user = kx.get_ruser()
+    if not user or (kx.get_rhost() or "").lower() not in worker.settings.own_hosts:
+        return None
+    found = location.find(worker, address_of_record(user, worker.settings.farm))
+    return None if found is None or isinstance(found, Reach) else found[0]
+
+
+def _aim(worker: Worker, target: Target, call_id: str, *, rewrite: bool = True) -> bool:
+    """Set Request-URI and next hop; whether that hop is a connection."""
+    ksr = worker.ksr
+    if rewrite:
+        ksr.seturi(target.uri)
+    if target.path:
+        ksr.hdr.insert(f"Route: {', '.join(f'<{hop}>' for hop in target.path)}\r\n")
+        ksr.setdsturi(target.path[0])
+        return sip_uri.is_reliable(target.path[0])
+    flow = route_token.flow_of(target.owner, target.received) if target.received else None
+    if flow is not None:
+        return flows.follow(worker, flow, call_id)
+    return sip_uri.is_reliable(target.uri)
+
+
+def _record_route(worker: Worker, target: Target, call_id: str, from_tag: str) -> None:
+    settings = worker.settings
+    caller = flows.incoming(worker, worker.ksr.kx.gete_cturi())
+    callee = route_token.flow_of(target.owner, target.received) if target.received else None
+    worker.ksr.rr.record_route_preset_one(
+        route_token.record_route(
+            settings.route_key, settings.record_route_host, call_id, from_tag, caller, callee
+        )
+    )
+
+
+def _fork(
+    worker: Worker, method: str, targets: tuple[Target, ...], dialog: tuple[str, str] | None
+) -> None:
+    ksr = worker.ksr
+    if ksr.pv.get("$hdrc(Via)") > VIAS_OF_A_FORK_MAX:
+        answers.send(worker, 482, "Loop Detected")
+        return
+    if ksr.tm.t_check_trans() == 0:
+        return
+    if method == "INVITE":
+        call_id, from_tag = dialog or ("", "")
+        ksr.htable.sht_sets(_PINS, _pin_key(worker, call_id, from_tag), _WITH_TRANSACTION)
+    ksr.seturi(targets[0].uri)
+    for target in targets[1:]:
+        ksr.corex.append_branch_uri(target.uri)
+    ksr.tm.t_on_branch("ksr_branch_route")
+    worker.branches = targets
+    worker.record_routed_tag = dialog[1] if dialog else None
+    try:
+        sent = ksr.tm.t_relay() >= 0
+    finally:
+        worker.branches = ()
+    worker.count(counters.TRANSACTIONS)
+    if not sent:
+        answers.send(worker, 480, "Temporarily Unavailable")
+
+
+def _forward(worker: Worker) -> bool:
+    if worker.ksr.forward() < 0:
+        worker.count(counters.FORWARD_FAILED)
+        return False
+    worker.count(counters.FORWARDED)
+    return True
+
+
+def _absorbed(worker: Worker) -> bool:
+    """Whether this ACK was for a refusal that a transaction of this node had passed on."""
+    return worker.ksr.tm.t_check_trans() == 0
+
+
+def _pin_key(worker: Worker, call_id: str, from_tag: str) -> str:
+    return f"{call_id}|{worker.ksr.pv.get('$cs')}|{from_tag}"

@@ -1,0 +1,155 @@
+"""The way of a request through the proxy, as a checklist.
+
+In: any request. Out: handed to the route that deals with it. Policy (RFC 3261 16.3, 22.3): a
+subscriber may call anywhere, once he has proved who he is; anybody may call a subscriber; nobody
+else gets anywhere.
+"""
+
+from typing import Final
+
+from overlay.control.messages import Reach, Target
+from overlay.limits import HEADER_CHARS_MAX
+from overlay.records.names import address_of_record
+from proxy import counters, route_token, sip_uri
+from proxy.routes import (
+    answers,
+    auth,
+    call_events,
+    checks,
+    delivery,
+    dialog,
+    location,
+    registrar,
+    relay,
+)
+from proxy.worker import Worker
+
+_METHODS_TO_THE_FARM: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER"
+
+
+def route(worker: Worker) -> None:
+    """Deal with one request."""
+    ksr = worker.ksr
+    method = ksr.kx.get_method()
+    if not checks.pass_message(worker):
+        return
+    first_route = ksr.hdr.get_idx("Route", 0)
+    parameters: dict[str, str] = {}
+    if first_route is not None:
+        parameters = _own_parameters(worker, first_route)
+        if "f" in parameters:
+            delivery.deliver(worker, method, parameters)
+            return
+    if method == "CANCEL":
+        relay.cancel(worker)
+        return
+    if ksr.siputils.has_totag() > 0:
+        if dialog.route(worker, method, parameters):
+            return
+        if method == "ACK":
+            relay.acknowledge(worker)
+            return
+        if first_route is not None or not _to_own_host(worker):
+            answers.send(worker, 481, "Call/Transaction Does Not Exist")
+            return
+    _initial(worker, method, first_route)
+
+
+def _own_parameters(worker: Worker, first_route: str) -> dict[str, str]:
+    """URI parameters of the first Route, if its host is ours."""
+    uri = first_route.partition("<")[2].partition(">")[0]
+    if sip_uri.host_of(uri) not in worker.settings.own_hosts:
+        return {}
+    return route_token.parameters_of(uri)
+
+
+def _initial(worker: Worker, method: str, first_route: str | None) -> None:
+    """A request that belongs to no dialog, or to one that the farm knows nothing of."""
+    ksr = worker.ksr
+    if method == "ACK":
+        relay.acknowledge(worker)
+        return
+    if not checks.pass_sender(worker):
+        return
+    if first_route is not None:
+        ksr.rr.loose_route_mode(1)
+        if ksr.isdsturiset():
+            worker.count(counters.RELAY_REFUSED)
+            answers.send(worker, 403, "Preloaded Route To Elsewhere")
+            return
+    if method == "REGISTER":
+        registrar.register(worker)
+        return
+    to_own_host = _to_own_host(worker)
+    if to_own_host and not ksr.kx.get_ruser():
+        _to_the_farm(worker, method)
+        return
+    if not _sender_is_welcome(worker, to_own_host=to_own_host):
+        return
+    if method == "INVITE" and not _call_is_welcome(worker):
+        return
+    if to_own_host:
+        _to_subscriber(worker, method)
+    else:
+        relay.to_targets(worker, method, (Target(uri=ksr.kx.get_ruri()),))
+
+
+def _to_own_host(worker: Worker) -> bool:
+    return (worker.ksr.kx.get_rhost() or "").lower() in worker.settings.own_hosts
+
+
+def _to_the_farm(worker: Worker, method: str) -> None:
+    """A request for the farm itself: phones keep their NAT open with OPTIONS."""
+    if method == "OPTIONS":
+        worker.ksr.hdr.append_to_reply(f"Allow: {_METHODS_TO_THE_FARM}\r\n")
+        answers.send(worker, 200, "OK")
+    elif method in ("INVITE", "MESSAGE", "REFER"):
+        answers.send(worker, 404, "Not Found")
+    else:
+        worker.ksr.hdr.append_to_reply(f"Allow: {_METHODS_TO_THE_FARM}\r\n")
+        answers.send(worker, 405, "Method Not Allowed")
+
+
+def _sender_is_welcome(worker: Worker, *, to_own_host: bool) -> bool:
+    """Whether the sender may go where the request goes; if not, it is answered."""
+    kx, settings = worker.ksr.kx, worker.settings
+    if settings.config.proxy.authenticate and (kx.get_fhost() or "").lower() in settings.own_hosts:
+        aor = address_of_record(kx.get_fuser() or "", settings.farm)
+        if not auth.prove(worker, aor):
+            return False
+        worker.ksr.auth.consume_credentials()
+        return True
+    if to_own_host:
+        return True
+    worker.count(counters.RELAY_REFUSED)
+    answers.send(worker, 403, "Forbidden")
+    return False
+
+
+def _call_is_welcome(worker: Worker) -> bool:
+    """Whether a new call is taken, although perhaps it cannot be billed; if not, it is
+    answered."""
+    if len(worker.ksr.kx.get_callid()) > HEADER_CHARS_MAX:
+        answers.malformed(worker)
+        return False
+    if call_events.writable(worker):
+        return True
+    if worker.settings.config.billing.when_unwritable == "refuse":
+        worker.count(counters.CALLS_REFUSED)
+        answers.retry_later(worker)
+        return False
+    worker.count(counters.CALLS_AT_RISK)
+    return True
+
+
+def _to_subscriber(worker: Worker, method: str) -> None:
+    user = worker.ksr.kx.get_ruser() or ""
+    found = location.find(worker, address_of_record(user, worker.settings.farm))
+    if found is None:
+        answers.unavailable(worker)
+    elif found is Reach.UNKNOWN:
+        answers.send(worker, 404, "Not Found")
+    elif isinstance(found, Reach):
+        answers.send(worker, 480, "Temporarily Unavailable")
+    else:
+        relay.to_targets(worker, method, found)

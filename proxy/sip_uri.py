@@ -1,0 +1,50 @@
+"""The few parts of a SIP URI that routing looks at (RFC 3261 19.1.1).
+
+In: URIs from messages, of which nothing may be assumed. Out: host and transport. Kamailio parses
+whatever it forwards by itself.
+"""
+
+import ipaddress
+
+
+def host_of(uri: str) -> str:
+    """The host in lower case, without port and brackets; empty if there is none."""
+    start = uri.rfind("@") + 1 or uri.find(":") + 1
+    if uri[start : start + 1] == "[":
+        return uri[start + 1 :].partition("]")[0].lower()
+    end = len(uri)
+    for stop in ":;?>":
+        found = uri.find(stop, start, end)
+        if found >= 0:
+            end = found
+    return uri[start:end].lower()
+
+
+def transport_of(uri: str) -> str:
+    """The transport parameter in lower case; empty if there is none."""
+    found = uri.lower().find(";transport=", uri.rfind("@") + 1)
+    if found < 0:
+        return ""
+    value = uri[found + len(";transport=") :]
+    return value.partition(";")[0].partition("?")[0].rstrip(">").lower()
+
+
+def is_at(uri: str, address: str) -> bool:
+    """Whether the URI's host is this IP address."""
+    host = host_of(uri)
+    if host == address:
+        return True
+    try:
+        return ipaddress.ip_address(host) == ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return False
+
+
+def bracketed(address: str) -> str:
+    """The address as it stands in a URI: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
+
+
+def is_reliable(uri: str) -> bool:
+    """Whether the URI asks for a connection: its transport is given, and is not UDP."""
+    return transport_of(uri) not in ("", "udp") or uri[:5].lower() == "sips:"

@@ -1,0 +1,64 @@
+"""What the routes have at hand in one Kamailio worker process.
+
+In: made once a process by `main.py`. Out: handed to every route. It holds nothing that another
+worker or node would need.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from overlay.control.messages import Target
+from proxy.ksr import Ksr
+from proxy.overlay_client import OverlayClient
+from proxy.settings import Settings
+
+LOG_INTERVAL_S: Final = 1.0
+LOG_KINDS_MAX: Final = 100
+
+
+class RateLimitedLog:
+    """One line a second of each kind; says how many it kept back."""
+
+    def __init__(self, write: Callable[[str], object], clock: Callable[[], float]) -> None:
+        self._write = write
+        self._clock = clock
+        self._next_s: dict[str, float] = {}
+        self._kept_back: dict[str, int] = {}
+
+    def line(self, kind: str, text: str) -> None:
+        """Write `text` unless a line of this kind was just written."""
+        now_s = self._clock()
+        if now_s < self._next_s.get(kind, 0.0):
+            self._kept_back[kind] = self._kept_back.get(kind, 0) + 1
+            return
+        if len(self._next_s) >= LOG_KINDS_MAX:
+            self._next_s.clear()
+        self._next_s[kind] = now_s + LOG_INTERVAL_S
+        kept_back = self._kept_back.pop(kind, 0)
+        more = f" ({kept_back} more of this kind since the last line)" if kept_back else ""
+        self._write(f"{text}{more}\n")
+
+
+@dataclass(kw_only=True, slots=True)
+class Worker:
+    """Kamailio, the settings, the daemon, and the little that a worker remembers."""
+
+    ksr: Ksr
+    settings: Settings
+    overlay: OverlayClient
+    log: RateLimitedLog
+    clock: Callable[[], float] = time.monotonic
+    events_safe: dict[bytes, None] = field(default_factory=dict)
+    """Ids of call events that are known to be safe, the oldest first."""
+    unwritable_until_s: float = 0.0
+    """Until when new calls count as unbillable, after an event could not be written."""
+    branches: tuple[Target, ...] = ()
+    """Targets of the fork that is being sent, for the branch route; empty otherwise."""
+    record_routed_tag: str | None = None
+    """From tag to record-route the fork's branches with; None for no Record-Route."""
+
+    def count(self, name: str) -> None:
+        """Add one to a counter of `proxy.counters`."""
+        self.ksr.counters.inc(name)
