@@ -1,0 +1,203 @@
+"""What PowerDNS is answered: its remote backend's questions, over a Unix socket.
+
+In: one JSON object a line, `{"method": …, "parameters": {…}}`. Out: one a line, `{"result": …}`,
+in the same order. Counterpart: `pdns_server` with `remote-connection-string=unix:path=…`, and
+`zone.py`, which knows the answers. Everything is answered from memory at once: PowerDNS asks one
+question at a time, and a slow answer is a SERVFAIL.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+
+from overlay.dns.zone import Record, Zone, ZoneView, steady
+
+LINE_BYTES_MAX: Final = 64 << 10
+CONNECTIONS_MAX: Final = 64
+"""PowerDNS opens one for each of its threads."""
+SOCKET_MODE: Final = 0o660
+
+_ZONE_ID: Final = 1
+_log = logging.getLogger(__name__)
+
+
+class _Parameters(msgspec.Struct):
+    """Of all methods, the parameters that are used."""
+
+    qname: str = ""
+    qtype: str = ""
+    name: str = ""
+
+
+class _Question(msgspec.Struct):
+    method: str
+    parameters: _Parameters = msgspec.field(default_factory=_Parameters)
+
+
+_decode_question = msgspec.json.Decoder(_Question).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Answerer:
+    """Answers questions from the zone as it is at the moment of each."""
+
+    def __init__(self, provide: Callable[[], ZoneView]) -> None:
+        self._provide = provide
+        self._zone: Zone | None = None
+
+    def answer(self, line: bytes) -> bytes:
+        """The answer to one line; raises `msgspec.MsgspecError` for what is not a question."""
+        question = _decode_question(line)
+        return _encode({"result": self._result(question.method, question.parameters)}) + b"\n"
+
+    def _result(self, method: str, parameters: _Parameters) -> Any:
+        match method:
+            case "initialize":
+                return True
+            case "lookup":
+                return self._lookup(parameters.qname, parameters.qtype)
+            case "getDomainInfo":
+                zone = self._current()
+                known = not zone.empty and parameters.name.lower() == zone.apex
+                return self._information(zone) if known else False
+            case "getAllDomains":
+                zone = self._current()
+                return [] if zone.empty else [self._information(zone)]
+            case "getAllDomainMetadata":
+                return {}
+            case "getDomainMetadata" | "getDomainKeys":
+                return []
+            case _:
+                # Among them `list`: the zone is made for each node, not transferred.
+                return False
+
+    def _lookup(self, name: str, kind: str) -> Any:
+        zone = self._current()
+        found = [_row(record) for record in zone.lookup(name, kind)]
+        if not found and kind == "ANY" and zone.between(name):
+            return [_row(Record(name=name, type="", content="", ttl_s=zone.view.ttl_s))]
+        return found or False
+
+    def _current(self) -> Zone:
+        zone = self._zone
+        view = steady(self._provide(), zone.view if zone else None)
+        if zone is None or view != zone.view:
+            zone = self._zone = Zone(view)
+        return zone
+
+    @staticmethod
+    def _information(zone: Zone) -> dict[str, Any]:
+        return {
+            "id": _ZONE_ID,
+            "zone": zone.apex,
+            "kind": "native",
+            "serial": zone.view.serial,
+            "notified_serial": zone.view.serial,
+            "last_check": 0,
+            "masters": [],
+        }
+
+
+def _row(record: Record) -> dict[str, Any]:
+    return {
+        "qname": record.name,
+        "qtype": record.type,
+        "content": record.content,
+        "ttl": record.ttl_s,
+    }
+
+
+class _Connection(asyncio.Protocol):
+    """One of PowerDNS's connections; anything but questions ends it."""
+
+    def __init__(self, answerer: Answerer, connections: set["_Connection"]) -> None:
+        self._answerer = answerer
+        self._connections = connections
+        self._buffer = bytearray()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports have the methods but not the base class.
+        self.transport = cast(asyncio.Transport, transport)
+        if len(self._connections) >= CONNECTIONS_MAX:
+            _log.warning("DNS: more than %d connections, one refused", CONNECTIONS_MAX)
+            self.transport.abort()
+            return
+        self._connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connections.discard(self)
+
+    def pause_writing(self) -> None:
+        assert self.transport is not None
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        assert self.transport is not None
+        self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        assert self.transport is not None
+        if self.transport.is_closing():
+            return
+        self._buffer += data
+        *lines, rest = self._buffer.split(b"\n")
+        self._buffer = rest
+        try:
+            answers = [self._answerer.answer(bytes(line)) for line in lines if line.strip()]
+        except msgspec.MsgspecError as error:
+            self._refuse(str(error))
+            return
+        if len(rest) > LINE_BYTES_MAX:
+            self._refuse(f"line of more than {LINE_BYTES_MAX} bytes")
+            return
+        if answers:
+            self.transport.writelines(answers)
+
+    def _refuse(self, why: str) -> None:
+        assert self.transport is not None
+        _log.warning("DNS: connection closed: %s", why)
+        self._buffer.clear()
+        self.transport.abort()
+
+
+class DnsServer:
+    """The listening socket and what came in over it."""
+
+    def __init__(
+        self, path: Path, listener: asyncio.AbstractServer, connections: set[_Connection]
+    ) -> None:
+        self._path = path
+        self._listener = listener
+        self._connections = connections
+        path.chmod(SOCKET_MODE)
+
+    def close(self) -> None:
+        """Stop listening, end every connection and remove the socket."""
+        self._listener.close()
+        for connection in self._connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        self._path.unlink(missing_ok=True)
+
+    async def wait_closed(self) -> None:
+        """Return when the listening socket is closed."""
+        await self._listener.wait_closed()
+
+
+async def serve(path: Path, provide: Callable[[], ZoneView]) -> DnsServer:
+    """Answer PowerDNS on the Unix socket `path` until the server is closed.
+
+    `provide` is called for each question and must return at once; while it names no live node, the
+    last view that did is served. Raises `OSError` if the socket cannot be made.
+    """
+    answerer = Answerer(provide)
+    connections: set[_Connection] = set()
+    listener = await asyncio.get_running_loop().create_unix_server(
+        lambda: _Connection(answerer, connections), str(path)
+    )
+    return DnsServer(path, listener, connections)

@@ -1,0 +1,183 @@
+"""The farm's zone: which records a name has, given the nodes that are alive (RFC 3263, RFC 2782).
+
+In: the nodes as membership sees them. Out: resource records by name and type. Pure: no sockets, no
+clock. Counterpart: `server.py` asks on PowerDNS's behalf.
+
+Every live node is in every set, so that a phone fails over inside the answer that it has. A set is
+never empty, and the names of the name servers never change: a delegation, once made, stays right.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Final
+
+NAME_SERVERS: Final = ("ns1", "ns2", "ns3")
+"""Labels of the NS records; each follows a live node."""
+SOA_MINIMUM_S_MAX: Final = 60
+"""How long resolvers may keep that a name does not exist (RFC 2308 section 5)."""
+SRV_PRIORITY: Final = 10
+WEIGHT_DEFAULT: Final = 100
+
+_SOA_REFRESH_S: Final = 10_800
+_SOA_RETRY_S: Final = 3_600
+_SOA_EXPIRE_S: Final = 604_800
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZoneNode:
+    """A node, as the zone needs it."""
+
+    name: str
+    """One lower-case DNS label."""
+    addresses: tuple[str, ...]
+    """IPv4 and IPv6."""
+    weight: int = WEIGHT_DEFAULT
+    """Share of the phones that choose by weight (RFC 2782), from 0 to 65535."""
+    live: bool = True
+    """Whether it stands in the farm's sets; its own name resolves in any case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZoneView:
+    """All that the zone is made of."""
+
+    farm: str
+    nodes: tuple[ZoneNode, ...]
+    """All that are known, the asked node among them."""
+    ttl_s: int = 60
+    sip_port: int = 5060
+    overlay_port: int = 7460
+    serial: int = 1
+    """Of the SOA: rises when the nodes change, e.g. the Unix time of the last change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A resource record; `content` as in a zone file, names with a dot at the end."""
+
+    name: str
+    type: str
+    content: str
+    ttl_s: int
+
+
+def steady(view: ZoneView, last: ZoneView | None) -> ZoneView:
+    """The view, or, when no node in it is live, with the nodes of the last one that had any."""
+    if last is None or any(node.live and node.addresses for node in view.nodes):
+        return view
+    return replace(view, nodes=last.nodes)
+
+
+@dataclass(frozen=True)
+class Zone:
+    """The records of a view, ready to be looked up."""
+
+    view: ZoneView
+    _by_name: dict[str, tuple[Record, ...]] = field(init=False, repr=False)
+    _between: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_name: dict[str, list[Record]] = {}
+        for record in _records(self.view):
+            by_name.setdefault(record.name, []).append(record)
+        between = {
+            above for name in by_name for above in _above(name, self.apex) if above not in by_name
+        }
+        object.__setattr__(self, "_by_name", {k: tuple(v) for k, v in by_name.items()})
+        object.__setattr__(self, "_between", frozenset(between))
+
+    @property
+    def apex(self) -> str:
+        """The zone's name, with the dot at its end."""
+        return f"{self.view.farm}."
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no live node to name; nothing can be answered then."""
+        return not self._by_name
+
+    def lookup(self, name: str, kind: str) -> tuple[Record, ...]:
+        """The records of this name and type, or of every type for `ANY`; none if there are none.
+
+        The name may be in any case and must end with a dot.
+        """
+        records = self._by_name.get(name.lower(), ())
+        if kind == "ANY":
+            return records
+        return tuple(record for record in records if record.type == kind)
+
+    def between(self, name: str) -> bool:
+        """Whether the name has no records, but a name below it has (RFC 8020 section 2)."""
+        return name.lower() in self._between
+
+
+def _above(name: str, apex: str) -> Iterable[str]:
+    while name != apex:
+        name = name.partition(".")[2]
+        yield name
+
+
+def _records(view: ZoneView) -> Iterable[Record]:
+    live = sorted(
+        (node for node in view.nodes if node.live and node.addresses), key=lambda node: node.name
+    )
+    if not live:
+        return
+    apex, ttl_s = f"{view.farm}.", view.ttl_s
+
+    def record(name: str, kind: str, content: str) -> Record:
+        return Record(name=name, type=kind, content=content, ttl_s=ttl_s)
+
+    yield record(apex, "SOA", _soa(view))
+    for label in NAME_SERVERS:
+        yield record(apex, "NS", f"{label}.{apex}")
+    yield record(apex, "NAPTR", f'10 10 "s" "SIP+D2U" "" _sip._udp.{apex}')
+    yield record(apex, "NAPTR", f'10 20 "s" "SIP+D2T" "" _sip._tcp.{apex}')
+    for node in live:
+        for kind, address in _typed(node.addresses):
+            yield record(apex, kind, address)
+        for service, port in (
+            ("_sip._udp", view.sip_port),
+            ("_sip._tcp", view.sip_port),
+            ("_sipfarm-overlay._tcp", view.overlay_port),
+        ):
+            content = f"{SRV_PRIORITY} {node.weight} {port} {node.name}.{apex}"
+            yield record(f"{service}.{apex}", "SRV", content)
+    for name, addresses in _hosts(view.nodes, live):
+        for kind, address in _typed(addresses):
+            yield record(f"{name}.{apex}", kind, address)
+
+
+def _hosts(
+    nodes: Iterable[ZoneNode], live: list[ZoneNode]
+) -> Iterable[tuple[str, tuple[str, ...]]]:
+    names = set()
+    for node in nodes:
+        names.add(node.name)
+        yield node.name, node.addresses
+    free = list(live)
+    for label in NAME_SERVERS:
+        # By rendezvous: while its node lives, a name server keeps its address.
+        chosen = max(free or live, key=lambda node: _rank(label, node.name))
+        if free:
+            free.remove(chosen)
+        if label not in names:
+            yield label, chosen.addresses
+
+
+def _rank(label: str, node: str) -> bytes:
+    return sha256(f"{label} {node}".encode()).digest()
+
+
+def _typed(addresses: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for address in addresses:
+        yield ("A" if ipaddress.ip_address(address).version == 4 else "AAAA"), address
+
+
+def _soa(view: ZoneView) -> str:
+    apex = f"{view.farm}."
+    times = (_SOA_REFRESH_S, _SOA_RETRY_S, _SOA_EXPIRE_S, min(view.ttl_s, SOA_MINIMUM_S_MAX))
+    numbers = " ".join(str(number) for number in (view.serial % 2**32, *times))
+    return f"{NAME_SERVERS[0]}.{apex} hostmaster.{apex} {numbers}"
