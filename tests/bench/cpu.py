@@ -9,6 +9,7 @@ short round; /proc/PID/task/*/schedstat is the same account, unrounded.
 """
 
 import os
+from collections import Counter
 from pathlib import Path
 
 _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -16,23 +17,24 @@ _PROC = Path("/proc")
 _NETNS = Path("/run/netns")
 
 
-def namespaces_ns(names: tuple[str, ...]) -> int:
-    """CPU time of all processes in these network namespaces, in nanoseconds.
+def namespaces_ns(names: tuple[str, ...]) -> Counter[str]:
+    """CPU time of all processes in these network namespaces, in nanoseconds by program name.
 
     Raises `OSError` when a namespace does not exist.
     """
     wanted = {_identity(_NETNS / name) for name in names}
-    total_ns = 0
+    found: Counter[str] = Counter()
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
             continue
         try:
             if _identity(entry / "ns" / "net") in wanted:
-                total_ns += _own_ns(entry) + _reaped_children_ns(entry)
+                program = (entry / "comm").read_text().strip()
+                found[program] += _own_ns(entry) + _reaped_children_ns(entry)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             # It ended meanwhile, or is another container's.
             continue
-    return total_ns
+    return found
 
 
 def _identity(path: Path) -> tuple[int, int]:

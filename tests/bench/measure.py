@@ -6,6 +6,7 @@ work, round by round, in a `Comparison`. Holds no knowledge of SIP.
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ class Figures:
     """CPU a unit of work, microseconds."""
     idle_us_per_s: float
     """CPU a second without any work, microseconds; contained in `unit_us`."""
+    programs_us: dict[str, float]
+    """CPU a unit of work by program, over all rounds; what is in `unit_us`, seen from inside."""
     retransmissions: int
 
     @property
@@ -71,9 +74,8 @@ def compare(
     `warm_up` units are done before anything is measured, and each side is watched for `idle_s`
     seconds doing nothing. Raises `MeasureError` when more than a thousandth of the work fails.
     """
+    tallies = {side.name: _Tally() for side in (ours, peer)}
     sides = (ours, peer)
-    unit_us: dict[str, list[float]] = {side.name: [] for side in sides}
-    retransmissions = dict.fromkeys(unit_us, 0)
     for side in sides:
         side.work(warm_up).check(f"{side.name}, warming up")
     idle_us_per_s = {side.name: _idle_us_per_s(side, idle_s) for side in sides}
@@ -82,23 +84,45 @@ def compare(
             before_ns = cpu.namespaces_ns(side.namespaces)
             outcome = side.work(count)
             time.sleep(_SETTLE_S)
-            spent_ns = cpu.namespaces_ns(side.namespaces) - before_ns
+            spent_ns = cpu.namespaces_ns(side.namespaces)
+            spent_ns.subtract(before_ns)
             outcome.check(f"{side.name}, round {number + 1}")
-            unit_us[side.name].append(spent_ns / 1000 / outcome.completed)
-            retransmissions[side.name] += outcome.retransmissions
-    figures = [
-        Figures(
-            unit_us=tuple(unit_us[side.name]),
-            idle_us_per_s=idle_us_per_s[side.name],
-            retransmissions=retransmissions[side.name],
+            tallies[side.name].add(spent_ns, outcome)
+    our_figures, peer_figures = (
+        tallies[side.name].figures(idle_us_per_s[side.name]) for side in sides
+    )
+    return Comparison(ours=our_figures, peer=peer_figures)
+
+
+class _Tally:
+    """Adds up the rounds of one side."""
+
+    def __init__(self) -> None:
+        self._unit_us: list[float] = []
+        self._spent_ns: Counter[str] = Counter()
+        self._outcome = Outcome(completed=0, failed=0, retransmissions=0)
+
+    def add(self, spent_ns: Counter[str], outcome: Outcome) -> None:
+        self._unit_us.append(spent_ns.total() / 1000 / outcome.completed)
+        self._spent_ns.update(spent_ns)
+        self._outcome += outcome
+
+    def figures(self, idle_us_per_s: float) -> Figures:
+        completed = self._outcome.completed
+        return Figures(
+            unit_us=tuple(self._unit_us),
+            idle_us_per_s=idle_us_per_s,
+            programs_us={
+                program: spent_ns / 1000 / completed
+                for program, spent_ns in self._spent_ns.most_common()
+            },
+            retransmissions=self._outcome.retransmissions,
         )
-        for side in sides
-    ]
-    return Comparison(ours=figures[0], peer=figures[1])
 
 
 def _idle_us_per_s(side: Side, seconds: float) -> float:
     before_ns, began_s = cpu.namespaces_ns(side.namespaces), time.monotonic()
     time.sleep(seconds)
-    spent_ns = cpu.namespaces_ns(side.namespaces) - before_ns
-    return spent_ns / 1000 / (time.monotonic() - began_s)
+    spent_ns = cpu.namespaces_ns(side.namespaces)
+    spent_ns.subtract(before_ns)
+    return spent_ns.total() / 1000 / (time.monotonic() - began_s)

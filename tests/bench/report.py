@@ -34,6 +34,8 @@ class SideResult(msgspec.Struct, frozen=True, kw_only=True):
     min_us: float
     max_us: float
     idle_us_per_s: float
+    programs_us: dict[str, float]
+    """The mean of all rounds, by program."""
     retransmissions: int
 
 
@@ -67,6 +69,7 @@ def side_result(figures: Figures) -> SideResult:
         min_us=round(min(figures.unit_us), 1),
         max_us=round(max(figures.unit_us), 1),
         idle_us_per_s=round(figures.idle_us_per_s),
+        programs_us={name: round(spent, 1) for name, spent in figures.programs_us.items()},
         retransmissions=figures.retransmissions,
     )
 
@@ -98,6 +101,9 @@ def as_text(result: Result) -> str:
         f"{side.idle_us_per_s:11.0f}{side.retransmissions:8}"
         for name, side in (("ours", result.ours), ("peer", result.peer))
     ]
+    for name, side in (("ours", result.ours), ("peer", result.peer)):
+        programs = [f"{program} {spent:.0f}" for program, spent in side.programs_us.items()]
+        lines.append(f"    {name}, us by program: {', '.join(programs)}")
     return "\n".join(lines)
 
 
