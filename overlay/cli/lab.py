@@ -6,6 +6,7 @@ which does all of it.
 
 import argparse
 import os
+import signal
 import sys
 import tomllib
 from typing import Any
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     """Do what the command line says; errors are `SipfarmError`s."""
     match args.lab_verb:
         case "up":
+            # As Ctrl-C does: `Lab.up` removes what it has made so far.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             lab = Lab.up(
                 args.nodes,
                 farm=args.farm,

@@ -1,0 +1,102 @@
+"""Asking nodes of the lab, and waiting for what is about to happen."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deploy.lab import Lab
+from overlay.control.messages import (
+    CallRecord,
+    Calls,
+    GetLocation,
+    GetStatus,
+    Location,
+    ShowCall,
+    Status,
+)
+from overlay.errors import SipfarmError
+
+PASSWORD = "looking-glass"
+PROGRAM = Path(sys.executable).with_name("sipfarm")
+_POLL_S = 0.02
+
+
+def sipfarm(*arguments: str, timeout_s: float = 30.0) -> "subprocess.CompletedProcess[str]":
+    """The command `sipfarm`, run to its end."""
+    return subprocess.run(
+        [str(PROGRAM), *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+
+
+def sipfarm_json(lab: Lab, node: str, *arguments: str) -> Any:
+    """What `sipfarm … --json` says at a node."""
+    done = sipfarm(*arguments, "--config", str(lab.node(node).config), "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def add_subscriber(lab: Lab, user: str) -> None:
+    """Add a subscriber with the tests' password."""
+    sipfarm_json(lab, "n1", "subscriber", "add", f"{user}@{lab.farm}", "--password", PASSWORD)
+
+
+def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> float:
+    """Wait until the condition holds and return how many seconds that took.
+
+    A node that does not answer is one more reason to wait.
+    """
+    began_s = time.monotonic()
+    reason = ""
+    while True:
+        try:
+            if condition():
+                return time.monotonic() - began_s
+        except SipfarmError as error:
+            reason = f" ({error})"
+        assert time.monotonic() - began_s < timeout_s, f"not within {timeout_s} s: {what}{reason}"
+        time.sleep(_POLL_S)
+
+
+def locate(lab: Lab, node: str, user: str) -> Location:
+    """What a node finds of a subscriber."""
+    answer = lab.ask(node, GetLocation(aor=f"{user}@{lab.farm}"))
+    assert isinstance(answer, Location)
+    return answer
+
+
+def states(lab: Lab, node: str) -> dict[str, str]:
+    """The state of each node, as one of them sees it."""
+    answer = lab.ask(node, GetStatus())
+    assert isinstance(answer, Status)
+    return {each.name: each.state for each in answer.nodes}
+
+
+def records(lab: Lab, node: str, call_id: str) -> tuple[CallRecord, ...]:
+    """The billing records of a call, as a node finds them."""
+    answer = lab.ask(node, ShowCall(call_id=call_id))
+    assert isinstance(answer, Calls)
+    return answer.calls
+
+
+def one_record(lab: Lab, call_id: str) -> CallRecord:
+    """The one record of a call, which every running node must find alike."""
+    running = [name for name, state in states(lab, _running(lab)).items() if state == "alive"]
+    found = {name: records(lab, name, call_id) for name in running}
+    for name, each in found.items():
+        assert len(each) == 1, f"{name} finds {len(each)} records"
+    first = found[running[0]][0]
+    for name, (record,) in found.items():
+        assert record.event_ids == first.event_ids, f"{name} finds other events"
+        assert record.duration_ms == first.duration_ms, f"{name} finds another duration"
+    return first
+
+
+def _running(lab: Lab) -> str:
+    for node in lab.describe().nodes:
+        if any(each.name == "overlay" and each.state == "running" for each in node.processes):
+            return node.name
+    raise AssertionError("no node is running")

@@ -1,0 +1,84 @@
+"""Fixtures: one lab of three nodes for all tests, mended after those that break it.
+
+Network namespaces need root: without it these tests fail, they are not passed over.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.lab import Lab, Phone
+from tests.farm.asking import PASSWORD, add_subscriber
+
+
+class LabKeeper:
+    """Has a lab up when one is needed; a test may take it away."""
+
+    def __init__(self) -> None:
+        self._lab: Lab | None = None
+
+    def lab(self) -> Lab:
+        """The lab, with subscribers in it."""
+        if self._lab is None:
+            self._lab = Lab.up(3)
+            for user in ("alice", "bob", "carol", "dave"):
+                add_subscriber(self._lab, user)
+        return self._lab
+
+    def take_away(self) -> None:
+        """Remove the lab."""
+        if self._lab is not None:
+            self._lab = None
+            Lab.down()
+
+
+@pytest.fixture(scope="session")
+def keeper() -> Iterator[LabKeeper]:
+    """Holds the lab between tests."""
+    keeper = LabKeeper()
+    yield keeper
+    keeper.take_away()
+
+
+@pytest.fixture
+def lab(keeper: LabKeeper) -> Lab:
+    """Three nodes in good order; subscribers alice, bob, carol and dave."""
+    return keeper.lab()
+
+
+@pytest.fixture
+def breakable_lab(lab: Lab) -> Iterator[Lab]:
+    """The lab for tests that kill, freeze or cut; mended afterwards."""
+    yield lab
+    lab.restore()
+
+
+@pytest.fixture
+def no_lab(keeper: LabKeeper) -> Iterator[None]:
+    """No lab is up, and whatever the test leaves is removed."""
+    keeper.take_away()
+    yield
+    Lab.down()
+
+
+@pytest.fixture
+def alice(lab: Lab) -> Iterator[Phone]:
+    """Alice's phone, registered at n1."""
+    names = {lab.farm: lab.node("n1").address}
+    with Phone(lab, "p1", "alice", PASSWORD, names=names) as phone:
+        assert phone.register().code == 200
+        yield phone
+
+
+@pytest.fixture
+def bob(lab: Lab) -> Iterator[Phone]:
+    """Bob's phone, which calls by way of n2 and sends what follows to n3."""
+    with Phone(
+        lab,
+        "p2",
+        "bob",
+        PASSWORD,
+        names={lab.farm: lab.node("n3").address},
+        outbound_proxy=f"sip:{lab.node('n2').address};lr",
+    ) as phone:
+        yield phone

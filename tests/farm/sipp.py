@@ -1,0 +1,107 @@
+"""Runs sipp on a phone host with one of the scenarios beside this file.
+
+In: a scenario's name and what its placeholders stand for. Out: nothing, or an `AssertionError`
+with what sipp complained about. Counterparts: `sipp/*.xml`.
+"""
+
+import itertools
+import os
+import signal
+import subprocess
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from deploy.lab import Lab
+
+_SCENARIOS = Path(__file__).parent / "sipp"
+_KILL_AFTER_S = 5.0
+_numbers = itertools.count(1)
+
+
+class Sipp:
+    """One sipp process that plays one call; `wait` says whether it went as its scenario says."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        host: str,
+        scenario: str,
+        *,
+        to: str = "",
+        port: int = 5070,
+        timeout_s: int = 20,
+        code: int = 0,
+        service: str = "",
+        call_id: str = "",
+        **keys: str | int,
+    ) -> None:
+        """Start; `to` is `address:port` of a node, empty for a callee.
+
+        `code` is the response that the scenario expects, `keys` are its other placeholders.
+        """
+        address = lab.phone(host).address
+        self.call_id = call_id or uuid.uuid4().hex
+        self._name = f"{scenario}-{next(_numbers)}"
+        self._directory = lab.host_directory(host) / "sipp" / self._name
+        self._directory.mkdir(parents=True)
+        file = self._directory / f"{scenario}.xml"
+        text = (_SCENARIOS / f"{scenario}.xml").read_text(encoding="utf-8")
+        file.write_text(text.replace("@code@", str(code)), encoding="utf-8")
+        values = {"farm": lab.farm, "bye_via": to.partition(":")[0], **keys}
+        options = [part for key, value in values.items() for part in ("-key", key, str(value))]
+        options += ["-s", service] if service else []
+        options += ["-cid_str", self.call_id] if to else []
+        options += ["-timeout", f"{timeout_s}s", "-timeout_error"]
+        options += ["-trace_err", "-error_file", str(self._directory / "errors")]
+        options += ["-trace_msg", "-message_file", str(self._directory / "messages")]
+        local = ["-i", address, "-p", str(port), "-m", "1", "-nostdin"]
+        target = [to] if to else []
+        self._timeout_s = timeout_s
+        self._output = open(self._directory / "output", "wb")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            lab.command_on(host, ["sipp", "-sf", str(file), *local, *options, *target]),
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            cwd=self._directory,
+            env={**os.environ, "TERM": "dumb"},
+        )
+
+    def wait(self) -> None:
+        """Wait for the scenario's end; raises `AssertionError` if it went otherwise."""
+        try:
+            status = self._process.wait(self._timeout_s + _KILL_AFTER_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        assert status == 0, "\n".join(
+            [f"sipp {self._name}: exit status {status}", self._tail("errors"), self.messages()]
+        )
+
+    def messages(self) -> str:
+        """What was sent and received so far."""
+        return self._tail("messages")
+
+    def close(self) -> None:
+        """End it if it still runs."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+        self._output.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _tail(self, name: str) -> str:
+        path = self._directory / name
+        return path.read_text(encoding="utf-8", errors="replace")[-6000:] if path.exists() else ""

@@ -1,0 +1,54 @@
+"""Calls between real phones, across nodes."""
+
+import time
+
+from deploy.lab import Lab, Phone
+from tests.farm.asking import one_record
+
+
+def test_call_across_nodes_is_answered_heard_and_ended_by_the_caller(
+    lab: Lab, alice: Phone, bob: Phone
+) -> None:
+    answered = bob.call(alice.aor)
+    assert (answered.state, answered.code) == ("CONFIRMED", 200)
+    alice.wait("call", "CONFIRMED")
+    while alice.count_media().received == 0:
+        time.sleep(0.02)
+    bob.hang_up()
+    ended = alice.wait("call", "DISCONNECTED")
+    bob.wait("call", "DISCONNECTED")
+    record = one_record(lab, answered.call_id)
+    assert record.state == "complete"
+    assert record.hangup == "caller"
+    assert record.nodes == ("n2", "n3")
+    assert abs(record.duration_ms - ended.duration_ms) < 500
+
+
+def test_callee_ends_the_call(lab: Lab, alice: Phone, bob: Phone) -> None:
+    answered = bob.call(alice.aor)
+    assert answered.state == "CONFIRMED"
+    alice.wait("call", "CONFIRMED")
+    alice.hang_up()
+    assert bob.wait("call", "DISCONNECTED").code == 200
+    record = one_record(lab, answered.call_id)
+    assert (record.state, record.hangup) == ("complete", "callee")
+
+
+def test_busy_phone_and_caller_that_gives_up(lab: Lab, bob: Phone) -> None:
+    names = {lab.farm: lab.node("n1").address}
+    with Phone(lab, "p1", "alice", "looking-glass", names=names, answers=False) as alice:
+        assert alice.register().code == 200
+        bob.dial(alice.aor)
+        alice.wait("incoming")
+        alice.answer(486)
+        assert bob.wait("call", "DISCONNECTED").code == 486
+        bob.dial(alice.aor)
+        bob.wait("call", "EARLY")
+        bob.hang_up()
+        assert bob.wait("call", "DISCONNECTED").code == 487
+        assert alice.wait("call", "DISCONNECTED").code == 487
+
+
+def test_unknown_and_offline(lab: Lab, bob: Phone) -> None:
+    assert bob.call(f"sip:nobody@{lab.farm}").code == 404
+    assert bob.call(f"sip:dave@{lab.farm}").code == 480
