@@ -75,9 +75,8 @@ class Siputils(Protocol):
 
 
 class Rr(Protocol):
-    """rr: Record-Route and Route."""
+    """rr: Route. Its Record-Route can be written once a message, not once a branch."""
 
-    def record_route_preset_one(self, data: str) -> int: ...
     def loose_route_mode(self, mode: int) -> int: ...
 
 
@@ -87,7 +86,6 @@ class Auth(Protocol):
     def has_credentials(self, realm: str) -> int: ...
     def pv_auth_check(self, realm: str, password: str, flags: int, checks: int) -> int: ...
     def auth_challenge(self, realm: str, flags: int) -> int: ...
-    def consume_credentials(self) -> int: ...
 
 
 class Htable(Protocol):
@@ -108,6 +106,12 @@ class Counters(Protocol):
     """counters: names without a dot, or Kamailio writes into the Python string."""
 
     def inc(self, name: str) -> int: ...
+
+
+class Textops(Protocol):
+    """textops."""
+
+    def remove_hf_idx(self, name: str, index: int) -> int: ...
 
 
 class Tm(Protocol):
@@ -154,6 +158,8 @@ class Ksr(Protocol):
     def ndb_redis(self) -> Redis: ...
     @property
     def counters(self) -> Counters: ...
+    @property
+    def textops(self) -> Textops: ...
     @property
     def tm(self) -> Tm: ...
     @property

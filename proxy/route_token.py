@@ -80,10 +80,10 @@ def flow_of(owner: str, received: str) -> Flow | None:
 def record_route(
     key: bytes, host: str, call_id: str, from_tag: str, caller: Flow | None, callee: Flow | None
 ) -> str:
-    """Host and parameters of the Record-Route of a request that creates a dialog."""
+    """The Record-Route URI of a request that creates a dialog."""
     up = encode_flow(caller) if caller else ""
     down = encode_flow(callee) if callee else ""
-    text = f"{host};s={_sign(key, 'r', call_id, from_tag, up, down)}"
+    text = f"sip:{host};lr;s={_sign(key, 'r', call_id, from_tag, up, down)}"
     if up:
         text += f";u={up}"
     if down:

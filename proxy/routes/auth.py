@@ -17,6 +17,7 @@ from proxy import counters
 from proxy.routes import answers
 from proxy.worker import Worker
 
+CREDENTIALS_MAX: Final = 8
 _TABLE: Final = "passed"
 _HA1: Final = 1
 _USER_IS_SENDER: Final = 1
@@ -56,6 +57,19 @@ def prove(worker: Worker, aor: str) -> bool:
         return False
     _challenge(worker, _QOP_AUTH)
     return False
+
+
+def conceal(worker: Worker) -> None:
+    """Take the proof out of a request that goes on (RFC 3261 22.3): it is nobody else's business.
+    Credentials for other realms stay."""
+    ksr = worker.ksr
+    realm = f'realm="{worker.settings.farm}"'
+    for index in range(CREDENTIALS_MAX):
+        value = ksr.hdr.get_idx("Proxy-Authorization", index)
+        if value is None:
+            return
+        if realm in value:
+            ksr.textops.remove_hf_idx("Proxy-Authorization", index)
 
 
 def _challenge(worker: Worker, flags: int) -> None:

@@ -76,6 +76,11 @@ def acknowledge(worker: Worker) -> None:
     _follow_invite(worker, "ACK")
 
 
+def is_pinned(worker: Worker, call_id: str, from_tag: str) -> bool:
+    """Whether this node sent an initial INVITE on that is not answered yet."""
+    return worker.ksr.htable.sht_get(_PINS, _pin_key(worker, call_id, from_tag)) is not None
+
+
 def unpin(worker: Worker, call_id: str, from_tag: str) -> None:
     """Forget where an INVITE went: it was answered, and can no longer be cancelled."""
     worker.ksr.htable.sht_rm(_PINS, _pin_key(worker, call_id, from_tag))
@@ -145,11 +150,10 @@ def _record_route(worker: Worker, target: Target, call_id: str, from_tag: str) -
     settings = worker.settings
     caller = flows.incoming(worker, worker.ksr.kx.gete_cturi())
     callee = route_token.flow_of(target.owner, target.received) if target.received else None
-    worker.ksr.rr.record_route_preset_one(
-        route_token.record_route(
-            settings.route_key, settings.record_route_host, call_id, from_tag, caller, callee
-        )
+    uri = route_token.record_route(
+        settings.route_key, settings.record_route_host, call_id, from_tag, caller, callee
     )
+    worker.ksr.hdr.insert(f"Record-Route: <{uri}>\r\n")
 
 
 def _fork(

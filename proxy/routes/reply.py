@@ -1,16 +1,18 @@
 """Replies: all but one kind go through untouched.
 
 In: any reply. Out: nothing, or the reply dropped, so that its sender repeats it. A 2xx to an
-initial INVITE is the start of a call: it goes on only after its event is safe. Such a reply is
-known by the Record-Route that the farm wrote into its request, as requests inside a dialog get
-none.
+initial INVITE is the start of a call: it goes on only after its event is safe. It is known by the
+Record-Route that the farm wrote into its request, as requests inside a dialog get none; and should
+the callee have left that out, by the pin of its INVITE.
 """
 
-from proxy import counters, route_token
+from typing import Final
+
+from proxy import counters, route_token, sip_uri
 from proxy.routes import call_events, relay
 from proxy.worker import Worker
 
-RECORD_ROUTES_MAX = 32
+RECORD_ROUTES_MAX: Final = 32
 """Header fields looked through for the farm's own."""
 
 
@@ -19,29 +21,34 @@ def route(worker: Worker) -> None:
     ksr = worker.ksr
     if not 200 <= ksr.kx.get_status() < 300 or ksr.kx.get_method() != "INVITE":
         return
-    parameters = _own_record_route(worker)
-    if parameters is None:
-        return
     call_id, from_tag = call_events.text(worker, "$ci"), call_events.text(worker, "$ft")
-    passage = route_token.passage(
-        worker.settings.route_key, parameters, call_id, from_tag, from_tag
-    )
-    if passage is None:
+    if not _starts_call(worker, call_id, from_tag):
         return
-    relay.unpin(worker, call_id, from_tag)
     if not call_events.start(worker, call_id, from_tag):
         worker.count(counters.EVENTS_DROPPED)
         ksr.set_drop()
+        return
+    relay.unpin(worker, call_id, from_tag)
 
 
-def _own_record_route(worker: Worker) -> dict[str, str] | None:
-    get_idx = worker.ksr.hdr.get_idx
-    marker = f"<sip:{worker.settings.record_route_host};s="
+def _starts_call(worker: Worker, call_id: str, from_tag: str) -> bool:
+    settings = worker.settings
+    for parameters in _own_record_routes(worker):
+        if route_token.passage(settings.route_key, parameters, call_id, from_tag, from_tag):
+            return True
+    return relay.is_pinned(worker, call_id, from_tag)
+
+
+def _own_record_routes(worker: Worker) -> list[dict[str, str]]:
+    """The URI parameters of each Record-Route that has the farm's name."""
+    get_idx, farm = worker.ksr.hdr.get_idx, worker.settings.farm
+    found = []
     for index in range(RECORD_ROUTES_MAX):
         value = get_idx("Record-Route", index)
         if not value:
-            return None
-        start = value.find(marker)
-        if start >= 0:
-            return route_token.parameters_of(value[start + 1 :].partition(">")[0])
-    return None
+            break
+        for text in value.split("<")[1:]:
+            uri = text.partition(">")[0]
+            if sip_uri.host_of(uri) == farm:
+                found.append(route_token.parameters_of(uri))
+    return found

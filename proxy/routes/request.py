@@ -117,7 +117,7 @@ def _sender_is_welcome(worker: Worker, *, to_own_host: bool) -> bool:
         aor = address_of_record(kx.get_fuser() or "", settings.farm)
         if not auth.prove(worker, aor):
             return False
-        worker.ksr.auth.consume_credentials()
+        auth.conceal(worker)
         return True
     if to_own_host:
         return True
