@@ -19,7 +19,7 @@ CONTROL_CONNECTIONS_MAX: Final = 512
 
 URI_CHARS_MAX: Final = 1_024
 HEADER_CHARS_MAX: Final = 1_024
-BINDINGS_PER_AOR_MAX: Final = 64
+BINDINGS_PER_AOR_MAX: Final = 128
 """Entries of a registration record, tombstones included."""
 
 EVENTS_PER_CALL_MAX: Final = 512

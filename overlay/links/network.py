@@ -145,6 +145,9 @@ class Network:
             raise UnavailableError(f"{host}:{port}: no answer in {timeout_s:g} s") from error
         except OSError as error:
             raise UnavailableError(f"{host}:{port}: {error}") from error
+        except asyncio.CancelledError:
+            link.abort("no longer wanted")
+            raise
         finally:
             self._greeting.pop(link, None)
             if not greeting.done():

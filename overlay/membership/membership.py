@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 REDIAL_S = 0.5
 """Between dials of a dead peer, plus up to as much again by chance."""
 REFRESH_S = 5.0
-"""Between lookups of this node's own id, which find nodes that nobody mentioned."""
+"""Between lookups of this node's own id and of a random one, which find nodes not yet known."""
 FORGET_S = 7 * 86_400.0
 """How long a dead peer's address is tried."""
 
@@ -69,6 +69,7 @@ class Membership:
         self._dialling: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._probing: set[bytes] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
         self._wake = asyncio.Event()
         self._refresh = asyncio.Event()
 
@@ -82,7 +83,8 @@ class Membership:
         ]
 
     async def stop(self) -> None:
-        """End every task."""
+        """End every task; what the links tell from now on is of no interest."""
+        self._stopped = True
         tasks = [*self._tasks, *self._dialling.values()]
         for task in tasks:
             task.cancel()
@@ -131,7 +133,7 @@ class Membership:
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
         """The last link to this peer broke."""
         member = self.members.link_down(node_id, left, self._loop.time())
-        if member is None:
+        if member is None or self._stopped:
             return
         log.warning("%s is %s: %s", member.info.name, member.state, reason)
         if member.state is State.LEFT:
@@ -211,7 +213,7 @@ class Membership:
                 self.members.dial_failed(node_id, True, self._loop.time(), again_s)
 
     async def _keep_finding(self) -> None:
-        """Bootstrap while alone; then look up this node's own id, as Kademlia does to join."""
+        """Bootstrap while alone; then look up this node's own id, as Kademlia joins, and others."""
         while True:
             self._refresh.clear()
             if len(self.alive()) == 1:
@@ -219,16 +221,19 @@ class Membership:
                     if (host, port) != (self.own.host, self.own.port):
                         self._start_dial(host, port, None)
             else:
-                start = self.dht.router.find_neighbors(self.dht.source_node)
-                alpha = self._settings.lookup_parallel
-                lookup = Lookup(self.dht, self.dht.source_node, start, self.dht.router.ksize, alpha)
-                await lookup.find_within(REFRESH_S)
+                for target in (self.dht.source_node, Node(self._chance.randbytes(20))):
+                    await self._look_around(target)
             wait_s = REDIAL_S if len(self.alive()) == 1 else REFRESH_S
             try:
                 async with asyncio.timeout(wait_s * (0.5 + self._chance.random())):
                     await self._refresh.wait()
             except TimeoutError:
                 pass
+
+    async def _look_around(self, target: Node) -> None:
+        start = self.dht.router.find_neighbors(target)
+        k, alpha = self.dht.router.ksize, self._settings.lookup_parallel
+        await Lookup(self.dht, target, start, k, alpha).find_within(REFRESH_S)
 
     def _gone(self, member: Member) -> None:
         self.dht.router.remove_contact(Contact(member.info))

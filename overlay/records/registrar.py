@@ -32,8 +32,8 @@ def decide(
     mine = {b.contact: b for b in record if b.call_id == request.call_id}
     changes = request.contacts
     if request.remove_all:
-        contacts = dict.fromkeys(binding.contact for binding in record)
-        changes = tuple(ContactChange(uri=contact, expires_s=0) for contact in contacts)
+        live = registration.in_force(record, now_ms)
+        changes = tuple(ContactChange(uri=binding.contact, expires_s=0) for binding in live)
     stamp = max(stamp, 1 + max((binding.changed for binding in record), default=0))
     delta: dict[str, Binding] = {}
     for change in changes:

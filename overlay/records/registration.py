@@ -97,11 +97,33 @@ def canonical(bindings: Iterable[Binding]) -> Registration:
 
 
 def prune(record: Registration, now_ms: int) -> Registration:
-    """The record without entries that ended longer than the grace ago."""
+    """The record without what no longer matters.
+
+    That is what ended longer than the grace ago, and an entry whose contact has a later one that
+    lasts at least as long: should a late copy bring it back, the later one still hides it.
+    """
     horizon_ms = now_ms - TOMBSTONE_GRACE_MS
-    if all(binding.expires_at_ms > horizon_ms for binding in record):
-        return record
-    return tuple(binding for binding in record if binding.expires_at_ms > horizon_ms)
+    latest = _latest(record)
+    kept = tuple(
+        binding
+        for binding in record
+        if binding.expires_at_ms > horizon_ms
+        and (
+            (winner := latest[binding.contact]) is binding
+            or winner.expires_at_ms < binding.expires_at_ms
+        )
+    )
+    return kept if len(kept) != len(record) else record
+
+
+def _latest(record: Registration) -> dict[str, Binding]:
+    """By contact, the entry with the latest change."""
+    latest: dict[str, Binding] = {}
+    for binding in record:
+        mine = latest.get(binding.contact)
+        if mine is None or (binding.changed, binding.call_id) > (mine.changed, mine.call_id):
+            latest[binding.contact] = binding
+    return latest
 
 
 def in_force(record: Registration, now_ms: int) -> list[Binding]:
@@ -109,10 +131,5 @@ def in_force(record: Registration, now_ms: int) -> list[Binding]:
 
     Ordered by q, then by the latest change, then by Contact URI: the same order on every node.
     """
-    latest: dict[str, Binding] = {}
-    for binding in record:
-        mine = latest.get(binding.contact)
-        if mine is None or (binding.changed, binding.call_id) > (mine.changed, mine.call_id):
-            latest[binding.contact] = binding
-    live = [b for b in latest.values() if not b.removed and b.expires_at_ms > now_ms]
+    live = [b for b in _latest(record).values() if not b.removed and b.expires_at_ms > now_ms]
     return sorted(live, key=lambda b: (-b.q, -b.changed, b.contact))

@@ -64,6 +64,11 @@ class Bindings:
         self._records[key] = body
         self._dirty.add(key)
 
+    def forget(self, key: bytes) -> None:
+        """Drop a record."""
+        self._records.pop(key, None)
+        self._dirty.add(key)
+
     def keys(self) -> list[bytes]:
         """The keys of all records."""
         return list(self._records)
@@ -106,7 +111,6 @@ class Bindings:
                 record = ()
             kept = registration.prune(record, now_ms)
             if not kept:
-                del self._records[key]
-                self._dirty.add(key)
+                self.forget(key)
             elif len(kept) != len(record):
                 self.put(key, registration.encode(kept))

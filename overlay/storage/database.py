@@ -82,6 +82,20 @@ def disk_errors() -> Iterator[None]:
         raise StorageError(f"{type(error).__name__}: {error}") from error
 
 
+@contextmanager
+def _transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All or nothing. A full disk makes SQLite roll back by itself, which is no second error."""
+    with disk_errors():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
 def _open(path: Path, schema: str, synchronous: str) -> apsw.Connection:
     with disk_errors():
         connection = apsw.Connection(str(path))
@@ -126,7 +140,7 @@ class RecordsDatabase:
             else:
                 done.append((row.event_id,))
         connection = self._connection
-        with disk_errors(), connection:
+        with _transaction(connection):
             connection.executemany(
                 "INSERT INTO events VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                 "time_us = excluded.time_us, body = excluded.body WHERE "
@@ -207,6 +221,12 @@ class RecordsDatabase:
             (count,) = next(self._connection.execute("SELECT count(*) FROM journal"))
             return int(count)
 
+    def limit_pages(self, pages: int) -> int:
+        """Let the file grow to no more than this many pages; how many it has now."""
+        with disk_errors():
+            self._connection.pragma("max_page_count", pages)
+            return int(self._connection.pragma("page_count"))
+
     def subscribers(self) -> list[tuple[bytes, str, bytes]]:
         """All (key, aor, body)."""
         with disk_errors():
@@ -220,7 +240,8 @@ class RecordsDatabase:
 
     def remember(self, peers: Iterable[NodeInfo]) -> None:
         """Replace the remembered peers."""
-        with disk_errors(), self._connection as connection:
+        connection = self._connection
+        with _transaction(connection):
             connection.execute("DELETE FROM peers")
             connection.executemany(
                 "INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?)",
@@ -251,6 +272,7 @@ class BindingsDatabase:
                 deleted.append((key,))
             else:
                 kept.append((key, body))
-        with disk_errors(), self._connection as connection:
+        connection = self._connection
+        with _transaction(connection):
             connection.executemany("INSERT OR REPLACE INTO bindings VALUES (?, ?)", kept)
             connection.executemany("DELETE FROM bindings WHERE key = ?", deleted)

@@ -1,0 +1,93 @@
+"""What REGISTER requests do (RFC 3261 10.3)."""
+
+from overlay.control.messages import ContactChange, Register, RegisterOutcome
+from overlay.records import registrar, registration
+from overlay.records.registration import Binding, Registration
+
+ALICE = "sip:alice@192.0.2.1"
+OTHER = "sip:alice@192.0.2.9"
+NOW_MS = 1_000_000
+
+
+def request(
+    cseq: int, *contacts: ContactChange, call_id: str = "c", star: bool = False
+) -> Register:
+    return Register(
+        aor="alice@farm.test", call_id=call_id, cseq=cseq, contacts=contacts, remove_all=star
+    )
+
+
+def add(uri: str = ALICE, expires_s: int = 60, q: int = 1000) -> ContactChange:
+    return ContactChange(uri=uri, expires_s=expires_s, q=q)
+
+
+def apply(record: Registration, asked: Register, stamp: int = 0) -> Registration:
+    decision = registrar.decide(record, asked, NOW_MS, stamp, 10)
+    assert decision.outcome is RegisterOutcome.DONE
+    return registration.merge(record, decision.delta)
+
+
+def live(record: Registration) -> list[str]:
+    return [found.uri for found in registrar.listed(record, NOW_MS)]
+
+
+def test_a_contact_is_bound_for_as_long_as_asked() -> None:
+    record = apply((), request(1, add(expires_s=60)))
+    assert record[0].expires_at_ms == NOW_MS + 60_000
+    assert registrar.listed(record, NOW_MS + 59_500)[0].expires_s == 1
+
+
+def test_a_lower_cseq_of_the_same_call_id_is_stale_and_changes_nothing() -> None:
+    record = apply((), request(5, add()))
+    decision = registrar.decide(record, request(4, add(OTHER), add()), NOW_MS, 9, 10)
+    assert decision.outcome is RegisterOutcome.STALE
+    assert decision.delta == ()
+
+
+def test_a_retransmission_writes_the_same_entry_again() -> None:
+    record = apply((), request(5, add()), stamp=7)
+    decision = registrar.decide(record, request(5, add(expires_s=3600)), NOW_MS + 9, 8, 10)
+    assert decision.delta == record
+
+
+def test_expires_zero_removes_one_contact() -> None:
+    record = apply((), request(1, add(), add(OTHER)))
+    assert live(apply(record, request(2, add(expires_s=0)))) == [OTHER]
+
+
+def test_star_removes_all_whoever_registered_them() -> None:
+    record = apply((), request(1, add()))
+    record = apply(record, request(1, add(OTHER), call_id="d"))
+    assert live(apply(record, request(2, star=True))) == []
+
+
+def test_a_removal_outlives_every_copy_of_what_it_removed() -> None:
+    record = apply((), request(1, add(expires_s=3600)))
+    gone = apply(record, request(2, add(expires_s=0)))
+    assert gone[0].expires_at_ms == NOW_MS + 3_600_000
+
+
+def test_a_coordinator_with_a_slow_clock_still_has_the_last_word() -> None:
+    record = apply((), request(1, add()), stamp=1 << 60)
+    after = apply(record, request(1, add(q=100), call_id="restarted"), stamp=5)
+    assert registration.in_force(after, NOW_MS)[0].call_id == "restarted"
+
+
+def test_too_many_contacts_are_refused_as_a_whole() -> None:
+    contacts = [add(f"sip:alice@192.0.2.{n}") for n in range(4)]
+    decision = registrar.decide((), request(1, *contacts), NOW_MS, 1, 3)
+    assert decision.outcome is RegisterOutcome.TOO_MANY
+    assert decision.delta == ()
+
+
+def test_removing_is_possible_when_there_are_too_many() -> None:
+    record = apply((), request(1, add(), add(OTHER)))
+    decision = registrar.decide(record, request(2, add(expires_s=0)), NOW_MS, 9, 0)
+    assert decision.outcome is RegisterOutcome.DONE
+
+
+def test_a_write_overtaken_by_a_higher_cseq_is_noticed() -> None:
+    mine = Binding(contact=ALICE, call_id="c", cseq=1, expires_at_ms=1, changed=1)
+    theirs = Binding(contact=ALICE, call_id="c", cseq=2, expires_at_ms=1, changed=1)
+    assert registrar.overtaken((theirs,), (mine,))
+    assert not registrar.overtaken((mine,), (mine,))

@@ -1,0 +1,381 @@
+"""Whole daemons together: joining, registering, billing, losing nodes, coming back."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from overlay.control import messages
+from overlay.control.client import RefusedError
+from overlay.control.messages import Reach, RegisterOutcome, redis_key
+from overlay.membership.members import State
+from overlay.records import subscriber
+from overlay.records.names import RecordKind, key_of
+from tests.unit.farm_of_nodes import (
+    Farm,
+    eventually,
+    play,
+    register,
+    start_event,
+    stop_event,
+    until,
+)
+
+ALICE = "alice@farm.test"
+CONTACT = "sip:alice@192.0.2.7:5060"
+THREE = ("n1", "n2", "n3")
+
+
+async def three(farm: Farm) -> None:
+    await farm.start(*THREE)
+    await farm.joined()
+
+
+def test_a_subscriber_added_at_one_node_is_known_to_all(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        record = subscriber.with_password(ALICE, "wonder", 0)
+        assert (await farm.ask("n1", messages.PutSubscriber(record=record))).detail
+        for name in THREE:
+            secrets = await farm.ask(name, messages.Authenticate(aor=ALICE))
+            assert secrets.ha1 == record.ha1
+            unknown = await farm.ask(name, messages.Authenticate(aor="eve@farm.test"))
+            assert unknown.ha1 == ""
+            assert (await farm.ask(name, messages.Locate(aor=ALICE))).reach is Reach.OFFLINE
+            assert (
+                await farm.ask(name, messages.Locate(aor="eve@farm.test"))
+            ).reach is Reach.UNKNOWN
+            assert (await farm.ask(name, messages.ListSubscribers())).aors == (ALICE,)
+        gone = subscriber.Subscriber(aor=ALICE, version=0, removed=True)
+        await farm.ask("n3", messages.PutSubscriber(record=gone))
+        for name in THREE:
+            assert (await farm.ask(name, messages.Authenticate(aor=ALICE))).ha1 == ""
+            assert (await farm.ask(name, messages.ListSubscribers())).aors == ()
+
+    play(tmp_path, story)
+
+
+def test_a_reregister_is_seen_everywhere_as_soon_as_it_is_acknowledged(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        for cseq in range(1, 60):
+            contact = f"sip:alice@192.0.2.7:{5000 + cseq}"
+            change = messages.ContactChange(uri=contact, expires_s=60)
+            asked = messages.Register(aor=ALICE, call_id=f"c{cseq}", cseq=1, contacts=(change,))
+            await farm.ask(
+                "n1", messages.Register(aor=ALICE, call_id="x", cseq=cseq, remove_all=True)
+            )
+            done = await farm.ask(THREE[cseq % 3], asked)
+            assert done.outcome is RegisterOutcome.DONE
+            for name in THREE:
+                located = await farm.ask(name, messages.Locate(aor=ALICE))
+                assert [target.uri for target in located.targets] == [contact], (cseq, name)
+
+    play(tmp_path, story)
+
+
+def test_a_node_that_is_no_replica_registers_and_locates_too(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        names = [f"n{n}" for n in range(1, 7)]
+        await farm.start(*names)
+        await farm.joined()
+        for number, name in enumerate(names * 3):
+            aor = f"user{number}@farm.test"
+            done = await farm.ask(name, register(aor, CONTACT))
+            assert done.outcome is RegisterOutcome.DONE
+            for other in names:
+                located = await farm.ask(other, messages.Locate(aor=aor))
+                assert located.reach is Reach.FOUND
+            location = await farm.ask(name, messages.GetLocation(aor=aor))
+            assert len(location.replicas) == 3
+            fetched = await farm.ask(name, messages.Register(aor=aor, call_id="other", cseq=1))
+            assert [bound.uri for bound in fetched.bindings] == [CONTACT]
+
+    play(tmp_path, story)
+
+
+def test_one_event_written_by_two_nodes_is_one(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        start, stop = start_event("call-1"), stop_event("call-1")
+        for name, request in (("n1", start), ("n2", start), ("n3", stop), ("n3", stop)):
+            assert (await farm.ask(name, request)).level == "quorum"
+        for name in THREE:
+            (record,) = (await farm.ask(name, messages.ShowCall(call_id="call-1"))).calls
+            assert (record.state, record.hangup) == ("complete", "callee")
+            assert len(record.event_ids) == 2
+            assert record.nodes == ("n1", "n3")
+
+    play(tmp_path, story)
+
+
+def test_lists_of_calls_are_whole_whatever_the_page_size(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        names = [f"n{n}" for n in range(1, 6)]
+        await farm.start(*names)
+        await farm.joined()
+        expected = [f"call-{number:02}" for number in range(40)]
+        for number, call_id in enumerate(expected):
+            await farm.ask(names[number % 5], start_event(call_id))
+        for number, call_id in enumerate(expected):
+            await farm.ask(names[number % 3], stop_event(call_id))
+        for limit in (1, 7, 100):
+            seen, cursor = [], ""
+            while True:
+                page = await farm.ask("n4", messages.ListCalls(limit=limit, cursor=cursor))
+                seen += [record.call_id for record in page.calls]
+                cursor = page.cursor
+                if not cursor:
+                    break
+            assert seen == expected
+
+    play(tmp_path, story)
+
+
+def test_a_bad_cursor_is_refused(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start("n1")
+        with pytest.raises(RefusedError, match="cursor") as refused:
+            await farm.ask("n1", messages.ListCalls(cursor="nonsense!"))
+        assert refused.value.code == "bad-request"
+
+    play(tmp_path, story)
+
+
+def test_losing_a_node_loses_nothing_and_is_known_at_once(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        await farm.ask("n1", register(ALICE, CONTACT))
+        await farm.ask("n1", start_event("call-1"))
+        await farm.stop("n1")
+        began_s = time.monotonic()
+        await until(lambda: all(len(n.membership.alive()) == 2 for n in farm.nodes.values()))
+        assert time.monotonic() - began_s < 1.0
+        for name in ("n2", "n3"):
+            assert (await farm.ask(name, messages.Locate(aor=ALICE))).reach is Reach.FOUND
+            (record,) = (await farm.ask(name, messages.ShowCall(call_id="call-1"))).calls
+            assert record.state == "open"
+        assert (await farm.ask("n2", stop_event("call-1"))).level == "quorum"
+        (record,) = (await farm.ask("n3", messages.ShowCall(call_id="call-1"))).calls
+        assert record.state == "complete"
+
+    play(tmp_path, story)
+
+
+def test_a_node_alone_journals_and_hands_over_when_others_come_back(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        await farm.stop("n2", "n3")
+        await until(lambda: len(farm.nodes["n1"].membership.alive()) == 1)
+        assert (await farm.ask("n1", register(ALICE, CONTACT))).outcome is RegisterOutcome.DONE
+        assert (await farm.ask("n1", start_event("call-1"))).level == "journal"
+        assert farm.nodes["n1"].events.journal_depth == 1
+        await farm.start("n2", "n3")
+        await farm.joined()
+        await until(lambda: farm.nodes["n1"].events.journal_depth == 0, what="journal is empty")
+        await farm.stop("n1")
+        for name in ("n2", "n3"):
+            (record,) = (await farm.ask(name, messages.ShowCall(call_id="call-1"))).calls
+            assert record.levels == ("journal",)
+        await eventually(lambda: reached(farm, "n2", ALICE))
+
+    play(tmp_path, story)
+
+
+async def reached(farm: Farm, name: str, aor: str) -> bool:
+    located = await farm.ask(name, messages.Locate(aor=aor))
+    return bool(located.reach is Reach.FOUND)
+
+
+def test_the_journal_survives_a_restart(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start("n1")
+        assert (await farm.ask("n1", start_event("call-1"))).level == "journal"
+        await farm.stop()
+        await three(farm)
+        await until(lambda: farm.nodes["n1"].events.journal_depth == 0)
+        (record,) = (await farm.ask("n3", messages.ShowCall(call_id="call-1"))).calls
+        assert len(record.replicas) >= 2
+
+    play(tmp_path, story)
+
+
+def test_everything_survives_a_restart_of_all_nodes_at_once(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        record = subscriber.with_password(ALICE, "wonder", 0)
+        await farm.ask("n1", messages.PutSubscriber(record=record))
+        await farm.ask("n2", register(ALICE, CONTACT))
+        await farm.ask("n3", start_event("call-1"))
+        await farm.stop()
+        await three(farm)
+        for name in THREE:
+            assert await reached(farm, name, ALICE)
+            assert (await farm.ask(name, messages.Authenticate(aor=ALICE))).ha1 == record.ha1
+            assert (await farm.ask(name, messages.ShowCall(call_id="call-1"))).calls
+
+    play(tmp_path, story)
+
+
+def test_new_nodes_are_handed_what_they_should_hold(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        for number in range(30):
+            await farm.ask("n1", register(f"user{number}@farm.test", CONTACT))
+            await farm.ask("n1", start_event(f"call-{number}"))
+        await farm.start("n4", "n5", "n6")
+        await farm.joined()
+        names = list(farm.nodes)
+
+        def complete() -> bool:
+            for number in range(30):
+                key = key_of(RecordKind.REGISTRATION, f"user{number}@farm.test")
+                for info in farm.nodes["n1"].placement.of(key):
+                    if farm.nodes[info.name].bindings.get(key) is None:
+                        return False
+            return True
+
+        await until(complete, what="every replica has its registrations")
+
+        async def calls_complete() -> bool:
+            for number in range(30):
+                shown = await farm.ask(names[3], messages.ShowCall(call_id=f"call-{number}"))
+                if not shown.calls or len(shown.calls[0].replicas) < 3:
+                    return False
+            return True
+
+        await eventually(calls_complete)
+
+    play(tmp_path, story)
+
+
+def test_a_read_repairs_a_replica_that_lost_its_copy(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        await farm.ask("n1", register(ALICE, CONTACT))
+        key = key_of(RecordKind.REGISTRATION, ALICE)
+        node = farm.nodes["n2"]
+        await until(lambda: node.bindings.get(key) is not None)
+        node.bindings.forget(key)
+        assert await reached(farm, "n2", ALICE)
+        await until(lambda: node.bindings.get(key) is not None)
+
+    play(tmp_path, story, repair_interval_ms=600_000)
+
+
+def test_a_frozen_peer_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    """n3 answers nothing, as a stopped process would, but its connections stay open."""
+
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        farm.nodes["n3"].network._handler = Silent()  # type: ignore[assignment]
+        for number in range(5):
+            aor = f"user{number}@farm.test"
+            assert (await farm.ask("n1", register(aor, CONTACT))).outcome is RegisterOutcome.DONE
+            assert (await farm.ask("n1", start_event(f"c{number}"))).level == "quorum"
+            assert await reached(farm, "n2", aor)
+        own = farm.nodes["n1"].membership
+        n3 = farm.nodes["n3"].own.node_id
+        await until(
+            lambda: (member := own.members.get(n3)) is not None and member.state is not State.ALIVE,
+            what="n3 is found out",
+        )
+
+    play(tmp_path, story)
+
+
+class Silent:
+    """A handler that never answers."""
+
+    def peer_up(self, hello: object) -> None: ...
+    def peer_down(self, node_id: bytes, reason: str, left: bool) -> None: ...
+    def request_received(self, sender: object, request: object, reply: object) -> None: ...
+
+
+def test_a_farm_larger_than_its_buckets_finds_records_by_lookup(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        names = [f"n{n}" for n in range(1, 11)]
+        await farm.start(*names)
+        await farm.joined()
+        assert not all(n.membership.dht.router.complete for n in farm.nodes.values())
+        for number in range(10):
+            await farm.ask(names[number], start_event(f"call-{number}"))
+        for number in range(10):
+            name = names[(number + 5) % 10]
+            assert (await farm.ask(name, messages.ShowCall(call_id=f"call-{number}"))).calls
+
+    play(tmp_path, story, bucket_size=4)
+
+
+def test_redis_shows_what_is_hot_and_never_what_is_stale(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        path = farm.start_redis("n2")
+        await three(farm)
+        await until(lambda: not farm.nodes["n2"].projection.error, what="Redis is in use")
+        redis = Redis(unix_socket_path=str(path))
+        key = redis_key(ALICE)
+        await farm.ask("n1", register(ALICE, CONTACT))
+        assert redis.get(key) is None
+        await farm.ask("n2", messages.Locate(aor=ALICE))
+        await until(lambda: redis.get(key) is not None)
+        assert messages.decode_targets(redis.get(key))[0].uri == CONTACT
+        assert 0 < redis.pttl(key) <= 30_000
+        before = CONTACT
+        for cseq in range(2, 30):
+            contact = f"sip:alice@192.0.2.7:{5000 + cseq}"
+            moved = messages.Register(
+                aor=ALICE,
+                call_id=f"reg-{ALICE}",
+                cseq=cseq,
+                contacts=(
+                    messages.ContactChange(uri=contact, expires_s=60),
+                    messages.ContactChange(uri=before, expires_s=0),
+                ),
+            )
+            await farm.ask(THREE[cseq % 3], moved)
+            targets = messages.decode_targets(redis.get(key))
+            assert [target.uri for target in targets] == [contact]
+            before = contact
+        star = messages.Register(aor=ALICE, call_id="other", cseq=1, remove_all=True)
+        await farm.ask("n3", star)
+        assert redis.get(key) is None
+        redis.close()
+
+    play(tmp_path, story)
+
+
+def test_without_redis_and_after_its_return_lookups_work(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        path = farm.start_redis("n1")
+        await farm.start("n1")
+        node = farm.nodes["n1"]
+        await until(lambda: not node.projection.error)
+        await farm.ask("n1", register(ALICE, CONTACT))
+        assert await reached(farm, "n1", ALICE)
+        farm.stop_redis("n1")
+        await farm.ask("n1", register(ALICE, "sip:alice@192.0.2.8", cseq=2))
+        assert await reached(farm, "n1", ALICE)
+        await until(lambda: bool(node.projection.error))
+        farm.start_redis("n1")
+        await until(lambda: not node.projection.error, what="Redis is in use again")
+        redis = Redis(unix_socket_path=str(path))
+        assert redis.get(redis_key(ALICE)) is None
+        assert await reached(farm, "n1", ALICE)
+        await until(lambda: redis.get(redis_key(ALICE)) is not None)
+        redis.close()
+
+    play(tmp_path, story)
+
+
+def test_readiness_needs_a_quorum_that_answers(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        status = await farm.ask("n1", messages.GetStatus())
+        assert [node.name for node in status.nodes] == list(THREE)
+        assert all(node.ready and node.state == "alive" for node in status.nodes)
+        assert sum(node.bindings for node in status.nodes) == 0
+        await asyncio.sleep(0)
+
+    play(tmp_path, story)

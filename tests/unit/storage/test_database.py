@@ -1,0 +1,130 @@
+"""What is on disk stays there, and group commit answers everybody."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from overlay.errors import StorageError
+from overlay.links.messages import NodeInfo
+from overlay.storage.bindings import Bindings
+from overlay.storage.committer import Committer
+from overlay.storage.database import EventRow, JournalDone, RecordsDatabase, SubscriberRow
+
+KEY = b"k" * 20
+
+
+def row(event: int, time_us: int = 1, body: bytes = b"body", **more: object) -> EventRow:
+    event_id = bytes([event]) * 20
+    return EventRow(call_key=KEY, event_id=event_id, time_us=time_us, body=body, **more)  # type: ignore[arg-type]
+
+
+def test_events_survive_closing(tmp_path: Path) -> None:
+    database = RecordsDatabase(tmp_path)
+    database.commit([row(1), row(2, body=b"two")])
+    database.close()
+    again = RecordsDatabase(tmp_path)
+    assert again.events(KEY) == (b"body", b"two")
+    again.close()
+
+
+def test_of_two_versions_of_an_event_the_earlier_stays(tmp_path: Path) -> None:
+    database = RecordsDatabase(tmp_path)
+    database.commit([row(1, 5, b"five")])
+    database.commit([row(1, 3, b"three")])
+    database.commit([row(1, 4, b"four")])
+    assert database.events(KEY) == (b"three",)
+    database.close()
+
+
+def test_the_journal_remembers_what_is_not_yet_safe(tmp_path: Path) -> None:
+    database = RecordsDatabase(tmp_path)
+    database.commit([row(1, journal=True), row(2)])
+    assert database.journal(10) == [(b"\1" * 20, b"body")]
+    database.commit([JournalDone(event_id=b"\1" * 20)])
+    assert database.journal_depth() == 0
+    assert len(database.events(KEY)) == 2
+    database.close()
+
+
+def test_calls_are_listed_by_time_without_gaps_or_doubles(tmp_path: Path) -> None:
+    database = RecordsDatabase(tmp_path)
+    rows = [
+        EventRow(call_key=bytes([n % 7]) * 20, event_id=bytes([n]) * 20, time_us=n, body=bytes([n]))
+        for n in range(1, 50)
+    ]
+    database.commit(rows)
+    seen, after, more = [], (0, b""), True
+    while more:
+        page, more = database.calls_after(after, 1_000, 2)
+        seen += [key for time_us, key, _ in page if time_us <= 7]
+        after = (page[-1][0], page[-1][1])
+    assert sorted(seen) == [bytes([n]) * 20 for n in range(7)]
+    assert database.count_calls() == 7
+    database.close()
+
+
+def test_peers_and_subscribers_are_remembered(tmp_path: Path) -> None:
+    database = RecordsDatabase(tmp_path)
+    peer = NodeInfo(node_id=KEY, name="n2", host="192.0.2.2", port=7460)
+    database.remember([peer])
+    database.commit([SubscriberRow(key=KEY, aor="a@farm.test", body=b"x")])
+    assert database.peers() == [peer]
+    assert database.subscribers() == [(KEY, "a@farm.test", b"x")]
+    database.close()
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    import apsw
+
+    connection = apsw.Connection(str(tmp_path / "records.db"))
+    connection.pragma("user_version", 99)
+    connection.close()
+    with pytest.raises(StorageError, match="schema 99"):
+        RecordsDatabase(tmp_path)
+
+
+def test_many_writes_share_commits_and_each_is_answered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        committer = Committer(tmp_path)
+        rows = [row(n) for n in range(200)]
+        await asyncio.gather(*(committer.commit_wait(one) for one in rows))
+        assert committer.batches < len(rows) / 4
+        assert len(await committer.read(lambda db: db.events(KEY))) == 200
+        await committer.close()
+        with pytest.raises(StorageError, match="closing"):
+            await committer.commit_wait(row(1))
+
+    asyncio.run(scenario())
+
+
+def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        committer = Committer(tmp_path)
+        pages = await committer.write(lambda db: db.limit_pages(1))
+        body = b"x" * (pages + 1) * 65_536
+        results = await asyncio.gather(
+            *(committer.commit_wait(row(n, body=body)) for n in range(3)), return_exceptions=True
+        )
+        assert all(isinstance(result, StorageError) for result in results)
+        assert "Full" in committer.last_error
+        await committer.write(lambda db: db.limit_pages(1_000_000))
+        await committer.commit_wait(row(9))
+        assert committer.last_error == ""
+        await committer.close()
+
+    asyncio.run(scenario())
+
+
+def test_bindings_are_there_at_once_and_after_a_restart(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bindings = Bindings(tmp_path)
+        bindings.start()
+        bindings.put(KEY, b"\x90")
+        assert bindings.get(KEY) == b"\x90"
+        await bindings.close()
+        again = Bindings(tmp_path)
+        assert again.get(KEY) == b"\x90"
+        await again.close()
+
+    asyncio.run(scenario())
