@@ -1,0 +1,120 @@
+"""What is under a lease is newest, and ends with the lease."""
+
+import asyncio
+from typing import Any
+
+from overlay.cache.hot import HotRecords
+from overlay.records.registration import Binding, Registration
+
+KEY, AOR = b"k" * 20, "alice@farm.test"
+
+
+class Shown:
+    """In place of Redis: what is shown, and for how long."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, tuple[bytes, int]] = {}
+
+    def set(self, key: str, value: bytes, ttl_ms: int) -> "asyncio.Future[None]":
+        self.entries[key] = (value, ttl_ms)
+        return self._done()
+
+    def delete(self, key: str) -> "asyncio.Future[None]":
+        self.entries.pop(key, None)
+        return self._done()
+
+    @staticmethod
+    def _done() -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
+
+
+def record(changed: int, expires_at_ms: int = 60_000, removed: bool = False) -> Registration:
+    contact = "sip:a@192.0.2.1"
+    return (
+        Binding(
+            contact=contact,
+            call_id="c",
+            cseq=changed,
+            expires_at_ms=expires_at_ms,
+            changed=changed,
+            received=f"sip:192.0.2.{changed}",
+            removed=removed,
+        ),
+    )
+
+
+def run(story: Any) -> None:
+    async def inner() -> None:
+        shown = Shown()
+        await story(HotRecords(shown, lambda: 0), shown)  # type: ignore[arg-type]
+
+    asyncio.run(inner())
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_a_push_that_overtakes_its_read_is_not_lost() -> None:
+    async def story(hot: HotRecords, shown: Shown) -> None:
+        hot.read_begins(KEY)
+        hot.changed(KEY, record(2))
+        targets = hot.read_ends(KEY, AOR, record(1), now_s() + 10)
+        assert targets[0].received == "sip:192.0.2.2"
+        assert b"192.0.2.2" in shown.entries[f"l:{AOR}"][0]
+
+    run(story)
+
+
+def test_two_reads_at_once_both_end_with_the_newest() -> None:
+    async def story(hot: HotRecords, shown: Shown) -> None:
+        hot.read_begins(KEY)
+        hot.read_begins(KEY)
+        hot.read_ends(KEY, AOR, record(3), now_s() + 10)
+        assert hot.read_ends(KEY, AOR, record(1), now_s() + 10)[0].received == "sip:192.0.2.3"
+
+    run(story)
+
+
+def test_a_failed_read_leaves_nothing_behind() -> None:
+    async def story(hot: HotRecords, shown: Shown) -> None:
+        hot.read_begins(KEY)
+        assert hot.read_ends(KEY, AOR, None, 0.0) == ()
+        assert hot.changed(KEY, record(2)) is None
+        assert shown.entries == {}
+
+    run(story)
+
+
+def test_a_removal_takes_the_entry_away() -> None:
+    async def story(hot: HotRecords, shown: Shown) -> None:
+        hot.read_begins(KEY)
+        hot.read_ends(KEY, AOR, record(1), now_s() + 10)
+        assert hot.changed(KEY, record(2, removed=True)) is not None
+        assert shown.entries == {}
+        assert hot.targets(KEY) is None
+
+    run(story)
+
+
+def test_nothing_is_shown_longer_than_its_lease_or_its_binding() -> None:
+    async def story(hot: HotRecords, shown: Shown) -> None:
+        for expires_at_ms, lease_s, longest_ms in ((60_000, 5, 5_000), (3_000, 60, 3_000)):
+            hot.read_begins(KEY)
+            hot.read_ends(KEY, AOR, record(1, expires_at_ms), now_s() + lease_s)
+            assert 0 < shown.entries[f"l:{AOR}"][1] <= longest_ms
+            hot.changed(KEY, record(2, removed=True))
+
+    run(story)
+
+
+def test_after_the_lease_the_overlay_is_asked_again() -> None:
+    async def story(hot: HotRecords, shown: Shown) -> None:
+        hot.read_begins(KEY)
+        assert hot.read_ends(KEY, AOR, record(1), now_s() - 1)
+        assert shown.entries == {}
+        assert hot.targets(KEY) is None
+
+    run(story)
