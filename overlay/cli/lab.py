@@ -37,7 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     up.add_argument("--timeout", type=float, default=0.0, metavar="SECONDS")
     status = verbs.add_parser("status", help="what there is, and what runs")
     for each in (up, status):
-        each.add_argument("--json", action="store_true")
+        each.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     execute = verbs.add_parser("exec", help="run a command on a node or on a phone host (p1, …)")
     execute.add_argument("host")
     execute.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")

@@ -30,7 +30,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "render", help="write kamailio.cfg, redis.conf and pdns.conf of this node"
     )
-    parser.add_argument("--config", type=Path, default=configuration.PATH_DEFAULT)
+    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.set_defaults(run=run)
 

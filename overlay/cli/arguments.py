@@ -1,0 +1,188 @@
+"""The parts of command lines that verbs share: options, names, times, pages.
+
+In: texts that people type. Out: checked values, or an error that `argparse` reports with the usage.
+"""
+
+import argparse
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from overlay import config as configuration
+from overlay.config import Config
+from overlay.errors import ConfigError
+from overlay.limits import HEADER_CHARS_MAX, PAGE_ROWS_MAX
+from overlay.records.names import address_of_record
+
+Subparsers = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+CONFIG_VARIABLE: Final = "SIPFARM_CONFIG"
+TIMEOUT_DEFAULT_S: Final = 5.0
+TIMEOUT_S_MAX: Final = 30.0
+LIMIT_DEFAULT: Final = 100
+
+_AGO: Final = re.compile(r"(\d{1,9})([smhd])")
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of examples."""
+
+
+def defaults() -> dict[str, object]:
+    """The values of the common options where none is given."""
+    path = os.environ.get(CONFIG_VARIABLE) or configuration.PATH_DEFAULT
+    return {
+        "config": Path(path),
+        "config_given": CONFIG_VARIABLE in os.environ,
+        "socket": None,
+        "json": False,
+        "timeout": TIMEOUT_DEFAULT_S,
+    }
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Options that stand before or after the verb.
+
+    None has a default here: one after the verb would hide what stood before it.
+    """
+    group = parser.add_argument_group("common options")
+    group.add_argument(
+        "--config",
+        type=Path,
+        metavar="PATH",
+        action=_ConfigPath,
+        default=argparse.SUPPRESS,
+        help=f"farm.toml (default: ${CONFIG_VARIABLE}, else {configuration.PATH_DEFAULT})",
+    )
+    group.add_argument(
+        "--socket",
+        type=Path,
+        metavar="PATH",
+        default=argparse.SUPPRESS,
+        help="the daemon's control socket (default: control.sock in node.run_dir)",
+    )
+    group.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, for programs"
+    )
+    group.add_argument(
+        "--timeout",
+        type=timeout,
+        metavar="SECONDS",
+        default=argparse.SUPPRESS,
+        help=f"how long the daemon may take for an answer (default: {TIMEOUT_DEFAULT_S:g})",
+    )
+
+
+def add_verb(
+    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    epilog: str = "",
+) -> argparse.ArgumentParser:
+    """A verb with the common options."""
+    parser = subparsers.add_parser(
+        name,
+        help=text,
+        description=f"{text[:1].upper()}{text[1:]}.",
+        epilog=epilog,
+        formatter_class=Help,
+    )
+    add_common(parser)
+    return parser
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """Options of lists."""
+    parser.add_argument(
+        "--limit",
+        type=limit,
+        default=LIMIT_DEFAULT,
+        metavar="N",
+        help=f"how many to print at the most (default: {LIMIT_DEFAULT})",
+    )
+    parser.add_argument(
+        "--cursor", default="", metavar="CURSOR", help="go on where an earlier list ended"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="print all; with --json, an object for each page"
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The configuration that the command line names; raises `ConfigError`."""
+    path: Path = args.config
+    return configuration.load(path)
+
+
+def known_config(args: argparse.Namespace) -> Config | None:
+    """The configuration; None if only the socket was named and there is no file by default."""
+    if args.socket is not None and not args.config_given and not args.config.exists():
+        return None
+    return load_config(args)
+
+
+def aor_of(text: str, config: Config | None) -> str:
+    """The address-of-record that a person means: `alice`, `alice@farm` or `sip:alice@farm`.
+
+    Raises `ConfigError` if it is none, or of another domain than the farm's.
+    """
+    scheme, colon, rest = text.partition(":")
+    name = rest if colon and scheme.lower() in ("sip", "sips") else text
+    user, at, domain = name.rpartition("@")
+    if not at:
+        user = domain
+        domain = config.farm.name if config else ""
+    if not user or not domain or len(name) > HEADER_CHARS_MAX or re.search(r"[\s;?<>:]", domain):
+        raise ConfigError(f"{text!r} is not an address-of-record: user@domain")
+    aor = address_of_record(user, domain)
+    if config and not aor.endswith(f"@{config.farm.name}"):
+        raise ConfigError(f"{aor} is not of the farm {config.farm.name}")
+    return aor
+
+
+def timeout(text: str) -> float:
+    """A timeout in seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= TIMEOUT_S_MAX:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most {TIMEOUT_S_MAX:g}")
+    return value
+
+
+def limit(text: str) -> int:
+    """How many rows a list may have."""
+    if not text.isdecimal() or not 0 < int(text) <= PAGE_ROWS_MAX:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {PAGE_ROWS_MAX}")
+    return int(text)
+
+
+def moment_us(text: str) -> int:
+    """A point in time as Unix time in us: ISO 8601 (UTC unless it says otherwise), or `2h` ago."""
+    now = datetime.now(UTC)
+    if ago := _AGO.fullmatch(text):
+        return int((now.timestamp() - int(ago[1]) * _UNITS_S[ago[2]]) * 1e6)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a time like 2026-01-31T12:00:00Z nor an age like 2h"
+        ) from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1e6)
+
+
+class _ConfigPath(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.config = values
+        namespace.config_given = True

@@ -1,0 +1,121 @@
+"""`sipfarm cdr`: billing records of the whole farm.
+
+In: the command line. Out: a line a call, or all that is known of one. Counterpart:
+`messages.Calls`.
+"""
+
+import argparse
+
+from overlay.cli import arguments, output, pages, table
+from overlay.cli.asking import Daemon, completeness, daemon
+from overlay.cli.exits import Exit
+from overlay.cli.pages import Page
+from overlay.control.messages import CallRecord, Calls, ListCalls, ShowCall
+
+_HEADER = ("TIME", "STATE", "DURATION", "CALLER", "CALLEE", "HANGUP", "CODE", "CALL-ID")
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb to the command line."""
+    parser = subparsers.add_parser("cdr", help="billing records: list, show")
+    verbs = parser.add_subparsers(dest="cdr_verb", required=True, metavar="VERB")
+    listing = arguments.add_verb(
+        verbs,
+        "list",
+        "list calls in order of time",
+        "examples:\n  sipfarm cdr list --since 1d --subscriber alice\n"
+        "  sipfarm cdr list --since 2026-01-01 --until 2026-02-01 --all --json",
+    )
+    arguments.add_page(listing)
+    listing.add_argument("--subscriber", default="", metavar="AOR", help="caller or callee")
+    for option, text in (("--since", "calls from this time on"), ("--until", "calls before it")):
+        listing.add_argument(
+            option,
+            type=arguments.moment_us,
+            default=0,
+            metavar="TIME",
+            help=f"{text}: 2026-01-31T12:00:00Z, or 2h ago",
+        )
+    listing.set_defaults(run=run_list)
+    show = arguments.add_verb(verbs, "show", "show all records of one call")
+    show.add_argument("call_id", metavar="CALL-ID")
+    show.set_defaults(run=run_show)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Ask for pages and print them; exit 4 if a node that may hold more was silent."""
+    aor = ""
+    if args.subscriber:
+        aor = arguments.aor_of(args.subscriber, arguments.known_config(args))
+    silent: dict[str, None] = {}
+    with daemon(args) as node:
+        for page in pages.read(args, lambda cursor, limit: _fetch(node, args, aor, cursor, limit)):
+            silent.update(dict.fromkeys(page.silent))
+            if args.json:
+                pages.show_json("calls", page)
+                continue
+            if page.rows or not args.all:
+                output.show(table.render(_HEADER, (_row(call) for call in page.rows)))
+            if not args.all:
+                pages.note_more(page)
+    return completeness(tuple(silent))
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Print all records of a call; exit 1 if there is none."""
+    with daemon(args) as node:
+        found = node.ask(ShowCall(call_id=args.call_id), Calls)
+    if args.json:
+        output.show_json(found)
+    else:
+        output.show("\n\n".join(_details(call) for call in found.calls))
+    incomplete = completeness(found.silent)
+    if found.calls or incomplete:
+        return incomplete
+    output.note(f"no record of the call {args.call_id}")
+    return Exit.NOT_FOUND
+
+
+def _fetch(
+    node: Daemon, args: argparse.Namespace, aor: str, cursor: str, limit: int
+) -> Page[CallRecord]:
+    request = ListCalls(
+        cursor=cursor, limit=limit, subscriber=aor, since_us=args.since, until_us=args.until
+    )
+    answer = node.ask(request, Calls)
+    return Page(rows=answer.calls, cursor=answer.cursor, silent=answer.silent)
+
+
+def _row(call: CallRecord) -> tuple[table.Cell, ...]:
+    return (
+        output.time_of(call.answer_us or call.end_us),
+        call.state,
+        output.duration_of(call.duration_ms) if call.answer_us and call.end_us else None,
+        call.caller,
+        call.callee,
+        call.hangup,
+        str(call.code) if call.code else None,
+        call.call_id,
+    )
+
+
+def _details(call: CallRecord) -> str:
+    return table.details(
+        (
+            ("Call-ID", call.call_id),
+            ("state", call.state),
+            ("caller", call.caller),
+            ("callee", call.callee),
+            ("Request-URI", call.request_uri),
+            ("tags", f"{call.from_tag or '-'} {call.to_tag or '-'}"),
+            ("answered", output.time_of(call.answer_us)),
+            ("ended", output.time_of(call.end_us)),
+            ("duration", output.duration_of(call.duration_ms)),
+            ("hung up by", call.hangup),
+            ("status code", str(call.code) if call.code else None),
+            ("written by", ", ".join(call.nodes)),
+            ("written to", ", ".join(call.levels)),
+            ("held by", ", ".join(sorted(call.replicas))),
+            ("event ids", " ".join(call.event_ids)),
+        )
+    )

@@ -1,0 +1,112 @@
+"""`sipfarm`: the operator's command. Asks any node, answers for the farm.
+
+In: the command line. Out: an answer on stdout, all else on stderr, an exit code of `exits.py`.
+Counterparts: a file a verb beside this one. Only the file of the verb at hand is imported, so that
+no verb waits for, or fails with, what another needs.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Final
+
+from overlay.cli import arguments, exits
+from overlay.cli.exits import Exit
+from overlay.cli.output import note
+from overlay.errors import SipfarmError, UnavailableError
+
+VERBS: Final = {
+    "status": ("overlay.cli.status", "how every node is; fails if the asked one is not ready"),
+    "nodes": ("overlay.cli.nodes", "the farm's members: names, addresses, ids, states"),
+    "location": ("overlay.cli.location", "where a subscriber is registered"),
+    "cdr": ("overlay.cli.cdr", "billing records: list, show"),
+    "subscriber": ("overlay.cli.subscriber", "subscribers: add, list, remove"),
+    "ca": ("overlay.cli.ca", "the farm's certificate authority: init, sign, issue, list"),
+    "node": ("overlay.cli.node", "this node: make its key, leave the farm"),
+    "check-config": ("overlay.cli.check_config", "check farm.toml and this node's identity"),
+    "render": ("overlay.cli.render", "write kamailio.cfg, redis.conf and pdns.conf of this node"),
+    "lab": ("overlay.cli.lab", "a farm in network namespaces of this machine"),
+}
+
+_EXAMPLES: Final = """\
+examples:
+  Make a farm: a CA on the operator's machine, an identity for each node.
+    sipfarm ca init --ca ./ca --farm farm.example.com
+    sipfarm ca issue --ca ./ca n1 192.0.2.11 --into ./n1
+  Or, where keys must not travel: on the node, then on the operator's machine.
+    sipfarm node key --out n1.csr
+    sipfarm ca sign --ca ./ca n1.csr --out node.pem
+
+  Let alice register; the password is asked for.
+    sipfarm subscriber add alice@farm.example.com
+  Where is she?
+    sipfarm location alice
+  Her calls of the last day, and one of them.
+    sipfarm cdr list --subscriber alice --since 1d
+    sipfarm cdr show a84b4c76e66710@pc33.example.com
+  Is the farm well? In a script: --json, and the exit code.
+    sipfarm status
+    sipfarm status --json | jq -r '.nodes[] | select(.ready | not) | .name'
+
+  Try things on a farm of three nodes on this machine.
+    sipfarm lab up --nodes 3
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        parser = _parser(_verb_of(argv))
+        args = parser.parse_args(argv, argparse.Namespace(**arguments.defaults()))
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except SipfarmError as error:
+        note(str(error))
+        if isinstance(error, UnavailableError):
+            note("is the daemon running, and may this user open its socket?")
+        return exits.code_of(error)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return code
+
+
+def _parser(verb: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sipfarm",
+        description="Operate a sipfarm: ask any node, get the answer of the whole farm.",
+        epilog=f"{_EXAMPLES}\n{exits.EXPLANATION}\n'sipfarm VERB --help' tells more of a verb.",
+        formatter_class=arguments.Help,
+    )
+    parser.add_argument("--version", action="version", version=f"sipfarm {version('sipfarm')}")
+    arguments.add_common(parser)
+    subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    for name, (module, text) in VERBS.items():
+        if name == verb:
+            import_module(module).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=text)
+    return parser
+
+
+def _verb_of(argv: Sequence[str]) -> str:
+    """The verb in a command line, before it is understood as a whole; empty if there is none."""
+    scout = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    arguments.add_common(scout)
+    scout.add_argument("rest", nargs=argparse.REMAINDER)
+    try:
+        rest: list[str] = scout.parse_known_args(argv)[0].rest
+    except argparse.ArgumentError:
+        return ""
+    return rest[0] if rest else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

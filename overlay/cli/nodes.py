@@ -1,0 +1,37 @@
+"""`sipfarm nodes`: the farm's members, as the asked node knows them.
+
+In: the command line. Out: a line a node: name, address, id, state. Counterpart: `messages.Status`.
+"""
+
+import argparse
+
+import msgspec
+
+from overlay.cli import arguments, output, table
+from overlay.cli.asking import daemon
+from overlay.cli.exits import Exit
+from overlay.control.messages import GetStatus, Status
+
+_STATES = ("alive", "suspect", "dead", "left")
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb to the command line."""
+    parser = arguments.add_verb(
+        subparsers, "nodes", "the farm's members: names, addresses, ids, states"
+    )
+    parser.add_argument("--state", choices=_STATES, help="only nodes in this state")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask and print; exit 1 if there is no such node."""
+    with daemon(args) as node:
+        status = node.ask(GetStatus(), Status)
+    nodes = tuple(each for each in status.nodes if args.state in (None, each.state))
+    if args.json:
+        output.show_json(msgspec.structs.replace(status, nodes=nodes))
+    else:
+        rows = ((each.name, each.state, each.address, each.id) for each in nodes)
+        output.show(table.render(("NODE", "STATE", "ADDRESS", "ID"), rows))
+    return Exit.DONE if nodes else Exit.NOT_FOUND

@@ -1,0 +1,69 @@
+"""Lists that come in pages, from a cursor to the next.
+
+In: a function that asks for one page, and `--limit`, `--cursor`, `--all`. Out: the pages, each with
+the cursor that continues the list. Counterparts: `cdr.py`, `subscriber.py`.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from overlay.cli import output
+from overlay.limits import PAGE_ROWS_MAX
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[Row]):
+    """Some rows of a list."""
+
+    rows: tuple[Row, ...]
+    cursor: str
+    """Continues the list; empty at its end."""
+    silent: tuple[str, ...]
+    """Nodes that are alive but did not answer."""
+
+
+Fetch = Callable[[str, int], Page[Row]]
+"""Asks for the page at a cursor, of so many rows at the most."""
+
+
+def read(args: argparse.Namespace, fetch: Fetch[Row]) -> Iterator[Page[Row]]:
+    """One page of `--limit` rows, or, with `--all`, every page.
+
+    A page of the daemon may have fewer rows than asked for, even none, and yet be followed.
+    """
+    if args.all:
+        cursor = args.cursor
+        while True:
+            page = fetch(cursor, PAGE_ROWS_MAX)
+            yield page
+            if not page.cursor:
+                return
+            cursor = page.cursor
+    yield _one(args.cursor, args.limit, fetch)
+
+
+def _one(cursor: str, limit: int, fetch: Fetch[Row]) -> Page[Row]:
+    rows: list[Row] = []
+    silent: dict[str, None] = {}
+    while True:
+        page = fetch(cursor, limit - len(rows))
+        rows += page.rows
+        silent.update(dict.fromkeys(page.silent))
+        cursor = page.cursor
+        if not cursor or len(rows) >= limit:
+            return Page(rows=tuple(rows), cursor=cursor, silent=tuple(silent))
+
+
+def show_json(name: str, page: Page[Row]) -> None:
+    """Print a page as one object, its rows under `name`."""
+    output.show_json({name: page.rows, "cursor": page.cursor, "silent": page.silent})
+
+
+def note_more(page: Page[Row]) -> None:
+    """Tell how to go on, if there is more."""
+    if page.cursor:
+        output.note(f"there is more: --cursor {page.cursor}, or --all")

@@ -1,0 +1,70 @@
+"""`sipfarm status`: how every node is.
+
+In: the command line. Out: a line a node, the asked one first. Exit 1 if the asked node is not
+ready. Counterpart: `messages.Status`.
+"""
+
+import argparse
+
+from overlay.cli import arguments, output, table
+from overlay.cli.asking import daemon
+from overlay.cli.exits import Exit
+from overlay.control.messages import GetStatus, NodeStatus, Status
+
+_HEADER = (
+    "NODE",
+    "STATE",
+    "READY",
+    "ADDRESS",
+    "UPTIME",
+    "VERSION",
+    "BINDINGS",
+    "CALLS",
+    "SUBSCRIBERS",
+    "JOURNAL",
+    "REDIS",
+    "DISK",
+)
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb to the command line."""
+    parser = arguments.add_verb(
+        subparsers,
+        "status",
+        "how every node is; fails if the asked one is not ready",
+        "BINDINGS, CALLS and SUBSCRIBERS are records that a node holds as a replica. JOURNAL is\n"
+        "call events that are on too few disks yet; it should go back to 0.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, print, and tell by the exit code whether the asked node is ready."""
+    with daemon(args) as node:
+        status = node.ask(GetStatus(), Status)
+    if args.json:
+        output.show_json(status)
+    else:
+        output.show(f"farm {table.printable(status.farm)}")
+        output.show(table.render(_HEADER, (_row(each) for each in status.nodes)))
+    return Exit.DONE if status.nodes and status.nodes[0].ready else Exit.NOT_FOUND
+
+
+def _row(node: NodeStatus) -> tuple[table.Cell, ...]:
+    if not node.version:
+        return (node.name, node.state, "no", node.address, *[None] * 8)
+    return (
+        node.name,
+        node.state,
+        "yes" if node.ready else "no",
+        node.address,
+        output.age_of(node.uptime_s),
+        node.version,
+        str(node.bindings),
+        str(node.calls),
+        str(node.subscribers),
+        str(node.journal_depth),
+        node.redis,
+        node.disk,
+    )

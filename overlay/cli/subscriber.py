@@ -1,0 +1,149 @@
+"""`sipfarm subscriber`: who may register and call.
+
+In: the command line; passwords from a prompt, a file or stdin. Out: the digest secrets to the
+daemon, never the passwords. Counterparts: `messages.PutSubscriber`, `overlay.records.subscriber`.
+"""
+
+import argparse
+import time
+import uuid
+from pathlib import Path
+
+from overlay.cli import arguments, output, pages, passwords, table
+from overlay.cli.asking import Daemon, completeness, daemon
+from overlay.cli.exits import Exit
+from overlay.cli.pages import Page
+from overlay.control.messages import (
+    Authenticate,
+    Done,
+    ListSubscribers,
+    PutSubscriber,
+    Register,
+    Registered,
+    RegisterOutcome,
+    Secrets,
+    Subscribers,
+)
+from overlay.errors import ConfigError, SipfarmError, UnavailableError
+from overlay.records.subscriber import Subscriber, with_password
+
+_PROGRESS_EVERY_S = 1.0
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb to the command line."""
+    parser = subparsers.add_parser("subscriber", help="subscribers: add, list, remove")
+    verbs = parser.add_subparsers(dest="subscriber_verb", required=True, metavar="VERB")
+    add = arguments.add_verb(
+        verbs,
+        "add",
+        "add a subscriber, or change the password of one",
+        "examples:\n  sipfarm subscriber add alice\n"
+        "  pwgen | sipfarm subscriber add alice@farm.example.com\n"
+        "  sipfarm subscriber add --file users.csv     (lines of user,password)\n"
+        "Without an option for it, the password is asked for, or read from stdin.",
+    )
+    add.add_argument("aor", nargs="?", metavar="AOR", help="alice, alice@farm or sip:alice@farm")
+    source = add.add_mutually_exclusive_group()
+    source.add_argument(
+        "--password",
+        metavar="PASSWORD",
+        help="warning: other users of this machine can see it in the list of processes",
+    )
+    source.add_argument(
+        "--password-file", type=Path, metavar="PATH", help="its first line is the password"
+    )
+    source.add_argument(
+        "--file", type=Path, metavar="CSV", help="add one for each line user,password"
+    )
+    add.set_defaults(run=run_add)
+    listing = arguments.add_verb(verbs, "list", "list subscribers in order of their names")
+    arguments.add_page(listing)
+    listing.set_defaults(run=run_list)
+    remove = arguments.add_verb(verbs, "remove", "remove a subscriber and the bindings it has")
+    remove.add_argument("aor", metavar="AOR")
+    remove.set_defaults(run=run_remove)
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Store a subscriber, or all of a file."""
+    if (args.aor is None) == (args.file is None):
+        raise ConfigError("subscriber add: give an AOR, or --file CSV")
+    config = arguments.known_config(args)
+    if args.file is not None:
+        wanted = [
+            (arguments.aor_of(user, config), password)
+            for user, password in passwords.from_table(args.file)
+        ]
+    else:
+        aor = arguments.aor_of(args.aor, config)
+        wanted = [(aor, passwords.one(aor, args.password, args.password_file))]
+    added: list[str] = []
+    with daemon(args) as node:
+        try:
+            _add_all(node, wanted, added)
+        except SipfarmError:
+            if args.file is not None:
+                output.note(
+                    f"{len(added)} of {len(wanted)} were added; the rest can be added "
+                    "again with the same file"
+                )
+            raise
+    if args.json:
+        output.show_json({"added": added})
+    else:
+        output.show(f"added {added[0] if len(added) == 1 else f'{len(added)} subscribers'}")
+    return Exit.DONE
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print names; exit 4 if a node that may hold more was silent."""
+    silent: dict[str, None] = {}
+    with daemon(args) as node:
+        for page in pages.read(args, lambda cursor, limit: _fetch(node, cursor, limit)):
+            silent.update(dict.fromkeys(page.silent))
+            if args.json:
+                pages.show_json("aors", page)
+                continue
+            output.show("\n".join(table.printable(aor) for aor in page.rows))
+            if not args.all:
+                pages.note_more(page)
+    return completeness(tuple(silent))
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Remove a subscriber; exit 1 if there is none of this name."""
+    aor = arguments.aor_of(args.aor, arguments.known_config(args))
+    with daemon(args) as node:
+        if not node.ask(Authenticate(aor=aor), Secrets).ha1:
+            output.note(f"{aor} is no subscriber of this farm")
+            return Exit.NOT_FOUND
+        # Version 0 asks the daemon for the version; it has the farm's clock.
+        node.ask(PutSubscriber(record=Subscriber(aor=aor, version=0, removed=True)), Done)
+        # A Call-ID of its own: this removes every phone's bindings, whatever their CSeq.
+        removal = Register(aor=aor, call_id=f"removed-{uuid.uuid4()}", cseq=1, remove_all=True)
+        if node.ask(removal, Registered).outcome is not RegisterOutcome.DONE:
+            raise UnavailableError(
+                f"{aor} was removed, but its bindings stay until they expire; remove it again"
+            )
+    if args.json:
+        output.show_json({"removed": [aor]})
+    else:
+        output.show(f"removed {aor}")
+    return Exit.DONE
+
+
+def _add_all(node: Daemon, wanted: list[tuple[str, str]], added: list[str]) -> None:
+    told_s = time.monotonic()
+    for aor, password in wanted:
+        # Version 0 asks the daemon for the version; it has the farm's clock.
+        node.ask(PutSubscriber(record=with_password(aor, password, version=0)), Done)
+        added.append(aor)
+        if time.monotonic() - told_s > _PROGRESS_EVERY_S:
+            told_s = time.monotonic()
+            output.note(f"{len(added)} of {len(wanted)} added")
+
+
+def _fetch(node: Daemon, cursor: str, limit: int) -> Page[str]:
+    answer = node.ask(ListSubscribers(cursor=cursor, limit=limit), Subscribers)
+    return Page(rows=answer.aors, cursor=answer.cursor, silent=answer.silent)
