@@ -3,8 +3,7 @@
 In: records by key. Out: the same, at once. Counterpart: `database.BindingsDatabase`, which is
 brought up to date every FLUSH_S seconds and read at the start.
 
-Records are kept encoded: a decoded one would take several times the memory, and decoding takes
-about a microsecond.
+Records are kept encoded: a decoded one would take several times the memory.
 """
 
 import asyncio
