@@ -101,8 +101,8 @@ def register(lab: Lab, alice: Phone) -> None:
     found = locate(lab, "n3", "alice")
     check(found.reach is Reach.FOUND, "n3 does not know where alice is")
     say(
-        f"Alice's phone ({alice.address}, pjsua2) registers at n1 in {took_ms:.0f} ms; asked at "
-        f"n3, her binding {found.bindings[0].contact} is held by {' '.join(sorted(found.replicas))}."
+        f"Alice's phone ({alice.address}, pjsua2) registers at n1 in {took_ms:.0f} ms; n3 "
+        f"finds her at {found.bindings[0].contact}, held by {' '.join(sorted(found.replicas))}."
     )
 
 

@@ -55,7 +55,7 @@ def command_of(service: str, host: Host, config: Config) -> list[str]:
         "kamailio",
         *("-f", str(host.etc / "kamailio.cfg"), "-DD", "-E"),
         *("-m", str(config.proxy.shared_memory_mib), "-M", str(_KAMAILIO_PRIVATE_MEMORY_MIB)),
-        *("-Y", str(host.run), "-P", str(host.run / "kamailio.pid")),
+        *("-Y", str(host.run)),
     ]
 
 

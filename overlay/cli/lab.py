@@ -34,7 +34,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="NAMES",
         help="which to run, separated by commas (default: all)",
     )
-    up.add_argument("--timeout", type=float, default=0.0, metavar="SECONDS")
+    up.add_argument(
+        "--ready-within",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long the farm may take (default: more for more nodes)",
+    )
     status = verbs.add_parser("status", help="what there is, and what runs")
     for each in (up, status):
         each.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
@@ -74,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
                 settings=_settings(args.settings),
                 which=[name for name in args.processes.split(",") if name],
                 report=_progress,
-                timeout_s=args.timeout,
+                timeout_s=args.ready_within,
             )
             _print(lab.describe(), as_json=args.json)
         case "status":

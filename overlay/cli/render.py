@@ -12,7 +12,8 @@ from typing import Final
 import jinja2
 
 import overlay
-from overlay import config as configuration
+from overlay.cli import arguments, output
+from overlay.cli.exits import Exit
 from overlay.config import Config
 from overlay.errors import ConfigError
 from overlay.identity import files
@@ -27,19 +28,25 @@ _KAMAILIO_FILE: Final = "kamailio.cfg"
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb to the command line."""
-    parser = subparsers.add_parser(
-        "render", help="write kamailio.cfg, redis.conf and pdns.conf of this node"
+    parser = arguments.add_verb(
+        subparsers,
+        "render",
+        "write kamailio.cfg, redis.conf and pdns.conf of this node",
+        "example:\n  sipfarm render --out /etc/sipfarm/rendered\n"
+        "kamailio.cfg holds keys and is readable by its owner alone.",
     )
-    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the files and name them."""
-    for path in write_files(configuration.load(args.config), args.out):
-        print(path)
-    return 0
+    written = [str(path) for path in write_files(arguments.load_config(args), args.out)]
+    if args.json:
+        output.show_json({"written": written})
+    else:
+        output.show("\n".join(written))
+    return Exit.DONE
 
 
 def write_files(config: Config, into: Path) -> list[Path]:

@@ -34,6 +34,7 @@ class Sipp:
         timeout_s: int = 20,
         code: int = 0,
         service: str = "",
+        password: str = "",
         call_id: str = "",
         **keys: str | int,
     ) -> None:
@@ -51,7 +52,7 @@ class Sipp:
         file.write_text(text.replace("@code@", str(code)), encoding="utf-8")
         values = {"farm": lab.farm, "bye_via": to.partition(":")[0], **keys}
         options = [part for key, value in values.items() for part in ("-key", key, str(value))]
-        options += ["-s", service] if service else []
+        options += ["-s", service, "-au", service, "-ap", password] if service else []
         options += ["-cid_str", self.call_id] if to else []
         options += ["-timeout", f"{timeout_s}s", "-timeout_error"]
         options += ["-trace_err", "-error_file", str(self._directory / "errors")]

@@ -42,6 +42,7 @@ def test_busy_phone_and_caller_that_gives_up(lab: Lab, bob: Phone) -> None:
         alice.wait("incoming")
         alice.answer(486)
         assert bob.wait("call", "DISCONNECTED").code == 486
+        assert alice.wait("call", "DISCONNECTED").code == 486
         bob.dial(alice.aor)
         bob.wait("call", "EARLY")
         bob.hang_up()

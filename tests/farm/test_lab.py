@@ -143,7 +143,7 @@ def test_lab_of_one_node_by_command_and_nothing_left(no_lab: None) -> None:
     pids = [pid for each in described["nodes"][0]["processes"] for pid in each["pids"]]
     assert sipfarm("lab", "exec", "p1", "--", "true").returncode == 0
     assert sipfarm("lab", "down").returncode == 0
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert processes.state_of(pids) is ProcessState.DEAD
     assert_nothing_left()
     assert sipfarm("lab", "down").returncode == 0
 
@@ -167,7 +167,7 @@ def test_crashed_start_is_cleaned_by_down(no_lab: None) -> None:
 
 
 def test_addresses_of_somebody_else_are_left_alone(no_lab: None) -> None:
-    subprocess.run(["ip", "link", "add", "sfother", "type", "dummy"], check=True)
+    subprocess.run(["ip", "link", "add", "sfother", "type", "bridge"], check=True)
     try:
         for arguments in (
             ["address", "add", "10.77.0.200/25", "dev"],
