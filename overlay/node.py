@@ -40,6 +40,7 @@ from overlay.replication.reader import Reader
 from overlay.replication.registrations import Registrations
 from overlay.replication.repair import Repair
 from overlay.replication.replica import Replica
+from overlay.replication.spreader import Spreader
 from overlay.replication.subscribers import SubscriberDirectory
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
@@ -124,6 +125,7 @@ class Node:
             self._dns.close()
             await self._dns.wait_closed()
         await self.repair.stop()
+        self.spreader.flush()
         await self.events.stop()
         await self.membership.stop()
         await self._remember_peers()
@@ -156,6 +158,8 @@ class Node:
         peer = sender.node.node_id
         if isinstance(request, messages.Store):
             self.replica.store(peer, request, reply)
+        elif isinstance(request, messages.StoreMany):
+            self.replica.store_many(peer, request, reply)
         elif isinstance(request, messages.Fetch):
             self.replica.fetch(peer, request, reply)
         elif isinstance(request, messages.Ping):
@@ -217,6 +221,7 @@ class Node:
 
     def _build_coordinators(self) -> None:
         config, own_id = self.config, self.own.node_id
+        self.spreader = Spreader(self.network)
         self.registrations = Registrations(
             own_id,
             config,
@@ -224,6 +229,7 @@ class Node:
             self.replica,
             self.reader,
             self.network,
+            self.spreader,
             self.clock,
         )
         self.events = EventWriter(
@@ -233,6 +239,7 @@ class Node:
             self.committer,
             self.reader,
             self.network,
+            self.spreader,
             self.clock,
         )
         self.directory = SubscriberDirectory(

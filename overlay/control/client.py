@@ -6,6 +6,7 @@ be taken for the next request's.
 """
 
 import socket
+import struct
 import time
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,8 @@ from overlay.limits import (
     CONTROL_REQUEST_BYTES_MAX,
     FRAME_HEADER_BYTES,
 )
+
+_RECEIVE_BYTES = 65_536
 
 
 class RefusedError(SipfarmError):
@@ -36,6 +39,7 @@ class ControlClient:
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)
         self._socket: socket.socket | None = None
+        self._deadline_s = 0.0
         self._last_id = 0
 
     def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:
@@ -53,14 +57,15 @@ class ControlClient:
             raise ProtocolError(f"request of {len(payload)} bytes is too large")
         until_s = time.monotonic() + deadline_s
         try:
-            connection = self._connected(until_s)
-            connection.settimeout(max(until_s - time.monotonic(), 0.001))
+            connection = self._connected(deadline_s)
             connection.sendall(len(payload).to_bytes(FRAME_HEADER_BYTES, "big") + payload)
             answer = self._receive(connection, until_s)
         except (OSError, EOFError, msgspec.MsgspecError, ProtocolError) as error:
             self.close()
             if isinstance(error, msgspec.MsgspecError | ProtocolError):
                 raise ProtocolError(f"{self._path}: {error}") from error
+            if isinstance(error, BlockingIOError):
+                raise UnavailableError(f"{self._path}: no answer in {deadline_s:g} s") from error
             raise UnavailableError(f"{self._path}: {error or type(error).__name__}") from error
         if isinstance(answer, messages.Refused):
             raise RefusedError(answer)
@@ -83,37 +88,54 @@ class ControlClient:
     ) -> None:
         self.close()
 
-    def _connected(self, until_s: float) -> socket.socket:
-        if self._socket is None:
+    def _connected(self, deadline_s: float) -> socket.socket:
+        """The connection, whose every call gives up after `deadline_s`.
+
+        The kernel keeps the time: a Python timeout would cost a poll and an ioctl each time.
+        """
+        connection = self._socket
+        if connection is None:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(max(until_s - time.monotonic(), 0.001))
-            try:
-                connection.connect(self._path)
-            except OSError:
-                connection.close()
-                raise
             self._socket = connection
-        return self._socket
+            self._limit(connection, deadline_s)
+            connection.connect(self._path)
+        elif deadline_s != self._deadline_s:
+            self._limit(connection, deadline_s)
+        return connection
+
+    def _limit(self, connection: socket.socket, deadline_s: float) -> None:
+        microseconds = max(1, int(deadline_s * 1e6))
+        timeval = struct.pack("ll", *divmod(microseconds, 1_000_000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+        self._deadline_s = deadline_s
 
     def _receive(self, connection: socket.socket, until_s: float) -> messages.Answers:
-        buffer = b""
-        size = -1
-        while size < 0 or len(buffer) < FRAME_HEADER_BYTES + size:
-            left_s = until_s - time.monotonic()
-            if left_s <= 0:
+        buffer = connection.recv(_RECEIVE_BYTES)
+        size = _size(buffer)
+        while buffer and (size < 0 or len(buffer) < FRAME_HEADER_BYTES + size):
+            if time.monotonic() > until_s:
                 raise TimeoutError("no answer within the deadline")
-            connection.settimeout(left_s)
-            data = connection.recv(65536)
+            data = connection.recv(_RECEIVE_BYTES)
             if not data:
-                raise EOFError("connection closed by the daemon")
+                break
             buffer += data
-            if size < 0 and len(buffer) >= FRAME_HEADER_BYTES:
-                size = int.from_bytes(buffer[:FRAME_HEADER_BYTES], "big")
-                if size > CONTROL_REPLY_BYTES_MAX:
-                    raise ProtocolError(f"answer of {size} bytes is too large")
+            size = _size(buffer)
+        if size < 0 or len(buffer) < FRAME_HEADER_BYTES + size:
+            raise EOFError("connection closed by the daemon")
         if len(buffer) != FRAME_HEADER_BYTES + size:
             raise ProtocolError("answer to a question that was not asked")
         answer: messages.Answers = messages.decode_answer(buffer[FRAME_HEADER_BYTES:])
         if answer.id != self._last_id:
             raise ProtocolError("answer to another question")
         return answer
+
+
+def _size(buffer: bytes) -> int:
+    """The payload's size by its header, -1 while that is not there."""
+    if len(buffer) < FRAME_HEADER_BYTES:
+        return -1
+    size = int.from_bytes(buffer[:FRAME_HEADER_BYTES], "big")
+    if size > CONTROL_REPLY_BYTES_MAX:
+        raise ProtocolError(f"answer of {size} bytes is too large")
+    return size

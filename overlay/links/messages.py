@@ -183,10 +183,19 @@ class Described(Message, frozen=True, kw_only=True, tag=22):
     body: bytes
 
 
+class StoreMany(Message, frozen=True, kw_only=True, tag=23):
+    """Merge these into the records under their keys. Answered by `Ack` when they are safe."""
+
+    kind: int
+    records: tuple[tuple[bytes, bytes], ...]
+    """Keys and bodies."""
+
+
 Request = (
     Ping
     | FindNode
     | Store
+    | StoreMany
     | Fetch
     | Changed
     | RegisterAt

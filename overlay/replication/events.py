@@ -22,9 +22,11 @@ from overlay.records import call
 from overlay.records.call import CallEvent, CallEvents
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
+from overlay.replication.fanout import Fanout
 from overlay.replication.placement import Placement
 from overlay.replication.quorum import Outcome, Votes
 from overlay.replication.reader import Found, Reader
+from overlay.replication.spreader import Spreader
 from overlay.storage.committer import Committer
 from overlay.storage.database import EventRow, JournalDone
 
@@ -50,6 +52,7 @@ class EventWriter:
         committer: Committer,
         reader: Reader,
         transport: Transport,
+        spreader: Spreader,
         clock: HybridClock,
     ) -> None:
         self._own_id = own_id
@@ -60,6 +63,7 @@ class EventWriter:
         self._committer = committer
         self._reader = reader
         self._transport = transport
+        self._spreader = spreader
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -95,14 +99,15 @@ class EventWriter:
         write.timer = self._loop.call_later(timeout_s / 2, write.to_journal)
         body = call.encode(event)
         store = Store(kind=RecordKind.CALL, key=key, body=body)
-        for node in nodes:
-            if node.node_id == self._own_id:
-                row = EventRow(
-                    call_key=key, event_id=event.event_id, time_us=event.time_us, body=body
-                )
-                self._committer.commit(row, write.committed)
-            else:
-                self._transport.request(node.node_id, store, write.answered, timeout_s)
+        others = [node for node in nodes if node.node_id != self._own_id]
+        is_replica = len(others) < len(nodes)
+        write.fanout = Fanout(
+            self._transport, self._spreader, store, others, write.answered, timeout_s
+        )
+        write.fanout.start(self._write_quorum - is_replica)
+        if is_replica:
+            row = EventRow(call_key=key, event_id=event.event_id, time_us=event.time_us, body=body)
+            self._committer.commit(row, write.committed)
 
     async def read(self, call_id: str, timeout_s: float) -> Found[CallEvents]:
         """All events of a Call-ID, from every replica; raises `UnavailableError`."""
@@ -189,6 +194,7 @@ class _Write:
         self._owner = owner
         self._key = key
         self._event = event
+        self.fanout: Fanout | None = None
         self._votes = Votes(owner.write_quorum, replicas)
         self._done: Done | None = done
         self._journal = ""
@@ -216,6 +222,9 @@ class _Write:
             self._votes.no += 1
         outcome = self._votes.outcome
         if outcome is Outcome.WON:
+            if self.fanout is not None:
+                self.fanout.finish()
+                self.fanout = None
             if self._journal == "kept":
                 self._journal = "done"
                 self._owner.journal_done(self._event.event_id)

@@ -38,10 +38,12 @@ from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
 from overlay.records.registration import Registration
+from overlay.replication.fanout import Fanout
 from overlay.replication.placement import Placement
 from overlay.replication.quorum import Outcome, Votes
 from overlay.replication.reader import Found, Reader
 from overlay.replication.replica import Replica, digest_of
+from overlay.replication.spreader import Spreader
 
 Done = Callable[[Registered | Refused], None]
 UNAVAILABLE = Registered(id=0, outcome=RegisterOutcome.UNAVAILABLE)
@@ -58,6 +60,7 @@ class Registrations:
         replica: Replica,
         reader: Reader,
         transport: Transport,
+        spreader: Spreader,
         clock: HybridClock,
     ) -> None:
         self._own_id = own_id
@@ -66,6 +69,7 @@ class Registrations:
         self._replica = replica
         self._reader = reader
         self._transport = transport
+        self._spreader = spreader
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,15 +159,17 @@ class Registrations:
             done(Refused(id=0, code="too-large", reason=str(error)))
             return
         write = _Write(self, key, decision.delta, merged, len(nodes), done)
+        others = [node for node in nodes if node.node_id != self._own_id]
         store = Store(
             kind=RecordKind.REGISTRATION,
             key=key,
             body=registration.encode(decision.delta),
             expected=digest_of(registration.encode(merged)),
         )
-        for node in nodes:
-            if node.node_id != self._own_id:
-                self._transport.request(node.node_id, store, write.answered, timeout_s)
+        write.fanout = Fanout(
+            self._transport, self._spreader, store, others, write.answered, timeout_s
+        )
+        write.fanout.start(self.write_quorum(len(nodes)) - 1)
         if changed:
             self._replica.spread(key, merged, self._own_id, write.spread)
         else:
@@ -229,6 +235,7 @@ class _Write:
         self._merged = merged
         self._votes = Votes(owner.write_quorum(replicas), replicas)
         self._done: Done | None = done
+        self.fanout: Fanout | None = None
 
     def spread(self) -> None:
         """This node's proxies and lease holders know."""
@@ -260,6 +267,8 @@ class _Write:
         if done is None or outcome is Outcome.PENDING:
             return
         self._done = None
+        if self.fanout is not None:
+            self.fanout.finish()
         if outcome is Outcome.WON:
             self._owner.finish(self._key, self._delta, self._merged, done)
         else:

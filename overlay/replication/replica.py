@@ -18,6 +18,7 @@ from overlay.cache.hot import HotRecords
 from overlay.errors import StorageError
 from overlay.limits import BINDINGS_PER_AOR_MAX
 from overlay.links.messages import (
+    Ack,
     Changed,
     Failed,
     Fetch,
@@ -26,6 +27,7 @@ from overlay.links.messages import (
     Reply,
     Store,
     Stored,
+    StoreMany,
     Wanted,
 )
 from overlay.links.network import Transport
@@ -140,6 +142,23 @@ class Replica:
         except (msgspec.MsgspecError, ValueError) as error:
             answer(Failed(code="bad-request", reason=str(error)))
 
+    def store_many(self, sender: bytes, request: StoreMany, answer: Answer) -> None:
+        """Merge records that W replicas hold already."""
+        left, failed = len(request.records), ""
+
+        def one_less(reply: Reply) -> None:
+            nonlocal left, failed
+            left -= 1
+            if isinstance(reply, Failed):
+                failed = reply.reason
+            if left == 0:
+                answer(Failed(code="storage", reason=failed) if failed else Ack())
+
+        for key, body in request.records:
+            self.store(sender, Store(kind=request.kind, key=key, body=body), one_less)
+        if not request.records:
+            answer(Ack())
+
     def fetch(self, sender: bytes, request: Fetch, answer: Answer) -> None:
         """Read the local copy."""
         lease_ms = request.lease_ms
@@ -186,8 +205,11 @@ class Replica:
     def _store_registration(self, sender: bytes, request: Store, answer: Answer) -> None:
         delta = registration.decode(request.body)
         record, changed = self.apply_registration(request.key, delta)
-        body = self.bindings.get(request.key) or registration.encode(record)
-        reply = Stored(body=b"" if digest_of(body) == request.expected else body)
+        reply = Stored()
+        if request.expected:
+            body = self.bindings.get(request.key) or registration.encode(record)
+            if digest_of(body) != request.expected:
+                reply = Stored(body=body)
         if changed:
             self.spread(request.key, record, sender, lambda: answer(reply))
         else:

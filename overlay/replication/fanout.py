@@ -1,0 +1,66 @@
+"""Sends a write to its replicas: as many at once as the quorum needs, the rest a moment later.
+
+In: a write that this node coordinates. Out: `Store` to the first replicas, to the next one when one
+fails or is slow, and, once the quorum is won, the record to the others in the next batch of
+`spreader.py`. N copies exist a moment after W of them were acknowledged, without the cost of asking
+every replica for every write.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from overlay.links.messages import Failed, NodeInfo, Reply, Store
+from overlay.links.network import Transport
+from overlay.replication.spreader import Spreader
+
+HEDGE_S = 0.02
+"""How long a replica may take before the next one is asked too."""
+
+
+class Fanout:
+    """The sending side of one write; who owns it counts the votes."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        spreader: Spreader,
+        store: Store,
+        others: list[NodeInfo],
+        answered: Callable[[Reply], None],
+        timeout_s: float,
+    ) -> None:
+        self._transport = transport
+        self._spreader = spreader
+        self._store = store
+        self._waiting = others
+        self._answered = answered
+        self._timeout_s = timeout_s
+        self._hedge: asyncio.TimerHandle | None = None
+        self._finished = False
+
+    def start(self, at_once: int) -> None:
+        """Ask the first `at_once` of the others."""
+        for _ in range(at_once):
+            self._ask_next()
+        if self._waiting and at_once:
+            loop = asyncio.get_running_loop()
+            self._hedge = loop.call_later(HEDGE_S, self._ask_next)
+
+    def finish(self) -> None:
+        """The quorum is decided: whoever was not asked gets it in the next batch."""
+        self._finished = True
+        if self._hedge is not None:
+            self._hedge.cancel()
+        waiting, self._waiting = self._waiting, []
+        for node in waiting:
+            self._spreader.later(node.node_id, self._store)
+
+    def _ask_next(self) -> None:
+        if self._waiting:
+            node = self._waiting.pop(0)
+            self._transport.request(node.node_id, self._store, self._replied, self._timeout_s)
+
+    def _replied(self, reply: Reply) -> None:
+        if isinstance(reply, Failed) and not self._finished:
+            self._ask_next()
+        self._answered(reply)

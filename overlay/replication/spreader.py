@@ -1,0 +1,47 @@
+"""Brings records to the replicas that their quorum did not need, many in one frame.
+
+In: records that W replicas hold. Out: `StoreMany` to the others, every PAUSE_S. Counterpart:
+`replica.store_many`. What gets lost here, repair finds: nothing depends on it arriving.
+"""
+
+import asyncio
+
+from overlay.links.messages import Store, StoreMany
+from overlay.links.network import Transport
+
+PAUSE_S = 0.05
+"""How long a record waits for company."""
+RECORDS_PER_FRAME_MAX = 256
+TIMEOUT_S = 2.0
+
+
+class Spreader:
+    """The batches of one node, one a peer and kind."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._pending: dict[tuple[bytes, int], list[tuple[bytes, bytes]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def later(self, node_id: bytes, store: Store) -> None:
+        """Send this record with the next batch."""
+        batch = self._pending.setdefault((node_id, store.kind), [])
+        batch.append((store.key, store.body))
+        if len(batch) >= RECORDS_PER_FRAME_MAX:
+            self._send((node_id, store.kind))
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PAUSE_S, self.flush)
+
+    def flush(self) -> None:
+        """Send what is pending now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for peer_and_kind in list(self._pending):
+            self._send(peer_and_kind)
+
+    def _send(self, peer_and_kind: tuple[bytes, int]) -> None:
+        node_id, kind = peer_and_kind
+        records = tuple(self._pending.pop(peer_and_kind))
+        message = StoreMany(kind=kind, records=records)
+        self._transport.request(node_id, message, lambda _: None, TIMEOUT_S)
