@@ -10,13 +10,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import Final
 
 from overlay.cli import arguments, exits
 from overlay.cli.exits import Exit
 from overlay.cli.output import note
 from overlay.errors import SipfarmError, UnavailableError
+from overlay.version import VERSION
 
 VERBS: Final = {
     "status": ("overlay.cli.status", "how every node is; fails if the asked one is not ready"),
@@ -85,7 +85,7 @@ def _parser(verb: str) -> argparse.ArgumentParser:
         epilog=f"{_EXAMPLES}\n{exits.EXPLANATION}\n'sipfarm VERB --help' tells more of a verb.",
         formatter_class=arguments.Help,
     )
-    parser.add_argument("--version", action="version", version=f"sipfarm {version('sipfarm')}")
+    parser.add_argument("--version", action="version", version=f"sipfarm {VERSION}")
     arguments.add_common(parser)
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
     for name, (module, text) in VERBS.items():
