@@ -1,0 +1,88 @@
+"""`sipfarm status` and `sipfarm nodes`."""
+
+import json
+
+import pytest
+
+from overlay.control.messages import NodeStatus, Status
+
+from .conftest import Cli, PlayedDaemon
+
+N1 = NodeStatus(
+    name="n1",
+    id="ab" * 20,
+    address="192.0.2.1:7460",
+    state="alive",
+    version="0.1.0",
+    uptime_s=93_784.0,
+    ready=True,
+    bindings=3,
+    calls=2,
+    subscribers=1,
+    journal_depth=4,
+    redis="ok",
+    disk="ok",
+)
+N2 = NodeStatus(name="n2", id="cd" * 20, address="192.0.2.2:7460", state="dead")
+UNREADY = NodeStatus(
+    name="n3", id="ef" * 20, address="192.0.2.3:7460", state="alive", version="0.1.0"
+)
+
+
+def test_a_line_a_node(cli: Cli, played: PlayedDaemon) -> None:
+    played.answer(Status(id=0, farm="farm.test", nodes=(N1, N2, UNREADY)))
+    done = cli.run("status")
+    assert (done.code, done.err) == (0, "")
+    title, header, *rows = done.out.splitlines()
+    assert title == "farm farm.test"
+    assert header.split()[:4] == ["NODE", "STATE", "READY", "ADDRESS"]
+    assert rows[0].split() == (
+        ["n1", "alive", "yes", "192.0.2.1:7460", "1d2h", "0.1.0", "3", "2", "1", "4", "ok", "ok"]
+    )
+    assert rows[1].split() == ["n2", "dead", "no", "192.0.2.2:7460", *"-" * 8]
+    assert rows[2].split()[:3] == ["n3", "alive", "no"]
+
+
+def test_json_has_the_fields_of_the_message(cli: Cli, played: PlayedDaemon) -> None:
+    played.answer(Status(id=0, farm="farm.test", nodes=(N1,)))
+    shown = json.loads(cli.run("status", "--json").out)
+    assert list(shown) == ["farm", "nodes"]
+    assert shown["nodes"] == [
+        {
+            "name": "n1",
+            "id": "ab" * 20,
+            "address": "192.0.2.1:7460",
+            "state": "alive",
+            "version": "0.1.0",
+            "uptime_s": 93784.0,
+            "ready": True,
+            "bindings": 3,
+            "calls": 2,
+            "subscribers": 1,
+            "journal_depth": 4,
+            "redis": "ok",
+            "disk": "ok",
+        }
+    ]
+
+
+@pytest.mark.parametrize(("nodes", "code"), [((UNREADY, N1), 1), ((N1, UNREADY), 0), ((), 1)])
+def test_the_code_is_the_asked_nodes_readiness(
+    cli: Cli, played: PlayedDaemon, nodes: tuple[NodeStatus, ...], code: int
+) -> None:
+    played.answer(*[Status(id=0, farm="farm.test", nodes=nodes)] * 2)
+    assert cli.run("status").code == code
+    assert cli.run("status", "--json").code == code
+
+
+def test_nodes_are_listed_with_their_ids(cli: Cli, played: PlayedDaemon) -> None:
+    played.answer(*[Status(id=0, farm="farm.test", nodes=(N1, N2))] * 4)
+    assert [line.split() for line in cli.run("nodes").out.splitlines()] == [
+        ["NODE", "STATE", "ADDRESS", "ID"],
+        ["n1", "alive", "192.0.2.1:7460", "ab" * 20],
+        ["n2", "dead", "192.0.2.2:7460", "cd" * 20],
+    ]
+    dead = json.loads(cli.run("nodes", "--state", "dead", "--json").out)
+    assert [node["name"] for node in dead["nodes"]] == ["n2"]
+    assert cli.run("nodes", "--state", "dead").code == 0
+    assert cli.run("nodes", "--state", "left").code == 1
