@@ -2,7 +2,8 @@
 
 In: increments by the routes. Out: `stats.get_statistics` and `cnt.get sipfarm NAME` on the
 JSON-RPC socket. Counterparts: `kamailio.cfg.j2` declares them, the daemon's /metrics shows them.
-Requests by method, and replies by class, are counted by Kamailio itself (groups `core`, `sl`).
+Requests by method, those forwarded, and replies are counted by Kamailio itself (groups `core`,
+`sl`).
 """
 
 from typing import Final
@@ -29,8 +30,6 @@ AUTH_FAILURES: Final = "auth_failures"
 """Wrong password, unknown user, or credentials of another user."""
 RELAY_REFUSED: Final = "relay_refused"
 """Requests to elsewhere by nobody of ours."""
-FORWARDED: Final = "forwarded"
-"""Requests sent on without a transaction."""
 FORWARD_FAILED: Final = "forward_failed"
 TRANSACTIONS: Final = "transactions"
 """Requests sent on with a transaction."""

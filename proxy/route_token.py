@@ -9,7 +9,6 @@ and `d`, the flows (RFC 5626) to the caller and to the callee, for phones that o
 reaches. A Route to such a node carries `f`, the flow to use, and `s` over it and the Call-ID.
 """
 
-import base64
 from dataclasses import dataclass
 from hashlib import blake2s
 from hmac import compare_digest
@@ -133,5 +132,4 @@ def _same(claimed: str, signature: str) -> bool:
 
 def _sign(key: bytes, *parts: str) -> str:
     data = "\0".join(parts).encode("utf-8", "surrogateescape")
-    digest = blake2s(data, key=key, digest_size=SIGNATURE_BYTES).digest()
-    return base64.urlsafe_b64encode(digest).decode()
+    return blake2s(data, key=key, digest_size=SIGNATURE_BYTES).hexdigest()

@@ -27,6 +27,8 @@ class Settings:
     """Hosts of a Request-URI or Route that mean this farm, in lower case."""
     record_route_host: str
     """The farm's name as it stands in Record-Route, with the port if it is not 5060."""
+    own_route: str
+    """What a Route of this farm begins with, unless a phone has rewritten it."""
     route_key: bytes
     """Key of the signatures in Record-Route and Route parameters."""
     lookup_deadline_s: float
@@ -38,12 +40,14 @@ class Settings:
         farm, port = config.farm.name, config.proxy.port
         address = config.node.address
         names = (farm, f"{config.node.name}.{farm}", address, f"[{address}]")
+        record_route_host = farm if port == PORT_DEFAULT else f"{farm}:{port}"
         return cls(
             config=config,
             farm=farm,
             node=config.node.name,
             own_hosts=frozenset(name.lower() for name in names),
-            record_route_host=farm if port == PORT_DEFAULT else f"{farm}:{port}",
+            record_route_host=record_route_host,
+            own_route=f"<sip:{record_route_host};lr;",
             route_key=route_key,
             lookup_deadline_s=config.proxy.lookup_deadline_ms / 1000,
             event_deadline_s=config.proxy.event_deadline_ms / 1000,

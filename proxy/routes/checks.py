@@ -1,10 +1,11 @@
-"""What every request must pass before anything is done for it.
+"""What a request must pass before anything is done for it.
 
 In: a request as it came. Out: whether to go on; if not, it is answered or dropped already.
 """
 
 from typing import Final
 
+from overlay.limits import HEADER_CHARS_MAX
 from proxy import counters
 from proxy.routes import answers
 from proxy.worker import Worker
@@ -25,19 +26,27 @@ _SCANNERS: Final = (
 )
 
 
-def pass_message(worker: Worker) -> bool:
-    """Whether the message is well formed and has hops left."""
+def pass_hops(worker: Worker) -> bool:
+    """Whether the request has hops left (RFC 3261 16.3 step 3)."""
+    hops = worker.ksr.maxfwd.process_maxfwd(HOPS_MAX)
+    if hops > 0:
+        return True
+    if hops == -1:
+        answers.send(worker, 483, "Too Many Hops")
+    else:
+        answers.malformed(worker)
+    return False
+
+
+def pass_form(worker: Worker) -> bool:
+    """Whether a request that belongs to no dialog is well formed. Inside a dialog that the farm
+    let pass, the phones may tell each other what they like."""
     ksr = worker.ksr
     if ksr.sanity.sanity_check(_MESSAGE_CHECKS, _URI_CHECKS) < 0:
         worker.count(counters.MALFORMED)
         return False
-    hops = ksr.maxfwd.process_maxfwd(HOPS_MAX)
-    if hops == -1:
-        answers.send(worker, 483, "Too Many Hops")
-        return False
-    if hops < 0:
-        worker.count(counters.MALFORMED)
-        answers.send(worker, 400, "Bad Max-Forwards")
+    if len(ksr.kx.get_callid()) > HEADER_CHARS_MAX:
+        answers.malformed(worker)
         return False
     return True
 

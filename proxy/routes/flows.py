@@ -11,17 +11,18 @@ from proxy.route_token import Flow
 from proxy.worker import Worker
 
 
-def incoming(worker: Worker, contact_uri: str) -> Flow | None:
+def incoming(worker: Worker, contact: str) -> Flow | None:
     """The flow that the sender of this request must be reached on; None if any node can send to
-    its Contact. Only for a request that came straight from its sender."""
+    its Contact, given as URI or name-addr. Only for a request that came straight from its
+    sender."""
     kx = worker.ksr.kx
     protocol = kx.get_proto()
     address = kx.get_srcip()
-    if protocol == "udp" and sip_uri.host_of(contact_uri) == address:
-        return None
+    if protocol == "udp":
+        uri = contact.partition("<")[2].partition(">")[0] if "<" in contact else contact
+        if sip_uri.is_at(uri, address):
+            return None
     if worker.ksr.pv.get("$hdrc(Via)") != 1:
-        return None
-    if protocol == "udp" and sip_uri.is_at(contact_uri, address):
         return None
     return Flow(worker.settings.node, protocol, address, kx.get_srcport())
 

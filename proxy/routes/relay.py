@@ -148,7 +148,7 @@ def _aim(worker: Worker, target: Target, call_id: str, *, rewrite: bool = True) 
 
 def _record_route(worker: Worker, target: Target, call_id: str, from_tag: str) -> None:
     settings = worker.settings
-    caller = flows.incoming(worker, worker.ksr.kx.gete_cturi())
+    caller = flows.incoming(worker, worker.ksr.hdr.get_idx("Contact", 0) or "")
     callee = route_token.flow_of(target.owner, target.received) if target.received else None
     uri = route_token.record_route(
         settings.route_key, settings.record_route_host, call_id, from_tag, caller, callee
@@ -187,7 +187,6 @@ def _forward(worker: Worker) -> bool:
     if worker.ksr.forward() < 0:
         worker.count(counters.FORWARD_FAILED)
         return False
-    worker.count(counters.FORWARDED)
     return True
 
 

@@ -22,6 +22,9 @@ def route(worker: Worker) -> None:
     if not 200 <= ksr.kx.get_status() < 300 or ksr.kx.get_method() != "INVITE":
         return
     call_id, from_tag = call_events.text(worker, "$ci"), call_events.text(worker, "$ft")
+    if not worker.settings.config.billing.enabled:
+        relay.unpin(worker, call_id, from_tag)
+        return
     if not _starts_call(worker, call_id, from_tag):
         return
     if not call_events.start(worker, call_id, from_tag):

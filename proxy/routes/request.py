@@ -8,7 +8,6 @@ else gets anywhere.
 from typing import Final
 
 from overlay.control.messages import Reach, Target
-from overlay.limits import HEADER_CHARS_MAX
 from overlay.records.names import address_of_record
 from proxy import counters, route_token, sip_uri
 from proxy.routes import (
@@ -31,7 +30,7 @@ def route(worker: Worker) -> None:
     """Deal with one request."""
     ksr = worker.ksr
     method = ksr.kx.get_method()
-    if not checks.pass_message(worker):
+    if not checks.pass_hops(worker):
         return
     first_route = ksr.hdr.get_idx("Route", 0)
     parameters: dict[str, str] = {}
@@ -57,6 +56,8 @@ def route(worker: Worker) -> None:
 
 def _own_parameters(worker: Worker, first_route: str) -> dict[str, str]:
     """URI parameters of the first Route, if its host is ours."""
+    if first_route.startswith(worker.settings.own_route):
+        return route_token.parameters_of(first_route.partition(">")[0])
     uri = first_route.partition("<")[2].partition(">")[0]
     if sip_uri.host_of(uri) not in worker.settings.own_hosts:
         return {}
@@ -69,7 +70,7 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     if method == "ACK":
         relay.acknowledge(worker)
         return
-    if not checks.pass_sender(worker):
+    if not checks.pass_form(worker) or not checks.pass_sender(worker):
         return
     if first_route is not None:
         ksr.rr.loose_route_mode(1)
@@ -129,9 +130,6 @@ def _sender_is_welcome(worker: Worker, *, to_own_host: bool) -> bool:
 def _call_is_welcome(worker: Worker) -> bool:
     """Whether a new call is taken, although perhaps it cannot be billed; if not, it is
     answered."""
-    if len(worker.ksr.kx.get_callid()) > HEADER_CHARS_MAX:
-        answers.malformed(worker)
-        return False
     if call_events.writable(worker):
         return True
     if worker.settings.config.billing.when_unwritable == "refuse":
