@@ -17,8 +17,8 @@ from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-ANSWER_BYTES_MAX: Final = 128 << 10
-FIGURES_MAX: Final = 2_000
+from overlay.limits import KAMAILIO_ANSWER_BYTES_MAX, KAMAILIO_FIGURES_MAX
+
 TIMEOUT_S: Final = 0.5
 AGE_S_MAX: Final = 1.0
 """How long figures are shown again without asking."""
@@ -76,7 +76,7 @@ def parse(answer: bytes, request_id: int) -> dict[str, int]:
     if decoded.id != request_id:
         raise msgspec.ValidationError("an answer to another question")
     figures: dict[str, int] = {}
-    for line in decoded.result[:FIGURES_MAX]:
+    for line in decoded.result[:KAMAILIO_FIGURES_MAX]:
         if found := _FIGURE.fullmatch(line):
             name = _UNFIT.sub("_", f"kamailio_{found[1]}_{found[2]}")
             figures.setdefault(name, int(found[3]))
@@ -102,6 +102,6 @@ async def _ask(path: Path, request_id: int) -> bytes:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await readable.wait()
-            return asking.recv(ANSWER_BYTES_MAX)
+            return asking.recv(KAMAILIO_ANSWER_BYTES_MAX)
         finally:
             loop.remove_reader(asking)

@@ -17,8 +17,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-CONNECTIONS_MAX: Final = 32
-REQUEST_BYTES_MAX: Final = 16 << 10
+from overlay.limits import HTTP_CONNECTIONS_MAX, HTTP_REQUEST_BYTES_MAX
+
 REQUEST_TIMEOUT_S: Final = 5.0
 """For reading the request and for sending the answer, each."""
 HOOK_TIMEOUT_S: Final = 3.0
@@ -78,7 +78,7 @@ class MetricsServer:
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port; raises `OSError` if that cannot be had."""
         listener = await asyncio.start_server(
-            self._accept, host, port, limit=REQUEST_BYTES_MAX, backlog=CONNECTIONS_MAX
+            self._accept, host, port, limit=HTTP_REQUEST_BYTES_MAX, backlog=HTTP_CONNECTIONS_MAX
         )
         self._listener = listener
         bound: int = listener.sockets[0].getsockname()[1]
@@ -95,7 +95,7 @@ class MetricsServer:
             await self._listener.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._requests) >= CONNECTIONS_MAX:
+        if len(self._requests) >= HTTP_CONNECTIONS_MAX:
             writer.transport.abort()
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))

@@ -16,8 +16,6 @@ from overlay.errors import ConfigError
 from overlay.limits import HEADER_CHARS_MAX, PAGE_ROWS_MAX
 from overlay.records.names import address_of_record
 
-Subparsers = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
 CONFIG_VARIABLE: Final = "SIPFARM_CONFIG"
 TIMEOUT_DEFAULT_S: Final = 5.0
 TIMEOUT_S_MAX: Final = 30.0

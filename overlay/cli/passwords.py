@@ -8,12 +8,10 @@ import csv
 import getpass
 import sys
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TextIO
 
 from overlay.errors import ConfigError
-
-PASSWORD_CHARS_MAX: Final = 256
-TABLE_ROWS_MAX: Final = 1_000_000
+from overlay.limits import PASSWORD_CHARS_MAX, SUBSCRIBERS_PER_FILE_MAX
 
 
 def one(aor: str, given: str | None, file: Path | None) -> str:
@@ -49,8 +47,8 @@ def from_table(path: Path) -> list[tuple[str, str]]:
                 user = row[0].strip()
                 if user in found:
                     raise ConfigError(f"{where}: {user} was there before")
-                if len(found) >= TABLE_ROWS_MAX:
-                    raise ConfigError(f"{where}: more than {TABLE_ROWS_MAX} subscribers")
+                if len(found) >= SUBSCRIBERS_PER_FILE_MAX:
+                    raise ConfigError(f"{where}: more than {SUBSCRIBERS_PER_FILE_MAX} subscribers")
                 found[user] = _checked(row[1], where)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error

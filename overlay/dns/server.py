@@ -15,10 +15,8 @@ from typing import Any, Final, cast
 import msgspec
 
 from overlay.dns.zone import Record, Zone, ZoneView, steady
+from overlay.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 
-LINE_BYTES_MAX: Final = 64 << 10
-CONNECTIONS_MAX: Final = 64
-"""PowerDNS opens one for each of its threads."""
 SOCKET_MODE: Final = 0o660
 
 _ZONE_ID: Final = 1
@@ -123,8 +121,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the methods but not the base class.
         self.transport = cast(asyncio.Transport, transport)
-        if len(self._connections) >= CONNECTIONS_MAX:
-            _log.warning("DNS: more than %d connections, one refused", CONNECTIONS_MAX)
+        if len(self._connections) >= DNS_CONNECTIONS_MAX:
+            _log.warning("DNS: more than %d connections, one refused", DNS_CONNECTIONS_MAX)
             self.transport.abort()
             return
         self._connections.add(self)
@@ -152,8 +150,8 @@ class _Connection(asyncio.Protocol):
         except msgspec.MsgspecError as error:
             self._refuse(str(error))
             return
-        if len(rest) > LINE_BYTES_MAX:
-            self._refuse(f"line of more than {LINE_BYTES_MAX} bytes")
+        if len(rest) > DNS_QUESTION_BYTES_MAX:
+            self._refuse(f"line of more than {DNS_QUESTION_BYTES_MAX} bytes")
             return
         if answers:
             self.transport.writelines(answers)

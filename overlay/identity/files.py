@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from overlay.errors import IdentityError
+from overlay.limits import IDENTITY_FILE_BYTES_MAX
 
 NODE_KEY: Final = "node.key"
 NODE_CERTIFICATE: Final = "node.pem"
@@ -19,7 +20,6 @@ CA_CERTIFICATE: Final = "ca.pem"
 FARM_SECRET: Final = "farm.secret"
 ISSUED: Final = "issued.jsonl"
 
-FILE_BYTES_MAX: Final = 64 << 10
 SECRET_HEX_DIGITS: Final = 64
 
 _SECRET_MODE: Final = 0o600
@@ -101,11 +101,11 @@ def _read(path: Path, *, secret: bool) -> bytes:
             if secret and status.st_mode & _OTHERS:
                 mode = stat.S_IMODE(status.st_mode)
                 raise IdentityError(f"{path}: mode {mode:04o} lets others use it; chmod 600 it")
-            data = file.read(FILE_BYTES_MAX + 1)
+            data = file.read(IDENTITY_FILE_BYTES_MAX + 1)
     except FileNotFoundError as error:
         raise IdentityError(f"{path}: is missing") from error
     except OSError as error:
         raise IdentityError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > FILE_BYTES_MAX:
-        raise IdentityError(f"{path}: is larger than {FILE_BYTES_MAX} bytes")
+    if len(data) > IDENTITY_FILE_BYTES_MAX:
+        raise IdentityError(f"{path}: is larger than {IDENTITY_FILE_BYTES_MAX} bytes")
     return data

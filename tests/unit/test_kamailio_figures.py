@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from overlay import kamailio_figures
 from overlay.kamailio_figures import KamailioFigures, parse
+from overlay.limits import KAMAILIO_FIGURES_MAX
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -189,6 +190,6 @@ def test_only_figures_are_taken_and_each_name_once() -> None:
         "kamailio_tm_UAS_transactions": -3,
     }
     many = parse(answer([f"core:x{number} = 1" for number in range(5_000)]), 1)
-    assert len(many) == kamailio_figures.FIGURES_MAX
+    assert len(many) == KAMAILIO_FIGURES_MAX
     with pytest.raises(msgspec.MsgspecError):
         parse(answer(lines), 2)

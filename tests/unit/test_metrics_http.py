@@ -10,6 +10,7 @@ import uvloop
 from prometheus_client import CollectorRegistry, Counter
 
 from overlay import metrics_http
+from overlay.limits import HTTP_CONNECTIONS_MAX, HTTP_REQUEST_BYTES_MAX
 from overlay.metrics_http import Hooks, MetricsServer
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -154,7 +155,7 @@ def test_other_paths_and_methods() -> None:
         b"G\x00T /metrics HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 10_000,
-        b"x" * (metrics_http.REQUEST_BYTES_MAX * 8),
+        b"x" * (HTTP_REQUEST_BYTES_MAX * 8),
     ],
     ids=range(8),
 )
@@ -181,7 +182,7 @@ def test_slow_and_many_connections_end(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(scene: Scene) -> None:
         slow = [
             asyncio.create_task(scene.send(b"GET /metrics HTTP/1.1\r\n"))
-            for _ in range(metrics_http.CONNECTIONS_MAX * 2)
+            for _ in range(HTTP_CONNECTIONS_MAX * 2)
         ]
         assert await asyncio.gather(*slow) == [b""] * len(slow)
         assert (await scene.get("/live"))[0] == 200

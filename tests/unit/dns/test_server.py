@@ -14,6 +14,7 @@ import uvloop
 
 from overlay.dns import server
 from overlay.dns.zone import ZoneNode, ZoneView
+from overlay.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 VIEW = ZoneView(farm="farm.test", nodes=(ZoneNode(name="n1", addresses=("192.0.2.1",)),))
@@ -153,8 +154,8 @@ HOSTILE = [
     b'{"method": "lookup", "parameters": {"qname": 1}}\n',
     b'{"method": "lookup", "parameters": {"qname": "\xff"}}\n',
     b"[" * 60_000 + b"\n",
-    b'{"method": "' + b"x" * (server.LINE_BYTES_MAX + 1),
-    b"\x00" * (server.LINE_BYTES_MAX + 1),
+    b'{"method": "' + b"x" * (DNS_QUESTION_BYTES_MAX + 1),
+    b"\x00" * (DNS_QUESTION_BYTES_MAX + 1),
 ]
 
 
@@ -179,7 +180,7 @@ def test_connections_are_bounded(tmp_path: Path) -> None:
     async def scenario(path: Path) -> None:
         async with serving(path):
             writers = []
-            for _ in range(server.CONNECTIONS_MAX):
+            for _ in range(DNS_CONNECTIONS_MAX):
                 _, writer = await asyncio.open_unix_connection(path)
                 writers.append(writer)
             reader, writer = await asyncio.open_unix_connection(path)

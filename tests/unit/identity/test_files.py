@@ -8,6 +8,7 @@ import pytest
 
 from overlay.errors import IdentityError
 from overlay.identity import files
+from overlay.limits import IDENTITY_FILE_BYTES_MAX
 
 
 def test_secrets_are_for_their_owner_alone_whatever_was_there(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_what_is_not_a_file_of_sane_size_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(IdentityError, match="not a regular file"):
         files.read_public(tmp_path / "fifo")
-    (tmp_path / "large").write_bytes(b"x" * (files.FILE_BYTES_MAX + 1))
+    (tmp_path / "large").write_bytes(b"x" * (IDENTITY_FILE_BYTES_MAX + 1))
     with pytest.raises(IdentityError, match="larger than"):
         files.read_public(tmp_path / "large")
 
