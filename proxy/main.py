@@ -10,6 +10,7 @@ import gc
 import site
 import sys
 import time
+from typing import Final
 
 import KSR
 
@@ -31,6 +32,9 @@ from proxy.routes import answers, relay, reply, request  # noqa: E402
 from proxy.settings import Settings  # noqa: E402
 from proxy.worker import RateLimitedLog, Worker  # noqa: E402
 
+WORKER_LOG_LEVEL: Final = -2
+"""Critical and worse: what anybody can provoke is counted, not logged."""
+
 
 class EntryPoints:
     """One object a process, made before Kamailio forks and completed in each worker."""
@@ -40,9 +44,12 @@ class EntryPoints:
         self._settings = settings
         self._worker = self._make_worker()
 
-    def child_init(self, _rank: int) -> int:
-        """Give the process a connection of its own; it is made when first needed."""
+    def child_init(self, rank: int) -> int:
+        """Give the process a connection of its own, which is made when first needed; and keep a
+        worker from writing lines about each message that it cannot parse."""
         self._worker = self._make_worker()
+        if rank > 0:
+            self._ksr.kex.setdebug(WORKER_LOG_LEVEL)
         gc.freeze()
         return 0
 
@@ -82,7 +89,7 @@ class EntryPoints:
 
     def _make_worker(self) -> Worker:
         client = ControlClient(self._settings.config.control_socket)
-        worker_log = RateLimitedLog(self._ksr.err, time.monotonic)
+        worker_log = RateLimitedLog(self._ksr.crit, time.monotonic)
         return Worker(
             ksr=self._ksr,
             settings=self._settings,

@@ -11,6 +11,7 @@ from typing import Final
 from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
 from overlay.records.call import CallEvent, EventKind, event_id
 from proxy import counters, sip_uri
+from proxy.routes import fields
 from proxy.worker import Worker
 
 REMEMBERED_MAX: Final = 8_192
@@ -18,26 +19,12 @@ REMEMBERED_MAX: Final = 8_192
 UNWRITABLE_S: Final = 2.0
 """How long new calls count as unbillable after a failed write; then one is let through to try."""
 
-_HEXADECIMAL: Final = {
-    "$ci": "$(ci{s.encode.hexa})",
-    "$ft": "$(ft{s.encode.hexa})",
-    "$tt": "$(tt{s.encode.hexa})",
-    "$fu": "$(fu{s.encode.hexa})",
-    "$tu": "$(tu{s.encode.hexa})",
-    "$ou": "$(ou{s.encode.hexa})",
-    "$ct": "$(ct{s.encode.hexa})",
-    "$hdr(User-Agent)": "$(hdr(User-Agent){s.encode.hexa})",
-    "$hdr(Server)": "$(hdr(Server){s.encode.hexa})",
-    "$hdr(Reason)": "$(hdr(Reason){s.encode.hexa})",
-}
-"""The same fields in a form that arrives whatever bytes they hold."""
-
 
 def start(worker: Worker, call_id: str, from_tag: str) -> bool:
     """Whether the START of the call that this 2xx answers is safe."""
     if not worker.settings.config.billing.enabled:
         return True
-    agent = text(worker, "$hdr(User-Agent)") or text(worker, "$hdr(Server)")
+    agent = fields.user_agent(worker) or fields.text(worker, "$hdr(Server)")
     return _write(worker, EventKind.START, call_id, from_tag, agent, worker.ksr.kx.get_status())
 
 
@@ -45,8 +32,8 @@ def stop(worker: Worker) -> bool:
     """Whether the STOP of the call that this BYE ends is safe."""
     if not worker.settings.config.billing.enabled:
         return True
-    call_id, from_tag = text(worker, "$ci"), text(worker, "$ft")
-    return _write(worker, EventKind.STOP, call_id, from_tag, text(worker, "$hdr(User-Agent)"), 0)
+    call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
+    return _write(worker, EventKind.STOP, call_id, from_tag, fields.user_agent(worker), 0)
 
 
 def writable(worker: Worker) -> bool:
@@ -54,15 +41,6 @@ def writable(worker: Worker) -> bool:
     if not worker.settings.config.billing.enabled:
         return True
     return not worker.overlay.out_of_reach and worker.clock() >= worker.unwritable_until_s
-
-
-def text(worker: Worker, variable: str) -> str:
-    """A field of the message; what is not UTF-8 in it is replaced."""
-    try:
-        return worker.ksr.pv.get(variable) or ""
-    except UnicodeDecodeError:
-        digits = worker.ksr.pv.get(_HEXADECIMAL[variable]) or ""
-        return bytes.fromhex(digits).decode("utf-8", "replace")
 
 
 def _bare(name_address: str) -> str:
@@ -74,7 +52,7 @@ def _bare(name_address: str) -> str:
 def _write(
     worker: Worker, kind: EventKind, call_id: str, from_tag: str, agent: str, code: int
 ) -> bool:
-    to_tag = text(worker, "$tt")
+    to_tag = fields.text(worker, "$tt")
     identity = event_id(kind, call_id, from_tag, to_tag)
     if identity in worker.events_safe:
         worker.count(counters.EVENTS_REPEATED)
@@ -89,13 +67,13 @@ def _write(
         to_tag=to_tag[:HEADER_CHARS_MAX],
         time_us=time.time_ns() // 1000,
         code=code,
-        from_uri=text(worker, "$fu")[:URI_CHARS_MAX],
-        to_uri=text(worker, "$tu")[:URI_CHARS_MAX],
-        request_uri=text(worker, "$ou")[:URI_CHARS_MAX] if is_stop else "",
-        contact="" if is_stop else _bare(text(worker, "$ct"))[:URI_CHARS_MAX],
+        from_uri=fields.text(worker, "$fu")[:URI_CHARS_MAX],
+        to_uri=fields.text(worker, "$tu")[:URI_CHARS_MAX],
+        request_uri=fields.text(worker, "$ou")[:URI_CHARS_MAX] if is_stop else "",
+        contact="" if is_stop else _bare(fields.text(worker, "$ct"))[:URI_CHARS_MAX],
         source=f"{sip_uri.bracketed(kx.get_srcip())}:{kx.get_srcport()}",
         user_agent=agent[:HEADER_CHARS_MAX],
-        reason=text(worker, "$hdr(Reason)")[:HEADER_CHARS_MAX] if is_stop else "",
+        reason=fields.text(worker, "$hdr(Reason)")[:HEADER_CHARS_MAX] if is_stop else "",
     )
     if not worker.overlay.write(event, worker.settings.event_deadline_s):
         worker.unwritable_until_s = worker.clock() + UNWRITABLE_S

@@ -7,13 +7,14 @@ from typing import Final
 
 from overlay.limits import HEADER_CHARS_MAX
 from proxy import counters
-from proxy.routes import answers
+from proxy.routes import answers, fields
 from proxy.worker import Worker
 
 HOPS_MAX: Final = 70
 """Max-Forwards of a request that has none (RFC 3261 16.6 step 3)."""
-_MESSAGE_CHECKS: Final = 1511
-"""Kamailio's sanity bits: Via, version, R-URI, required headers, CSeq, lengths, Expires."""
+_MESSAGE_CHECKS: Final = 2023
+"""Kamailio's sanity bits: versions, R-URI, required headers, CSeq, lengths, Expires,
+Proxy-Require."""
 _URI_CHECKS: Final = 7
 """R-URI, From and To can be parsed."""
 _SCANNERS: Final = (
@@ -53,7 +54,7 @@ def pass_form(worker: Worker) -> bool:
 
 def pass_sender(worker: Worker) -> bool:
     """Whether the sender does not call itself a scanner; one that does gets no answer."""
-    agent = worker.ksr.kx.gete_ua().lower()
+    agent = fields.user_agent(worker).lower()
     for scanner in _SCANNERS:
         if scanner in agent:
             worker.count(counters.SCANNERS)

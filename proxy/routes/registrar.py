@@ -19,11 +19,10 @@ from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
 from overlay.records.names import address_of_record
 from proxy import contacts, counters, sip_uri
 from proxy.contacts import ALL_CONTACTS, Contact, ContactError
-from proxy.routes import answers, auth, flows
+from proxy.routes import answers, auth, fields, flows
 from proxy.settings import Settings
 from proxy.worker import Worker
 
-HEADER_FIELDS_MAX: Final = 64
 PATH_HOPS_MAX: Final = 8
 
 
@@ -65,7 +64,7 @@ def _read(worker: Worker, aor: str) -> Register | Refusal:
     call_id, cseq = ksr.kx.get_callid(), int(ksr.pv.get("$cs"))
     if len(call_id) > HEADER_CHARS_MAX:
         return Refusal(400, "Call-ID Too Long")
-    values = _fields(worker, "Contact")
+    values = fields.all_of(worker, "Contact")
     expires = ksr.hdr.get_idx("Expires", 0)
     header_s = contacts.delta_seconds(expires) if expires is not None else None
     try:
@@ -94,7 +93,7 @@ def _read(worker: Worker, aor: str) -> Register | Refusal:
         cseq=cseq,
         contacts=tuple(changes),
         path=path,
-        user_agent=ksr.kx.gete_ua()[:HEADER_CHARS_MAX],
+        user_agent=fields.user_agent(worker)[:HEADER_CHARS_MAX],
     )
 
 
@@ -122,10 +121,10 @@ def _change(worker: Worker, contact: Contact, expires_s: int, *, direct: bool) -
 
 def _path(worker: Worker) -> tuple[str, ...] | Refusal:
     """The Path URIs (RFC 3327), taken only if the phone knows that they are there."""
-    values = _fields(worker, "Path")
+    values = fields.all_of(worker, "Path")
     if not values:
         return ()
-    supported = ",".join(_fields(worker, "Supported")).lower()
+    supported = ",".join(fields.all_of(worker, "Supported")).lower()
     if "path" not in (option.strip() for option in supported.split(",")):
         return Refusal(420, "Bad Extension", "Unsupported: path\r\n")
     hops = []
@@ -170,15 +169,3 @@ def _refuse(worker: Worker, refusal: Refusal) -> None:
     if refusal.field:
         worker.ksr.hdr.append_to_reply(refusal.field)
     answers.send(worker, refusal.code, refusal.reason)
-
-
-def _fields(worker: Worker, name: str) -> list[str]:
-    """The values of all header fields of a name."""
-    get_idx = worker.ksr.hdr.get_idx
-    values: list[str] = []
-    while len(values) < HEADER_FIELDS_MAX:
-        value = get_idx(name, len(values))
-        if value is None:
-            break
-        values.append(value)
-    return values

@@ -186,6 +186,7 @@ def _fork(
 def _forward(worker: Worker) -> bool:
     if worker.ksr.forward() < 0:
         worker.count(counters.FORWARD_FAILED)
+        worker.log.line("forward", "a next hop could not be resolved or reached")
         return False
     return True
 

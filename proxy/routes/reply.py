@@ -9,7 +9,7 @@ the callee have left that out, by the pin of its INVITE.
 from typing import Final
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, relay
+from proxy.routes import call_events, fields, relay
 from proxy.worker import Worker
 
 RECORD_ROUTES_MAX: Final = 32
@@ -21,7 +21,7 @@ def route(worker: Worker) -> None:
     ksr = worker.ksr
     if not 200 <= ksr.kx.get_status() < 300 or ksr.kx.get_method() != "INVITE":
         return
-    call_id, from_tag = call_events.text(worker, "$ci"), call_events.text(worker, "$ft")
+    call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
     if not worker.settings.config.billing.enabled:
         relay.unpin(worker, call_id, from_tag)
         return
