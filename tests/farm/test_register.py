@@ -17,7 +17,7 @@ def test_phone_registers_and_every_node_finds_it(lab: Lab, alice: Phone) -> None
         in_force = [binding for binding in found.bindings if not binding.removed]
         assert len(in_force) == 1
         assert alice.address in in_force[0].contact
-        assert len(found.replicas) == 3
+        assert len(found.replicas) >= 2
 
 
 def test_phone_finds_the_farm_by_its_dns(lab: Lab) -> None:

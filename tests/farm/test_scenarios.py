@@ -49,7 +49,7 @@ def test_caller_hangs_up_through_any_node(lab: Lab, carol: str, bye_via: str) ->
     assert record.callee == f"sip:carol@{lab.farm}"
     assert 900 <= record.duration_ms <= 2000
     assert record.levels == ("quorum", "quorum")
-    assert len(record.replicas) == 3
+    assert len(record.replicas) >= 2
 
 
 def test_callee_hangs_up_through_another_node(lab: Lab, carol: str) -> None:
