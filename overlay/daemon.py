@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import sys
+import time
 from pathlib import Path
 
 import uvloop
@@ -16,6 +17,8 @@ from overlay import config as configuration
 from overlay.config import Config
 from overlay.errors import SipfarmError
 from overlay.identity import identity as identities
+from overlay.kamailio_figures import KamailioFigures
+from overlay.metrics_http import Hooks, MetricsServer
 from overlay.node import Node
 
 log = logging.getLogger("sipfarm")
@@ -32,10 +35,16 @@ async def run(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stopped.set)
     await node.start()
+    figures = KamailioFigures(config.kamailio_socket, time.monotonic)
+    node.metrics.registry.register(figures)
+    hooks = Hooks(live=lambda: True, ready=node.readiness.check, refresh=(figures.refresh,))
+    pages = MetricsServer(node.metrics.registry, hooks)
     try:
+        await pages.start(config.node.address, config.metrics.port)
         await node.stopped.wait()
     finally:
         log.info("stopping")
+        await pages.stop()
         await node.stop()
 
 

@@ -292,7 +292,10 @@ class Node:
 
     def zone(self) -> ZoneView:
         """The farm's zone as this node sees the farm."""
-        nodes = [ZoneNode(name=i.name, addresses=(i.host,)) for i in self.membership.alive()]
+        live = [ZoneNode(name=i.name, addresses=(i.host,)) for i in self.membership.alive()]
+        others = [m.info for m in self.membership.members if m.state is not State.ALIVE]
+        lost = [ZoneNode(name=i.name, addresses=(i.host,), live=False) for i in others]
+        nodes = [*live, *lost]
         return ZoneView(
             farm=self.config.farm.name,
             nodes=tuple(sorted(nodes, key=lambda node: node.name)),
