@@ -56,7 +56,28 @@ class Metrics:
             "Control connections closed because of what was sent",
             registry=self.registry,
         )
+        self._answered: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self._asked: dict[str, Counter] = {}
         self._info = Info("sipfarm", "Which node this is", registry=self.registry)
+
+    def answered(self, request: str, outcome: str, seconds: float) -> None:
+        """Count an answer on the control socket; looking a series up costs more than counting."""
+        series = self._answered.get((request, outcome))
+        if series is None:
+            series = (
+                self.requests.labels(request, outcome),
+                self.request_seconds.labels(request),
+            )
+            self._answered[request, outcome] = series
+        series[0].inc()
+        series[1].observe(seconds)
+
+    def peer_asked(self, request: str) -> None:
+        """Count a request of another node."""
+        series = self._asked.get(request)
+        if series is None:
+            series = self._asked[request] = self.peer_requests.labels(request)
+        series.inc()
 
     def describe(self, **labels: str) -> None:
         """Set the labels of `sipfarm_info`."""

@@ -44,6 +44,7 @@ from overlay.replication.spreader import Spreader
 from overlay.replication.subscribers import SubscriberDirectory
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
+from overlay.storage.database import Peers
 from overlay.storage.subscribers import Subscribers
 from overlay.version import VERSION
 
@@ -154,7 +155,7 @@ class Node:
         self, sender: Hello, request: Request, reply: Callable[[Reply], None]
     ) -> None:
         """Answer a peer; what can be answered at once is."""
-        self.metrics.peer_requests.labels(type(request).__name__).inc()
+        self.metrics.peer_asked(type(request).__name__)
         peer = sender.node.node_id
         if isinstance(request, messages.Store):
             self.replica.store(peer, request, reply)
@@ -325,8 +326,9 @@ class Node:
         return list(dict.fromkeys(found))
 
     async def _remember_peers(self) -> None:
-        infos = [m.info for m in self.membership.members if m.state is not State.LEFT]
+        members = self.membership.members
+        infos = tuple(member.info for member in members if member.state is not State.LEFT)
         try:
-            await self.committer.write(lambda db: db.remember(infos))
+            await self.committer.commit_wait(Peers(peers=infos))
         except SipfarmError as error:
             log.error("peers cannot be remembered: %s", error)

@@ -138,8 +138,7 @@ class _Connection(asyncio.Protocol):
         metrics = self._server.metrics
         refused = isinstance(result, messages.Refused)
         outcome = cast(messages.Refused, result).code if refused else "answered"
-        metrics.requests.labels(name, outcome).inc()
-        metrics.request_seconds.labels(name).observe(self._loop.time() - began_s)
+        metrics.answered(name, outcome, self._loop.time() - began_s)
         if self._transport is None:
             return
         payload = messages.encode(msgspec.structs.replace(result, id=request_id))

@@ -163,7 +163,7 @@ class Membership:
             self.members.forget(FORGET_S, now_s)
             self._wake.clear()
             try:
-                async with asyncio.timeout(interval_s / 2):
+                async with asyncio.timeout(interval_s):
                     await self._wake.wait()
             except TimeoutError:
                 pass

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 FLUSH_S = 0.5
 SWEEP_SLICE = 2_000
 """Records looked at for expiry at each flush."""
+SWEEP_PAUSE_S = 30.0
+"""Between the end of one sweep over all records and the next; what has expired is not served."""
 
 
 class Bindings:
@@ -35,6 +37,7 @@ class Bindings:
         self._records = self._database.load()
         self._dirty: set[bytes] = set()
         self._sweep: Iterator[bytes] = iter(())
+        self._sweep_after_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self.last_error = ""
 
@@ -94,11 +97,14 @@ class Bindings:
             self._dirty |= dirty
 
     def _drop_expired(self) -> None:
+        if time.monotonic() < self._sweep_after_s:
+            return
         now_ms = int(time.time() * 1000)
         for _ in range(SWEEP_SLICE):
             key = next(self._sweep, None)
             if key is None:
                 self._sweep = iter(list(self._records))
+                self._sweep_after_s = time.monotonic() + SWEEP_PAUSE_S
                 return
             body = self._records.get(key)
             if body is None:

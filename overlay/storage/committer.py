@@ -1,14 +1,16 @@
 """Group commit: many writes, one fsync.
 
 In: rows from the event loop. Out: each row's outcome, once its commit is on disk. Counterpart:
-`database.py` in one storage thread. While one batch is being committed the next one gathers, so
-the batch grows with the load and the cost of a write falls.
+`database.py`, in one writing and one reading thread. While one batch is being committed the next
+one gathers, so the batch grows with the load and the cost of a write falls.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeVar
 
 from overlay.errors import StorageError
@@ -16,6 +18,7 @@ from overlay.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
 from overlay.storage.database import RecordsDatabase, Row
 
 Committed = Callable[[StorageError | None], None]
+Batch = list[tuple[Row, Committed]]
 T = TypeVar("T")
 
 
@@ -24,11 +27,13 @@ class Committer:
 
     def __init__(self, directory: Path) -> None:
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records")
-        self._reader_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records-read")
         self._database = RecordsDatabase(directory)
         self._reader = RecordsDatabase(directory)
-        self._queue: list[tuple[Row, Committed]] = []
+        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records-read")
+        self._batches: SimpleQueue[Batch | None] = SimpleQueue()
+        self._writing = threading.Thread(target=self._write, name="records", daemon=True)
+        self._writing.start()
+        self._queue: Batch = []
         self._busy = False
         self._closed = False
         self._idle = asyncio.Event()
@@ -68,45 +73,43 @@ class Committer:
         """Ask the database, in a thread of its own; raises `StorageError`."""
         if self._closed:
             raise StorageError("closing")
-        return await self._loop.run_in_executor(self._reader_thread, question, self._reader)
-
-    async def write(self, work: Callable[[RecordsDatabase], T]) -> T:
-        """Do something rare in the writer's thread; raises `StorageError`."""
-        return await self._loop.run_in_executor(self._thread, work, self._database)
+        return await self._loop.run_in_executor(self._reading, question, self._reader)
 
     async def close(self) -> None:
         """Commit what is queued, then close the files."""
         self._closed = True
         await self._idle.wait()
-        await self._loop.run_in_executor(self._reader_thread, self._reader.close)
-        await self._loop.run_in_executor(self._thread, self._database.close)
-        self._thread.shutdown()
-        self._reader_thread.shutdown()
+        self._batches.put(None)
+        await self._loop.run_in_executor(self._reading, self._writing.join)
+        await self._loop.run_in_executor(self._reading, self._reader.close)
+        self._database.close()
+        self._reading.shutdown()
 
     def _next_batch(self) -> None:
         batch, self._queue = self._queue[:COMMIT_BATCH_MAX], self._queue[COMMIT_BATCH_MAX:]
-        if not batch:
+        if batch:
+            self._batches.put(batch)
+        else:
             self._busy = False
             self._idle.set()
-            return
-        rows = [row for row, _ in batch]
-        future = self._loop.run_in_executor(self._thread, self._database.commit, rows)
 
-        def finished(outcome: "asyncio.Future[None]") -> None:
-            error = outcome.exception()
-            self.batches += 1
-            if error is None:
-                self.last_error = ""
-                self.rows += len(rows)
-            else:
-                self.last_error = str(error)
-            failure = (
-                error
-                if isinstance(error, StorageError) or error is None
-                else (StorageError(f"{type(error).__name__}: {error}"))
-            )
-            self._next_batch()
-            for _, committed in batch:
-                committed(failure)
+    def _write(self) -> None:
+        """The writing thread."""
+        while (batch := self._batches.get()) is not None:
+            failure = None
+            try:
+                self._database.commit([row for row, _ in batch])
+            except StorageError as error:
+                failure = error
+            except Exception as error:
+                failure = StorageError(f"{type(error).__name__}: {error}")
+            self._loop.call_soon_threadsafe(self._finished, batch, failure)
 
-        future.add_done_callback(finished)
+    def _finished(self, batch: Batch, failure: StorageError | None) -> None:
+        self.batches += 1
+        self.last_error = str(failure) if failure else ""
+        if failure is None:
+            self.rows += len(batch)
+        self._next_batch()
+        for _, committed in batch:
+            committed(failure)

@@ -68,7 +68,13 @@ class JournalDone(msgspec.Struct, frozen=True, kw_only=True):
     event_id: bytes
 
 
-Row = EventRow | SubscriberRow | JournalDone
+class Peers(msgspec.Struct, frozen=True, kw_only=True):
+    """The peers to remember, in place of those remembered before."""
+
+    peers: tuple[NodeInfo, ...]
+
+
+Row = EventRow | SubscriberRow | JournalDone | Peers
 CallRow = tuple[int, bytes, tuple[bytes, ...]]
 """Time in us, call key, bodies of the call's events."""
 
@@ -130,6 +136,7 @@ class RecordsDatabase:
         journal: list[tuple[bytes, bytes]] = []
         done: list[tuple[bytes]] = []
         subscribers: list[tuple[bytes, str, bytes]] = []
+        peers: tuple[NodeInfo, ...] | None = None
         for row in rows:
             if isinstance(row, EventRow):
                 events.append((row.call_key, row.event_id, row.time_us, row.body))
@@ -137,8 +144,10 @@ class RecordsDatabase:
                     journal.append((row.event_id, row.call_key))
             elif isinstance(row, SubscriberRow):
                 subscribers.append((row.key, row.aor, row.body))
-            else:
+            elif isinstance(row, JournalDone):
                 done.append((row.event_id,))
+            else:
+                peers = row.peers
         connection = self._connection
         with _transaction(connection):
             connection.executemany(
@@ -154,6 +163,12 @@ class RecordsDatabase:
             if subscribers:
                 connection.executemany(
                     "INSERT OR REPLACE INTO subscribers VALUES (?, ?, ?)", subscribers
+                )
+            if peers is not None:
+                connection.execute("DELETE FROM peers")
+                connection.executemany(
+                    "INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?)",
+                    [(peer.node_id, peer.name, peer.host, peer.port) for peer in peers],
                 )
 
     def events(self, call_key: bytes) -> tuple[bytes, ...]:
@@ -237,16 +252,6 @@ class RecordsDatabase:
         with disk_errors():
             rows = self._connection.execute("SELECT node_id, name, host, port FROM peers")
             return [NodeInfo(node_id=i, name=n, host=h, port=p) for i, n, h, p in rows]
-
-    def remember(self, peers: Iterable[NodeInfo]) -> None:
-        """Replace the remembered peers."""
-        connection = self._connection
-        with _transaction(connection):
-            connection.execute("DELETE FROM peers")
-            connection.executemany(
-                "INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?)",
-                [(p.node_id, p.name, p.host, p.port) for p in peers],
-            )
 
 
 class BindingsDatabase:

@@ -9,7 +9,7 @@ from overlay.errors import StorageError
 from overlay.links.messages import NodeInfo
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
-from overlay.storage.database import EventRow, JournalDone, RecordsDatabase, SubscriberRow
+from overlay.storage.database import EventRow, JournalDone, Peers, RecordsDatabase, SubscriberRow
 
 KEY = b"k" * 20
 
@@ -67,7 +67,7 @@ def test_calls_are_listed_by_time_without_gaps_or_doubles(tmp_path: Path) -> Non
 def test_peers_and_subscribers_are_remembered(tmp_path: Path) -> None:
     database = RecordsDatabase(tmp_path)
     peer = NodeInfo(node_id=KEY, name="n2", host="192.0.2.2", port=7460)
-    database.remember([peer])
+    database.commit([Peers(peers=(peer,))])
     database.commit([SubscriberRow(key=KEY, aor="a@farm.test", body=b"x")])
     assert database.peers() == [peer]
     assert database.subscribers() == [(KEY, "a@farm.test", b"x")]
@@ -101,14 +101,14 @@ def test_many_writes_share_commits_and_each_is_answered(tmp_path: Path) -> None:
 def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> None:
     async def scenario() -> None:
         committer = Committer(tmp_path)
-        pages = await committer.write(lambda db: db.limit_pages(1))
+        pages = committer._database.limit_pages(1)
         body = b"x" * (pages + 1) * 65_536
         results = await asyncio.gather(
             *(committer.commit_wait(row(n, body=body)) for n in range(3)), return_exceptions=True
         )
         assert all(isinstance(result, StorageError) for result in results)
         assert "Full" in committer.last_error
-        await committer.write(lambda db: db.limit_pages(1_000_000))
+        committer._database.limit_pages(1_000_000)
         await committer.commit_wait(row(9))
         assert committer.last_error == ""
         await committer.close()
