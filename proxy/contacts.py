@@ -9,11 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from overlay.limits import BINDINGS_PER_AOR_MAX, URI_CHARS_MAX
+from overlay.limits import URI_CHARS_MAX
 from proxy import sip_uri
 
 ALL_CONTACTS: Final = "*"
 Q_DEFAULT: Final = 1000
+CONTACTS_MAX: Final = 64
+"""In one REGISTER; how many a subscriber may have is the daemon's business."""
 EXPIRES_S_MAX: Final = 2**32 - 1
 EXPIRES_MALFORMED_S: Final = 3600
 """A delta-seconds that is not a number counts as this (RFC 3261 20.19)."""
@@ -46,7 +48,7 @@ def parse(values: list[str]) -> list[Contact] | Literal["*"]:
     if [value.strip() for value in values] == [ALL_CONTACTS]:
         return ALL_CONTACTS
     texts = [text for value in values for text in _split(value, ",", _BETWEEN_COMMAS)]
-    if len(texts) > BINDINGS_PER_AOR_MAX:
+    if len(texts) > CONTACTS_MAX:
         raise ContactError("Too Many Contacts")
     contacts = [_contact(text) for text in texts]
     if len({contact.uri for contact in contacts}) != len(contacts):

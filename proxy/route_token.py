@@ -9,6 +9,7 @@ and `d`, the flows (RFC 5626) to the caller and to the callee, for phones that o
 reaches. A Route to such a node carries `f`, the flow to use, and `s` over it and the Call-ID.
 """
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2s
 from hmac import compare_digest
@@ -18,6 +19,7 @@ from proxy import sip_uri
 
 SIGNATURE_BYTES: Final = 12
 _SEPARATOR: Final = "~"
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 _PROTOCOLS: Final = frozenset({"udp", "tcp", "tls", "ws", "wss"})
 
 
@@ -62,7 +64,7 @@ def encode_flow(flow: Flow) -> str:
 def decode_flow(text: str) -> Flow | None:
     """The flow of `encode_flow`; None for anything else."""
     parts = text.split(_SEPARATOR)
-    if len(parts) != 4 or parts[1] not in _PROTOCOLS or not parts[3].isdigit():
+    if len(parts) != 4 or parts[1] not in _PROTOCOLS or not _PORT.fullmatch(parts[3]):
         return None
     return Flow(parts[0], parts[1], parts[2].strip("[]"), int(parts[3]))
 
@@ -71,8 +73,6 @@ def flow_of(owner: str, received: str) -> Flow | None:
     """The flow of a binding's `received` URI, which `Flow.uri` made."""
     protocol = sip_uri.transport_of(received) or "udp"
     port = received.partition(";")[0].rpartition(":")[2]
-    if not port.isdigit():
-        return None
     return decode_flow(f"{owner}~{protocol}~{sip_uri.host_of(received)}~{port}")
 
 

@@ -1,0 +1,204 @@
+"""A Kamailio for tests: a message goes in, and what the routes did with it is written down.
+
+In: a `Message` a test makes. Out: `FakeKsr.done`, the actions in order, and the fields that they
+changed. Counterpart: `proxy.ksr.Ksr`, whose protocols it fills.
+"""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from proxy import sip_uri
+from proxy.ksr import Ksr
+
+
+@dataclass
+class Message:
+    """A SIP message, taken apart."""
+
+    method: str = "INVITE"
+    status: int = 0
+    request_uri: str = "sip:bob@farm.test"
+    from_uri: str = "sip:alice@farm.test"
+    from_tag: str = "ft"
+    to_uri: str = "sip:bob@farm.test"
+    to_tag: str = ""
+    call_id: str = "call-1"
+    cseq: int = 1
+    fields: dict[str, list[str]] = field(
+        default_factory=lambda: {"Contact": ["<sip:alice@192.0.2.10:5060>"]}
+    )
+    vias: int = 1
+    source: tuple[str, int] = ("192.0.2.10", 5060)
+    protocol: str = "udp"
+    user_agent: str = "phone"
+    credentials: bool = False
+
+
+def _user_of(uri: str) -> str:
+    return uri.partition(":")[2].partition("@")[0] if "@" in uri else ""
+
+
+@dataclass
+class FakeKsr:
+    """Kamailio, as the routes see it."""
+
+    message: Message = field(default_factory=Message)
+    redis: dict[str, str] = field(default_factory=dict)
+    redis_is_up: bool = True
+    tables: dict[tuple[str, str], str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    auth_result: int = 1
+    sane: bool = True
+    hops: int = 1
+    forward_result: int = 1
+    transaction: int = -1
+    branch: int = 0
+    done: list[Any] = field(default_factory=list)
+    reply_fields: list[str] = field(default_factory=list)
+    inserted: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    next_hop: str | None = None
+    dropped: bool = False
+    _redis_answer: str | None = None
+
+    def __post_init__(self) -> None:
+        get = SimpleNamespace
+        self.kx = get(
+            get_method=lambda: self.message.method,
+            get_status=lambda: self.message.status,
+            get_callid=lambda: self.message.call_id,
+            get_rhost=lambda: sip_uri.host_of(self.message.request_uri) or None,
+            get_ruser=lambda: _user_of(self.message.request_uri) or None,
+            get_fhost=lambda: sip_uri.host_of(self.message.from_uri) or None,
+            get_fuser=lambda: _user_of(self.message.from_uri) or None,
+            get_thost=lambda: sip_uri.host_of(self.message.to_uri) or None,
+            get_tuser=lambda: _user_of(self.message.to_uri) or None,
+            gete_ua=lambda: self.message.user_agent,
+            get_ruri=lambda: self.message.request_uri,
+            get_duri=lambda: self.next_hop,
+            get_srcip=lambda: self.message.source[0],
+            get_srcport=lambda: self.message.source[1],
+            get_proto=lambda: self.message.protocol,
+        )
+        self.pv = get(get=self._pv)
+        self.hdr = get(
+            get_idx=self._get_idx,
+            insert=lambda text: self.inserted.append(text) or 1,
+            append_to_reply=lambda text: self.reply_fields.append(text) or 1,
+        )
+        self.sl = get(sl_send_reply=lambda code, reason: self.done.append(code) or 1)
+        self.sanity = get(sanity_check=lambda _m, _u: 1 if self.sane else -1)
+        self.maxfwd = get(process_maxfwd=lambda _limit: self.hops)
+        self.siputils = get(has_totag=lambda: 1 if self.message.to_tag else -1)
+        self.rr = get(loose_route_mode=self._loose_route)
+        self.auth = get(
+            has_credentials=lambda _realm: 1 if self.message.credentials else -1,
+            pv_auth_check=lambda _realm, password, _flags, _checks: (
+                self.done.append(("checked", password)) or self.auth_result
+            ),
+            auth_challenge=lambda _realm, flags: self.done.append(("challenge", flags)) or 1,
+        )
+        self.htable = get(
+            sht_get=lambda table, key: self.tables.get((table, key)),
+            sht_sets=self._sht_sets,
+            sht_rm=lambda table, key: self.tables.pop((table, key), None) and 1,
+        )
+        self.ndb_redis = get(redis_cmd_p1=self._redis)
+        self.counters = get(inc=self._count)
+        self.tm = get(
+            t_check_trans=lambda: self.transaction,
+            t_relay=lambda: self.done.append("t_relay") or 1,
+            t_on_branch=lambda _route: 1,
+            t_get_branch_index=lambda: self.branch,
+        )
+        self.corex = get(append_branch_uri=lambda uri: self.done.append(("branch", uri)) or 1)
+        self.kex = get(setdebug=lambda level: self.done.append(("setdebug", level)) or 1)
+        self.textops = get(remove_hf_idx=self._remove)
+
+    @property
+    def ksr(self) -> Ksr:
+        """This, as the type checker wants it."""
+        checked: Any = self
+        return checked
+
+    def is_UDP(self) -> bool:
+        return self.message.protocol == "udp"
+
+    def isdsturiset(self) -> bool:
+        return self.next_hop is not None
+
+    def setdsturi(self, uri: str) -> bool:
+        self.next_hop = uri
+        return True
+
+    def seturi(self, uri: str) -> bool:
+        self.message.request_uri = uri
+        return True
+
+    def forward(self) -> int:
+        self.done.append("forward" if self.forward_result > 0 else "forward failed")
+        return self.forward_result
+
+    def set_drop(self) -> None:
+        self.dropped = True
+
+    def set_forward_no_connect(self) -> bool:
+        self.done.append("no connect")
+        return True
+
+    def crit(self, text: str) -> None:
+        self.log.append(text)
+
+    def _pv(self, name: str) -> Any:
+        message = self.message
+        values: dict[str, Any] = {
+            "$ci": message.call_id,
+            "$cs": message.cseq,
+            "$ft": message.from_tag,
+            "$tt": message.to_tag or None,
+            "$fu": message.from_uri,
+            "$tu": message.to_uri,
+            "$ou": message.request_uri,
+            "$rm": message.method,
+            "$si": message.source[0],
+            "$sp": message.source[1],
+            "$hdrc(Via)": message.vias,
+            "$ct": self._get_idx("Contact", 0),
+            "$redis(l=>value)": self._redis_answer,
+        }
+        if name in values:
+            return values[name]
+        assert name.startswith("$hdr("), name
+        return self._get_idx(name[5:-1], 0)
+
+    def _get_idx(self, name: str, index: int) -> str | None:
+        values = self.message.fields.get(name, [])
+        return values[index] if index < len(values) else None
+
+    def _remove(self, name: str, index: int) -> int:
+        self.done.append(("removed", name, index))
+        return 1
+
+    def _loose_route(self, _mode: int) -> int:
+        routes = self.message.fields.get("Route", [])
+        self.done.append("loose_route")
+        if len(routes) > 1:
+            self.next_hop = routes[1].strip("<>")
+        return 1
+
+    def _sht_sets(self, table: str, key: str, value: str) -> int:
+        self.tables[table, key] = value
+        return 1
+
+    def _redis(self, _server: str, command: str, argument: str, _reply: str) -> int:
+        assert command == "GET l:%s"
+        if not self.redis_is_up:
+            return -1
+        self._redis_answer = self.redis.get(argument)
+        return 0
+
+    def _count(self, name: str) -> int:
+        assert "." not in name
+        self.counts[name] = self.counts.get(name, 0) + 1
+        return 1

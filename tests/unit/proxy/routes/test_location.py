@@ -1,0 +1,46 @@
+"""Redis first, the daemon on a miss."""
+
+import pytest
+
+from overlay.control.messages import Reach, Target, encode_targets
+from proxy import counters
+from proxy.routes import location
+from proxy.worker import Worker
+from tests.unit.proxy.conftest import FakeDaemon
+from tests.unit.proxy.fake_ksr import FakeKsr
+
+AOR = "bob@farm.test"
+TARGETS = (Target(uri="sip:bob@192.0.2.20", q=900), Target(uri="sip:bob@192.0.2.21"))
+
+
+def test_what_redis_has_is_taken(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.redis[AOR] = encode_targets(TARGETS).decode()
+    assert location.find(worker, AOR) == TARGETS
+    assert kamailio.counts == {counters.LOOKUPS_HOT: 1}
+
+
+@pytest.mark.parametrize("text", ["nonsense", "[]", '[["sip:x"', '{"a":1}', ""])
+def test_what_redis_cannot_tell_is_asked_of_the_daemon(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, text: str
+) -> None:
+    kamailio.redis[AOR] = text
+    daemon.located(*TARGETS)
+    assert location.find(worker, AOR) == TARGETS
+    assert kamailio.counts[counters.LOOKUPS_COLD] == 1
+
+
+def test_a_dead_redis_degrades(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    kamailio.redis_is_up = False
+    daemon.located(*TARGETS)
+    assert location.find(worker, AOR) == TARGETS
+    assert kamailio.counts == {counters.CACHE_FAILED: 1, counters.LOOKUPS_COLD: 1}
+
+
+def test_found_without_targets_is_offline(worker: Worker, daemon: FakeDaemon) -> None:
+    daemon.located()
+    assert location.find(worker, AOR) is Reach.OFFLINE
+
+
+def test_nobody_answers(worker: Worker, kamailio: FakeKsr) -> None:
+    assert location.find(worker, AOR) is None
+    assert kamailio.counts[counters.LOOKUPS_FAILED] == 1

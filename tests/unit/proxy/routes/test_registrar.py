@@ -1,0 +1,197 @@
+"""What a REGISTER asks for, and what it is told."""
+
+from typing import Any
+
+import pytest
+
+from overlay.control.messages import (
+    BoundContact,
+    ContactChange,
+    Register,
+    Registered,
+    RegisterOutcome,
+)
+from proxy.routes import registrar
+from proxy.worker import Worker
+from tests.unit.proxy.conftest import FakeDaemon
+from tests.unit.proxy.fake_ksr import FakeKsr
+
+PHONE = "sip:alice@192.0.2.10:5060"
+
+
+@pytest.fixture(autouse=True)
+def _register(kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    message = kamailio.message
+    message.method, message.request_uri = "REGISTER", "sip:farm.test"
+    message.to_uri = message.from_uri = "sip:alice@farm.test"
+    message.cseq = 7
+    message.fields = {"Contact": [f"<{PHONE}>"]}
+    daemon.answers[Register] = Registered(id=1, outcome=RegisterOutcome.DONE)
+
+
+def _asked(daemon: FakeDaemon) -> Register:
+    (asked,) = daemon.asked
+    assert isinstance(asked, Register)
+    return asked
+
+
+def test_a_phone_that_any_node_reaches(worker: Worker, daemon: FakeDaemon) -> None:
+    registrar.register(worker)
+    asked = _asked(daemon)
+    assert (asked.aor, asked.call_id, asked.cseq) == ("alice@farm.test", "call-1", 7)
+    assert asked.contacts == (ContactChange(uri=PHONE, expires_s=3600),)
+    assert asked.user_agent == "phone"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "source", "received"),
+    [
+        ("tcp", ("192.0.2.10", 40000), "sip:192.0.2.10:40000;transport=tcp"),
+        ("udp", ("198.51.100.1", 1024), "sip:198.51.100.1:1024;transport=udp"),
+    ],
+)
+def test_a_phone_that_only_this_node_reaches(
+    worker: Worker,
+    kamailio: FakeKsr,
+    daemon: FakeDaemon,
+    protocol: str,
+    source: tuple[str, int],
+    received: str,
+) -> None:
+    kamailio.message.protocol, kamailio.message.source = protocol, source
+    registrar.register(worker)
+    (change,) = _asked(daemon).contacts
+    assert (change.uri, change.received, change.owner) == (PHONE, received, "n1")
+
+
+def test_all_bindings_are_listed(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    bindings = (
+        BoundContact(uri=PHONE, expires_s=60),
+        BoundContact(uri="sip:a@h", expires_s=5, q=250),
+    )
+    daemon.answers[Register] = Registered(id=1, outcome=RegisterOutcome.DONE, bindings=bindings)
+    registrar.register(worker)
+    assert kamailio.done == [200]
+    assert kamailio.reply_fields[0] == (
+        f"Contact: <{PHONE}>;expires=60, <sip:a@h>;expires=5;q=0.25\r\n"
+    )
+    assert kamailio.reply_fields[1].startswith("Date: ")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [(RegisterOutcome.STALE, 500), (RegisterOutcome.TOO_MANY, 403)],
+)
+def test_the_daemon_refuses(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, outcome: RegisterOutcome, code: int
+) -> None:
+    daemon.answers[Register] = Registered(id=1, outcome=outcome)
+    registrar.register(worker)
+    assert kamailio.done == [code]
+
+
+@pytest.mark.parametrize("answer", [None, Registered(id=1, outcome=RegisterOutcome.UNAVAILABLE)])
+@pytest.mark.parametrize(("protocol", "done"), [("udp", []), ("tcp", [503])])
+def test_too_few_replicas_or_no_answer(
+    worker: Worker,
+    kamailio: FakeKsr,
+    daemon: FakeDaemon,
+    answer: Registered | None,
+    protocol: str,
+    done: list[int],
+) -> None:
+    daemon.answers[Register] = answer
+    kamailio.message.protocol = protocol
+    registrar.register(worker)
+    assert kamailio.done == done
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "reply_field"),
+    [
+        ({"Contact": [f"<{PHONE}>;expires=59"]}, 423, "Min-Expires: 60\r\n"),
+        ({"Contact": [f"<{PHONE}>"], "Expires": ["1"]}, 423, "Min-Expires: 60\r\n"),
+        ({"Contact": ["*"]}, 400, None),
+        ({"Contact": ["*"], "Expires": ["60"]}, 400, None),
+        ({"Contact": ["*", f"<{PHONE}>"], "Expires": ["0"]}, 400, None),
+        ({"Contact": ["<sip:"]}, 400, None),
+        ({"Contact": ["<sip:alice@farm.test>"]}, 403, None),
+        ({"Contact": [f"<{PHONE}>"], "Path": ["<sip:p;lr>"]}, 420, "Unsupported: path\r\n"),
+        ({"Contact": [], "Path": ["<p>"], "Supported": ["path"]}, 400, None),
+    ],
+)
+def test_refused_without_asking(
+    worker: Worker,
+    kamailio: FakeKsr,
+    daemon: FakeDaemon,
+    fields: dict[str, list[str]],
+    code: int,
+    reply_field: str | None,
+) -> None:
+    kamailio.message.fields = fields
+    registrar.register(worker)
+    assert kamailio.done == [code]
+    assert kamailio.reply_fields == ([reply_field] if reply_field else [])
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("request_uri", "sip:example.org", 403),
+        ("to_uri", "sip:alice@example.org", 404),
+        ("to_uri", "sip:farm.test", 404),
+        ("to_uri", "sip:a%00b@farm.test", 404),
+    ],
+)
+def test_only_for_this_farms_subscribers(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, name: str, value: str, code: int
+) -> None:
+    setattr(kamailio.message, name, value)
+    registrar.register(worker)
+    assert kamailio.done == [code]
+    assert daemon.asked == []
+
+
+def test_remove_all(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    kamailio.message.fields = {"Contact": ["*"], "Expires": ["0"]}
+    registrar.register(worker)
+    assert _asked(daemon).remove_all
+
+
+def test_a_question(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    kamailio.message.fields = {}
+    registrar.register(worker)
+    assert _asked(daemon).contacts == ()
+    assert kamailio.done == [200]
+
+
+def test_a_path_is_kept_and_told(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    kamailio.message.source = ("198.51.100.1", 5060)
+    kamailio.message.fields |= {
+        "Path": ["<sip:p1.example.org;lr>,<sip:p2.example.org;lr>"],
+        "Supported": ["gruu, path"],
+    }
+    registrar.register(worker)
+    asked = _asked(daemon)
+    assert asked.path == ("sip:p1.example.org;lr", "sip:p2.example.org;lr")
+    assert asked.contacts[0].owner == ""
+    assert "Path: <sip:p1.example.org;lr>, <sip:p2.example.org;lr>\r\n" in kamailio.reply_fields
+
+
+@pytest.mark.parametrize(
+    ("contact_s", "header_s", "granted"),
+    [
+        (None, None, 3600),
+        (None, 120, 120),
+        (300, 120, 300),
+        (0, 120, 0),
+        (59, None, None),
+        (60, None, 60),
+        (86_400, None, 3600),
+    ],
+)
+def test_how_long_a_binding_lasts(
+    worker: Worker, contact_s: int | None, header_s: int | None, granted: Any
+) -> None:
+    assert registrar.granted_expires(worker.settings, contact_s, header_s) == granted

@@ -1,0 +1,186 @@
+"""The checklist: who may send what where."""
+
+import pytest
+
+from overlay.control.messages import Authenticate, Locate, Reach, Secrets, Target, encode_targets
+from proxy import counters
+from proxy.routes import request
+from proxy.worker import Worker
+from tests.unit.proxy.conftest import FakeDaemon, MakeWorker
+from tests.unit.proxy.fake_ksr import FakeKsr
+
+BOB = Target(uri="sip:bob@192.0.2.20:5060")
+
+
+def test_a_call_to_a_subscriber_goes_to_his_phone(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.located(BOB)
+    request.route(worker)
+    assert kamailio.message.request_uri == BOB.uri
+    assert kamailio.done == ["forward"]
+    assert kamailio.inserted[0].startswith("Record-Route: <sip:farm.test;lr;s=")
+    assert kamailio.counts == {counters.LOOKUPS_COLD: 1}
+
+
+def test_a_hot_lookup_asks_nobody(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    kamailio.redis["bob@farm.test"] = encode_targets((BOB,)).decode()
+    request.route(worker)
+    assert kamailio.done == ["forward"]
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize("user", ["b%6Fb", "bob"])
+def test_the_user_is_unescaped_for_the_lookup(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, user: str
+) -> None:
+    kamailio.message.request_uri = f"sip:{user}@FARM.test:5060"
+    request.route(worker)
+    (asked,) = daemon.asked
+    assert isinstance(asked, Locate)
+    assert asked.aor == "bob@farm.test"
+
+
+@pytest.mark.parametrize(("reach", "code"), [(Reach.UNKNOWN, 404), (Reach.OFFLINE, 480)])
+def test_nobody_there(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, reach: Reach, code: int
+) -> None:
+    daemon.located(reach=reach)
+    request.route(worker)
+    assert kamailio.done == [code]
+
+
+def test_no_answer_in_time_is_silence_on_udp(worker: Worker, kamailio: FakeKsr) -> None:
+    request.route(worker)
+    assert kamailio.done == []
+    assert kamailio.counts[counters.DROPPED_FOR_RETRY] == 1
+
+
+def test_no_answer_in_time_is_503_on_a_connection(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.protocol = "tcp"
+    request.route(worker)
+    assert kamailio.done == [503]
+    assert kamailio.reply_fields[0].startswith("Retry-After: ")
+
+
+def test_no_hops_left(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.hops = -1
+    request.route(worker)
+    assert kamailio.done == [483]
+
+
+def test_a_max_forwards_that_is_no_number(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.hops = -2
+    request.route(worker)
+    assert kamailio.done == [400]
+
+
+def test_a_malformed_request_is_answered_by_kamailio(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.sane = False
+    request.route(worker)
+    assert kamailio.done == []
+    assert kamailio.counts == {counters.MALFORMED: 1}
+
+
+def test_a_scanner_gets_no_answer(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.user_agent = "Friendly-Scanner 1.0"
+    request.route(worker)
+    assert kamailio.done == []
+    assert kamailio.counts == {counters.SCANNERS: 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "code"), [("OPTIONS", 200), ("INVITE", 404), ("MESSAGE", 404), ("PUBLISH", 405)]
+)
+def test_requests_to_the_farm_itself(
+    worker: Worker, kamailio: FakeKsr, method: str, code: int
+) -> None:
+    kamailio.message.method = method
+    kamailio.message.request_uri = "sip:farm.test"
+    request.route(worker)
+    assert kamailio.done == [code]
+
+
+def test_nobody_is_relayed_to_elsewhere(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.request_uri = "sip:bob@example.org"
+    request.route(worker)
+    assert kamailio.done == [403]
+    assert kamailio.counts == {counters.RELAY_REFUSED: 1}
+
+
+def test_a_stranger_may_call_a_subscriber(
+    make_worker: MakeWorker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.located(BOB)
+    kamailio.message.from_uri = "sip:eve@example.org"
+    request.route(make_worker(proxy={"authenticate": True}))
+    assert kamailio.done == ["forward"]
+
+
+def test_a_stranger_may_not_be_relayed(make_worker: MakeWorker, kamailio: FakeKsr) -> None:
+    kamailio.message.from_uri = "sip:eve@example.org"
+    kamailio.message.request_uri = "sip:bob@example.net"
+    request.route(make_worker(proxy={"authenticate": True}))
+    assert kamailio.done == [403]
+
+
+def test_a_subscriber_must_prove_who_he_is(make_worker: MakeWorker, kamailio: FakeKsr) -> None:
+    request.route(make_worker(proxy={"authenticate": True}))
+    assert kamailio.done == [("challenge", 1)]
+
+
+def test_a_subscriber_who_did_may_call_elsewhere_and_shows_it_to_nobody(
+    make_worker: MakeWorker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.answers[Authenticate] = Secrets(id=1, ha1="h" * 32, ha1_sha256="")
+    kamailio.message.credentials = True
+    kamailio.message.request_uri = "sip:bob@example.org"
+    kamailio.message.fields["Proxy-Authorization"] = [
+        'Digest realm="example.org"',
+        'Digest username="alice", realm="farm.test"',
+    ]
+    request.route(make_worker(proxy={"authenticate": True}))
+    removed = ("removed", "Proxy-Authorization", 1)
+    assert kamailio.done == [("checked", "h" * 32), removed, "forward"]
+    assert kamailio.message.request_uri == "sip:bob@example.org"
+
+
+def test_a_preloaded_route_to_the_farm_is_taken_off(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.located(BOB)
+    kamailio.message.fields["Route"] = ["<sip:farm.test;lr>"]
+    request.route(worker)
+    assert kamailio.done == ["loose_route", "forward"]
+
+
+def test_a_preloaded_route_to_elsewhere_is_refused(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.fields["Route"] = ["<sip:farm.test;lr>", "<sip:example.org;lr>"]
+    request.route(worker)
+    assert kamailio.done == ["loose_route", 403]
+
+
+def test_a_to_tag_and_a_forged_route_do_not_open_the_relay(
+    worker: Worker, kamailio: FakeKsr
+) -> None:
+    kamailio.message.to_tag = "tt"
+    kamailio.message.request_uri = "sip:bob@example.org"
+    kamailio.message.fields["Route"] = ["<sip:farm.test;lr;s=000000000000000000000000>"]
+    request.route(worker)
+    assert kamailio.done == [481]
+
+
+def test_a_stray_ack_is_absorbed(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    daemon.located(reach=Reach.UNKNOWN)
+    kamailio.message.method = "ACK"
+    for to_tag in ("tt", ""):
+        kamailio.message.to_tag = to_tag
+        request.route(worker)
+    assert kamailio.done == []
+
+
+def test_a_user_with_a_nul_is_nobody(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    kamailio.message.request_uri = "sip:b%00b@farm.test"
+    request.route(worker)
+    assert kamailio.done == [404]
+    assert daemon.asked == []

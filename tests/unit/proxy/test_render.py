@@ -1,0 +1,67 @@
+"""kamailio.cfg, and what a worker reads back from it."""
+
+import re
+
+import pytest
+
+from overlay import config as configuration
+from overlay.config import Config
+from overlay.errors import ConfigError
+from proxy.counters import COUNTERS
+from proxy.render import derive_key, render
+from proxy.settings import Settings
+
+SECRET = "ab" * 32
+
+
+def _config(**sections: dict[str, object]) -> Config:
+    data: dict[str, object] = {
+        "farm": {"name": "farm.test"},
+        "node": {"name": "n1", "address": "192.0.2.1", "run_dir": "/run/x"},
+    }
+    data.update(sections)
+    return configuration.parse(data, "test")
+
+
+def _defines(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^#!define (\S+) (.*)$", text, re.MULTILINE))
+
+
+def test_a_worker_reads_back_the_configuration() -> None:
+    config = _config(proxy={"port": 5080})
+    settings = Settings.from_defines(_defines(render(config, SECRET)).__getitem__)
+    assert settings.config == config
+    assert settings.route_key.hex() == derive_key(SECRET, "record-route")
+    assert settings.record_route_host == "farm.test:5080"
+    assert settings.own_hosts == {"farm.test", "n1.farm.test", "192.0.2.1", "[192.0.2.1]"}
+    assert settings.node_uri("n2", "tcp") == "sip:n2.farm.test:5080;transport=tcp"
+
+
+def test_the_farms_name_is_advertised_with_its_port_only_if_it_is_not_5060() -> None:
+    assert "listen=udp:192.0.2.1:5060 advertise farm.test\n" in render(_config(), SECRET)
+    text = render(_config(proxy={"port": 5080}), SECRET)
+    assert "listen=tcp:192.0.2.1:5080 advertise farm.test:5080\n" in text
+
+
+def test_an_ipv6_address_is_bracketed() -> None:
+    text = render(_config(node={"name": "n1", "address": "2001:db8::1"}), SECRET)
+    assert "listen=udp:[2001:db8::1]:5060 " in text
+
+
+def test_the_farms_secret_itself_is_not_in_the_file() -> None:
+    text = render(_config(), SECRET)
+    assert SECRET not in text
+    assert derive_key(SECRET, "digest nonce") in text
+    assert derive_key(SECRET, "digest nonce") != derive_key(SECRET, "record-route")
+
+
+def test_every_counter_is_declared_and_has_a_name_that_kamailio_can_take() -> None:
+    text = render(_config(), SECRET)
+    for name in COUNTERS:
+        assert f'modparam("counters", "script_counter", "{name}")' in text
+        assert "." not in name
+
+
+def test_defines_that_are_not_ours_are_refused() -> None:
+    with pytest.raises(ConfigError):
+        Settings.from_defines(lambda _name: "")

@@ -1,0 +1,72 @@
+"""What the farm signs into its Record-Routes and Routes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy import route_token
+from proxy.route_token import Flow, Passage
+
+KEY = b"k" * 32
+CALLER = Flow("n1", "tcp", "192.0.2.7", 4711)
+CALLEE = Flow("n2", "udp", "2001:db8::7", 1024)
+
+
+def _parameters(caller: Flow | None = None, callee: Flow | None = None) -> dict[str, str]:
+    uri = route_token.record_route(KEY, "farm.test", "call", "from", caller, callee)
+    return route_token.parameters_of(uri)
+
+
+def test_each_side_is_recognised_and_sent_to_the_other() -> None:
+    parameters = _parameters(CALLER, CALLEE)
+    assert route_token.passage(KEY, parameters, "call", "from", "to") == Passage(True, CALLEE)
+    assert route_token.passage(KEY, parameters, "call", "to", "from") == Passage(False, CALLER)
+
+
+def test_without_flows_there_is_only_a_signature() -> None:
+    parameters = _parameters()
+    assert parameters.keys() == {"lr", "s"}
+    assert route_token.passage(KEY, parameters, "call", "from", "to") == Passage(True, None)
+
+
+def test_another_call_another_key_or_another_flow_is_not_believed() -> None:
+    parameters = _parameters(CALLER, None)
+    assert route_token.passage(KEY, parameters, "other", "from", "to") is None
+    assert route_token.passage(KEY, parameters, "call", "x", "y") is None
+    assert route_token.passage(b"x" * 32, parameters, "call", "from", "to") is None
+    forged = {**parameters, "u": route_token.encode_flow(CALLEE)}
+    assert route_token.passage(KEY, forged, "call", "from", "to") is None
+    swapped = {"lr": "", "s": parameters["s"], "d": parameters["u"]}
+    assert route_token.passage(KEY, swapped, "call", "from", "to") is None
+    assert route_token.passage(KEY, {"s": "é"}, "call", "from", "to") is None
+
+
+def test_a_handed_over_flow_is_believed_for_its_call_alone() -> None:
+    uri = route_token.owner_route(KEY, "n2.farm.test", "call", CALLEE)
+    parameters = route_token.parameters_of(uri)
+    assert route_token.handed_over(KEY, parameters, "call") == CALLEE
+    assert route_token.handed_over(KEY, parameters, "other") is None
+    assert route_token.handed_over(KEY, {**parameters, "f": "n2~tcp~10.0.0.1~1"}, "call") is None
+    assert route_token.handed_over(KEY, {}, "call") is None
+
+
+_FLOWS = st.builds(
+    Flow,
+    st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
+    st.sampled_from(["udp", "tcp", "tls", "ws", "wss"]),
+    st.one_of(st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(str)),
+    st.integers(1, 65535),
+)
+
+
+@given(_FLOWS)
+def test_a_flow_survives_its_text_and_its_uri(flow: Flow) -> None:
+    assert route_token.decode_flow(route_token.encode_flow(flow)) == flow
+    assert route_token.flow_of(flow.owner, flow.uri) == flow
+
+
+@given(st.text(max_size=60))
+def test_anything_else_is_no_flow(text: str) -> None:
+    flow = route_token.decode_flow(text)
+    assert flow is None or flow.protocol in {"udp", "tcp", "tls", "ws", "wss"}
+    route_token.flow_of("n1", text)
+    route_token.parameters_of(text)
