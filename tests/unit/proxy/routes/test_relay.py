@@ -1,0 +1,214 @@
+"""Where requests go, and that what belongs together goes the same way."""
+
+import pytest
+
+from overlay.control.messages import Reach, Target
+from proxy import counters, route_token
+from proxy.route_token import Flow
+from proxy.routes import relay
+from proxy.worker import Worker
+from tests.unit.proxy.conftest import KEY, FakeDaemon
+from tests.unit.proxy.fake_ksr import FakeKsr
+
+OLD = Target(uri="sip:bob@192.0.2.20:5060")
+NEW = Target(uri="sip:bob@192.0.2.21:5060")
+TCP = Target(uri="sip:bob@192.0.2.20;transport=tcp")
+MINE = Target(uri="sip:bob@10.0.0.1", received="sip:198.51.100.1:99;transport=tcp", owner="n1")
+THEIRS = Target(uri="sip:bob@10.0.0.1", received="sip:198.51.100.1:99;transport=udp", owner="n2")
+AOR = "sip:bob@farm.test"
+
+
+def _next(kamailio: FakeKsr, method: str) -> None:
+    """The next message of the same transaction arrives."""
+    kamailio.message.method = method
+    kamailio.message.request_uri = AOR
+    kamailio.next_hop = None
+    kamailio.done.clear()
+    kamailio.inserted.clear()
+
+
+@pytest.mark.parametrize("method", ["CANCEL", "ACK"])
+def test_cancel_and_ack_go_where_their_invite_went(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, method: str
+) -> None:
+    relay.to_targets(worker, "INVITE", (OLD,))
+    daemon.located(NEW)
+    _next(kamailio, method)
+    (relay.cancel if method == "CANCEL" else relay.acknowledge)(worker)
+    assert kamailio.message.request_uri == OLD.uri
+    assert kamailio.done == ["forward"]
+    assert daemon.asked == []
+
+
+def test_without_a_pin_the_binding_of_now_is_the_best_guess(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.located(NEW)
+    _next(kamailio, "CANCEL")
+    relay.cancel(worker)
+    assert kamailio.message.request_uri == NEW.uri
+    assert kamailio.done == ["forward"]
+
+
+@pytest.mark.parametrize("uri", [AOR, "sip:bob@example.org"])
+def test_a_cancel_for_nothing(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, uri: str
+) -> None:
+    daemon.located(reach=Reach.OFFLINE)
+    _next(kamailio, "CANCEL")
+    kamailio.message.request_uri = uri
+    relay.cancel(worker)
+    assert kamailio.done == [481]
+
+
+def test_an_answered_call_is_not_pinned_any_more(worker: Worker, kamailio: FakeKsr) -> None:
+    relay.to_targets(worker, "INVITE", (OLD,))
+    assert relay.is_pinned(worker, "call-1", "ft")
+    relay.unpin(worker, "call-1", "ft")
+    assert not relay.is_pinned(worker, "call-1", "ft")
+    assert kamailio.tables == {}
+
+
+def test_only_invites_are_pinned_and_only_dialogs_record_routed(
+    worker: Worker, kamailio: FakeKsr
+) -> None:
+    relay.to_targets(worker, "MESSAGE", (OLD,))
+    assert kamailio.tables == {}
+    assert kamailio.inserted == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "target", "sent"),
+    [
+        ("udp", OLD, "forward"),
+        ("udp", TCP, "forward"),
+        ("tcp", TCP, "forward"),
+        ("tcp", OLD, "t_relay"),
+    ],
+)
+def test_a_transaction_only_where_nobody_else_would_retransmit(
+    worker: Worker, kamailio: FakeKsr, protocol: str, target: Target, sent: str
+) -> None:
+    kamailio.message.protocol = protocol
+    relay.to_targets(worker, "INVITE", (target,))
+    assert kamailio.done == [sent]
+
+
+def test_a_cancel_of_a_transaction_is_the_transactions_business(
+    worker: Worker, kamailio: FakeKsr
+) -> None:
+    kamailio.message.protocol = "tcp"
+    relay.to_targets(worker, "INVITE", (OLD,))
+    _next(kamailio, "CANCEL")
+    kamailio.transaction = 1
+    relay.cancel(worker)
+    assert kamailio.done == ["t_relay"]
+    _next(kamailio, "ACK")
+    kamailio.transaction = 0
+    relay.acknowledge(worker)
+    assert kamailio.done == []
+
+
+def test_a_flow_of_this_node(worker: Worker, kamailio: FakeKsr) -> None:
+    relay.to_targets(worker, "INVITE", (MINE,))
+    assert kamailio.next_hop == MINE.received
+    assert kamailio.done == ["no connect", "forward"]
+    assert ";d=n1~tcp~198.51.100.1~99>" in kamailio.inserted[0]
+
+
+def test_a_flow_of_another_node_goes_through_that_node(worker: Worker, kamailio: FakeKsr) -> None:
+    relay.to_targets(worker, "INVITE", (THEIRS,))
+    assert kamailio.next_hop == "sip:n2.farm.test:5060;transport=udp"
+    assert kamailio.message.request_uri == THEIRS.uri
+    route = kamailio.inserted[1].removeprefix("Route: <").removesuffix(">\r\n")
+    flow = route_token.handed_over(KEY, route_token.parameters_of(route), "call-1")
+    assert flow == Flow("n2", "udp", "198.51.100.1", 99)
+    assert kamailio.counts == {counters.HANDED_OVER: 1}
+
+
+def test_a_connection_is_handed_over_on_a_connection(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.protocol = "tcp"
+    relay.to_targets(worker, "INVITE", (THEIRS,))
+    assert kamailio.next_hop == "sip:n2.farm.test:5060;transport=tcp"
+    assert kamailio.done == ["forward"]
+
+
+def test_a_path_is_followed(worker: Worker, kamailio: FakeKsr) -> None:
+    target = Target(uri="sip:bob@10.0.0.1", path=("sip:p1;lr", "sip:p2;lr"))
+    relay.to_targets(worker, "MESSAGE", (target,))
+    assert kamailio.next_hop == "sip:p1;lr"
+    assert kamailio.inserted == ["Route: <sip:p1;lr>, <sip:p2;lr>\r\n"]
+
+
+def test_a_fork_is_a_transaction_with_a_record_route_on_each_branch(
+    worker: Worker, kamailio: FakeKsr
+) -> None:
+    sent: list[str] = []
+
+    def relay_branches() -> int:
+        for kamailio.branch in (0, 1, 2):
+            relay.prepare_branch(worker)
+        sent.extend(kamailio.inserted)
+        return 1
+
+    kamailio.tm.t_relay = relay_branches
+    relay.to_targets(worker, "INVITE", (OLD, THEIRS))
+    assert kamailio.done == [("branch", THEIRS.uri)]
+    assert [text.partition(":")[0] for text in sent] == ["Record-Route", "Record-Route", "Route"]
+    assert ";d=" not in sent[0]
+    assert ";d=n2~udp~" in sent[1]
+    assert worker.branches == ()
+    _next(kamailio, "CANCEL")
+    kamailio.tm.t_relay = lambda: kamailio.done.append("t_relay") or 1
+    kamailio.transaction = 1
+    relay.cancel(worker)
+    assert kamailio.done == ["t_relay"]
+
+
+def test_the_retransmission_of_a_fork_is_absorbed(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.transaction = 0
+    relay.to_targets(worker, "INVITE", (OLD, NEW))
+    assert kamailio.done == []
+
+
+def test_a_fork_that_came_far_is_a_loop(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.vias = relay.VIAS_OF_A_FORK_MAX + 1
+    relay.to_targets(worker, "INVITE", (OLD, NEW))
+    assert kamailio.done == [482]
+
+
+def test_a_next_hop_that_cannot_be_reached(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.forward_result = -1
+    relay.to_targets(worker, "INVITE", (OLD,))
+    assert kamailio.done == ["forward failed", 480]
+    assert kamailio.counts == {counters.FORWARD_FAILED: 1}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "source", "contact", "flow"),
+    [
+        ("udp", ("192.0.2.10", 5060), "<sip:alice@192.0.2.10:5060>", ""),
+        ("udp", ("192.0.2.10", 999), "sip:alice@192.0.2.10", ""),
+        ("udp", ("198.51.100.1", 999), "<sip:alice@10.0.0.9>", "u=n1~udp~198.51.100.1~999"),
+        ("tcp", ("192.0.2.10", 999), "<sip:alice@192.0.2.10>", "u=n1~tcp~192.0.2.10~999"),
+    ],
+)
+def test_the_callers_flow_is_in_the_record_route(
+    worker: Worker,
+    kamailio: FakeKsr,
+    protocol: str,
+    source: tuple[str, int],
+    contact: str,
+    flow: str,
+) -> None:
+    message = kamailio.message
+    message.protocol, message.source, message.fields["Contact"] = protocol, source, [contact]
+    relay.to_targets(worker, "INVITE", (TCP,))
+    assert flow in kamailio.inserted[0]
+    assert (";u=" in kamailio.inserted[0]) is bool(flow)
+
+
+def test_a_proxy_in_between_has_no_flow(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.source, kamailio.message.vias = ("198.51.100.1", 5060), 2
+    relay.to_targets(worker, "INVITE", (OLD,))
+    assert ";u=" not in kamailio.inserted[0]

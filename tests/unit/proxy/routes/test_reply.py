@@ -1,0 +1,164 @@
+"""Replies: a call starts only after its event is safe."""
+
+import pytest
+
+from overlay.control.messages import Target, WriteEvent, Written
+from overlay.limits import HEADER_CHARS_MAX
+from overlay.records.call import EventKind, event_id
+from proxy import counters, route_token
+from proxy.routes import call_events, relay, reply, request
+from proxy.worker import Worker
+from tests.unit.proxy.conftest import KEY, Clock, FakeDaemon, MakeWorker
+from tests.unit.proxy.fake_ksr import FakeKsr
+
+
+@pytest.fixture(autouse=True)
+def _answered(kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    daemon.answers[WriteEvent] = Written(id=1, level="quorum")
+    message = kamailio.message
+    message.status, message.to_tag, message.source = 200, "tt", ("192.0.2.20", 5060)
+    uri = route_token.record_route(KEY, "farm.test", "call-1", "ft", None, None)
+    message.fields = {
+        "Record-Route": ["<sip:example.org;lr>", f"<sip:x;lr>, <{uri}>"],
+        "Contact": ['"Bob" <sip:bob@192.0.2.20>;x=y'],
+    }
+
+
+def test_the_start_is_written_before_the_200_goes_on(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    reply.route(worker)
+    (asked,) = daemon.asked
+    assert isinstance(asked, WriteEvent)
+    event = asked.event
+    assert event.kind is EventKind.START
+    assert event.event_id == event_id(EventKind.START, "call-1", "ft", "tt")
+    assert (event.call_id, event.from_tag, event.to_tag) == ("call-1", "ft", "tt")
+    assert (event.from_uri, event.to_uri) == ("sip:alice@farm.test", "sip:bob@farm.test")
+    assert (event.code, event.contact) == (200, "sip:bob@192.0.2.20")
+    assert event.source == "192.0.2.20:5060"
+    assert not kamailio.dropped
+    assert kamailio.counts == {counters.EVENTS_WRITTEN: 1}
+
+
+def test_a_200_whose_event_is_not_safe_is_dropped_until_it_is(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, clock: Clock
+) -> None:
+    written = daemon.answers.pop(WriteEvent)
+    reply.route(worker)
+    assert kamailio.dropped
+    assert kamailio.counts[counters.EVENTS_DROPPED] == 1
+    daemon.answers[WriteEvent] = written
+    kamailio.dropped = False
+    clock.now_s += 1
+    reply.route(worker)
+    assert not kamailio.dropped
+
+
+def test_a_retransmission_is_not_written_again(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    reply.route(worker)
+    reply.route(worker)
+    assert len(daemon.asked) == 1
+    assert kamailio.counts[counters.EVENTS_REPEATED] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("INVITE", 100), ("INVITE", 183), ("INVITE", 486), ("BYE", 200)]
+)
+def test_other_replies_are_left_alone(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, method: str, status: int
+) -> None:
+    kamailio.message.method, kamailio.message.status = method, status
+    reply.route(worker)
+    assert daemon.asked == []
+    assert not kamailio.dropped
+
+
+@pytest.mark.parametrize(
+    "record_route", [[], ["<sip:farm.test;lr>"], ["<sip:farm.test;lr;s=00>"], ["junk <"]]
+)
+def test_an_answer_inside_a_dialog_starts_nothing(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, record_route: list[str]
+) -> None:
+    kamailio.message.fields["Record-Route"] = record_route
+    reply.route(worker)
+    assert daemon.asked == []
+    assert not kamailio.dropped
+
+
+def test_a_callee_who_leaves_out_the_record_route_is_billed_all_the_same(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    relay.to_targets(worker, "INVITE", (Target(uri="sip:bob@192.0.2.20"),))
+    kamailio.message.fields["Record-Route"] = []
+    reply.route(worker)
+    assert len(daemon.asked) == 1
+    assert kamailio.tables == {}
+
+
+def test_without_billing_nothing_is_written(
+    make_worker: MakeWorker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    reply.route(make_worker(billing={"enabled": False}))
+    assert daemon.asked == []
+    assert not kamailio.dropped
+
+
+def test_bytes_that_are_not_utf8_do_not_get_past_billing(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    plain = kamailio.pv.get
+
+    def get(name: str) -> object:
+        if name == "$tu":
+            return b"sip:b\xf6b@farm.test".decode()
+        if name == "$(tu{s.encode.hexa})":
+            return b"sip:b\xf6b@farm.test".hex()
+        return plain(name)
+
+    kamailio.pv.get = get
+    reply.route(worker)
+    (asked,) = daemon.asked
+    assert isinstance(asked, WriteEvent)
+    assert asked.event.to_uri == "sip:b\ufffdb@farm.test"
+
+
+def test_fields_are_bounded(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    kamailio.message.user_agent = "x" * 100_000
+    reply.route(worker)
+    (asked,) = daemon.asked
+    assert isinstance(asked, WriteEvent)
+    assert len(asked.event.user_agent) == HEADER_CHARS_MAX
+
+
+def test_the_memory_of_written_events_is_bounded(worker: Worker, kamailio: FakeKsr) -> None:
+    for number in range(call_events.REMEMBERED_MAX + 10):
+        kamailio.message.to_tag = str(number)
+        assert call_events.start(worker, "call-1", "ft")
+    assert len(worker.events_safe) == call_events.REMEMBERED_MAX
+
+
+@pytest.mark.parametrize(("policy", "done"), [("refuse", [503]), ("serve", ["forward"])])
+def test_new_calls_while_nothing_can_be_written(
+    make_worker: MakeWorker,
+    kamailio: FakeKsr,
+    daemon: FakeDaemon,
+    clock: Clock,
+    policy: str,
+    done: list[object],
+) -> None:
+    worker = make_worker(billing={"when_unwritable": policy})
+    daemon.answers.clear()
+    reply.route(worker)
+    clock.now_s += 1
+    daemon.located(Target(uri="sip:bob@192.0.2.20"))
+    kamailio.message.to_tag = ""
+    request.route(worker)
+    assert kamailio.done == done
+    kamailio.done.clear()
+    kamailio.message.request_uri = "sip:bob@farm.test"
+    clock.now_s += call_events.UNWRITABLE_S
+    request.route(worker)
+    assert kamailio.done == ["forward"]
