@@ -30,6 +30,8 @@ HOT_RECORDS_MAX: Final = 200_000
 LEASE_HOLDERS_PER_KEY_MAX: Final = 256
 LEASED_KEYS_MAX: Final = 500_000
 PAGE_ROWS_MAX: Final = 1_000
+PAGE_BYTES_MAX: Final = 256 << 10
+"""Of call events in one page of a node; a page ends with the call that exceeds it."""
 
 DNS_QUESTION_BYTES_MAX: Final = 64 << 10
 DNS_CONNECTIONS_MAX: Final = 64

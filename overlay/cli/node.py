@@ -32,7 +32,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     key.set_defaults(run=run_key)
     leave = arguments.add_verb(
-        verbs, "leave", "leave the farm: hand over, tell every peer, stop the daemon"
+        verbs, "leave", "leave the farm: tell every peer and stop the daemon"
     )
     leave.set_defaults(run=run_leave)
 

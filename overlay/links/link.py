@@ -96,10 +96,12 @@ class Link(asyncio.Protocol):
             answered(Failed(code="busy", reason="too many requests outstanding"))
             return
         self._last_id = request_id = self._last_id + 1
+        if not self.send(msgspec.structs.replace(request, id=request_id)):
+            answered(Failed(code="too-large", reason="the request does not fit into a frame"))
+            return
         self._waiting[request_id] = (answered, self._loop.time() + timeout_s)
         if self._tick is None:
             self._tick = self._loop.call_later(TICK_S, self._expire)
-        self.send(msgspec.structs.replace(request, id=request_id))
 
     def ask(self, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
         """`request` as a future, for what is not on the hot path; it never raises."""
@@ -114,15 +116,19 @@ class Link(asyncio.Protocol):
 
     def reply(self, request_id: int, reply: Reply) -> None:
         """Answer a request of the peer."""
-        self.send(msgspec.structs.replace(reply, id=request_id))
+        if not self.send(msgspec.structs.replace(reply, id=request_id)):
+            self.send(Failed(id=request_id, code="too-large", reason="the answer is too large"))
 
-    def send(self, message: messages.Message) -> None:
-        """Queue a message; it leaves at the end of this turn of the loop."""
-        if self._transport is None:
-            return
-        if not self._outbox:
-            self._loop.call_soon(self._flush)
-        self._outbox.append(pack(messages.encode(message)))
+    def send(self, message: messages.Message) -> bool:
+        """Queue a message; it leaves at the end of this turn of the loop. False: too large."""
+        payload = messages.encode(message)
+        if len(payload) > LINK_FRAME_BYTES_MAX:
+            return False
+        if self._transport is not None:
+            if not self._outbox:
+                self._loop.call_soon(self._flush)
+            self._outbox.append(pack(payload))
+        return True
 
     def close(self, reason: str, *, left: bool = False) -> None:
         """Say goodbye and close once what is queued has left."""

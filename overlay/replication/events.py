@@ -157,16 +157,17 @@ class EventWriter:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            before = self.journal_depth
             try:
                 rows = await self._committer.read(lambda db: db.journal(FLUSH_EVENTS))
                 await asyncio.gather(*(self._flush(event_id, body) for event_id, body in rows))
                 self.journal_depth = await self._committer.read(lambda db: db.journal_depth())
             except SipfarmError as error:
-                log.error("the journal cannot be read: %s", error)
-            if not self.journal_depth:
-                continue
-            await asyncio.sleep(FLUSH_S)
-            self._wake.set()
+                log.error("the journal cannot be emptied: %s", error)
+            if self.journal_depth:
+                if self.journal_depth >= before:
+                    await asyncio.sleep(FLUSH_S)
+                self._wake.set()
 
     async def _flush(self, event_id: bytes, body: bytes) -> None:
         """Bring one journalled event to its replicas."""
@@ -202,6 +203,8 @@ class _Write:
 
     def committed(self, error: StorageError | None) -> None:
         """This node's own commit, as a replica."""
+        if error is not None and self.fanout is not None:
+            self.fanout.one_more()
         self._vote(error is None)
 
     def answered(self, reply: Reply) -> None:

@@ -41,10 +41,10 @@ class Fanout:
     def start(self, at_once: int) -> None:
         """Ask the first `at_once` of the others."""
         for _ in range(at_once):
-            self._ask_next()
+            self.one_more()
         if self._waiting and at_once:
             loop = asyncio.get_running_loop()
-            self._hedge = loop.call_later(HEDGE_S, self._ask_next)
+            self._hedge = loop.call_later(HEDGE_S, self.one_more)
 
     def finish(self) -> None:
         """The quorum is decided: whoever was not asked gets it in the next batch."""
@@ -55,12 +55,13 @@ class Fanout:
         for node in waiting:
             self._spreader.later(node.node_id, self._store)
 
-    def _ask_next(self) -> None:
+    def one_more(self) -> None:
+        """Ask the next of the others, if there is one."""
         if self._waiting:
             node = self._waiting.pop(0)
             self._transport.request(node.node_id, self._store, self._replied, self._timeout_s)
 
     def _replied(self, reply: Reply) -> None:
         if isinstance(reply, Failed) and not self._finished:
-            self._ask_next()
+            self.one_more()
         self._answered(reply)

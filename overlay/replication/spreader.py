@@ -6,12 +6,14 @@ In: records that W replicas hold. Out: `StoreMany` to the others, every PAUSE_S.
 
 import asyncio
 
+from overlay.limits import LINK_FRAME_BYTES_MAX
 from overlay.links.messages import Store, StoreMany
 from overlay.links.network import Transport
 
 PAUSE_S = 0.05
 """How long a record waits for company."""
 RECORDS_PER_FRAME_MAX = 256
+BYTES_PER_FRAME_MAX = LINK_FRAME_BYTES_MAX // 2
 TIMEOUT_S = 2.0
 
 
@@ -21,14 +23,20 @@ class Spreader:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._pending: dict[tuple[bytes, int], list[tuple[bytes, bytes]]] = {}
+        self._bytes: dict[tuple[bytes, int], int] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def later(self, node_id: bytes, store: Store) -> None:
         """Send this record with the next batch."""
-        batch = self._pending.setdefault((node_id, store.kind), [])
-        batch.append((store.key, store.body))
-        if len(batch) >= RECORDS_PER_FRAME_MAX:
-            self._send((node_id, store.kind))
+        where = (node_id, store.kind)
+        size = self._bytes.get(where, 0) + len(store.body)
+        if size > BYTES_PER_FRAME_MAX and where in self._pending:
+            self._send(where)
+            size = len(store.body)
+        self._pending.setdefault(where, []).append((store.key, store.body))
+        self._bytes[where] = size
+        if len(self._pending[where]) >= RECORDS_PER_FRAME_MAX:
+            self._send(where)
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PAUSE_S, self.flush)
 
@@ -43,5 +51,6 @@ class Spreader:
     def _send(self, peer_and_kind: tuple[bytes, int]) -> None:
         node_id, kind = peer_and_kind
         records = tuple(self._pending.pop(peer_and_kind))
+        del self._bytes[peer_and_kind]
         message = StoreMany(kind=kind, records=records)
         self._transport.request(node_id, message, lambda _: None, TIMEOUT_S)

@@ -68,9 +68,9 @@ class SubscriberDirectory:
 
         Raises `UnavailableError` when there are fewer than W, or than all of a smaller farm.
         """
-        if not record.version:
-            record = msgspec.structs.replace(record, version=self._clock.tick())
         key = key_of(RecordKind.SUBSCRIBER, record.aor)
+        if not record.version:
+            record = msgspec.structs.replace(record, version=await self._next(key, timeout_s))
         nodes = await self._placement.find(key, timeout_s)
         store = Store(kind=RecordKind.SUBSCRIBER, key=key, body=subscriber.encode(record))
         replies = await asyncio.gather(*(self._send(n.node_id, store, timeout_s) for n in nodes))
@@ -80,6 +80,13 @@ class SubscriberDirectory:
         if stored < needed:
             raise UnavailableError(f"only {stored} of {needed} replicas stored it")
         return stored
+
+    async def _next(self, key: bytes, timeout_s: float) -> int:
+        """A version above the one in force, however far behind this node's clock is."""
+        found = await self._reader.read(
+            RecordKind.SUBSCRIBER, key, _merge_bodies, _bodies_of, timeout_s
+        )
+        return max(self._clock.tick(), found.record.version + 1 if found.record else 0)
 
     async def _send(self, node_id: bytes, store: Store, timeout_s: float) -> Reply:
         if node_id != self._own_id:

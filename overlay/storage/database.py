@@ -17,6 +17,7 @@ import apsw
 import msgspec
 
 from overlay.errors import StorageError
+from overlay.limits import PAGE_BYTES_MAX
 from overlay.links.messages import NodeInfo
 
 _RECORDS_SCHEMA: Final = """
@@ -187,8 +188,9 @@ class RecordsDatabase:
         A call comes at its first event after `after`; who lists tells by the bodies whether it
         was listed before.
         """
-        calls: dict[bytes, int] = {}
-        more = False
+        page: list[CallRow] = []
+        seen: set[bytes] = set()
+        size, more = 0, False
         with disk_errors():
             rows = self._connection.execute(
                 "SELECT time_us, call_key FROM events WHERE (time_us, call_key) > (?, ?) "
@@ -196,14 +198,16 @@ class RecordsDatabase:
                 (*after, until_us),
             )
             for time_us, call_key in rows:
-                if call_key in calls:
+                if call_key in seen:
                     continue
-                if len(calls) == limit:
+                if len(page) == limit or size > PAGE_BYTES_MAX:
                     more = True
                     break
-                calls[call_key] = time_us
-            page = tuple((time_us, key, self.events(key)) for key, time_us in calls.items())
-        return page, more
+                bodies = self.events(call_key)
+                seen.add(call_key)
+                page.append((time_us, call_key, bodies))
+                size += sum(map(len, bodies))
+        return tuple(page), more
 
     def call_keys_after(self, after: bytes, limit: int) -> list[bytes]:
         """Call keys in order."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from redis import Redis
 
@@ -130,6 +131,61 @@ def test_lists_of_calls_are_whole_whatever_the_page_size(tmp_path: Path) -> None
                 if not cursor:
                     break
             assert seen == expected
+
+    play(tmp_path, story)
+
+
+def test_a_page_too_large_for_a_frame_is_cut_and_the_list_goes_on(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        agent = "x" * 10_000
+        for number in range(150):
+            request = start_event(f"call-{number:03}")
+            event = msgspec.structs.replace(request.event, user_agent=agent)
+            await farm.ask(THREE[number % 3], messages.WriteEvent(event=event))
+        seen, cursor, pages = [], "", 0
+        while True:
+            page = await farm.ask("n2", messages.ListCalls(limit=1_000, cursor=cursor))
+            assert page.silent == ()
+            seen += [record.call_id for record in page.calls]
+            cursor, pages = page.cursor, pages + 1
+            if not cursor:
+                break
+        assert seen == [f"call-{number:03}" for number in range(150)]
+        assert pages > 1
+
+    play(tmp_path, story)
+
+
+def test_a_subscriber_can_be_changed_through_a_node_whose_clock_is_behind(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        future = subscriber.with_password(ALICE, "old", 1 << 62)
+        await farm.ask("n1", messages.PutSubscriber(record=future))
+        record = subscriber.with_password(ALICE, "new", 0)
+        await farm.ask("n2", messages.PutSubscriber(record=record))
+        for name in THREE:
+            secrets = await farm.ask(name, messages.Authenticate(aor=ALICE))
+            assert secrets.ha1 == record.ha1
+
+    play(tmp_path, story)
+
+
+def test_a_full_disk_here_makes_the_others_hold_the_event(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        node = farm.nodes["n1"]
+        node.committer._database.limit_pages(1)
+        agent = "x" * 60_000
+        for number in range(3):
+            request = start_event(f"call-{number}")
+            event = msgspec.structs.replace(request.event, user_agent=agent)
+            written = await farm.ask("n1", messages.WriteEvent(event=event))
+            assert written.level == "quorum"
+            (record,) = (await farm.ask("n2", messages.ShowCall(call_id=f"call-{number}"))).calls
+            assert set(record.replicas) >= {"n2", "n3"}
+        assert "Full" in node.committer.last_error
+        node.committer._database.limit_pages(1_000_000)
 
     play(tmp_path, story)
 
