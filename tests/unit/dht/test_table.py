@@ -104,7 +104,7 @@ def test_a_lookup_finds_the_nearest_nodes_in_few_hops(seed: int) -> None:
     farm = FakeFarm(size=200, ksize=8, seed=seed)
     key = random.Random(seed + 1).randbytes(20)
     found, hops = asyncio.run(farm.lookup(key, 8, 5.0))
-    others = [node_id for node_id in farm.ids[1:]]
+    others = farm.ids[1:]
     nearest = sorted(others, key=lambda n: Node(key).distance_to(Node(n)))
     assert set(nearest[:3]) <= set(found)
     assert hops <= 5
