@@ -82,6 +82,8 @@ def _contact(text: str) -> Contact:
         raise ContactError("Contact Too Long")
     if not grammar.fullmatch(uri) or not sip_uri.host_of(uri):
         raise ContactError("Bad Contact URI")
+    if sip_uri.transport_of(uri) not in sip_uri.TRANSPORTS:
+        raise ContactError("Unknown Transport")
     expires_s, q = None, Q_DEFAULT
     for parameter in _split(rest, ";", _BETWEEN_SEMICOLONS) if rest.strip() else ():
         name_text, _, value = parameter.partition("=")

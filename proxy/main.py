@@ -77,10 +77,12 @@ class EntryPoints:
         """A reply came in. One that should be billed and cannot be looked at is held back."""
         try:
             reply.route(self._worker)
+        except UnicodeDecodeError:
+            self._worker.count(counters.MALFORMED)
+            self._hold_back()
         except Exception as error:
             self._failed("reply", error)
-            if self._settings.config.billing.enabled and self._ksr.kx.get_status() >= 200:
-                self._ksr.set_drop()
+            self._hold_back()
         return 1
 
     def ksr_onsend_route(self, _message: object) -> int:
@@ -96,6 +98,10 @@ class EntryPoints:
             overlay=OverlayClient(client, self._ksr.counters.inc),
             log=worker_log,
         )
+
+    def _hold_back(self) -> None:
+        if self._settings.config.billing.enabled and self._ksr.kx.get_status() >= 200:
+            self._ksr.set_drop()
 
     def _failed(self, where: str, error: Exception) -> None:
         self._worker.count(counters.PYTHON_ERRORS)

@@ -5,6 +5,10 @@ whatever it forwards by itself.
 """
 
 import ipaddress
+from typing import Final
+
+TRANSPORTS: Final = frozenset({"", "udp", "tcp", "tls", "sctp", "ws", "wss"})
+"""Values of the transport parameter that Kamailio knows; others make it log at CRITICAL."""
 
 
 def host_of(uri: str) -> str:

@@ -14,7 +14,7 @@ from hashlib import blake2s
 from typing import Final
 
 from proxy import counters
-from proxy.routes import answers
+from proxy.routes import answers, fields
 from proxy.worker import Worker
 
 CREDENTIALS_MAX: Final = 8
@@ -80,7 +80,7 @@ def _challenge(worker: Worker, flags: int) -> None:
 def _fingerprint(worker: Worker) -> tuple[str, str]:
     ksr = worker.ksr
     get = ksr.pv.get
-    key = f"{ksr.kx.get_callid()}|{get('$cs')}|{get('$ft')}"
+    key = fields.table_key(ksr.kx.get_callid(), get("$cs"), get("$ft") or "")
     parts = (
         get("$hdr(Authorization)"),
         get("$hdr(Proxy-Authorization)"),

@@ -6,7 +6,7 @@ the rest: policy, Record-Route and call events.
 """
 
 from proxy import counters, route_token
-from proxy.routes import answers, relay
+from proxy.routes import answers, flows, relay
 from proxy.worker import Worker
 
 
@@ -19,10 +19,8 @@ def deliver(worker: Worker, method: str, parameters: dict[str, str]) -> None:
         answers.send(worker, 403, "Forbidden")
         return
     ksr.rr.loose_route_mode(1)
-    ksr.setdsturi(flow.uri)
-    if flow.reliable:
-        ksr.set_forward_no_connect()
+    hop = flows.follow(worker, flow, ksr.kx.get_callid())
     worker.count(counters.FLOWS_DELIVERED)
-    if not relay.send(worker, method, reliable=flow.reliable):
+    if not relay.send(worker, method, hop):
         worker.count(counters.FLOWS_BROKEN)
         answers.send(worker, 430, "Flow Failed")

@@ -5,7 +5,7 @@ Route proves that the farm let the call pass, so nobody is asked again who he is
 it is treated as one out of dialog to a subscriber, or refused (no open relay).
 """
 
-from proxy import counters, route_token, sip_uri
+from proxy import counters, route_token
 from proxy.routes import answers, call_events, flows, relay
 from proxy.worker import Worker
 
@@ -23,18 +23,19 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
         return False
     ksr.rr.loose_route_mode(1)
     if ksr.isdsturiset():
-        reliable = sip_uri.is_reliable(ksr.kx.get_duri() or "")
+        hop = ksr.kx.get_duri() or ""
     elif passage.flow is not None:
-        reliable = flows.follow(worker, passage.flow, call_id)
-    elif (ksr.kx.get_rhost() or "").lower() in settings.own_hosts:
-        answers.send(worker, 404, "Not Found")
-        return True
+        hop = flows.follow(worker, passage.flow, call_id)
     else:
-        reliable = sip_uri.is_reliable(ksr.kx.get_ruri())
+        hop = ksr.kx.get_ruri() or ""
+        host = (ksr.kx.get_rhost() or "").lower()
+        if not host or host in settings.own_hosts:
+            answers.send(worker, 404, "Not Found")
+            return True
     if method == "BYE" and not call_events.stop(worker):
         worker.count(counters.EVENTS_DROPPED)
         answers.unavailable(worker)
         return True
-    if not relay.send(worker, method, reliable=reliable):
+    if not relay.send(worker, method, hop):
         answers.send(worker, 480, "Temporarily Unavailable")
     return True

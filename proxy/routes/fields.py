@@ -44,7 +44,7 @@ def user_agent(worker: Worker) -> str:
 
 
 def all_of(worker: Worker, name: str) -> list[str]:
-    """The values of all header fields of a name."""
+    """The values of all header fields of a name; raises `UnicodeDecodeError`."""
     get_idx = worker.ksr.hdr.get_idx
     values: list[str] = []
     while len(values) < FIELDS_MAX:
@@ -53,3 +53,9 @@ def all_of(worker: Worker, name: str) -> list[str]:
             break
         values.append(value)
     return values
+
+
+def table_key(call_id: str, cseq: object, from_tag: str) -> str:
+    """What all messages of a transaction have in common, as a key of a htable; no NUL is in it, as
+    Kamailio takes C strings."""
+    return f"{call_id}|{cseq}|{from_tag}".replace("\0", "|")

@@ -27,18 +27,18 @@ def incoming(worker: Worker, contact: str) -> Flow | None:
     return Flow(worker.settings.node, protocol, address, kx.get_srcport())
 
 
-def follow(worker: Worker, flow: Flow, call_id: str) -> bool:
-    """Make the flow the next hop; whether that hop is a connection."""
+def follow(worker: Worker, flow: Flow, call_id: str) -> str:
+    """Make the flow the next hop; the URI of that hop."""
     ksr, settings = worker.ksr, worker.settings
     if flow.owner in (settings.node, ""):
-        ksr.setdsturi(flow.uri)
+        hop = flow.uri
         if flow.reliable:
             ksr.set_forward_no_connect()
-        return flow.reliable
-    protocol = "udp" if ksr.is_UDP() else "tcp"
-    host = f"{flow.owner}.{settings.farm}"
-    route = route_token.owner_route(settings.route_key, host, call_id, flow)
-    ksr.hdr.insert(f"Route: <{route}>\r\n")
-    ksr.setdsturi(settings.node_uri(flow.owner, protocol))
-    worker.count(counters.HANDED_OVER)
-    return protocol == "tcp"
+    else:
+        host = f"{flow.owner}.{settings.farm}"
+        route = route_token.owner_route(settings.route_key, host, call_id, flow)
+        ksr.hdr.insert(f"Route: <{route}>\r\n")
+        hop = settings.node_uri(flow.owner, "udp" if ksr.is_UDP() else "tcp")
+        worker.count(counters.HANDED_OVER)
+    ksr.setdsturi(hop)
+    return hop

@@ -19,7 +19,7 @@ from overlay.control import messages
 from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
 from proxy import counters, route_token, sip_uri
-from proxy.routes import answers, flows, location
+from proxy.routes import answers, fields, flows, location
 from proxy.worker import Worker
 
 DIALOG_CREATING: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -41,21 +41,23 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
     target = targets[0]
     if record_routed:
         _record_route(worker, target, call_id, from_tag)
-    reliable = _aim(worker, target, call_id)
+    hop = _aim(worker, target, call_id)
     if method == "INVITE":
-        stateless = reliable or ksr.is_UDP()
+        stateless = ksr.is_UDP() or sip_uri.is_reliable(hop)
         pin = messages.encode_targets(targets).decode() if stateless else _WITH_TRANSACTION
         if ksr.htable.sht_sets(_PINS, _pin_key(worker, call_id, from_tag), pin) < 0:
             worker.log.line("pins", "no room for pins: CANCEL falls back on bindings")
-    if not send(worker, method, reliable=reliable):
+    if not send(worker, method, hop):
         answers.send(worker, 480, "Temporarily Unavailable")
 
 
-def send(worker: Worker, method: str, *, reliable: bool) -> bool:
-    """Send a request whose next hop is set, over a connection if `reliable`; whether it left, or
-    was an ACK that ends here."""
+def send(worker: Worker, method: str, hop: str) -> bool:
+    """Send a request whose next hop is set, to the URI `hop`; whether it left, or was an ACK that
+    ends here."""
     ksr = worker.ksr
-    if reliable or ksr.is_UDP():
+    if sip_uri.transport_of(hop) not in sip_uri.TRANSPORTS:
+        return False
+    if ksr.is_UDP() or sip_uri.is_reliable(hop):
         return _forward(worker)
     if method == "ACK":
         return _absorbed(worker) or _forward(worker)
@@ -109,8 +111,7 @@ def _follow_invite(worker: Worker, method: str) -> bool:
     target = _pinned(pin) if isinstance(pin, str) else _current(worker)
     if target is None:
         return False
-    reliable = _aim(worker, target, call_id)
-    return send(worker, method, reliable=reliable)
+    return send(worker, method, _aim(worker, target, call_id))
 
 
 def _pinned(text: str) -> Target | None:
@@ -131,19 +132,19 @@ def _current(worker: Worker) -> Target | None:
     return None if found is None or isinstance(found, Reach) else found[0]
 
 
-def _aim(worker: Worker, target: Target, call_id: str, *, rewrite: bool = True) -> bool:
-    """Set Request-URI and next hop; whether that hop is a connection."""
+def _aim(worker: Worker, target: Target, call_id: str, *, rewrite: bool = True) -> str:
+    """Set Request-URI and next hop; the URI of that hop."""
     ksr = worker.ksr
     if rewrite:
         ksr.seturi(target.uri)
     if target.path:
         ksr.hdr.insert(f"Route: {', '.join(f'<{hop}>' for hop in target.path)}\r\n")
         ksr.setdsturi(target.path[0])
-        return sip_uri.is_reliable(target.path[0])
+        return target.path[0]
     flow = route_token.flow_of(target.owner, target.received) if target.received else None
     if flow is not None:
         return flows.follow(worker, flow, call_id)
-    return sip_uri.is_reliable(target.uri)
+    return target.uri
 
 
 def _record_route(worker: Worker, target: Target, call_id: str, from_tag: str) -> None:
@@ -197,4 +198,4 @@ def _absorbed(worker: Worker) -> bool:
 
 
 def _pin_key(worker: Worker, call_id: str, from_tag: str) -> str:
-    return f"{call_id}|{worker.ksr.pv.get('$cs')}|{from_tag}"
+    return fields.table_key(call_id, worker.ksr.pv.get("$cs"), from_tag)

@@ -6,14 +6,9 @@ Record-Route that the farm wrote into its request, as requests inside a dialog g
 the callee have left that out, by the pin of its INVITE.
 """
 
-from typing import Final
-
 from proxy import counters, route_token, sip_uri
 from proxy.routes import call_events, fields, relay
 from proxy.worker import Worker
-
-RECORD_ROUTES_MAX: Final = 32
-"""Header fields looked through for the farm's own."""
 
 
 def route(worker: Worker) -> None:
@@ -44,12 +39,13 @@ def _starts_call(worker: Worker, call_id: str, from_tag: str) -> bool:
 
 def _own_record_routes(worker: Worker) -> list[dict[str, str]]:
     """The URI parameters of each Record-Route that has the farm's name."""
-    get_idx, farm = worker.ksr.hdr.get_idx, worker.settings.farm
-    found = []
-    for index in range(RECORD_ROUTES_MAX):
-        value = get_idx("Record-Route", index)
-        if not value:
-            break
+    farm = worker.settings.farm
+    found: list[dict[str, str]] = []
+    try:
+        values = fields.all_of(worker, "Record-Route")
+    except UnicodeDecodeError:
+        return found
+    for value in values:
         for text in value.split("<")[1:]:
             uri = text.partition(">")[0]
             if sip_uri.host_of(uri) == farm:

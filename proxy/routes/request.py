@@ -92,7 +92,7 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     if to_own_host:
         _to_subscriber(worker, method)
     else:
-        relay.to_targets(worker, method, (Target(uri=ksr.kx.get_ruri()),))
+        relay.to_targets(worker, method, (Target(uri=ksr.kx.get_ruri() or ""),))
 
 
 def _to_own_host(worker: Worker) -> bool:

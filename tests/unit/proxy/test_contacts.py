@@ -38,6 +38,7 @@ BAD = [
     "<sip:>",
     "<sip:@>",
     "<tel:+491234>",
+    "<sip:a@h;transport=pigeon>",
     "<http://h/>",
     "<sip:a b@h>",
     "<sip:a@h\x00>",

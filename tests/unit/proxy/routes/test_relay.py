@@ -212,3 +212,8 @@ def test_a_proxy_in_between_has_no_flow(worker: Worker, kamailio: FakeKsr) -> No
     kamailio.message.source, kamailio.message.vias = ("198.51.100.1", 5060), 2
     relay.to_targets(worker, "INVITE", (OLD,))
     assert ";u=" not in kamailio.inserted[0]
+
+
+def test_a_transport_that_nobody_knows_is_not_tried(worker: Worker, kamailio: FakeKsr) -> None:
+    assert not relay.send(worker, "INVITE", "sip:bob@192.0.2.20;transport=pigeon")
+    assert kamailio.done == []

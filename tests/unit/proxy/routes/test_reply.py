@@ -162,3 +162,15 @@ def test_new_calls_while_nothing_can_be_written(
     clock.now_s += call_events.UNWRITABLE_S
     request.route(worker)
     assert kamailio.done == ["forward"]
+
+
+def test_a_record_route_that_is_not_utf8_does_not_get_past_billing(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    def get_idx(_name: str, _index: int) -> str:
+        return b"\xff".decode()
+
+    relay.to_targets(worker, "INVITE", (Target(uri="sip:bob@192.0.2.20"),))
+    kamailio.hdr.get_idx = get_idx
+    reply.route(worker)
+    assert len(daemon.asked) == 1
