@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import uvloop
+from prometheus_client import disable_created_metrics
 
 from overlay import config as configuration
 from overlay.config import Config
@@ -29,6 +30,7 @@ EXIT_START = 1
 
 async def run(config: Config) -> None:
     """Run the node until SIGTERM, SIGINT or an operator's leave."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     identity = identities.load(config)
     node = Node(config, identity)
     loop = asyncio.get_running_loop()

@@ -5,7 +5,9 @@ In: calls from `overlay/cli/lab.py` and from tests. Out: what `building.py`, `pr
 commands is in `layout.LabState`.
 """
 
+import os
 import subprocess
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from deploy.lab.description import LabDescription, describe
 from deploy.lab.layout import Host, LabError, LabState, host
 from deploy.lab.readiness import Report, quiet
 from overlay import config as configuration
+from overlay.cli.arguments import CONFIG_VARIABLE
 from overlay.config import Config
 from overlay.control import messages
 from overlay.control.client import ControlClient
@@ -138,9 +141,16 @@ class Lab:
         return phone
 
     def command_on(self, name: str, command: Sequence[str]) -> list[str]:
-        """The command line that runs `command` on a node or on a phone host."""
+        """The command line that runs `command` on a node or on a phone host.
+
+        There, `sipfarm` is this project's, and on a node it knows the node's configuration.
+        """
         wanted = self.node(name) if host(name).is_node else self.phone(name)
-        return processes.in_namespace(wanted, command)
+        programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+        variables = [f"PATH={programs}"]
+        if wanted.is_node:
+            variables.append(f"{CONFIG_VARIABLE}={wanted.config}")
+        return processes.in_namespace(wanted, ["env", *variables, *command])
 
     def run_on(
         self, name: str, command: Sequence[str], *, timeout_s: float, given: str = ""

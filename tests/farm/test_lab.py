@@ -48,6 +48,13 @@ def assert_nothing_left() -> None:
     assert "sipfarm_lab" not in tables.stdout
 
 
+def test_the_command_on_a_node_is_the_projects_and_knows_its_node(lab: Lab) -> None:
+    for node in ("n1", "n3"):
+        done = lab.run_on(node, ["sipfarm", "status", "--json"], timeout_s=20)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["nodes"][0]["name"] == node
+
+
 def test_every_service_runs_and_is_described(lab: Lab) -> None:
     description = lab.describe()
     assert [node.address for node in description.nodes] == [
