@@ -4,6 +4,7 @@ In: how many nodes, and their settings. Out: nodes and a phone host to load them
 the farm says that it holds. Counterpart: `peers/`.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from deploy.lab import Lab
 from deploy.lab.layout import DATA_DIR
 from overlay.control.client import ControlClient
 from overlay.control.messages import (
-    CallRecord,
     Calls,
     GetStatus,
     ListCalls,
@@ -55,15 +55,16 @@ class Farm:
             found.append(itself.bindings)
         return tuple(found)
 
-    def completed_calls(self) -> int:
-        """Billing records of the whole farm with a START and a STOP, asked at its last node."""
-        cursor, found = "", 0
+    def calls(self) -> Counter[str]:
+        """Billing records of the whole farm by state, asked at its last node."""
+        cursor = ""
+        found: Counter[str] = Counter()
         while True:
             page = _ask(self.control_sockets[-1], ListCalls(cursor=cursor, limit=_PAGE_CALLS))
             assert isinstance(page, Calls)
             if page.silent:
                 raise MeasureError(f"nodes that do not answer: {' '.join(page.silent)}")
-            found += sum(_is_complete(call) for call in page.calls)
+            found.update(call.state for call in page.calls)
             cursor = page.cursor
             if not cursor:
                 return found
@@ -87,10 +88,6 @@ def farm(nodes: int, settings: Mapping[str, object]) -> Iterator[Farm]:
 def data_directory() -> Path:
     """Where the nodes keep their databases: the peer's belong on the same disk."""
     return DATA_DIR.parent
-
-
-def _is_complete(call: CallRecord) -> bool:
-    return call.state == "complete"
 
 
 def _ask(socket: Path, request: Requests) -> object:

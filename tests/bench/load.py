@@ -17,6 +17,7 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 CALLEE_PORT = 6000
 _CALLER_PORT = 6100
 _FAILED_SHARE_MAX = 0.001
+_COMPLAINT_CHARS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +27,23 @@ class Outcome:
     completed: int
     failed: int
     retransmissions: int
+    complaint: str = ""
+    """What sipp said of the first failures."""
 
     def __add__(self, other: "Outcome") -> "Outcome":
         return Outcome(
             completed=self.completed + other.completed,
             failed=self.failed + other.failed,
             retransmissions=self.retransmissions + other.retransmissions,
+            complaint=self.complaint or other.complaint,
         )
 
     def check(self, what: str) -> None:
         """Raise `MeasureError` when too many failed for the figure to mean anything."""
         if self.failed > _FAILED_SHARE_MAX * (self.completed + self.failed) or not self.completed:
-            raise MeasureError(f"{what}: {self.failed} failed, {self.completed} completed")
+            raise MeasureError(
+                f"{what}: {self.failed} failed, {self.completed} completed\n{self.complaint}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,14 +102,15 @@ def send(host: Host, work_dir: Path, streams: Sequence[Stream]) -> Outcome:
             raise MeasureError(
                 f"sipp to {stream.target} ended with {codes[number]}\n{tail_of(log)}"
             )
-        total += _read_statistics(_statistics(work_dir, number))
+        total += _read_outcome(work_dir, number)
     return total
 
 
 def _start(host: Host, work_dir: Path, stream: Stream, number: int) -> subprocess.Popen[bytes]:
     timeout_s = round(stream.count / stream.rate * 2 + 20)
-    statistics = _statistics(work_dir, number)
-    statistics.unlink(missing_ok=True)
+    statistics, errors = _statistics(work_dir, number), _errors(work_dir, number)
+    for left_over in (statistics, errors):
+        left_over.unlink(missing_ok=True)
     command = [
         *("sipp", f"{stream.target}:5060", "-sf", str(SCENARIOS / f"{stream.scenario}.xml")),
         *("-i", host.address, "-p", str(_CALLER_PORT + number), "-inf", str(stream.users)),
@@ -111,6 +118,7 @@ def _start(host: Host, work_dir: Path, stream: Stream, number: int) -> subproces
         *("-timeout", f"{timeout_s}s", "-recv_timeout", "8000"),
         *("-nostdin", "-skip_rlimit", "-deadcall_wait", "0"),
         *("-trace_stat", "-stf", str(statistics), "-fd", "1000"),
+        *("-trace_err", "-error_file", str(errors)),
     ]
     for key, value in stream.keys:
         command += ["-key", key, value]
@@ -132,14 +140,20 @@ def _statistics(work_dir: Path, number: int) -> Path:
     return work_dir / f"sipp-{number}.csv"
 
 
-def _read_statistics(path: Path) -> Outcome:
-    with path.open(newline="") as file:
+def _errors(work_dir: Path, number: int) -> Path:
+    return work_dir / f"sipp-{number}.errors"
+
+
+def _read_outcome(work_dir: Path, number: int) -> Outcome:
+    errors = _errors(work_dir, number)
+    with _statistics(work_dir, number).open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
     last = rows[-1]
     return Outcome(
         completed=int(last["SuccessfulCall(C)"]),
         failed=int(last["FailedCall(C)"]),
         retransmissions=int(last["Retransmissions(C)"]),
+        complaint=errors.read_text(errors="replace")[:_COMPLAINT_CHARS] if errors.exists() else "",
     )
 
 
