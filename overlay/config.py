@@ -41,7 +41,7 @@ class Node(_Section, frozen=True, kw_only=True):
     run_dir: str = "/run/sipfarm"
     """Unix sockets: control.sock, dns.sock, redis.sock, kamailio.sock."""
     identity_dir: str = "/etc/sipfarm"
-    """node.key, node.pem, ca.pem, farm.secret."""
+    """node.key, node.pem, ca.pem, operator.pem, farm.secret."""
 
 
 class Overlay(_Section, frozen=True, kw_only=True):

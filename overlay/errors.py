@@ -13,6 +13,14 @@ class IdentityError(SipfarmError):
     """A key, certificate or claimed id is missing, broken or not the farm's."""
 
 
+class ForgedError(SipfarmError):
+    """A record does not bear the operator's signature; it is not taken."""
+
+
+class OutdatedError(SipfarmError):
+    """A change came too late: a later version is in force."""
+
+
 class ProtocolError(SipfarmError):
     """A peer or a client sent what it may not; its connection is closed."""
 

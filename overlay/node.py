@@ -31,7 +31,7 @@ from overlay.membership.membership import Membership
 from overlay.metrics import Metrics
 from overlay.node_metrics import watch
 from overlay.readiness import Readiness
-from overlay.records import registration, subscriber
+from overlay.records import registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind
 from overlay.replication.events import EventWriter
@@ -42,6 +42,7 @@ from overlay.replication.repair import Repair
 from overlay.replication.replica import Replica
 from overlay.replication.spreader import Spreader
 from overlay.replication.subscribers import SubscriberDirectory
+from overlay.replication.vetting import Vetting
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
 from overlay.storage.database import Peers
@@ -83,6 +84,7 @@ class Node:
             self.own, config.overlay, self.network, random.Random(), self._resolve
         )
         self.clock = HybridClock(now_ms)
+        self.vetting = Vetting(identity.operator)
         self._tasks: set[asyncio.Task[None]] = set()
         self._zone_changed_s = int(time.time())
         self._dns: dns_server.DnsServer | None = None
@@ -104,6 +106,7 @@ class Node:
             self.hot,
             self.network,
             now_ms,
+            self.vetting,
         )
         self.placement = Placement(self.membership, config.overlay.replicas)
         self.reader = Reader(
@@ -176,8 +179,7 @@ class Node:
 
     def _pushed(self, push: messages.Changed, reply: Callable[[Reply], None]) -> None:
         if push.kind == RecordKind.SUBSCRIBER:
-            self.hot.subscriber_changed(push.key, subscriber.decode(push.body))
-            reply(Ack())
+            reply(self.directory.pushed(push))
             return
         shown = self.hot.changed(push.key, registration.decode(push.body))
         if shown is None:
@@ -251,7 +253,7 @@ class Node:
             self.reader,
             self.hot,
             self.network,
-            self.clock,
+            self.vetting,
         )
 
     def _build_control(self) -> None:
@@ -264,7 +266,7 @@ class Node:
             self.projection,
             self.readiness,
         )
-        farm_wide = FarmWide(self.local, self.membership, self.network)
+        farm_wide = FarmWide(self.local, self.membership, self.network, self.vetting)
         service = Service(
             self.config,
             self.hot,

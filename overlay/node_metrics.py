@@ -45,6 +45,7 @@ def watch(node: "Node") -> None:
         "committed_rows": ("Rows in those commits", lambda: node.committer.rows),
         "redis_writes": ("Entries written to Redis", lambda: node.projection.writes),
         "repairs_sent": ("Records handed to replicas that lacked them", lambda: node.repair.sent),
+        "records_forged": ("Records refused as not the operator's", lambda: node.vetting.refused),
         "read_repairs": ("Stale copies found by reads", lambda: node.reader.repairs),
     }
     for name, (text, value) in totals.items():

@@ -19,7 +19,7 @@ from overlay.config import Config, dump
 from overlay.control.client import ControlClient
 from overlay.control.messages import GetStatus, Status
 from overlay.errors import SipfarmError
-from overlay.identity import ca
+from overlay.identity import ca, files
 
 OVERLAY: Final = "overlay"
 REDIS: Final = "redis"
@@ -40,6 +40,8 @@ def write_node(host: Host, config: Config, authority: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     host.config.write_text(dump(config), encoding="utf-8")
     ca.issue(authority, config.farm.name, host.name, host.address, host.etc)
+    # The lab's machine is the operator's, so its nodes find what a farm's nodes never have.
+    (host.etc / files.OPERATOR_KEY).symlink_to(authority / files.OPERATOR_KEY)
     write_files(config, host.etc)
 
 

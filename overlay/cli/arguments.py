@@ -13,10 +13,13 @@ from typing import Final
 from overlay import config as configuration
 from overlay.config import Config
 from overlay.errors import ConfigError
+from overlay.identity import files, operator
+from overlay.identity.operator import OperatorKey
 from overlay.limits import HEADER_CHARS_MAX, PAGE_ROWS_MAX
 from overlay.records.names import address_of_record
 
 CONFIG_VARIABLE: Final = "SIPFARM_CONFIG"
+OPERATOR_KEY_VARIABLE: Final = "SIPFARM_OPERATOR_KEY"
 TIMEOUT_DEFAULT_S: Final = 5.0
 TIMEOUT_S_MAX: Final = 30.0
 LIMIT_DEFAULT: Final = 100
@@ -120,6 +123,32 @@ def known_config(args: argparse.Namespace) -> Config | None:
     if args.socket is not None and not args.config_given and not args.config.exists():
         return None
     return load_config(args)
+
+
+def add_operator_key(parser: argparse.ArgumentParser) -> None:
+    """The option that names the operator's key."""
+    parser.add_argument(
+        "--operator-key",
+        type=Path,
+        metavar="PATH",
+        help=f"signs the change (default: ${OPERATOR_KEY_VARIABLE}, else {files.OPERATOR_KEY} in "
+        "node.identity_dir)",
+    )
+
+
+def operator_key(args: argparse.Namespace, config: Config | None) -> OperatorKey:
+    """The operator's key; raises `SipfarmError` that says where it was looked for."""
+    given = args.operator_key or os.environ.get(OPERATOR_KEY_VARIABLE)
+    if not given and config is None:
+        raise ConfigError("the operator's key signs this: give --operator-key PATH")
+    directory = Path(config.node.identity_dir) if config else Path()
+    path = Path(given) if given else directory / files.OPERATOR_KEY
+    if not path.exists():
+        raise ConfigError(
+            f"{path}: is missing; the operator's key, made by 'sipfarm ca init', signs this: "
+            f"run it where that key is, or give --operator-key or ${OPERATOR_KEY_VARIABLE}"
+        )
+    return operator.load_key(path)
 
 
 def aor_of(text: str, config: Config | None) -> str:

@@ -1,7 +1,8 @@
 """`sipfarm subscriber`: who may register and call.
 
 In: the command line; passwords from a prompt, a file or stdin. Out: the digest secrets to the
-daemon, never the passwords. Counterparts: `messages.PutSubscriber`, `overlay.records.subscriber`.
+daemon, signed with the operator's key, never the passwords. Counterparts: `messages.PutSubscriber`,
+`overlay.records.subscriber`.
 """
 
 import argparse
@@ -9,23 +10,27 @@ import time
 import uuid
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from overlay.cli import arguments, output, pages, passwords, table
 from overlay.cli.asking import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
 from overlay.control.messages import (
-    Authenticate,
     Done,
+    GetSubscriber,
     ListSubscribers,
     PutSubscriber,
     Register,
     Registered,
     RegisterOutcome,
-    Secrets,
+    SubscriberInForce,
     Subscribers,
 )
 from overlay.errors import ConfigError, SipfarmError, UnavailableError
-from overlay.records.subscriber import Subscriber, with_password
+from overlay.identity.operator import OperatorKey
+from overlay.records.clock import COUNTER_BITS
+from overlay.records.subscriber import Subscriber, signed, with_password
 
 _PROGRESS_EVERY_S = 1.0
 
@@ -56,12 +61,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     source.add_argument(
         "--file", type=Path, metavar="CSV", help="add one for each line user,password"
     )
+    arguments.add_operator_key(add)
     add.set_defaults(run=run_add)
     listing = arguments.add_verb(verbs, "list", "list subscribers in order of their names")
     arguments.add_page(listing)
     listing.set_defaults(run=run_list)
     remove = arguments.add_verb(verbs, "remove", "remove a subscriber and the bindings it has")
     remove.add_argument("aor", metavar="AOR")
+    arguments.add_operator_key(remove)
     remove.set_defaults(run=run_remove)
 
 
@@ -78,10 +85,11 @@ def run_add(args: argparse.Namespace) -> int:
     else:
         aor = arguments.aor_of(args.aor, config)
         wanted = [(aor, passwords.one(aor, args.password, args.password_file))]
+    key = arguments.operator_key(args, config)
     added: list[str] = []
     with daemon(args) as node:
         try:
-            _add_all(node, wanted, added)
+            _add_all(node, key, wanted, added)
         except SipfarmError:
             if args.file is not None:
                 output.note(
@@ -112,14 +120,17 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_remove(args: argparse.Namespace) -> int:
-    """Remove a subscriber; exit 1 if there is none of this name."""
-    aor = arguments.aor_of(args.aor, arguments.known_config(args))
+    """Remove a subscriber, or what an earlier removal left; exit 1 if there was never one."""
+    config = arguments.known_config(args)
+    aor = arguments.aor_of(args.aor, config)
+    key = arguments.operator_key(args, config)
     with daemon(args) as node:
-        if not node.ask(Authenticate(aor=aor), Secrets).ha1:
+        before = node.ask(GetSubscriber(aor=aor), SubscriberInForce)
+        if not before.version:
             output.note(f"{aor} is no subscriber of this farm")
             return Exit.NOT_FOUND
-        # Version 0 asks the daemon for the version; it has the farm's clock.
-        node.ask(PutSubscriber(record=Subscriber(aor=aor, version=0, removed=True)), Done)
+        if not before.removed:
+            _put(node, key, Subscriber(aor=aor, version=0, removed=True), before)
         # A Call-ID of its own: this removes every phone's bindings, whatever their CSeq.
         removal = Register(aor=aor, call_id=f"removed-{uuid.uuid4()}", cseq=1, remove_all=True)
         if node.ask(removal, Registered).outcome is not RegisterOutcome.DONE:
@@ -133,11 +144,19 @@ def run_remove(args: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _add_all(node: Daemon, wanted: list[tuple[str, str]], added: list[str]) -> None:
+def _put(node: Daemon, key: OperatorKey, record: Subscriber, before: SubscriberInForce) -> None:
+    """Sign the record as the version that follows the one in force, and store it."""
+    version = max(time.time_ns() // 1_000_000 << COUNTER_BITS, before.version + 1)
+    node.ask(PutSubscriber(record=signed(replace(record, version=version), key)), Done)
+
+
+def _add_all(
+    node: Daemon, key: OperatorKey, wanted: list[tuple[str, str]], added: list[str]
+) -> None:
     told_s = time.monotonic()
     for aor, password in wanted:
-        # Version 0 asks the daemon for the version; it has the farm's clock.
-        node.ask(PutSubscriber(record=with_password(aor, password, version=0)), Done)
+        before = node.ask(GetSubscriber(aor=aor), SubscriberInForce)
+        _put(node, key, with_password(aor, password, version=0), before)
         added.append(aor)
         if time.monotonic() - told_s > _PROGRESS_EVERY_S:
             told_s = time.monotonic()

@@ -34,7 +34,8 @@ class Refused(Answer, frozen=True, kw_only=True, tag=0):
     """The request could not be done; `code` is for programs, `reason` for people."""
 
     code: str
-    """`bad-request`, `too-large`, `busy`, `unavailable`, `storage`, `not-found`, `internal`."""
+    """`bad-request`, `too-large`, `busy`, `unavailable`, `storage`, `not-found`, `forged` (without
+    the operator's signature), `outdated` (a later version is in force), `internal`."""
     reason: str
 
 
@@ -268,7 +269,7 @@ class Calls(Answer, frozen=True, kw_only=True, tag=22):
 
 
 class PutSubscriber(Request, frozen=True, kw_only=True, tag=24):
-    """Store a subscriber record. Answered by `Done`."""
+    """Store a subscriber record that the operator signed. Answered by `Done`."""
 
     record: Subscriber
 
@@ -298,6 +299,20 @@ class Leave(Request, frozen=True, kw_only=True, tag=27):
     """Leave the farm gracefully: tell every peer, then stop. Answered by `Done`."""
 
 
+class GetSubscriber(Request, frozen=True, kw_only=True, tag=28):
+    """Which version of a subscriber is in force? Answered by `SubscriberInForce`."""
+
+    aor: str
+
+
+class SubscriberInForce(Answer, frozen=True, kw_only=True, tag=28):
+    """A subscriber without its secrets."""
+
+    version: int = 0
+    """0: there has never been one of this name."""
+    removed: bool = False
+
+
 Requests = (
     Locate
     | Authenticate
@@ -310,6 +325,7 @@ Requests = (
     | PutSubscriber
     | ListSubscribers
     | Leave
+    | GetSubscriber
 )
 Answers = (
     Refused
@@ -322,6 +338,7 @@ Answers = (
     | Calls
     | Subscribers
     | Done
+    | SubscriberInForce
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -18,7 +18,15 @@ import msgspec
 
 from overlay.control import messages
 from overlay.control.service import Service
-from overlay.errors import LimitError, ProtocolError, SipfarmError, StorageError, UnavailableError
+from overlay.errors import (
+    ForgedError,
+    LimitError,
+    OutdatedError,
+    ProtocolError,
+    SipfarmError,
+    StorageError,
+    UnavailableError,
+)
 from overlay.frames import FrameBuffer, pack
 from overlay.limits import (
     CONTROL_CONNECTIONS_MAX,
@@ -49,9 +57,13 @@ class ControlServer:
         """Listen at `path`, taking the place of a socket that was left there."""
         _clear(path)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: _Connection(self), str(path))
+        self._server = await loop.create_unix_server(self.connection, str(path))
         os.chmod(path, SOCKET_MODE)
         self._path = path
+
+    def connection(self) -> asyncio.Protocol:
+        """The server's side of a new connection."""
+        return _Connection(self)
 
     async def stop(self) -> None:
         """Close every connection and end what is under way."""
@@ -162,5 +174,7 @@ def _code(error: SipfarmError) -> str:
         (StorageError, "storage"),
         (LimitError, "busy"),
         (ProtocolError, "bad-request"),
+        (ForgedError, "forged"),
+        (OutdatedError, "outdated"),
     )
     return next((code for kind, code in codes if isinstance(error, kind)), "internal")

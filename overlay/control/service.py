@@ -105,6 +105,12 @@ class Service:
             return messages.Calls(id=0, calls=tuple(assemble(found.record, found.replicas)))
         if isinstance(request, messages.PutSubscriber):
             return await self._put_subscriber(request, deadline_s)
+        if isinstance(request, messages.GetSubscriber):
+            latest = await self._subscribers.latest(request.aor, deadline_s)
+            if latest is None:
+                return messages.SubscriberInForce(id=0)
+            version, removed = latest.version, latest.removed
+            return messages.SubscriberInForce(id=0, version=version, removed=removed)
         if isinstance(request, messages.ListSubscribers):
             return await self._farm_wide.subscribers(request, deadline_s)
         if isinstance(request, messages.Leave):

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from overlay.errors import IdentityError
-from overlay.identity import files, keys, ledger, request, template
+from overlay.identity import files, keys, ledger, operator, request, template
 from overlay.identity.identity import farm_of_ca, load_ca_certificate
 from overlay.identity.ledger import Issued
 
@@ -26,14 +26,15 @@ BACKDATE: Final = timedelta(minutes=5)
 
 
 def create(directory: Path, farm: str, days: int = CA_DAYS, *, now: datetime | None = None) -> None:
-    """Make a farm's CA in `directory`: ca.key, ca.pem and farm.secret.
+    """Make a farm's CA in `directory`: ca.key, ca.pem, farm.secret and the operator's key.
 
     Raises `IdentityError` if any of them is there already: a second CA would shut out every node.
     """
     key = keys.generate()
     start, end = _validity(now or datetime.now(UTC), days)
     certificate = template.ca_certificate(farm, key.public_key(), start, end)
-    for name in (files.CA_KEY, files.CA_CERTIFICATE, files.FARM_SECRET):
+    made = (files.CA_KEY, files.CA_CERTIFICATE, files.FARM_SECRET, files.OPERATOR_KEY)
+    for name in made:
         if (directory / name).exists():
             raise IdentityError(f"{directory / name}: is there already; nothing was changed")
     try:
@@ -42,6 +43,7 @@ def create(directory: Path, farm: str, days: int = CA_DAYS, *, now: datetime | N
         raise IdentityError(f"{directory}: cannot be made: {error.strerror}") from error
     keys.save(key, directory / files.CA_KEY)
     files.write_secret(directory / files.FARM_SECRET, f"{files.new_farm_secret()}\n".encode())
+    operator.generate().save(directory)
     files.write_public(directory / files.CA_CERTIFICATE, _signed(certificate, key))
 
 
@@ -93,7 +95,7 @@ def issue(
     replace: bool = False,
     now: datetime | None = None,
 ) -> None:
-    """Make a node's whole identity in `into`: node.key, node.pem, ca.pem and farm.secret.
+    """Make a node's whole identity in `into`: node.key, node.pem, and what all nodes share.
 
     For hosts that the operator controls; where the key must not travel, the node makes it and the
     CA signs its request. Raises `IdentityError`, also if the CA is another farm's.
@@ -104,12 +106,14 @@ def issue(
             f"{directory}: is the CA of the farm {farm_of_ca(authority)}, not of {farm}"
         )
     secret = files.read_farm_secret(directory)
+    operator_pem = operator.load(directory / files.OPERATOR_PUBLIC).pem()
     key = keys.generate()
     csr_pem = request.make(key, farm, node, address)
     certificate = sign(directory, csr_pem, node, address, days, replace=replace, now=now)
     keys.save(key, into / files.NODE_KEY)
     files.write_public(into / files.NODE_CERTIFICATE, certificate)
     files.write_public(into / files.CA_CERTIFICATE, _pem(authority))
+    files.write_public(into / files.OPERATOR_PUBLIC, operator_pem)
     files.write_secret(into / files.FARM_SECRET, f"{secret}\n".encode())
 
 

@@ -18,6 +18,8 @@ NODE_CERTIFICATE: Final = "node.pem"
 CA_KEY: Final = "ca.key"
 CA_CERTIFICATE: Final = "ca.pem"
 FARM_SECRET: Final = "farm.secret"
+OPERATOR_KEY: Final = "operator.key"
+OPERATOR_PUBLIC: Final = "operator.pem"
 ISSUED: Final = "issued.jsonl"
 
 SECRET_HEX_DIGITS: Final = 64

@@ -17,7 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from overlay.config import Config
 from overlay.errors import IdentityError
-from overlay.identity import files, keys
+from overlay.identity import files, keys, operator
+from overlay.identity.operator import Operator
 from overlay.identity.peer import Peer, peer_of_certificate
 
 
@@ -34,6 +35,8 @@ class Identity:
     """When the certificate ends, UTC."""
     farm_secret: str = field(repr=False)
     """64 hex digits, the same on every node."""
+    operator: Operator
+    """Whose signature records of subscribers must bear."""
     server_context: ssl.SSLContext
     """For links that others open: asks for their certificate."""
     client_context: ssl.SSLContext
@@ -70,6 +73,7 @@ def load(config: Config, now: datetime | None = None) -> Identity:
         address=peer.address,
         expires_at=certificate.not_valid_after_utc,
         farm_secret=files.read_farm_secret(directory),
+        operator=operator.load(directory / files.OPERATOR_PUBLIC),
         server_context=_context(ssl.PROTOCOL_TLS_SERVER, directory),
         client_context=_context(ssl.PROTOCOL_TLS_CLIENT, directory),
     )

@@ -1,12 +1,16 @@
 """Subscriber records: who may register and call, and the digest secrets that prove it.
 
-In: what the operator adds with `sipfarm subscriber`. Out: HA1 values to the proxies' digest
-check (RFC 3261 22, RFC 2617 3.2.2.2). Highest version wins; a removal is a version of its own.
+In: what the operator adds with `sipfarm subscriber`, and signs. Out: HA1 values to the proxies'
+digest check (RFC 3261 22, RFC 2617 3.2.2.2). Highest version wins; a removal is a version of its
+own. Counterpart: `overlay.replication.vetting` checks the signature.
 """
 
 from hashlib import md5, sha256
+from typing import Final
 
 import msgspec
+
+from overlay.identity.operator import OperatorKey
 
 
 class Subscriber(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -20,6 +24,12 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     ha1_sha256: str = ""
     """SHA-256 of the same (RFC 8760), 64 hex digits."""
     removed: bool = False
+    signature: bytes = b""
+    """The operator's, under `signed_part`."""
+
+
+PURPOSE: Final = b"subscriber 1"
+"""What the operator's signature under a subscriber is for."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -34,6 +44,19 @@ def encode(record: Subscriber) -> bytes:
 def decode(data: bytes | memoryview) -> Subscriber:
     """The record of `encode`; raises `msgspec.MsgspecError` on anything else."""
     return _decoder.decode(data)
+
+
+def signed_part(record: Subscriber) -> bytes:
+    """What the operator signs: every field but the signature, in order."""
+    return _encoder.encode(
+        (record.aor, record.version, record.ha1, record.ha1_sha256, record.removed)
+    )
+
+
+def signed(record: Subscriber, key: OperatorKey) -> Subscriber:
+    """The record with the operator's signature."""
+    signature = key.sign(PURPOSE, signed_part(record))
+    return msgspec.structs.replace(record, signature=signature)
 
 
 def merge(one: Subscriber, two: Subscriber) -> Subscriber:

@@ -64,16 +64,18 @@ class Reader:
         timeout_s: float,
         lease_ms: int = 0,
         copies_wanted: int = 0,
+        genuine: Callable[[bytes], bool] | None = None,
     ) -> Found[R]:
         """The record under `key`, merged from R copies.
 
         `merge` makes a record of the bodies of all copies; `bodies_of` encodes it again, to tell
-        who has less. `copies_wanted` asks for more than R. Raises `UnavailableError` when no
-        replica answered.
+        who has less. `copies_wanted` asks for more than R. A body that is not `genuine` is taken
+        for none. Raises `UnavailableError` when no replica answered.
         """
         nodes = await self._placement.find(key, timeout_s)
         request = Fetch(kind=kind, key=key, lease_ms=lease_ms)
-        answers = await self._collect(nodes, request, timeout_s, copies_wanted or self._quorum)
+        wanted = copies_wanted or self._quorum
+        answers = await self._collect(nodes, request, timeout_s, wanted, genuine)
         if not answers:
             raise UnavailableError("no replica answered")
         copies = {node: answer.bodies for node, answer in answers.items()}
@@ -91,7 +93,12 @@ class Reader:
         )
 
     async def _collect(
-        self, nodes: tuple[NodeInfo, ...], request: Fetch, timeout_s: float, wanted: int
+        self,
+        nodes: tuple[NodeInfo, ...],
+        request: Fetch,
+        timeout_s: float,
+        wanted: int,
+        genuine: Callable[[bytes], bool] | None,
     ) -> dict[NodeInfo, Fetched]:
         """Copies by node, until `wanted` of them are not empty or everybody was asked."""
         loop = asyncio.get_running_loop()
@@ -122,7 +129,7 @@ class Reader:
             for future in done:
                 node, reply = asked.pop(future), future.result()
                 if isinstance(reply, Fetched):
-                    answers[node] = reply
+                    answers[node] = _sifted(reply, genuine)
         return answers
 
     def _ask(self, node: NodeInfo, request: Fetch, timeout_s: float) -> "asyncio.Future[Reply]":
@@ -147,3 +154,10 @@ class Reader:
                 self._replica.store(self._own_id, store, lambda _: None)
             else:
                 self._transport.request(node.node_id, store, lambda _: None, timeout_s)
+
+
+def _sifted(answer: Fetched, genuine: Callable[[bytes], bool] | None) -> Fetched:
+    if genuine is None or all(genuine(body) for body in answer.bodies):
+        return answer
+    bodies = tuple(body for body in answer.bodies if genuine(body))
+    return msgspec.structs.replace(answer, bodies=bodies)

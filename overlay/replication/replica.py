@@ -15,7 +15,7 @@ from hashlib import blake2b
 import msgspec
 
 from overlay.cache.hot import HotRecords
-from overlay.errors import StorageError
+from overlay.errors import ForgedError, StorageError
 from overlay.limits import BINDINGS_PER_AOR_MAX
 from overlay.links.messages import (
     Ack,
@@ -35,6 +35,7 @@ from overlay.records import call, registration, subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.registration import Registration
 from overlay.replication.leases import Leases
+from overlay.replication.vetting import Vetting
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
 from overlay.storage.database import EventRow, SubscriberRow
@@ -68,8 +69,10 @@ class Replica:
         hot: HotRecords,
         transport: Transport,
         now_ms: Callable[[], int],
+        vetting: Vetting,
     ) -> None:
         self.now_ms = now_ms
+        self._vetting = vetting
         self._own_id = own_id
         self.bindings = bindings
         self.subscribers = subscribers
@@ -139,6 +142,8 @@ class Replica:
                 self._store_subscriber(request, answer)
             else:
                 answer(Failed(code="bad-request", reason=f"unknown kind {request.kind}"))
+        except ForgedError as error:
+            answer(Failed(code="forged", reason=str(error)))
         except (msgspec.MsgspecError, ValueError) as error:
             answer(Failed(code="bad-request", reason=str(error)))
 
@@ -225,17 +230,18 @@ class Replica:
         self.committer.commit(row, lambda error: answer(_outcome(error)))
 
     def _store_subscriber(self, request: Store, answer: Answer) -> None:
-        sent = subscriber.decode(request.body)
-        if key_of(RecordKind.SUBSCRIBER, sent.aor) != request.key:
-            raise ValueError("a subscriber's key is wrong")
+        sent = self._vetting.subscriber(request.key, request.body)
         record = self.subscribers.merge(request.key, sent)
         body = subscriber.encode(record)
+        reply = Stored()
+        if request.expected and digest_of(body) != request.expected:
+            reply = Stored(body=body)
         row = SubscriberRow(key=request.key, aor=record.aor, body=body)
         self._hot.subscriber_changed(request.key, record)
         for holder in self.leases.holders(request.key, self._loop.time()):
             push = Changed(kind=RecordKind.SUBSCRIBER, key=request.key, body=body)
             self._transport.request(holder, push, lambda _: None, PUSH_TIMEOUT_S)
-        self.committer.commit(row, lambda error: answer(_outcome(error)))
+        self.committer.commit(row, lambda error: answer(_outcome(error) if error else reply))
 
 
 def _outcome(error: StorageError | None) -> Reply:

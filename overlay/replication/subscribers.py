@@ -2,25 +2,23 @@
 
 In: control requests. Out: answers; a change is acknowledged when W disks have it. Counterpart:
 `replica.py`. What was read stays under a lease, so that a REGISTER needs no round trip between
-nodes to be authenticated.
+nodes to be authenticated. No record is taken without the operator's signature, whoever sends it.
 """
 
 import asyncio
 
-import msgspec
-
 from overlay.cache.hot import HotRecords
 from overlay.config import Config
-from overlay.errors import UnavailableError
-from overlay.links.messages import Reply, Store, Stored
+from overlay.errors import OutdatedError, UnavailableError
+from overlay.links.messages import Ack, Changed, Failed, Reply, Store, Stored
 from overlay.links.network import Transport
 from overlay.records import subscriber
-from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
 from overlay.records.subscriber import Subscriber
 from overlay.replication.placement import Placement
-from overlay.replication.reader import Reader
-from overlay.replication.replica import Replica
+from overlay.replication.reader import Found, Reader
+from overlay.replication.replica import Replica, digest_of
+from overlay.replication.vetting import Vetting
 
 
 class SubscriberDirectory:
@@ -35,7 +33,7 @@ class SubscriberDirectory:
         reader: Reader,
         hot: HotRecords,
         transport: Transport,
-        clock: HybridClock,
+        vetting: Vetting,
     ) -> None:
         self._own_id = own_id
         self._config = config
@@ -44,49 +42,77 @@ class SubscriberDirectory:
         self._reader = reader
         self._hot = hot
         self._transport = transport
-        self._clock = clock
+        self._vetting = vetting
         self._loop = asyncio.get_running_loop()
 
     async def get(self, aor: str, timeout_s: float) -> Subscriber | None:
         """The subscriber, or None; raises `UnavailableError`."""
         key = key_of(RecordKind.SUBSCRIBER, aor)
         known, record = self._hot.subscriber(key)
-        if known:
-            return record if record and not record.removed else None
-        began_s = self._loop.time()
-        lease_ms = self._config.overlay.lease_ms
-        found = await self._reader.read(
-            RecordKind.SUBSCRIBER, key, _merge_bodies, _bodies_of, timeout_s, lease_ms
-        )
-        record = found.record
-        if found.complete and found.lease_ms:
-            self._hot.keep_subscriber(key, record, began_s + found.lease_ms / 1000)
+        if not known:
+            began_s = self._loop.time()
+            found = await self._read(key, timeout_s, lease_ms=self._config.overlay.lease_ms)
+            record = found.record
+            if found.complete and found.lease_ms:
+                self._hot.keep_subscriber(key, record, began_s + found.lease_ms / 1000)
         return record if record and not record.removed else None
+
+    async def latest(self, aor: str, timeout_s: float) -> Subscriber | None:
+        """The record in force, removals included, from every replica that answers.
+
+        Raises `UnavailableError` when there are too few for a quorum.
+        """
+        key = key_of(RecordKind.SUBSCRIBER, aor)
+        replicas = self._config.overlay.replicas
+        found = await self._read(key, timeout_s, copies_wanted=replicas)
+        if not found.complete:
+            raise UnavailableError("too few replicas answered")
+        return found.record
 
     async def put(self, record: Subscriber, timeout_s: float) -> int:
         """Store a change on W disks and tell how many replicas have it.
 
-        Raises `UnavailableError` when there are fewer than W, or than all of a smaller farm.
+        Raises `ForgedError` when the operator did not sign it, `OutdatedError` when another
+        version is in force, `UnavailableError` when there are fewer replicas than W, or than all
+        of a smaller farm.
         """
         key = key_of(RecordKind.SUBSCRIBER, record.aor)
-        if not record.version:
-            record = msgspec.structs.replace(record, version=await self._next(key, timeout_s))
+        body = subscriber.encode(record)
+        self._vetting.subscriber(key, body)
         nodes = await self._placement.find(key, timeout_s)
-        store = Store(kind=RecordKind.SUBSCRIBER, key=key, body=subscriber.encode(record))
+        store = Store(kind=RecordKind.SUBSCRIBER, key=key, body=body, expected=digest_of(body))
         replies = await asyncio.gather(*(self._send(n.node_id, store, timeout_s) for n in nodes))
+        taken = [reply for reply in replies if isinstance(reply, Stored)]
+        for other in (reply.body for reply in taken if reply.body):
+            if self._vetting.genuine(key, other):
+                self._hot.subscriber_changed(key, subscriber.decode(other))
+                raise OutdatedError(f"another change of {record.aor} is in force; try again")
         self._hot.subscriber_changed(key, record)
-        stored = sum(isinstance(reply, Stored) for reply in replies)
         needed = min(self._config.overlay.write_quorum, len(nodes))
-        if stored < needed:
-            raise UnavailableError(f"only {stored} of {needed} replicas stored it")
-        return stored
+        if len(taken) < needed:
+            raise UnavailableError(f"only {len(taken)} of {needed} replicas stored it")
+        return len(taken)
 
-    async def _next(self, key: bytes, timeout_s: float) -> int:
-        """A version above the one in force, however far behind this node's clock is."""
-        found = await self._reader.read(
-            RecordKind.SUBSCRIBER, key, _merge_bodies, _bodies_of, timeout_s
+    def pushed(self, push: Changed) -> Reply:
+        """A replica tells of a change."""
+        if not self._vetting.genuine(push.key, push.body):
+            return Failed(code="forged", reason="not signed by the operator")
+        self._hot.subscriber_changed(push.key, subscriber.decode(push.body))
+        return Ack()
+
+    async def _read(
+        self, key: bytes, timeout_s: float, lease_ms: int = 0, copies_wanted: int = 0
+    ) -> Found[Subscriber | None]:
+        return await self._reader.read(
+            RecordKind.SUBSCRIBER,
+            key,
+            _merge_bodies,
+            _bodies_of,
+            timeout_s,
+            lease_ms,
+            copies_wanted,
+            lambda body: self._vetting.genuine(key, body),
         )
-        return max(self._clock.tick(), found.record.version + 1 if found.record else 0)
 
     async def _send(self, node_id: bytes, store: Store, timeout_s: float) -> Reply:
         if node_id != self._own_id:

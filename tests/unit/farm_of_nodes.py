@@ -15,10 +15,11 @@ from overlay import config as configuration
 from overlay.config import Config
 from overlay.control import messages
 from overlay.control.client import ControlClient
-from overlay.identity import ca, identity
+from overlay.identity import ca, files, identity, operator
 from overlay.node import Node
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
+from overlay.records.subscriber import Subscriber, signed, with_password
 
 FARM = "farm.test"
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Farm:
         self._port = free_port()
         self._redis: dict[str, subprocess.Popen[bytes]] = {}
         ca.create(directory / "ca", FARM)
+        self.operator_key = operator.load_key(directory / "ca" / files.OPERATOR_KEY)
 
     def config(self, name: str) -> Config:
         """A node's configuration: only n1's address is known to all."""
@@ -75,6 +77,14 @@ class Farm:
             },
         }
         return configuration.parse(sections, name)
+
+    def subscriber(self, aor: str, password: str, version: int) -> Subscriber:
+        """A subscriber as the operator makes one."""
+        return signed(with_password(aor, password, version), self.operator_key)
+
+    def removal(self, aor: str, version: int) -> Subscriber:
+        """The removal of one."""
+        return signed(Subscriber(aor=aor, version=version, removed=True), self.operator_key)
 
     async def start(self, *names: str) -> None:
         """Start nodes."""

@@ -37,7 +37,7 @@ def test_a_key_that_never_leaves_its_node(cli: Cli, ca: str, tmp_path: Path) -> 
     assert (kept["made"], kept["node_id"]) == (False, made["node_id"])
     done = cli.run("ca", "sign", "--ca", ca, csr, "--out", pem, config=False)
     assert (done.code, f"signed n1 at 192.0.2.1, id {made['node_id']}" in done.err) == (0, True)
-    for name in ("ca.pem", "farm.secret"):
+    for name in ("ca.pem", "farm.secret", "operator.pem"):
         copied = tmp_path / "identity" / name
         copied.write_bytes((Path(ca) / name).read_bytes())
         copied.chmod(0o600)

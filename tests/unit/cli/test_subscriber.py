@@ -2,36 +2,58 @@
 
 import io
 import json
+import time
 from hashlib import md5, sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from overlay.control.messages import (
-    Authenticate,
+    Answers,
     Done,
+    GetSubscriber,
     ListSubscribers,
     PutSubscriber,
     Refused,
     Register,
     Registered,
     RegisterOutcome,
-    Secrets,
+    Requests,
+    SubscriberInForce,
     Subscribers,
 )
-from overlay.records.subscriber import Subscriber, with_password
+from overlay.identity import operator
+from overlay.records.subscriber import PURPOSE, Subscriber, signed_part, with_password
 
 from .conftest import Cli, PlayedDaemon
 
 DONE = Done(id=0)
+NEW = SubscriberInForce(id=0)
+FUTURE = 1 << 62
+
+
+@pytest.fixture(autouse=True)
+def key(cli: Cli) -> operator.OperatorKey:
+    """The operator's key, where the command looks for it."""
+    key = operator.generate()
+    key.save(cli.directory / "identity")
+    return key
 
 
 def stored(played: PlayedDaemon) -> list[Subscriber]:
-    return [each.record for each in played.asked if isinstance(each, PutSubscriber)]
+    """What was stored, but for what differs each time."""
+    records = [each.record for each in played.asked if isinstance(each, PutSubscriber)]
+    return [msgspec.structs.replace(each, version=0, signature=b"") for each in records]
+
+
+def willing(request: Requests) -> Answers:
+    """A daemon that knows no subscriber and takes every one."""
+    return NEW if isinstance(request, GetSubscriber) else DONE
 
 
 def test_what_is_sent_proves_the_password_and_is_not_it(cli: Cli, played: PlayedDaemon) -> None:
-    played.answer(DONE)
+    played.answer(NEW, DONE)
     done = cli.run("subscriber", "add", "alice", "--password", "wonderland")
     assert (done.code, done.out, done.err) == (0, "added alice@farm.test\n", "")
     secret = b"alice:farm.test:wonderland"
@@ -45,8 +67,45 @@ def test_what_is_sent_proves_the_password_and_is_not_it(cli: Cli, played: Played
     ]
 
 
+@pytest.mark.parametrize("before", [0, FUTURE])
+def test_the_operator_signs_the_version_after_the_one_in_force(
+    cli: Cli, played: PlayedDaemon, key: operator.OperatorKey, before: int
+) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    played.answer(SubscriberInForce(id=0, version=before), DONE)
+    assert cli.run("subscriber", "add", "alice", "--password", "x").code == 0
+    (put,) = (each for each in played.asked if isinstance(each, PutSubscriber))
+    assert put.record.version == before + 1 if before else put.record.version >> 16 >= now_ms
+    assert key.public.has_signed(PURPOSE, signed_part(put.record), put.record.signature)
+
+
+def test_without_the_operators_key_nothing_is_asked(
+    cli: Cli, played: PlayedDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "identity" / "operator.key"
+    elsewhere = path.rename(tmp_path / "my.key")
+    add = ("subscriber", "add", "alice", "--password", "x")
+    done = cli.run(*add)
+    assert (done.code, "operator.key: is missing" in done.err) == (2, True)
+    assert cli.run("subscriber", "remove", "alice").code == 2
+    assert played.asked == []
+    played.script = willing
+    assert cli.run(*add, "--operator-key", str(elsewhere)).code == 0
+    monkeypatch.setenv("SIPFARM_OPERATOR_KEY", str(elsewhere))
+    assert cli.run(*add).code == 0
+
+
+def test_what_an_earlier_removal_left_can_be_removed(cli: Cli, played: PlayedDaemon) -> None:
+    played.answer(
+        SubscriberInForce(id=0, version=7, removed=True),
+        Registered(id=0, outcome=RegisterOutcome.DONE),
+    )
+    assert cli.run("subscriber", "remove", "alice").code == 0
+    assert stored(played) == []
+
+
 def test_json_lists_who_was_added(cli: Cli, played: PlayedDaemon) -> None:
-    played.answer(DONE)
+    played.answer(NEW, DONE)
     done = cli.run("subscriber", "add", "alice", "--password", "x", "--json")
     assert json.loads(done.out) == {"added": ["alice@farm.test"]}
 
@@ -59,7 +118,7 @@ class Terminal(io.StringIO):
 def test_the_password_can_come_from_a_file_stdin_or_a_prompt(
     cli: Cli, played: PlayedDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    played.answer(DONE, DONE, DONE)
+    played.script = willing
     (tmp_path / "password").write_text("wonder land\nsecond line\n")
     assert (
         cli.run("subscriber", "add", "a", "--password-file", str(tmp_path / "password")).code == 0
@@ -110,7 +169,7 @@ def test_wrong_uses_are_2_and_change_nothing(
 def test_a_table_of_users(cli: Cli, played: PlayedDaemon, tmp_path: Path) -> None:
     table = tmp_path / "users.csv"
     table.write_text('alice,one\n\nbob@farm.test,"two, three"\n')
-    played.script = lambda request: DONE
+    played.script = willing
     done = cli.run("subscriber", "add", "--file", str(table))
     assert (done.code, done.out) == (0, "added 2 subscribers\n")
     assert stored(played) == [
@@ -146,7 +205,7 @@ def test_a_table_that_stops_half_way_says_so(
 ) -> None:
     table = tmp_path / "users.csv"
     table.write_text("alice,x\nbob,y\ncarol,z\n")
-    played.answer(DONE, Refused(id=0, code="unavailable", reason="no quorum"))
+    played.answer(NEW, DONE, NEW, Refused(id=0, code="unavailable", reason="no quorum"))
     done = cli.run("subscriber", "add", "--file", str(table))
     assert (done.code, done.out) == (4, "")
     assert "1 of 3 were added" in done.err
@@ -181,22 +240,22 @@ def test_names_are_listed(cli: Cli, played: PlayedDaemon) -> None:
 
 def test_who_is_removed_is_no_longer_reached(cli: Cli, played: PlayedDaemon) -> None:
     played.answer(
-        Secrets(id=0, ha1="x", ha1_sha256="y"),
+        SubscriberInForce(id=0, version=1),
         DONE,
         Registered(id=0, outcome=RegisterOutcome.DONE),
     )
     done = cli.run("subscriber", "remove", "alice", "--json")
     assert (done.code, json.loads(done.out)) == (0, {"removed": ["alice@farm.test"]})
     asked, put, register = played.asked
-    assert isinstance(asked, Authenticate)
+    assert isinstance(asked, GetSubscriber)
     assert isinstance(put, PutSubscriber)
-    assert put.record == Subscriber(aor="alice@farm.test", version=0, removed=True)
+    assert stored(played) == [Subscriber(aor="alice@farm.test", version=0, removed=True)]
     assert isinstance(register, Register)
     assert (register.aor, register.remove_all) == ("alice@farm.test", True)
 
 
 def test_removing_who_is_not_there_is_1(cli: Cli, played: PlayedDaemon) -> None:
-    played.answer(Secrets(id=0, ha1="", ha1_sha256=""))
+    played.answer(NEW)
     done = cli.run("subscriber", "remove", "alice")
     assert (done.code, done.out) == (1, "")
     assert len(played.asked) == 1
@@ -204,7 +263,7 @@ def test_removing_who_is_not_there_is_1(cli: Cli, played: PlayedDaemon) -> None:
 
 def test_bindings_that_stay_are_told(cli: Cli, played: PlayedDaemon) -> None:
     played.answer(
-        Secrets(id=0, ha1="x", ha1_sha256="y"),
+        SubscriberInForce(id=0, version=1),
         DONE,
         Registered(id=0, outcome=RegisterOutcome.UNAVAILABLE),
     )

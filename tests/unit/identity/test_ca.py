@@ -20,7 +20,7 @@ from .conftest import FARM, Enrolled
 def test_a_ca_is_made_once(tmp_path: Path) -> None:
     ca.create(tmp_path, FARM)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert sorted(before) == ["ca.key", "ca.pem", "farm.secret"]
+    assert sorted(before) == ["ca.key", "ca.pem", "farm.secret", "operator.key", "operator.pem"]
     assert (tmp_path / "ca.key").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "farm.secret").stat().st_mode & 0o777 == 0o600
     with pytest.raises(IdentityError, match="is there already; nothing was changed"):
@@ -45,7 +45,7 @@ def test_openssl_accepts_what_the_ca_issues(enrolled: Enrolled) -> None:
 
 def test_issue_makes_a_whole_identity(enrolled: Enrolled) -> None:
     made = sorted(path.name for path in enrolled.node.iterdir())
-    assert made == ["ca.pem", "farm.secret", "node.key", "node.pem"]
+    assert made == ["ca.pem", "farm.secret", "node.key", "node.pem", "operator.pem"]
     assert files.read_farm_secret(enrolled.node) == files.read_farm_secret(enrolled.ca)
     certificate = load_certificate(enrolled.node / "node.pem")
     now = datetime.now(UTC)

@@ -29,14 +29,14 @@ def test_an_ipv6_address_is_the_same_however_it_is_written(enrolled: Enrolled) -
     assert mine.address == "2001:db8::6"
 
 
-@pytest.mark.parametrize("name", ["node.key", "node.pem", "ca.pem", "farm.secret"])
+@pytest.mark.parametrize("name", ["node.key", "node.pem", "ca.pem", "farm.secret", "operator.pem"])
 def test_a_missing_file_is_named(enrolled: Enrolled, name: str) -> None:
     (enrolled.node / name).unlink()
     with pytest.raises(IdentityError, match=f"{name}: is missing"):
         identity.load(enrolled.config)
 
 
-@pytest.mark.parametrize("name", ["node.key", "node.pem", "ca.pem", "farm.secret"])
+@pytest.mark.parametrize("name", ["node.key", "node.pem", "ca.pem", "farm.secret", "operator.pem"])
 def test_a_tampered_file_is_named(enrolled: Enrolled, name: str) -> None:
     path = enrolled.node / name
     data = bytearray(path.read_bytes())

@@ -1,0 +1,59 @@
+"""Lets in only subscriber records that the operator signed.
+
+In: encoded records as peers and the CLI send them. Out: the record, or a `ForgedError`, counted.
+Counterpart: `sipfarm subscriber`, which signs. A record is looked at where it enters this node;
+what is in memory has been looked at.
+"""
+
+import logging
+
+import msgspec
+
+from overlay.errors import ForgedError
+from overlay.identity.operator import Operator
+from overlay.records import subscriber
+from overlay.records.names import RecordKind, key_of
+from overlay.records.subscriber import Subscriber
+
+log = logging.getLogger(__name__)
+
+
+class Vetting:
+    """The operator's signature under records, checked for one node."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+        self.refused = 0
+
+    def subscriber(self, key: bytes, body: bytes) -> Subscriber:
+        """The record in `body`, which came as the one under `key`.
+
+        Raises `ForgedError` if it is not the operator's, or another subscriber's, and
+        `msgspec.MsgspecError` if it is no record.
+        """
+        record = subscriber.decode(body)
+        if key_of(RecordKind.SUBSCRIBER, record.aor) != key:
+            raise self._forged("a subscriber record under another's key")
+        if not self.signed(record):
+            raise self._forged("a subscriber record without the operator's signature")
+        return record
+
+    def signed(self, record: Subscriber) -> bool:
+        """Whether the operator signed this."""
+        data = subscriber.signed_part(record)
+        return self._operator.has_signed(subscriber.PURPOSE, data, record.signature)
+
+    def genuine(self, key: bytes, body: bytes) -> bool:
+        """`subscriber` as a question; what is not is counted."""
+        try:
+            self.subscriber(key, body)
+        except (ForgedError, msgspec.MsgspecError):
+            return False
+        return True
+
+    def _forged(self, reason: str) -> ForgedError:
+        self.refused += 1
+        if self.refused.bit_count() == 1:
+            # Every power of two: whoever forges cannot fill the log.
+            log.warning("refused %s (%d so far)", reason, self.refused)
+        return ForgedError(reason)
