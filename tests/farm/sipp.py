@@ -21,7 +21,7 @@ _numbers = itertools.count(1)
 
 
 class Sipp:
-    """One sipp process that plays one call; `wait` says whether it went as its scenario says."""
+    """One sipp process that plays calls; `wait` says whether all went as their scenario says."""
 
     def __init__(
         self,
@@ -36,11 +36,14 @@ class Sipp:
         service: str = "",
         password: str = "",
         call_id: str = "",
+        calls: int = 1,
+        rate: int = 10,
         **keys: str | int,
     ) -> None:
         """Start; `to` is `address:port` of a node, empty for a callee.
 
-        `code` is the response that the scenario expects, `keys` are its other placeholders.
+        `code` is the response that the scenario expects, `keys` are its other placeholders. Of
+        several `calls`, `rate` begin each second, and `call_id` begins the Call-ID of each.
         """
         address = lab.phone(host).address
         self.call_id = call_id or uuid.uuid4().hex
@@ -53,11 +56,12 @@ class Sipp:
         values = {"farm": lab.farm, "bye_via": to.partition(":")[0], **keys}
         options = [part for key, value in values.items() for part in ("-key", key, str(value))]
         options += ["-s", service, "-au", service, "-ap", password] if service else []
-        options += ["-cid_str", self.call_id] if to else []
+        every_call = self.call_id if calls == 1 else f"{self.call_id}-%u-%p@%s"
+        options += ["-cid_str", every_call, "-r", str(rate)] if to else []
         options += ["-timeout", f"{timeout_s}s", "-timeout_error"]
         options += ["-trace_err", "-error_file", str(self._directory / "errors")]
         options += ["-trace_msg", "-message_file", str(self._directory / "messages")]
-        local = ["-i", address, "-p", str(port), "-m", "1", "-nostdin"]
+        local = ["-i", address, "-p", str(port), "-m", str(calls), "-nostdin"]
         target = [to] if to else []
         self._timeout_s = timeout_s
         self._output = open(self._directory / "output", "wb")  # noqa: SIM115
