@@ -6,18 +6,14 @@ process; the tests run several in one.
 
 import asyncio
 import logging
-import random
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from overlay.cache.hot import HotRecords
-from overlay.cache.projection import Projection
 from overlay.config import Config, split_address
 from overlay.control.farm_wide import FarmWide
 from overlay.control.local import Local
-from overlay.control.server import ControlServer
 from overlay.control.service import Service
 from overlay.dns import server as dns_server
 from overlay.dns.zone import ZoneNode, ZoneView
@@ -25,11 +21,12 @@ from overlay.errors import SipfarmError
 from overlay.identity.identity import Identity
 from overlay.links import messages
 from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Reply, Request
-from overlay.links.network import Network, hello_of
+from overlay.links.network import hello_of
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.metrics import Metrics
 from overlay.node_metrics import watch
+from overlay.parts import Parts
 from overlay.readiness import Readiness
 from overlay.records import registration
 from overlay.records.clock import HybridClock
@@ -43,8 +40,6 @@ from overlay.replication.replica import Replica
 from overlay.replication.spreader import Spreader
 from overlay.replication.subscribers import SubscriberDirectory
 from overlay.replication.vetting import Vetting
-from overlay.storage.bindings import Bindings
-from overlay.storage.committer import Committer
 from overlay.storage.database import Peers
 from overlay.storage.subscribers import Subscribers
 from overlay.version import VERSION
@@ -52,22 +47,12 @@ from overlay.version import VERSION
 log = logging.getLogger(__name__)
 
 
-def now_ms() -> int:
-    """Unix time in ms."""
-    return time.time_ns() // 1_000_000
-
-
-def _directory(config: Config) -> Path:
-    directory = Path(config.node.data_dir)
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
 class Node:
     """The overlay's daemon without a process around it."""
 
-    def __init__(self, config: Config, identity: Identity) -> None:
+    def __init__(self, config: Config, identity: Identity, parts: Parts | None = None) -> None:
         self.config = config
+        self.parts = parts or Parts()
         self.identity = identity
         self.metrics = Metrics()
         self.stopped = asyncio.Event()
@@ -78,15 +63,16 @@ class Node:
             host=identity.address,
             port=config.overlay.port,
         )
+        now_ms = self.parts.now_ms
         hello = hello_of(identity, self.own, now_ms(), VERSION)
-        self.network = Network(identity, hello)
+        self.network = self.parts.network(identity, hello)
         self.membership = Membership(
-            self.own, config.overlay, self.network, random.Random(), self._resolve
+            self.own, config.overlay, self.network, self.parts.chance, self._resolve
         )
         self.clock = HybridClock(now_ms)
         self.vetting = Vetting(identity.operator)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._zone_changed_s = int(time.time())
+        self._zone_changed_s = now_ms() // 1000
         self._dns: dns_server.DnsServer | None = None
 
     async def start(self) -> None:
@@ -94,9 +80,9 @@ class Node:
 
         Raises `StorageError` or `OSError` when a file or an address cannot be had.
         """
-        config, own_id = self.config, self.own.node_id
+        config, own_id, now_ms = self.config, self.own.node_id, self.parts.now_ms
         await self._open_storage()
-        self.projection = Projection(config.redis_socket)
+        self.projection = self.parts.projection(config.redis_socket)
         self.hot = HotRecords(self.projection, now_ms)
         self.replica = Replica(
             own_id,
@@ -215,9 +201,8 @@ class Node:
     # inner workings
 
     async def _open_storage(self) -> None:
-        directory = _directory(self.config)
-        self.committer = Committer(directory)
-        self.bindings = Bindings(directory)
+        directory = Path(self.config.node.data_dir)
+        self.committer, self.bindings = self.parts.storage(directory, self.parts.now_ms)
         rows = await self.committer.read(lambda db: db.subscribers())
         self.subscribers = Subscribers(rows)
         self._known = await self.committer.read(lambda db: db.peers())
@@ -275,10 +260,10 @@ class Node:
             self.directory,
             farm_wide,
             self.metrics,
-            now_ms,
+            self.parts.now_ms,
             self.leave,
         )
-        self.control = ControlServer(service, self.metrics)
+        self.control = self.parts.control(service, self.metrics)
 
     async def _listen(self) -> None:
         config = self.config
@@ -309,7 +294,7 @@ class Node:
         )
 
     def _member_changed(self, member: Member) -> None:
-        self._zone_changed_s = max(self._zone_changed_s + 1, int(time.time()))
+        self._zone_changed_s = max(self._zone_changed_s + 1, self.parts.now_ms() // 1000)
         self.repair.farm_changed(member)
         if member.state is State.ALIVE:
             self.events.farm_changed()

@@ -66,7 +66,7 @@ class Network:
         self._hello = hello
         self._handler: Handler | None = None
         self._links: dict[bytes, Link] = {}
-        self._open: set[Link] = set()
+        self._open: dict[Link, None] = {}
         self._greeting: dict[Link, asyncio.Future[Hello]] = {}
         self._left: set[bytes] = set()
         self._server: asyncio.Server | None = None
@@ -171,7 +171,7 @@ class Network:
             self._greeted(link, UnavailableError("stopping"))
             link.abort("stopping")
             return
-        self._open.add(link)
+        self._open[link] = None
         if node_id == self._hello.node.node_id:
             self._greeted(link, IdentityError("that is this node itself"))
             link.close("talking to myself")
@@ -186,7 +186,7 @@ class Network:
         self._greeted(link, link.peer)
 
     def link_down(self, link: Link, reason: str) -> None:
-        self._open.discard(link)
+        self._open.pop(link, None)
         if link.peer is None:
             self._greeted(link, UnavailableError(reason))
             return

@@ -8,10 +8,8 @@ Records are kept encoded: a decoded one would take several times the memory.
 
 import asyncio
 import logging
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import msgspec
 
@@ -31,9 +29,11 @@ SWEEP_PAUSE_S = 30.0
 class Bindings:
     """All registration records of this node."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, database: BindingsDatabase, now_ms: Callable[[], int]) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bindings")
-        self._database = BindingsDatabase(directory)
+        self._loop = asyncio.get_running_loop()
+        self._now_ms = now_ms
+        self._database = database
         self._records = self._database.load()
         self._dirty: set[bytes] = set()
         self._sweep: Iterator[bytes] = iter(())
@@ -54,7 +54,7 @@ class Bindings:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._flush()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._database.close)
+        await self._loop.run_in_executor(self._thread, self._database.close)
         self._thread.shutdown()
 
     def get(self, key: bytes) -> bytes | None:
@@ -86,9 +86,8 @@ class Bindings:
             return
         dirty, self._dirty = self._dirty, set()
         rows = [(key, self._records.get(key)) for key in dirty]
-        loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._thread, self._database.write, rows)
+            await self._loop.run_in_executor(self._thread, self._database.write, rows)
             self.last_error = ""
         except StorageError as error:
             if not self.last_error:
@@ -97,14 +96,14 @@ class Bindings:
             self._dirty |= dirty
 
     def _drop_expired(self) -> None:
-        if time.monotonic() < self._sweep_after_s:
+        if self._loop.time() < self._sweep_after_s:
             return
-        now_ms = int(time.time() * 1000)
+        now_ms = self._now_ms()
         for _ in range(SWEEP_SLICE):
             key = next(self._sweep, None)
             if key is None:
                 self._sweep = iter(list(self._records))
-                self._sweep_after_s = time.monotonic() + SWEEP_PAUSE_S
+                self._sweep_after_s = self._loop.time() + SWEEP_PAUSE_S
                 return
             body = self._records.get(key)
             if body is None:

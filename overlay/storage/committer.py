@@ -1,8 +1,8 @@
 """Group commit: many writes, one fsync.
 
 In: rows from the event loop. Out: each row's outcome, once its commit is on disk. Counterpart:
-`database.py`, in one writing and one reading thread. While one batch is being committed the next
-one gathers, so the batch grows with the load and the cost of a write falls.
+`database.py`, which `RecordsDisk` runs in one writing and one reading thread. While one batch is
+being committed the next one gathers: the batch grows with the load and the cost of a write falls.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from overlay.errors import StorageError
 from overlay.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
@@ -22,17 +22,67 @@ Batch = list[tuple[Row, Committed]]
 T = TypeVar("T")
 
 
-class Committer:
-    """The one writer and reader of `records.db`."""
+class Disk(Protocol):
+    """What a committer needs of a disk."""
+
+    def commit(self, rows: list[Row], finished: Committed) -> None:
+        """Commit all rows or none; `finished` is called on the loop, when they are safe."""
+        ...
+
+    async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
+        """Ask the database; raises `StorageError`."""
+        ...
+
+    async def close(self) -> None:
+        """No commit is under way any more."""
+        ...
+
+
+class RecordsDisk:
+    """`records.db` in a writing and a reading thread."""
 
     def __init__(self, directory: Path) -> None:
         self._loop = asyncio.get_running_loop()
         self._database = RecordsDatabase(directory)
         self._reader = RecordsDatabase(directory)
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records-read")
-        self._batches: SimpleQueue[Batch | None] = SimpleQueue()
+        self._batches: SimpleQueue[tuple[list[Row], Committed] | None] = SimpleQueue()
         self._writing = threading.Thread(target=self._write, name="records", daemon=True)
         self._writing.start()
+
+    def commit(self, rows: list[Row], finished: Committed) -> None:
+        self._batches.put((rows, finished))
+
+    async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
+        return await self._loop.run_in_executor(self._reading, question, self._reader)
+
+    async def close(self) -> None:
+        self._batches.put(None)
+        await self._loop.run_in_executor(self._reading, self._writing.join)
+        await self._loop.run_in_executor(self._reading, self._reader.close)
+        self._database.close()
+        self._reading.shutdown()
+
+    def _write(self) -> None:
+        """The writing thread."""
+        while (batch := self._batches.get()) is not None:
+            rows, finished = batch
+            failure = None
+            try:
+                self._database.commit(rows)
+            except StorageError as error:
+                failure = error
+            except Exception as error:
+                failure = StorageError(f"{type(error).__name__}: {error}")
+            self._loop.call_soon_threadsafe(finished, failure)
+
+
+class Committer:
+    """The one writer and reader of the durable records."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._disk = disk
         self._queue: Batch = []
         self._busy = False
         self._closed = False
@@ -41,6 +91,11 @@ class Committer:
         self.last_error = ""
         self.batches = 0
         self.rows = 0
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for the commit before them."""
+        return len(self._queue)
 
     def commit(self, row: Row, committed: Committed) -> None:
         """Queue a row; `committed` is called once, with None when it is on disk."""
@@ -70,40 +125,25 @@ class Committer:
         await future
 
     async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
-        """Ask the database, in a thread of its own; raises `StorageError`."""
+        """Ask the database; raises `StorageError`."""
         if self._closed:
             raise StorageError("closing")
-        return await self._loop.run_in_executor(self._reading, question, self._reader)
+        return await self._disk.read(question)
 
     async def close(self) -> None:
         """Commit what is queued, then close the files."""
         self._closed = True
         await self._idle.wait()
-        self._batches.put(None)
-        await self._loop.run_in_executor(self._reading, self._writing.join)
-        await self._loop.run_in_executor(self._reading, self._reader.close)
-        self._database.close()
-        self._reading.shutdown()
+        await self._disk.close()
 
     def _next_batch(self) -> None:
         batch, self._queue = self._queue[:COMMIT_BATCH_MAX], self._queue[COMMIT_BATCH_MAX:]
         if batch:
-            self._batches.put(batch)
+            rows = [row for row, _ in batch]
+            self._disk.commit(rows, lambda failure: self._finished(batch, failure))
         else:
             self._busy = False
             self._idle.set()
-
-    def _write(self) -> None:
-        """The writing thread."""
-        while (batch := self._batches.get()) is not None:
-            failure = None
-            try:
-                self._database.commit([row for row, _ in batch])
-            except StorageError as error:
-                failure = error
-            except Exception as error:
-                failure = StorageError(f"{type(error).__name__}: {error}")
-            self._loop.call_soon_threadsafe(self._finished, batch, failure)
 
     def _finished(self, batch: Batch, failure: StorageError | None) -> None:
         self.batches += 1

@@ -103,9 +103,9 @@ def _transaction(connection: apsw.Connection) -> Iterator[None]:
             raise
 
 
-def _open(path: Path, schema: str, synchronous: str) -> apsw.Connection:
+def _open(path: Path | None, schema: str, synchronous: str) -> apsw.Connection:
     with disk_errors():
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(str(path) if path else ":memory:")
         connection.set_busy_timeout(5_000)
         found = connection.pragma("user_version")
         if found not in (0, SCHEMA_VERSION):
@@ -121,8 +121,10 @@ def _open(path: Path, schema: str, synchronous: str) -> apsw.Connection:
 class RecordsDatabase:
     """`records.db`; one instance belongs to one thread at a time."""
 
-    def __init__(self, directory: Path) -> None:
-        self._connection = _open(directory / "records.db", _RECORDS_SCHEMA, "full")
+    def __init__(self, directory: Path | None) -> None:
+        """Open the file; without a directory the database is in memory and ends with this."""
+        path = directory / "records.db" if directory else None
+        self._connection = _open(path, _RECORDS_SCHEMA, "full")
 
     def close(self) -> None:
         """Checkpoint and close."""
@@ -261,8 +263,10 @@ class RecordsDatabase:
 class BindingsDatabase:
     """`bindings.db`; one instance belongs to one thread at a time."""
 
-    def __init__(self, directory: Path) -> None:
-        self._connection = _open(directory / "bindings.db", _BINDINGS_SCHEMA, "normal")
+    def __init__(self, directory: Path | None) -> None:
+        """Open the file; without a directory the database is in memory and ends with this."""
+        path = directory / "bindings.db" if directory else None
+        self._connection = _open(path, _BINDINGS_SCHEMA, "normal")
 
     def close(self) -> None:
         """Checkpoint and close."""

@@ -160,7 +160,7 @@ def test_a_full_disk_here_makes_the_others_hold_the_event(tmp_path: Path) -> Non
     async def story(farm: Farm) -> None:
         await three(farm)
         node = farm.nodes["n1"]
-        node.committer._database.limit_pages(1)
+        node.committer._disk._database.limit_pages(1)
         agent = "x" * 60_000
         for number in range(3):
             request = start_event(f"call-{number}")
@@ -170,7 +170,7 @@ def test_a_full_disk_here_makes_the_others_hold_the_event(tmp_path: Path) -> Non
             (record,) = (await farm.ask("n2", messages.ShowCall(call_id=f"call-{number}"))).calls
             assert set(record.replicas) >= {"n2", "n3"}
         assert "Full" in node.committer.last_error
-        node.committer._database.limit_pages(1_000_000)
+        node.committer._disk._database.limit_pages(1_000_000)
 
     play(tmp_path, story)
 

@@ -7,9 +7,17 @@ import pytest
 
 from overlay.errors import StorageError
 from overlay.links.messages import NodeInfo
+from overlay.parts import now_ms
 from overlay.storage.bindings import Bindings
-from overlay.storage.committer import Committer
-from overlay.storage.database import EventRow, JournalDone, Peers, RecordsDatabase, SubscriberRow
+from overlay.storage.committer import Committer, RecordsDisk
+from overlay.storage.database import (
+    BindingsDatabase,
+    EventRow,
+    JournalDone,
+    Peers,
+    RecordsDatabase,
+    SubscriberRow,
+)
 
 KEY = b"k" * 20
 
@@ -86,7 +94,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
 
 def test_many_writes_share_commits_and_each_is_answered(tmp_path: Path) -> None:
     async def scenario() -> None:
-        committer = Committer(tmp_path)
+        committer = Committer(RecordsDisk(tmp_path))
         rows = [row(n) for n in range(200)]
         await asyncio.gather(*(committer.commit_wait(one) for one in rows))
         assert committer.batches < len(rows) / 4
@@ -100,15 +108,16 @@ def test_many_writes_share_commits_and_each_is_answered(tmp_path: Path) -> None:
 
 def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> None:
     async def scenario() -> None:
-        committer = Committer(tmp_path)
-        pages = committer._database.limit_pages(1)
+        disk = RecordsDisk(tmp_path)
+        committer = Committer(disk)
+        pages = disk._database.limit_pages(1)
         body = b"x" * (pages + 1) * 65_536
         results = await asyncio.gather(
             *(committer.commit_wait(row(n, body=body)) for n in range(3)), return_exceptions=True
         )
         assert all(isinstance(result, StorageError) for result in results)
         assert "Full" in committer.last_error
-        committer._database.limit_pages(1_000_000)
+        disk._database.limit_pages(1_000_000)
         await committer.commit_wait(row(9))
         assert committer.last_error == ""
         await committer.close()
@@ -118,12 +127,12 @@ def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> 
 
 def test_bindings_are_there_at_once_and_after_a_restart(tmp_path: Path) -> None:
     async def scenario() -> None:
-        bindings = Bindings(tmp_path)
+        bindings = Bindings(BindingsDatabase(tmp_path), now_ms)
         bindings.start()
         bindings.put(KEY, b"\x90")
         assert bindings.get(KEY) == b"\x90"
         await bindings.close()
-        again = Bindings(tmp_path)
+        again = Bindings(BindingsDatabase(tmp_path), now_ms)
         assert again.get(KEY) == b"\x90"
         await again.close()
 

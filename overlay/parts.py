@@ -1,0 +1,48 @@
+"""What a node takes from the world around it: network, disk, cache, clock, chance.
+
+In: nothing. Out: makers of these for one node. Counterpart: `node.py` builds on them. A simulation
+hands in its own; the defaults are the real ones.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from overlay.cache.projection import Projection
+from overlay.control.server import ControlServer
+from overlay.control.service import Service
+from overlay.identity.identity import Identity
+from overlay.links.messages import Hello
+from overlay.links.network import Network
+from overlay.metrics import Metrics
+from overlay.storage.bindings import Bindings
+from overlay.storage.committer import Committer, RecordsDisk
+from overlay.storage.database import BindingsDatabase
+
+NowMs = Callable[[], int]
+
+
+def now_ms() -> int:
+    """Unix time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+def open_storage(directory: Path, now: NowMs) -> tuple[Committer, Bindings]:
+    """The files in `directory`, which is made if need be; raises `StorageError` or `OSError`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return Committer(RecordsDisk(directory)), Bindings(BindingsDatabase(directory), now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """One node's world."""
+
+    now_ms: NowMs = now_ms
+    """The wall clock, Unix time in ms."""
+    chance: random.Random = field(default_factory=random.Random)
+    network: Callable[[Identity, Hello], Network] = Network
+    storage: Callable[[Path, NowMs], tuple[Committer, Bindings]] = open_storage
+    projection: Callable[[Path], Projection] = Projection
+    control: Callable[[Service, Metrics], ControlServer] = ControlServer
