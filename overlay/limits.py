@@ -42,5 +42,8 @@ KAMAILIO_ANSWER_BYTES_MAX: Final = 128 << 10
 KAMAILIO_FIGURES_MAX: Final = 2_000
 
 IDENTITY_FILE_BYTES_MAX: Final = 64 << 10
+REVOKED_NODES_MAX: Final = 8_000
+"""In one revocation list, which has to fit into a control request."""
+REVOKED_FILE_BYTES_MAX: Final = 256 << 10
 PASSWORD_CHARS_MAX: Final = 256
 SUBSCRIBERS_PER_FILE_MAX: Final = 1_000_000

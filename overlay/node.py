@@ -17,6 +17,7 @@ from overlay.control.local import Local
 from overlay.control.service import Service
 from overlay.dns import server as dns_server
 from overlay.dns.zone import ZoneNode, ZoneView
+from overlay.enrollment.revoker import Revoker
 from overlay.errors import SipfarmError
 from overlay.identity.identity import Identity
 from overlay.links import messages
@@ -78,10 +79,12 @@ class Node:
     async def start(self) -> None:
         """Open the files, listen, and begin to look for the farm.
 
-        Raises `StorageError` or `OSError` when a file or an address cannot be had.
+        Raises `StorageError` or `OSError` when a file or an address cannot be had, and
+        `IdentityError` when the operator has revoked this node.
         """
         config, own_id, now_ms = self.config, self.own.node_id, self.parts.now_ms
         await self._open_storage()
+        await self._start_revoker()
         self.projection = self.parts.projection(config.redis_socket)
         self.hot = HotRecords(self.projection, now_ms)
         self.replica = Replica(
@@ -118,6 +121,7 @@ class Node:
         self.spreader.flush()
         await self.events.stop()
         await self.membership.stop()
+        await self.revoker.stop()
         await self._remember_peers()
         await self.network.stop(left=self.leaving)
         for task in list(self._tasks):
@@ -136,6 +140,7 @@ class Node:
 
     def peer_up(self, hello: Hello) -> None:
         self.membership.peer_up(hello)
+        self.revoker.peer_up(hello.node.node_id)
 
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
         self.membership.peer_down(node_id, reason, left)
@@ -158,6 +163,10 @@ class Node:
             reply(self.membership.dht.answer_find_node(request.target, peer))
         elif isinstance(request, messages.Changed):
             self._pushed(request, reply)
+        elif isinstance(request, messages.AskRevocations):
+            reply(self.revoker.answer(request))
+        elif isinstance(request, messages.RevocationsChanged):
+            reply(self.revoker.announced(peer, request))
         elif isinstance(request, messages.RegisterAt):
             self.registrations.register_at(request, reply)
         else:
@@ -206,6 +215,23 @@ class Node:
         rows = await self.committer.read(lambda db: db.subscribers())
         self.subscribers = Subscribers(rows)
         self._known = await self.committer.read(lambda db: db.peers())
+
+    async def _start_revoker(self) -> None:
+        self.revoker = Revoker(
+            self.own.node_id,
+            self.identity.operator,
+            self.network,
+            self.membership.alive,
+            self.committer,
+            self.parts.chance,
+            self.stopped.set,
+        )
+        try:
+            await self.revoker.start(self.identity.revoked)
+        except SipfarmError:
+            await self.bindings.close()
+            await self.committer.close()
+            raise
 
     def _build_coordinators(self) -> None:
         config, own_id = self.config, self.own.node_id
@@ -259,6 +285,7 @@ class Node:
             self.events,
             self.directory,
             farm_wide,
+            self.revoker,
             self.metrics,
             self.parts.now_ms,
             self.leave,

@@ -33,6 +33,8 @@ def watch(node: "Node") -> None:
         "journal_depth": ("Call events on fewer than W disks", lambda: node.events.journal_depth),
         "redis_up": ("Redis can be used", lambda: not node.projection.error),
         "disk_ok": ("The last commit succeeded", lambda: not node.committer.last_error),
+        "revoked_nodes": ("Nodes on the list", lambda: len(node.revoker.current.node_ids)),
+        "revocations_version": ("Of the list", lambda: node.revoker.current.version),
         "certificate_seconds": (
             "Time until the node's certificate expires",
             lambda: node.identity.expires_at.timestamp() - time.time(),
@@ -45,6 +47,10 @@ def watch(node: "Node") -> None:
         "committed_rows": ("Rows in those commits", lambda: node.committer.rows),
         "redis_writes": ("Entries written to Redis", lambda: node.projection.writes),
         "repairs_sent": ("Records handed to replicas that lacked them", lambda: node.repair.sent),
+        "revoked_refused": (
+            "Connections of revoked nodes that were refused",
+            lambda: node.network.revoked_refused,
+        ),
         "records_forged": ("Records refused as not the operator's", lambda: node.vetting.refused),
         "read_repairs": ("Stale copies found by reads", lambda: node.reader.repairs),
     }

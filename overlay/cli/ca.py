@@ -5,6 +5,7 @@ In: the command line, signing requests. Out: certificates and whole identities. 
 """
 
 import argparse
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from overlay.cli.exits import Exit
 from overlay.errors import ConfigError
 from overlay.identity import ca, files, request
 from overlay.identity.identity import farm_of_ca, load_ca_certificate
+from overlay.identity.ledger import Issued
 
 _EPILOG = """\
-The directory of the CA holds the key that every node trusts: keep it off the nodes, and backed up.
+The directory of the CA holds the keys that every node trusts, the CA's and the operator's: keep it
+off the nodes, and backed up.
 examples:
   sipfarm ca init --ca ./ca --farm farm.example.com
   sipfarm ca issue --ca ./ca n1 192.0.2.11 --into ./n1     a whole identity, to copy to n1
   sipfarm ca sign --ca ./ca n1.csr --out node.pem          for a key that n1 has made
+  sipfarm ca revoke --ca ./ca n1                           for good; then 'sipfarm node revoke'
 """
 
 
@@ -27,7 +31,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the verb to the command line."""
     parser = subparsers.add_parser(
         "ca",
-        help="the farm's certificate authority: init, sign, issue, list",
+        help="the farm's certificate authority: init, sign, issue, revoke, list",
         epilog=_EPILOG,
         formatter_class=arguments.Help,
     )
@@ -49,6 +53,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         each.add_argument(
             "--replace", action="store_true", help="even if another key holds this name"
         )
+    revoke = _add(verbs, "revoke", "put a node on the signed list of revoked ones", run_revoke)
+    revoke.add_argument("node", metavar="NODE", help="its name, or its id in hex")
     _add(verbs, "list", "list what was issued", run_list)
 
 
@@ -58,7 +64,7 @@ def run_init(args: argparse.Namespace) -> int:
     if args.json:
         output.show_json({"ca": str(args.ca), "farm": args.farm})
     else:
-        output.show(f"made the CA of {args.farm} in {args.ca}; keep {files.CA_KEY} safe")
+        output.show(f"made the CA of {args.farm} in {args.ca}; keep its keys safe")
         output.note(f"next: sipfarm ca issue --ca {args.ca} NODE ADDRESS --into DIR")
     return Exit.DONE
 
@@ -79,7 +85,8 @@ def run_sign(args: argparse.Namespace) -> int:
     elif args.out is None:
         output.show(pem.decode().rstrip())
     output.note(f"signed {node} at {address}, id {asked.node_id.hex()}")
-    output.note(f"the node also needs {files.CA_CERTIFICATE} and {files.FARM_SECRET} of {args.ca}")
+    others = f"{files.CA_CERTIFICATE}, {files.OPERATOR_PUBLIC} and {files.FARM_SECRET}"
+    output.note(f"the node also needs {others} of {args.ca}")
     return Exit.DONE
 
 
@@ -95,6 +102,20 @@ def run_issue(args: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def run_revoke(args: argparse.Namespace) -> int:
+    """Revoke a node, and tell how the farm learns of it."""
+    revoked, node_id = ca.revoke(args.ca, args.node)
+    path = args.ca / files.REVOKED
+    if args.json:
+        count = len(revoked.node_ids)
+        known = {"node": args.node, "node_id": node_id, "list": str(path)}
+        output.show_json({**known, "version": revoked.version, "revoked": count})
+        return Exit.DONE
+    output.show(f"revoked {args.node}, id {node_id}; {len(revoked.node_ids)} are on {path}")
+    output.note(f"next, at any node: sipfarm node revoke --list {path.name}")
+    return Exit.DONE
+
+
 def run_list(args: argparse.Namespace) -> int:
     """List the ledger."""
     entries = ca.issued(args.ca)
@@ -102,6 +123,7 @@ def run_list(args: argparse.Namespace) -> int:
         output.show_json({"issued": entries})
         return Exit.DONE
     now = datetime.now(UTC)
+    revoked = {node_id.hex() for node_id in ca.revocation_list(args.ca).node_ids}
     rows = (
         (
             entry.node,
@@ -109,7 +131,7 @@ def run_list(args: argparse.Namespace) -> int:
             entry.node_id,
             f"{entry.issued_at:%Y-%m-%dT%H:%M:%SZ}",
             f"{entry.expires_at:%Y-%m-%dT%H:%M:%SZ}",
-            "expired" if entry.expires_at < now else "in force",
+            _state(entry, revoked, now),
             entry.serial,
         )
         for entry in entries
@@ -117,6 +139,12 @@ def run_list(args: argparse.Namespace) -> int:
     header = ("NODE", "ADDRESS", "ID", "ISSUED", "EXPIRES", "STATE", "SERIAL")
     output.show(table.render(header, rows))
     return Exit.DONE
+
+
+def _state(entry: Issued, revoked: Collection[str], now: datetime) -> str:
+    if entry.expires_at < now:
+        return "expired"
+    return "revoked" if entry.node_id in revoked else "in force"
 
 
 def _add(

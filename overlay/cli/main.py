@@ -24,8 +24,11 @@ VERBS: Final = {
     "location": ("overlay.cli.location", "where a subscriber is registered"),
     "cdr": ("overlay.cli.cdr", "billing records: list, show"),
     "subscriber": ("overlay.cli.subscriber", "subscribers: add, list, remove"),
-    "ca": ("overlay.cli.ca", "the farm's certificate authority: init, sign, issue, list"),
-    "node": ("overlay.cli.node", "this node: make its key, leave the farm"),
+    "ca": ("overlay.cli.ca", "the farm's certificate authority: init, sign, issue, revoke, list"),
+    "node": (
+        "overlay.cli.node",
+        "this node: make its key, hand it revocations, leave the farm",
+    ),
     "check-config": ("overlay.cli.check_config", "check farm.toml and this node's identity"),
     "render": ("overlay.cli.render", "write kamailio.cfg, redis.conf and pdns.conf of this node"),
     "lab": ("overlay.cli.lab", "a farm in network namespaces of this machine"),

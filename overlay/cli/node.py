@@ -1,7 +1,8 @@
 """`sipfarm node`: what is done on, or to, this node.
 
-In: the command line, farm.toml. Out: a key and its signing request; a farewell to the farm.
-Counterparts: `sipfarm ca sign` signs the request; `messages.Leave`.
+In: the command line, farm.toml. Out: a key and its signing request; a list of revoked nodes, or a
+farewell, to the farm. Counterparts: `sipfarm ca sign` and `ca revoke`; `messages.Leave`,
+`messages.PutRevocations`.
 """
 
 import argparse
@@ -10,15 +11,18 @@ from pathlib import Path
 from overlay.cli import arguments, output
 from overlay.cli.asking import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Done, Leave
+from overlay.control.messages import Done, Leave, PutRevocations
 from overlay.identity import files, keys, request
+from overlay.limits import REVOKED_FILE_BYTES_MAX
 
 _REQUEST = "node.csr"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb to the command line."""
-    parser = subparsers.add_parser("node", help="this node: make its key, leave the farm")
+    parser = subparsers.add_parser(
+        "node", help="this node: make its key, hand it revocations, leave the farm"
+    )
     verbs = parser.add_subparsers(dest="node_verb", required=True, metavar="VERB")
     key = arguments.add_verb(
         verbs,
@@ -35,6 +39,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         verbs, "leave", "leave the farm: tell every peer and stop the daemon"
     )
     leave.set_defaults(run=run_leave)
+    revoke = arguments.add_verb(
+        verbs,
+        "revoke",
+        "hand the farm the operator's list of revoked nodes",
+        "example:\n  sipfarm ca revoke --ca ./ca n3\n"
+        "  sipfarm node revoke --list ./ca/revoked.list\n"
+        "Any node takes the list, and tells every other.",
+    )
+    revoke.add_argument("--list", type=Path, required=True, metavar="PATH", dest="revoked")
+    revoke.set_defaults(run=run_revoke)
 
 
 def run_key(args: argparse.Namespace) -> int:
@@ -66,4 +80,16 @@ def run_leave(args: argparse.Namespace) -> int:
         output.show_json(done)
     else:
         output.show(done.detail or "leaving")
+    return Exit.DONE
+
+
+def run_revoke(args: argparse.Namespace) -> int:
+    """Hand the daemon the list."""
+    body = files.read_public(args.revoked, REVOKED_FILE_BYTES_MAX)
+    with daemon(args) as node:
+        done = node.ask(PutRevocations(body=body), Done)
+    if args.json:
+        output.show_json(done)
+    else:
+        output.show(done.detail)
     return Exit.DONE

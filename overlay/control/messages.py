@@ -313,6 +313,13 @@ class SubscriberInForce(Answer, frozen=True, kw_only=True, tag=28):
     removed: bool = False
 
 
+class PutRevocations(Request, frozen=True, kw_only=True, tag=29):
+    """A revocation list that the operator signed, for the whole farm. Answered by `Done`."""
+
+    body: bytes
+    """As `overlay.identity.revocations` encodes it."""
+
+
 Requests = (
     Locate
     | Authenticate
@@ -326,6 +333,7 @@ Requests = (
     | ListSubscribers
     | Leave
     | GetSubscriber
+    | PutRevocations
 )
 Answers = (
     Refused

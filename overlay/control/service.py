@@ -13,6 +13,7 @@ from overlay.config import Config
 from overlay.control import messages
 from overlay.control.farm_wide import FarmWide
 from overlay.control.messages import Answers, Located, Reach, Refused, Requests, Written
+from overlay.enrollment.revoker import Revoker
 from overlay.errors import ProtocolError, UnavailableError
 from overlay.limits import HEADER_CHARS_MAX
 from overlay.metrics import Metrics
@@ -35,6 +36,7 @@ class Service:
         events: EventWriter,
         subscribers: SubscriberDirectory,
         farm_wide: FarmWide,
+        revoker: Revoker,
         metrics: Metrics,
         now_ms: Callable[[], int],
         leave: Callable[[], None],
@@ -45,6 +47,7 @@ class Service:
         self._events = events
         self._subscribers = subscribers
         self._farm_wide = farm_wide
+        self._revoker = revoker
         self._metrics = metrics
         self._now_ms = now_ms
         self._leave = leave
@@ -113,6 +116,13 @@ class Service:
             return messages.SubscriberInForce(id=0, version=version, removed=removed)
         if isinstance(request, messages.ListSubscribers):
             return await self._farm_wide.subscribers(request, deadline_s)
+        if isinstance(request, messages.PutRevocations):
+            newer = await self._revoker.take(request.body)
+            count = len(self._revoker.current.node_ids)
+            return messages.Done(
+                id=0,
+                detail=f"{'now' if newer else 'already'} in force: {count} nodes are revoked",
+            )
         if isinstance(request, messages.Leave):
             self._loop.call_soon(self._leave)
             return messages.Done(id=0, detail="leaving")

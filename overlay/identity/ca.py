@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from overlay.errors import IdentityError
-from overlay.identity import files, keys, ledger, operator, request, template
+from overlay.identity import files, keys, ledger, operator, request, revocations, template
 from overlay.identity.identity import farm_of_ca, load_ca_certificate
 from overlay.identity.ledger import Issued
+from overlay.identity.revocations import Revocations
 
 CA_DAYS: Final = 3650
 NODE_DAYS: Final = 365
@@ -69,9 +70,13 @@ def sign(
     start, end = _validity(now, days)
     if now > authority.not_valid_after_utc:
         raise IdentityError(f"{directory / files.CA_CERTIFICATE}: has expired")
+    revoked = revocation_list(directory).node_ids
+    if requested.node_id in revoked:
+        raise IdentityError(f"the key of {node} was revoked; it must make a new one")
     with ledger.locked(directory) as book:
         holder = ledger.holder(book.entries, node, now)
-        if holder not in ("", requested.node_id.hex()) and not replace:
+        taken = holder not in ("", requested.node_id.hex())
+        if taken and bytes.fromhex(holder) not in revoked and not replace:
             raise IdentityError(
                 f"the name {node} belongs to the node {holder}, which has a key of "
                 "its own; take another name, or replace that node"
@@ -107,6 +112,7 @@ def issue(
         )
     secret = files.read_farm_secret(directory)
     operator_pem = operator.load(directory / files.OPERATOR_PUBLIC).pem()
+    revoked = revocation_list(directory)
     key = keys.generate()
     csr_pem = request.make(key, farm, node, address)
     certificate = sign(directory, csr_pem, node, address, days, replace=replace, now=now)
@@ -114,7 +120,36 @@ def issue(
     files.write_public(into / files.NODE_CERTIFICATE, certificate)
     files.write_public(into / files.CA_CERTIFICATE, _pem(authority))
     files.write_public(into / files.OPERATOR_PUBLIC, operator_pem)
+    if revoked.version:
+        revocations.write(into / files.REVOKED, revoked)
     files.write_secret(into / files.FARM_SECRET, f"{secret}\n".encode())
+
+
+def revocation_list(directory: Path) -> Revocations:
+    """The nodes that the operator has revoked; raises `IdentityError`."""
+    public = operator.load(directory / files.OPERATOR_PUBLIC)
+    return revocations.read(directory / files.REVOKED, public)
+
+
+def revoke(directory: Path, node: str, *, now: datetime | None = None) -> tuple[Revocations, str]:
+    """Put a node, by its name or its id in hex, on the list; the list, and the node's id in hex.
+
+    Raises `IdentityError` if no certificate in force is its. Whose certificates have all expired
+    leaves the list: nobody lets it in any more.
+    """
+    now = now or datetime.now(UTC)
+    key = operator.load_key(directory / files.OPERATOR_KEY)
+    with ledger.locked(directory) as book:
+        valid = {entry.node_id for entry in book.entries if entry.expires_at > now}
+        node_id = node if node in valid else ledger.holder(book.entries, node, now)
+        if not node_id:
+            raise IdentityError(f"{node}: no node of this name or id has a certificate in force")
+        before = revocation_list(directory)
+        kept = {each for each in before.node_ids if each.hex() in valid}
+        version = max(int(now.timestamp() * 1000), before.version + 1)
+        after = revocations.signed(version, kept | {bytes.fromhex(node_id)}, key)
+        revocations.write(directory / files.REVOKED, after)
+    return after, node_id
 
 
 def issued(directory: Path) -> list[Issued]:

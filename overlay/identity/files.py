@@ -20,6 +20,7 @@ CA_CERTIFICATE: Final = "ca.pem"
 FARM_SECRET: Final = "farm.secret"
 OPERATOR_KEY: Final = "operator.key"
 OPERATOR_PUBLIC: Final = "operator.pem"
+REVOKED: Final = "revoked.list"
 ISSUED: Final = "issued.jsonl"
 
 SECRET_HEX_DIGITS: Final = 64
@@ -44,9 +45,9 @@ def read_secret(path: Path) -> bytes:
     return _read(path, secret=True)
 
 
-def read_public(path: Path) -> bytes:
+def read_public(path: Path, bytes_max: int = IDENTITY_FILE_BYTES_MAX) -> bytes:
     """The content of a file that anybody may read; raises `IdentityError` if it is not there."""
-    return _read(path, secret=False)
+    return _read(path, secret=False, bytes_max=bytes_max)
 
 
 def new_farm_secret() -> str:
@@ -92,7 +93,7 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path, *, secret: bool) -> bytes:
+def _read(path: Path, *, secret: bool, bytes_max: int = IDENTITY_FILE_BYTES_MAX) -> bytes:
     try:
         # Non-blocking, so that a FIFO in the file's place is an error and not a hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -103,11 +104,11 @@ def _read(path: Path, *, secret: bool) -> bytes:
             if secret and status.st_mode & _OTHERS:
                 mode = stat.S_IMODE(status.st_mode)
                 raise IdentityError(f"{path}: mode {mode:04o} lets others use it; chmod 600 it")
-            data = file.read(IDENTITY_FILE_BYTES_MAX + 1)
+            data = file.read(bytes_max + 1)
     except FileNotFoundError as error:
         raise IdentityError(f"{path}: is missing") from error
     except OSError as error:
         raise IdentityError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > IDENTITY_FILE_BYTES_MAX:
-        raise IdentityError(f"{path}: is larger than {IDENTITY_FILE_BYTES_MAX} bytes")
+    if len(data) > bytes_max:
+        raise IdentityError(f"{path}: is larger than {bytes_max} bytes")
     return data

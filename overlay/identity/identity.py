@@ -17,9 +17,10 @@ from cryptography.x509.oid import NameOID
 
 from overlay.config import Config
 from overlay.errors import IdentityError
-from overlay.identity import files, keys, operator
+from overlay.identity import files, keys, operator, revocations
 from overlay.identity.operator import Operator
 from overlay.identity.peer import Peer, peer_of_certificate
+from overlay.identity.revocations import Revocations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class Identity:
     """64 hex digits, the same on every node."""
     operator: Operator
     """Whose signature records of subscribers must bear."""
+    revoked: Revocations = revocations.NONE
+    """The revocation list that came with the identity; the farm may have a newer one."""
     server_context: ssl.SSLContext
     """For links that others open: asks for their certificate."""
     client_context: ssl.SSLContext
@@ -66,6 +69,7 @@ def load(config: Config, now: datetime | None = None) -> Identity:
     if keys.node_id(key.public_key()) != peer.node_id:
         raise IdentityError(f"{path}: is not for the key in {directory / files.NODE_KEY}")
     _check_names(path, peer, config)
+    operator_key = operator.load(directory / files.OPERATOR_PUBLIC)
     return Identity(
         node_id=peer.node_id,
         name=peer.name,
@@ -73,7 +77,8 @@ def load(config: Config, now: datetime | None = None) -> Identity:
         address=peer.address,
         expires_at=certificate.not_valid_after_utc,
         farm_secret=files.read_farm_secret(directory),
-        operator=operator.load(directory / files.OPERATOR_PUBLIC),
+        operator=operator_key,
+        revoked=revocations.read(directory / files.REVOKED, operator_key),
         server_context=_context(ssl.PROTOCOL_TLS_SERVER, directory),
         client_context=_context(ssl.PROTOCOL_TLS_CLIENT, directory),
     )

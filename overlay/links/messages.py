@@ -191,6 +191,24 @@ class StoreMany(Message, frozen=True, kw_only=True, tag=23):
     """Keys and bodies."""
 
 
+class AskRevocations(Message, frozen=True, kw_only=True, tag=30):
+    """Have you a newer revocation list than this version? Answered by `RevocationsAre`."""
+
+    have: int
+
+
+class RevocationsAre(Message, frozen=True, kw_only=True, tag=31):
+    """The list (`overlay.identity.revocations`); empty if there is no newer one."""
+
+    body: bytes
+
+
+class RevocationsChanged(Message, frozen=True, kw_only=True, tag=32):
+    """The sender has this version of the revocation list. Answered by `Ack`."""
+
+    version: int
+
+
 Request = (
     Ping
     | FindNode
@@ -203,6 +221,8 @@ Request = (
     | ListCallsAt
     | ListSubscribersAt
     | DescribeNode
+    | AskRevocations
+    | RevocationsChanged
 )
 Reply = (
     Ack
@@ -215,6 +235,7 @@ Reply = (
     | CallsAt
     | SubscribersAt
     | Described
+    | RevocationsAre
 )
 REPLIES = (
     Ack,
@@ -227,6 +248,7 @@ REPLIES = (
     CallsAt,
     SubscribersAt,
     Described,
+    RevocationsAre,
 )
 
 encode = msgspec.msgpack.Encoder().encode

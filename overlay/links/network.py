@@ -57,6 +57,10 @@ class Transport(Protocol):
         """Break the link at once."""
         ...
 
+    def shut_out(self, node_ids: frozenset[bytes]) -> None:
+        """From now on have no link with any of these, and only these; open ones break at once."""
+        ...
+
 
 class Network:
     """Mutual-TLS links over TCP."""
@@ -71,7 +75,10 @@ class Network:
         self._left: set[bytes] = set()
         self._server: asyncio.Server | None = None
         self._stopping = False
+        self._shut_out: frozenset[bytes] = frozenset()
         self.frames_received = 0
+        self.revoked_refused = 0
+        """Connections of revoked nodes that were refused."""
 
     async def start(self, handler: Handler, host: str, port: int) -> None:
         """Listen; raises `OSError` when the address cannot be had."""
@@ -125,6 +132,14 @@ class Network:
         if link is not None:
             link.abort(reason)
 
+    def shut_out(self, node_ids: frozenset[bytes]) -> None:
+        self._shut_out = node_ids
+        for link in list(self._open):
+            if link.peer is not None and link.node_id in node_ids:
+                # As if it had left: nobody waits for it to come back.
+                self._left.add(link.node_id)
+                link.abort("revoked")
+
     async def dial(self, host: str, port: int, timeout_s: float) -> Hello:
         loop = asyncio.get_running_loop()
         greeting: asyncio.Future[Hello] = loop.create_future()
@@ -161,7 +176,11 @@ class Network:
         return self._hello
 
     def identify(self, transport: asyncio.Transport) -> Peer:
-        return peer_of(transport.get_extra_info("ssl_object"))
+        peer = peer_of(transport.get_extra_info("ssl_object"))
+        if peer.node_id in self._shut_out:
+            self.revoked_refused += 1
+            raise IdentityError(f"{peer.name} is revoked")
+        return peer
 
     def link_up(self, link: Link) -> None:
         assert link.peer is not None
@@ -170,6 +189,10 @@ class Network:
         if self._stopping:
             self._greeted(link, UnavailableError("stopping"))
             link.abort("stopping")
+            return
+        if node_id in self._shut_out:
+            self._greeted(link, IdentityError("revoked"))
+            link.abort("revoked")
             return
         self._open[link] = None
         if node_id == self._hello.node.node_id:

@@ -35,6 +35,9 @@ CREATE TABLE IF NOT EXISTS journal (
 CREATE TABLE IF NOT EXISTS peers (
     node_id BLOB PRIMARY KEY, name TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS revocations (
+    one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL
+);
 PRAGMA user_version = 1;
 """
 _BINDINGS_SCHEMA: Final = """
@@ -75,7 +78,13 @@ class Peers(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[NodeInfo, ...]
 
 
-Row = EventRow | SubscriberRow | JournalDone | Peers
+class RevocationsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The revocation list that is in force, in place of the one before."""
+
+    body: bytes
+
+
+Row = EventRow | SubscriberRow | JournalDone | Peers | RevocationsRow
 CallRow = tuple[int, bytes, tuple[bytes, ...]]
 """Time in us, call key, bodies of the call's events."""
 
@@ -140,6 +149,7 @@ class RecordsDatabase:
         done: list[tuple[bytes]] = []
         subscribers: list[tuple[bytes, str, bytes]] = []
         peers: tuple[NodeInfo, ...] | None = None
+        revocations = b""
         for row in rows:
             if isinstance(row, EventRow):
                 events.append((row.call_key, row.event_id, row.time_us, row.body))
@@ -149,6 +159,8 @@ class RecordsDatabase:
                 subscribers.append((row.key, row.aor, row.body))
             elif isinstance(row, JournalDone):
                 done.append((row.event_id,))
+            elif isinstance(row, RevocationsRow):
+                revocations = row.body
             else:
                 peers = row.peers
         connection = self._connection
@@ -166,6 +178,10 @@ class RecordsDatabase:
             if subscribers:
                 connection.executemany(
                     "INSERT OR REPLACE INTO subscribers VALUES (?, ?, ?)", subscribers
+                )
+            if revocations:
+                connection.execute(
+                    "INSERT OR REPLACE INTO revocations VALUES (1, ?)", (revocations,)
                 )
             if peers is not None:
                 connection.execute("DELETE FROM peers")
@@ -252,6 +268,12 @@ class RecordsDatabase:
         """All (key, aor, body)."""
         with disk_errors():
             return list(self._connection.execute("SELECT key, aor, body FROM subscribers"))
+
+    def revocations(self) -> bytes:
+        """The revocation list in force; empty if there is none."""
+        with disk_errors():
+            rows = self._connection.execute("SELECT body FROM revocations")
+            return next((bytes(body) for (body,) in rows), b"")
 
     def peers(self) -> list[NodeInfo]:
         """Peers remembered from before."""

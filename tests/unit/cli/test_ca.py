@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from overlay import config as configuration
-from overlay.control.messages import Done, Leave
+from overlay.control.messages import Done, Leave, PutRevocations
 from overlay.identity import identity, keys
 
 from .conftest import FARM, Cli, PlayedDaemon
@@ -114,3 +114,21 @@ def test_leaving_is_asked_for(cli: Cli, played: PlayedDaemon) -> None:
     assert cli.run("node", "leave").out == "leaving\n"
     assert json.loads(cli.run("node", "leave", "--json").out) == {"detail": "leaving"}
     assert [type(each) for each in played.asked] == [Leave, Leave]
+
+
+def test_a_revoked_node_is_listed_and_the_farm_is_told(
+    cli: Cli, ca: str, played: PlayedDaemon
+) -> None:
+    into = str(cli.directory / "identity")
+    cli.run("ca", "issue", "--ca", ca, "n1", "192.0.2.1", "--into", into, config=False)
+    done = cli.run("ca", "revoke", "--ca", ca, "n1", "--json", config=False)
+    told = json.loads(done.out)
+    assert (done.code, told["node"], told["revoked"]) == (0, "n1", 1)
+    assert "revoked" in cli.run("ca", "list", "--ca", ca, config=False).out
+    assert cli.run("ca", "revoke", "--ca", ca, "n9", config=False).code == 4
+    played.answer(Done(id=0, detail="now in force"))
+    done = cli.run("node", "revoke", "--list", told["list"])
+    assert (done.code, done.out) == (0, "now in force\n")
+    (asked,) = played.asked
+    assert isinstance(asked, PutRevocations)
+    assert asked.body == Path(told["list"]).read_bytes()

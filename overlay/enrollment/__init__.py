@@ -1,0 +1,1 @@
+"""Who may come into the farm, and who no longer may."""

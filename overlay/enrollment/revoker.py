@@ -1,0 +1,178 @@
+"""Keeps revoked nodes out: learns of lists, stores the newest, tells everybody, shuts the door.
+
+In: lists from the operator (control socket), versions that peers announce. Out: closed links,
+refused ones, announcements. Counterpart: the same on every other node.
+
+A node that takes a newer list announces its version to all that it is linked to, and who lacks it
+asks for it. Peers compare versions whenever a link comes up, and with one other now and then, so
+that a lost announcement costs seconds at the most.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from overlay.errors import ForgedError, IdentityError, StorageError
+from overlay.identity import revocations
+from overlay.identity.operator import Operator
+from overlay.identity.revocations import Revocations
+from overlay.links.messages import (
+    Ack,
+    AskRevocations,
+    Failed,
+    NodeInfo,
+    Reply,
+    RevocationsAre,
+    RevocationsChanged,
+)
+from overlay.links.network import Transport
+from overlay.storage.committer import Committer
+from overlay.storage.database import RevocationsRow
+
+log = logging.getLogger(__name__)
+
+ASK_TIMEOUT_S: Final = 2.0
+COMPARE_EVERY_S: Final = 5.0
+"""How often the version is compared with that of one peer, whichever."""
+ASKED_AT_ONCE_MAX: Final = 3
+"""Peers that are asked for a list at a time, however many announce one."""
+
+
+class Revoker:
+    """The list in force at one node."""
+
+    def __init__(
+        self,
+        own_id: bytes,
+        operator: Operator,
+        transport: Transport,
+        alive: Callable[[], list[NodeInfo]],
+        committer: Committer,
+        chance: random.Random,
+        revoked_myself: Callable[[], None],
+    ) -> None:
+        self._own_id = own_id
+        self._operator = operator
+        self._transport = transport
+        self._alive = alive
+        self._committer = committer
+        self._chance = chance
+        self._revoked_myself = revoked_myself
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking = 0
+        self.current = revocations.NONE
+        self.refused = 0
+        """Lists that were not the operator's."""
+
+    async def start(self, given: Revocations) -> None:
+        """Take up the newer of the list that came with the identity and the one on disk.
+
+        Raises `StorageError`, and `IdentityError` if this node itself is revoked. What is on disk
+        is checked like anything else.
+        """
+        stored = await self._committer.read(lambda db: db.revocations())
+        newest = given
+        if stored:
+            try:
+                kept = revocations.admit(stored, self._operator)
+                newest = max(given, kept, key=lambda each: each.version)
+            except ForgedError as error:
+                log.error("the revocation list on disk cannot be used: %s", error)
+        if self._own_id in newest.node_ids:
+            raise IdentityError("this node was revoked by the operator; it must be enrolled anew")
+        if newest.version:
+            self._enforce(newest)
+        self._spawn(self._keep_comparing())
+
+    async def stop(self) -> None:
+        """End every task."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def take(self, body: bytes) -> bool:
+        """A list from the operator or a peer: check, enforce, store, announce.
+
+        False if it is the one in force or an older one. Raises `ForgedError` if it is not the
+        operator's, and `StorageError` when it is in force but not on disk.
+        """
+        try:
+            revoked = revocations.admit(body, self._operator)
+        except ForgedError:
+            self.refused += 1
+            raise
+        if revoked.version <= self.current.version:
+            return False
+        self._enforce(revoked)
+        self._announce()
+        await self._committer.commit_wait(RevocationsRow(body=revocations.encode(revoked)))
+        return True
+
+    def answer(self, request: AskRevocations) -> Reply:
+        """What a peer that has version `have` lacks."""
+        if self.current.version <= request.have:
+            return RevocationsAre(body=b"")
+        return RevocationsAre(body=revocations.encode(self.current))
+
+    def announced(self, peer: bytes, announcement: RevocationsChanged) -> Reply:
+        """A peer has this version."""
+        if announcement.version > self.current.version:
+            self._ask_soon(peer)
+        return Ack()
+
+    def peer_up(self, peer: bytes) -> None:
+        """A link is up: what does the peer know?"""
+        self._ask_soon(peer, always=True)
+
+    # inner workings
+
+    def _enforce(self, revoked: Revocations) -> None:
+        self.current = revoked
+        log.warning(
+            "revocation list %d is in force: %d nodes", revoked.version, len(revoked.node_ids)
+        )
+        self._transport.shut_out(frozenset(revoked.node_ids))
+        if self._own_id in revoked.node_ids:
+            log.error("this node has been revoked by the operator")
+            self._revoked_myself()
+
+    def _announce(self) -> None:
+        changed = RevocationsChanged(version=self.current.version)
+        for info in self._alive():
+            if info.node_id != self._own_id:
+                self._transport.ask(info.node_id, changed, ASK_TIMEOUT_S)
+
+    def _ask_soon(self, peer: bytes, *, always: bool = False) -> None:
+        if always or self._asking < ASKED_AT_ONCE_MAX:
+            self._spawn(self._ask(peer))
+
+    async def _ask(self, peer: bytes) -> None:
+        self._asking += 1
+        try:
+            question = AskRevocations(have=self.current.version)
+            reply = await self._transport.ask(peer, question, ASK_TIMEOUT_S)
+            if isinstance(reply, RevocationsAre) and reply.body:
+                await self.take(reply.body)
+            elif isinstance(reply, Failed):
+                log.debug("%s does not tell its revocations: %s", peer.hex(), reply.reason)
+        except ForgedError as error:
+            log.warning("%s sent %s", peer.hex(), error)
+        except StorageError as error:
+            log.error("the revocation list cannot be stored: %s", error)
+        finally:
+            self._asking -= 1
+
+    async def _keep_comparing(self) -> None:
+        while True:
+            await asyncio.sleep(COMPARE_EVERY_S * (0.5 + self._chance.random()))
+            peers = [info.node_id for info in self._alive() if info.node_id != self._own_id]
+            if peers:
+                await self._ask(self._chance.choice(peers))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
