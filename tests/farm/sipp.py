@@ -59,6 +59,9 @@ class Sipp:
         every_call = self.call_id if calls == 1 else f"{self.call_id}-%u-%p@%s"
         options += ["-cid_str", every_call, "-r", str(rate)] if to else []
         options += ["-timeout", f"{timeout_s}s", "-timeout_error"]
+        if calls > 1:
+            # Under load two workers may send a 180 after its 200: no reason to give a call up.
+            options += ["-default_behaviors", "all,-abortunexp"]
         options += ["-trace_err", "-error_file", str(self._directory / "errors")]
         options += ["-trace_msg", "-message_file", str(self._directory / "messages")]
         local = ["-i", address, "-p", str(port), "-m", str(calls), "-nostdin"]
