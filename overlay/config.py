@@ -63,13 +63,38 @@ class Overlay(_Section, frozen=True, kw_only=True):
     """alpha: questions of one lookup under way at a time."""
     request_timeout_ms: int = 500
     """How long a peer may take to answer one request."""
-    probe_interval_ms: int = 250
-    """How often a link is probed. A frozen peer is found after about
-    probe_interval_ms + probe_timeout_ms."""
-    probe_timeout_ms: int = 600
-    """How long a probe may go unanswered before the peer is suspected."""
-    dead_after_ms: int = 300
-    """How long a suspected peer may stay so before it is taken for dead."""
+    probe_interval_ms: int = 100
+    """How often a node probes one of the others, in random order, each once a round. All of them
+    together probe each node once in probe_interval_ms on average, whatever the farm's size."""
+    probe_timeout_ms: int = 150
+    """How long a probe may go unanswered before others are asked to probe, and again before the
+    peer is suspected; both times probe_timeout_ms * (1 + health score)."""
+    probe_helpers: int = 3
+    """k: how many others are asked to probe a silent peer."""
+    health_score_max: int = 4
+    """Upper end of the health score: +1 for every own probe that failed without a sign of life from
+    the helpers, for every suspicion of this very node, +2 for own timers late by more than
+    probe_timeout_ms; -1 for every probe answered in time."""
+    suspicion_min_ms: int = 250
+    """A suspect is dead after max(min, max - (max - min) * log(C + 1) / log(K + 1)), with C nodes
+    that confirm the suspicion, min = suspicion_min_ms * max(1, log10(nodes)), and
+    max = suspicion_max_factor * min."""
+    suspicion_max_factor: int = 4
+    """What a suspicion that nobody confirms is multiplied by."""
+    suspicion_confirmations: int = 3
+    """K: min(suspicion_confirmations, nodes - 2) others suspecting the same bring the shortest
+    timeout."""
+    gossip_multiplier: int = 3
+    """lambda: each node tells each update to gossip_multiplier * ln(peers + 1) peers."""
+    gossip_interval_ms: int = 20
+    """Between tellings, while there is something to tell; the first is at once."""
+    gossip_fanout: int = 4
+    """How many peers are told at a time."""
+    redial_ms: int = 500
+    """A peer without a link is dialled again after redial_ms * 2^(failures - 1) * (1 to 2, by
+    chance)."""
+    redial_max_ms: int = 4_000
+    """Longest wait between dials, before chance: a healed cut is closed within about twice this."""
     lease_ms: int = 30_000
     """How long a node may serve a binding that it read, without asking again; a change is pushed
     to it before that."""

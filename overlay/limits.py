@@ -45,5 +45,20 @@ IDENTITY_FILE_BYTES_MAX: Final = 64 << 10
 REVOKED_NODES_MAX: Final = 8_000
 """In one revocation list, which has to fit into a control request."""
 REVOKED_FILE_BYTES_MAX: Final = 256 << 10
+ENROLLMENT_FRAME_BYTES_MAX: Final = 512 << 10
+"""Of questions and answers; an answer carries the revocation list."""
+ENROLLMENT_CONNECTIONS_MAX: Final = 64
+ENROLLMENT_FAILURES_PER_MINUTE_MAX: Final = 10
+"""Of one address."""
+ENROLLMENT_ADDRESSES_MAX: Final = 10_000
+"""Whose failures are remembered."""
 PASSWORD_CHARS_MAX: Final = 256
 SUBSCRIBERS_PER_FILE_MAX: Final = 1_000_000
+
+MEMBERS_MAX: Final = 4_000
+"""Other nodes that a node keeps in mind, the dead of the last days included."""
+GOSSIP_UPDATES_MAX: Final = 32
+"""In one frame."""
+GOSSIP_QUEUE_MAX: Final = 4_096
+DIALS_MAX: Final = 64
+"""Under way at a time."""

@@ -18,13 +18,14 @@ from overlay.control.service import Service
 from overlay.dns import server as dns_server
 from overlay.dns.zone import ZoneNode, ZoneView
 from overlay.enrollment.revoker import Revoker
-from overlay.errors import SipfarmError
+from overlay.errors import SipfarmError, StorageError
 from overlay.identity.identity import Identity
 from overlay.links import messages
 from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Reply, Request
 from overlay.links.network import hello_of
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
+from overlay.membership.updates import next_incarnation
 from overlay.metrics import Metrics
 from overlay.node_metrics import watch
 from overlay.parts import Parts
@@ -41,7 +42,7 @@ from overlay.replication.replica import Replica
 from overlay.replication.spreader import Spreader
 from overlay.replication.subscribers import SubscriberDirectory
 from overlay.replication.vetting import Vetting
-from overlay.storage.database import Peers
+from overlay.storage.database import IncarnationRow, Peers
 from overlay.storage.subscribers import Subscribers
 from overlay.version import VERSION
 
@@ -65,11 +66,6 @@ class Node:
             port=config.overlay.port,
         )
         now_ms = self.parts.now_ms
-        hello = hello_of(identity, self.own, now_ms(), VERSION)
-        self.network = self.parts.network(identity, hello)
-        self.membership = Membership(
-            self.own, config.overlay, self.network, self.parts.chance, self._resolve
-        )
         self.clock = HybridClock(now_ms)
         self.vetting = Vetting(identity.operator)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,6 +80,7 @@ class Node:
         """
         config, own_id, now_ms = self.config, self.own.node_id, self.parts.now_ms
         await self._open_storage()
+        await self._join_membership()
         await self._start_revoker()
         self.projection = self.parts.projection(config.redis_socket)
         self.hot = HotRecords(self.projection, now_ms)
@@ -159,6 +156,11 @@ class Node:
             self.replica.fetch(peer, request, reply)
         elif isinstance(request, messages.Ping):
             reply(Ack())
+        elif isinstance(request, messages.Gossip):
+            self.membership.gossip_received(request)
+            reply(Ack())
+        elif isinstance(request, messages.PingFor):
+            self.membership.ping_for(request, reply)
         elif isinstance(request, messages.FindNode):
             reply(self.membership.dht.answer_find_node(request.target, peer))
         elif isinstance(request, messages.Changed):
@@ -215,6 +217,25 @@ class Node:
         rows = await self.committer.read(lambda db: db.subscribers())
         self.subscribers = Subscribers(rows)
         self._known = await self.committer.read(lambda db: db.peers())
+
+    async def _join_membership(self) -> None:
+        """Links and members, under an incarnation that no run of this node had before."""
+        before = await self.committer.read(lambda db: db.incarnation())
+        incarnation = next_incarnation(before, self.parts.now_ms())
+        try:
+            await self.committer.commit_wait(IncarnationRow(value=incarnation))
+        except StorageError as error:
+            log.error("the incarnation cannot be stored: %s", error)
+        hello = hello_of(self.identity, self.own, incarnation, VERSION)
+        self.network = self.parts.network(self.identity, hello)
+        self.membership = Membership(
+            self.own,
+            self.config.overlay,
+            self.network,
+            self.parts.chance,
+            self._resolve,
+            incarnation,
+        )
 
     async def _start_revoker(self) -> None:
         self.revoker = Revoker(
@@ -307,8 +328,12 @@ class Node:
 
     def zone(self) -> ZoneView:
         """The farm's zone as this node sees the farm."""
-        live = [ZoneNode(name=i.name, addresses=(i.host,)) for i in self.membership.alive()]
-        others = [m.info for m in self.membership.members if m.state is not State.ALIVE]
+        # A suspect is as good as alive: its time is short, and most refute.
+        good = (State.ALIVE, State.SUSPECT)
+        members = list(self.membership.members)
+        kept = [self.own, *(m.info for m in members if m.state in good)]
+        live = [ZoneNode(name=i.name, addresses=(i.host,)) for i in kept]
+        others = [m.info for m in members if m.state not in good]
         lost = [ZoneNode(name=i.name, addresses=(i.host,), live=False) for i in others]
         nodes = [*live, *lost]
         return ZoneView(

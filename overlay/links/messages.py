@@ -36,7 +36,8 @@ class Hello(Message, frozen=True, kw_only=True, tag=1):
     farm: str
     node: NodeInfo
     incarnation: int
-    """Unix time in ms when the node started: tells a restarted peer from the one before."""
+    """Higher at every start of the node, about Unix time in ms: tells a restarted peer from the one
+    before."""
     capabilities: tuple[str, ...] = ()
     software: str = ""
 
@@ -209,6 +210,29 @@ class RevocationsChanged(Message, frozen=True, kw_only=True, tag=32):
     version: int
 
 
+class MemberUpdate(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What a node says of another, or of itself."""
+
+    node: NodeInfo
+    state: int
+    """Place in `overlay.membership.updates.BY_RANK`."""
+    incarnation: int
+    origin: bytes
+    """Id of the node that found this out."""
+
+
+class Gossip(Message, frozen=True, kw_only=True, tag=40):
+    """News of members. Answered by `Ack`."""
+
+    updates: tuple[MemberUpdate, ...]
+
+
+class PingFor(Message, frozen=True, kw_only=True, tag=41):
+    """Ping this node for me. Answered by `Ack`, or by `Failed` with code `silent` in good time."""
+
+    target: bytes
+
+
 Request = (
     Ping
     | FindNode
@@ -223,6 +247,8 @@ Request = (
     | DescribeNode
     | AskRevocations
     | RevocationsChanged
+    | Gossip
+    | PingFor
 )
 Reply = (
     Ack

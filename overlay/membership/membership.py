@@ -1,12 +1,12 @@
 """Keeps the links of the farm up and watches over the peers.
 
 In: links that come and go, nodes that others speak of, the bootstrap addresses. Out: the routing
-table, and a call to every listener when a member's state changes. Counterpart: `members.py` holds
-the rules.
+table, and a call to every listener when a member comes or goes. Counterpart: `members.py` holds
+the rules, `prober.py` probes, `gossip.py` tells others, `dialler.py` dials.
 
-A crash shows at once: the crashed process' kernel closes the link, and the dial that
-follows is refused. A frozen or cut-off peer shows after the sum of probe_interval_ms,
-probe_timeout_ms and dead_after_ms.
+A crash shows at once: the crashed process' kernel closes the link, and the dial that follows is
+refused. A frozen or cut-off peer shows to the first node whose probe it misses, and through that
+node's gossip to all, who check for themselves.
 """
 
 import asyncio
@@ -20,15 +20,18 @@ from overlay.config import Overlay
 from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
 from overlay.dht.table import Contact
-from overlay.errors import IdentityError, UnavailableError
-from overlay.links.messages import Ack, Hello, NodeInfo, Ping, Reply
+from overlay.limits import GOSSIP_UPDATES_MAX
+from overlay.links.messages import Gossip, Hello, MemberUpdate, NodeInfo, PingFor, Reply
 from overlay.links.network import Transport
-from overlay.membership.members import Member, Members, State
+from overlay.membership.dialler import Dialler
+from overlay.membership.gossip import Gossiper
+from overlay.membership.health import LocalHealth, overslept
+from overlay.membership.members import Member, Members, Patience, Redial, State
+from overlay.membership.prober import Prober
+from overlay.membership.updates import INCARNATION_MAX, RANK, claim_of, sane, sane_node
 
 log = logging.getLogger(__name__)
 
-REDIAL_S = 0.5
-"""Between dials of a dead peer, plus up to as much again by chance."""
 REFRESH_S = 5.0
 """Between lookups of this node's own id and of a random one, which find nodes not yet known."""
 FORGET_S = 7 * 86_400.0
@@ -48,9 +51,18 @@ class Membership:
         transport: Transport,
         chance: random.Random,
         resolve: Resolve,
+        incarnation: int,
     ) -> None:
         self.own = own
-        self.members = Members(own.node_id, settings.dead_after_ms / 1000)
+        self.incarnation = incarnation
+        """This node's; higher than the one in its Hello once it refuted a suspicion."""
+        patience = Patience(
+            min_s=settings.suspicion_min_ms / 1000,
+            max_factor=settings.suspicion_max_factor,
+            confirmations=settings.suspicion_confirmations,
+        )
+        redial = Redial(first_s=settings.redial_ms / 1000, longest_s=settings.redial_max_ms / 1000)
+        self.members = Members(own.node_id, patience, redial, chance)
         self.dht = FarmProtocol(
             Contact(own),
             settings.bucket_size,
@@ -60,14 +72,19 @@ class Membership:
         )
         self.epoch = 0
         """Grows whenever the set of nodes that hold records changes."""
+        self.health = LocalHealth(settings.health_score_max)
         self._settings = settings
         self._transport = transport
         self._chance = chance
         self._resolve = resolve
         self._loop = asyncio.get_running_loop()
+        linked = self.members.linked
+        self._gossiper = Gossiper(settings, transport, chance, linked)
+        self._prober = Prober(
+            settings, transport, chance, self.health, linked, self._answered, self._missed
+        )
+        self._dialler = Dialler(transport, settings.request_timeout_ms / 1000, self._dial_failed)
         self._listeners: list[Listener] = []
-        self._dialling: dict[tuple[str, int], asyncio.Task[None]] = {}
-        self._probing: set[bytes] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
         self._wake = asyncio.Event()
@@ -85,17 +102,22 @@ class Membership:
     async def stop(self) -> None:
         """End every task; what the links tell from now on is of no interest."""
         self._stopped = True
-        tasks = [*self._tasks, *self._dialling.values()]
-        for task in tasks:
+        self._prober.forget()
+        self._gossiper.stop()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._dialler.stop()
 
     def listen(self, listener: Listener) -> None:
-        """`listener` is called after a member's state changed."""
+        """`listener` is called after a member came, lost its link, died or left.
+
+        Suspicions that come to nothing are not told.
+        """
         self._listeners.append(listener)
 
     def alive(self) -> list[NodeInfo]:
-        """The nodes that can be used, this one first."""
+        """The nodes that nobody doubts, this one first."""
         return [self.own, *(m.info for m in self.members if m.state is State.ALIVE)]
 
     def nearest(self, key: bytes, count: int) -> list[NodeInfo]:
@@ -121,11 +143,18 @@ class Membership:
     def peer_up(self, hello: Hello) -> None:
         """A link to this peer is up."""
         known = self.members.get(hello.node.node_id)
-        was_alive = known is not None and known.state is State.ALIVE
-        restarted = known is not None and known.incarnation != hello.incarnation
+        news = known is None or hello.incarnation > known.incarnation
+        came = news or known is None or not known.linked or known.state is State.DEAD
         member = self.members.link_up(hello, self._loop.time())
         self.dht.router.add_contact(Contact(hello.node))
-        if not was_alive or restarted:
+        if news:
+            self._gossiper.spread(self._update(member))
+        elif member.claim[1] is not State.ALIVE:
+            # It has to hear what is said of it, so that it can refute it.
+            self._gossiper.drop(hello.node.node_id)
+            self._gossiper.tell(hello.node.node_id, self._update(member))
+        self._gossiper.wake()
+        if came:
             log.info("%s (%s:%d) is alive", hello.node.name, hello.node.host, hello.node.port)
             self._changed(member)
             self._refresh.set()
@@ -136,81 +165,139 @@ class Membership:
         if member is None or self._stopped:
             return
         log.warning("%s is %s: %s", member.info.name, member.state, reason)
+        if member.state is not State.DEAD:
+            self._gossiper.spread(self._update(member))
         if member.state is State.LEFT:
             self._gone(member)
-        else:
+        elif member.state is State.SUSPECT:
             self._changed(member)
             self._dial(member)
+            self._wake.set()
 
     def heard_of(self, info: NodeInfo) -> None:
         """A peer spoke of this node."""
-        if self.members.heard_of(info, self._loop.time()):
+        if sane_node(info) and self.members.heard_of(info, self._loop.time()):
             self._wake.set()
+
+    def gossip_received(self, gossip: Gossip) -> None:
+        """A peer passes on news."""
+        if self._stopped:
+            return
+        for update in gossip.updates[:GOSSIP_UPDATES_MAX]:
+            if not sane(update):
+                continue
+            if update.node.node_id == self.own.node_id:
+                self._refute(update)
+            else:
+                self._learn(update)
+
+    def ping_for(self, question: PingFor, reply: Callable[[Reply], None]) -> None:
+        """A peer has no answer from another, and asks this node to try."""
+        self._prober.help(question.target, reply)
 
     # inner workings
 
+    def _learn(self, update: MemberUpdate) -> None:
+        now_s, node_id = self._loop.time(), update.node.node_id
+        before = self.members.get(node_id)
+        was = before.state if before else State.DEAD
+        learned = self.members.learn(update, now_s)
+        member = self.members.get(node_id)
+        if member is None or not learned.news:
+            return
+        self._gossiper.spread(update)
+        self._wake.set()
+        if learned.check:
+            # The suspect first of all, so that it can refute.
+            self._gossiper.tell(node_id, update)
+            self._prober.probe(node_id, alone=True)
+        gone, kept = (State.DEAD, State.LEFT), (State.ALIVE, State.SUSPECT)
+        if was in kept and member.state in gone:
+            self._gone(member)
+
+    def _refute(self, update: MemberUpdate) -> None:
+        incarnation, state = claim_of(update)
+        if incarnation > self.incarnation or (
+            incarnation == self.incarnation and RANK[state] > RANK[State.ALIVE]
+        ):
+            self.incarnation = min(incarnation + 1, INCARNATION_MAX - 1)
+            self.health.worse()
+            log.info("this node is said to be %s, and refutes it", state)
+        elif state is State.ALIVE:
+            return
+        own = MemberUpdate(
+            node=self.own,
+            state=RANK[State.ALIVE],
+            incarnation=self.incarnation,
+            origin=self.own.node_id,
+        )
+        self._gossiper.spread(own)
+
+    def _update(self, member: Member) -> MemberUpdate:
+        """What the farm should know of a member."""
+        incarnation, state = member.claim
+        return MemberUpdate(
+            node=member.info,
+            state=RANK[state],
+            incarnation=incarnation,
+            origin=self.own.node_id,
+        )
+
+    def _answered(self, node_id: bytes) -> None:
+        if self.members.probe_answered(node_id, self._loop.time()):
+            log.debug("%s answers after all", node_id.hex())
+
+    def _missed(self, node_id: bytes) -> None:
+        member = self.members.probe_missed(node_id, self._loop.time())
+        if member is None:
+            return
+        log.info("%s missed a probe", member.info.name)
+        update = self._update(member)
+        self._gossiper.tell(node_id, update)
+        self._gossiper.spread(update)
+        self._wake.set()
+
     async def _watch(self) -> None:
+        """Probe, dial and bury, each when it is due."""
         interval_s = self._settings.probe_interval_ms / 1000
+        slack_s = self._settings.probe_timeout_ms / 1000
+        probe_s = self._loop.time() + interval_s * self._chance.random()
+        due_s = probe_s
         while True:
             now_s = self._loop.time()
-            for member in self.members:
-                if member.state is State.ALIVE:
-                    self._probe(member.info.node_id, now_s, interval_s)
-            for member in self.members.overdue(now_s):
-                self._gone(member)
+            if overslept(due_s, now_s, slack_s):
+                log.warning("this node was not running for %.1f s", now_s - due_s)
+                self.health.worse(2)
+                self.members.postpone(now_s - due_s)
+                self._prober.forget()
+            if now_s >= probe_s:
+                self._prober.next()
+                probe_s = max(probe_s + interval_s, now_s)
+                self.members.forget(FORGET_S, now_s)
             for member in self.members.to_dial(now_s):
                 self._dial(member)
-            self.members.forget(FORGET_S, now_s)
+            for member in self.members.overdue(now_s):
+                self._gossiper.spread(self._update(member))
+                self._gone(member)
+            due_s = min(probe_s, self.members.next_deadline_s() or probe_s)
             self._wake.clear()
             try:
-                async with asyncio.timeout(interval_s):
+                async with asyncio.timeout_at(due_s):
                     await self._wake.wait()
+                # Woken by news: what is due now is known only after a look at them.
+                due_s = self._loop.time()
             except TimeoutError:
                 pass
 
-    def _probe(self, node_id: bytes, now_s: float, interval_s: float) -> None:
-        if node_id in self._probing or now_s - self._transport.heard_at_s(node_id) < interval_s:
-            return
-        self._probing.add(node_id)
-
-        def answered(reply: Reply) -> None:
-            self._probing.discard(node_id)
-            if not isinstance(reply, Ack) and self._transport.linked(node_id):
-                self._transport.drop(node_id, "no answer to a probe")
-
-        timeout_s = self._settings.probe_timeout_ms / 1000
-        self._transport.request(node_id, Ping(), answered, timeout_s)
-
     def _dial(self, member: Member) -> None:
-        member.dial_after_s = self._loop.time() + REDIAL_S * (1 + self._chance.random())
-        self._start_dial(member.info.host, member.info.port, member.info.node_id)
+        self._dialler.dial(member.info.host, member.info.port, member.info.node_id)
 
-    def _start_dial(self, host: str, port: int, node_id: bytes | None) -> None:
-        address = (host, port)
-        if address in self._dialling:
-            return
-        task = asyncio.create_task(self._dial_once(host, port, node_id))
-        self._dialling[address] = task
-        task.add_done_callback(lambda _: self._dialling.pop(address, None))
-
-    async def _dial_once(self, host: str, port: int, node_id: bytes | None) -> None:
-        timeout_s = self._settings.request_timeout_ms / 1000
-        try:
-            hello = await self._transport.dial(host, port, timeout_s)
-        except (UnavailableError, IdentityError) as error:
-            refused = isinstance(error.__cause__, ConnectionRefusedError)
-            again_s = REDIAL_S * (1 + self._chance.random())
-            if node_id is not None and self.members.dial_failed(
-                node_id, refused, self._loop.time(), again_s
-            ):
-                member = self.members.get(node_id)
-                assert member is not None
-                self._gone(member)
-            log.debug("dial of %s:%d failed: %s", host, port, error)
-        else:
-            if node_id is not None and hello.node.node_id != node_id:
-                again_s = REDIAL_S * (10 + self._chance.random())
-                self.members.dial_failed(node_id, True, self._loop.time(), again_s)
+    def _dial_failed(self, node_id: bytes, refused: bool) -> None:
+        if self.members.dial_failed(node_id, refused, self._loop.time()):
+            member = self.members.get(node_id)
+            assert member is not None
+            self._gossiper.spread(self._update(member))
+            self._gone(member)
 
     async def _keep_finding(self) -> None:
         """Bootstrap while alone; then look up this node's own id, as Kademlia joins, and others."""
@@ -219,11 +306,11 @@ class Membership:
             if len(self.alive()) == 1:
                 for host, port in await self._resolve():
                     if (host, port) != (self.own.host, self.own.port):
-                        self._start_dial(host, port, None)
+                        self._dialler.dial(host, port, None)
             else:
                 for target in (self.dht.source_node, Node(self._chance.randbytes(20))):
                     await self._look_around(target)
-            wait_s = REDIAL_S if len(self.alive()) == 1 else REFRESH_S
+            wait_s = self._settings.redial_ms / 1000 if len(self.alive()) == 1 else REFRESH_S
             try:
                 async with asyncio.timeout(wait_s * (0.5 + self._chance.random())):
                     await self._refresh.wait()
@@ -238,6 +325,7 @@ class Membership:
     def _gone(self, member: Member) -> None:
         self.dht.router.remove_contact(Contact(member.info))
         log.warning("%s is %s", member.info.name, member.state)
+        self._transport.drop(member.info.node_id, f"taken for {member.state}")
         self._changed(member)
 
     def _changed(self, member: Member) -> None:

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS peers (
 CREATE TABLE IF NOT EXISTS revocations (
     one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS incarnation (id INTEGER PRIMARY KEY, value INTEGER NOT NULL);
 PRAGMA user_version = 1;
 """
 _BINDINGS_SCHEMA: Final = """
@@ -72,6 +73,12 @@ class JournalDone(msgspec.Struct, frozen=True, kw_only=True):
     event_id: bytes
 
 
+class IncarnationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The incarnation that this run of the node began with."""
+
+    value: int
+
+
 class Peers(msgspec.Struct, frozen=True, kw_only=True):
     """The peers to remember, in place of those remembered before."""
 
@@ -84,7 +91,7 @@ class RevocationsRow(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-Row = EventRow | SubscriberRow | JournalDone | Peers | RevocationsRow
+Row = EventRow | SubscriberRow | JournalDone | Peers | RevocationsRow | IncarnationRow
 CallRow = tuple[int, bytes, tuple[bytes, ...]]
 """Time in us, call key, bodies of the call's events."""
 
@@ -150,6 +157,7 @@ class RecordsDatabase:
         subscribers: list[tuple[bytes, str, bytes]] = []
         peers: tuple[NodeInfo, ...] | None = None
         revocations = b""
+        incarnation = 0
         for row in rows:
             if isinstance(row, EventRow):
                 events.append((row.call_key, row.event_id, row.time_us, row.body))
@@ -161,6 +169,8 @@ class RecordsDatabase:
                 done.append((row.event_id,))
             elif isinstance(row, RevocationsRow):
                 revocations = row.body
+            elif isinstance(row, IncarnationRow):
+                incarnation = row.value
             else:
                 peers = row.peers
         connection = self._connection
@@ -182,6 +192,10 @@ class RecordsDatabase:
             if revocations:
                 connection.execute(
                     "INSERT OR REPLACE INTO revocations VALUES (1, ?)", (revocations,)
+                )
+            if incarnation:
+                connection.execute(
+                    "INSERT OR REPLACE INTO incarnation VALUES (1, ?)", (incarnation,)
                 )
             if peers is not None:
                 connection.execute("DELETE FROM peers")
@@ -274,6 +288,12 @@ class RecordsDatabase:
         with disk_errors():
             rows = self._connection.execute("SELECT body FROM revocations")
             return next((bytes(body) for (body,) in rows), b"")
+
+    def incarnation(self) -> int:
+        """What the last run of the node began with; 0 if there was none."""
+        with disk_errors():
+            rows = self._connection.execute("SELECT value FROM incarnation")
+            return next((int(value) for (value,) in rows), 0)
 
     def peers(self) -> list[NodeInfo]:
         """Peers remembered from before."""

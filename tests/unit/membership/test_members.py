@@ -1,15 +1,28 @@
 """The states of members, as a function of what happens to their links."""
 
-from overlay.links.messages import Hello, NodeInfo
-from overlay.membership.members import Members, State
+import random
+
+from overlay.links.messages import Hello, MemberUpdate, NodeInfo
+from overlay.membership.members import Learned, Members, Patience, Redial, State
+from overlay.membership.updates import RANK
 
 OWN, PEER = b"\0" * 20, b"\1" * 20
+OTHERS = [bytes([n]) * 20 for n in range(2, 8)]
 INFO = NodeInfo(node_id=PEER, name="n2", host="192.0.2.2", port=7460)
+PATIENCE = Patience(min_s=0.25, max_factor=4, confirmations=3)
 
 
-def hello(incarnation: int = 1, host: str = "192.0.2.2") -> Hello:
-    node = NodeInfo(node_id=PEER, name="n2", host=host, port=7460)
+def members_of(own: bytes = OWN) -> Members:
+    return Members(own, PATIENCE, Redial(first_s=0.5, longest_s=4.0), random.Random(1))
+
+
+def hello(incarnation: int = 1, host: str = "192.0.2.2", node_id: bytes = PEER) -> Hello:
+    node = NodeInfo(node_id=node_id, name="n2", host=host, port=7460)
     return Hello(version_min=1, version_max=1, farm="f", node=node, incarnation=incarnation)
+
+
+def said(state: State, incarnation: int = 1, origin: bytes = OTHERS[0]) -> MemberUpdate:
+    return MemberUpdate(node=INFO, state=RANK[state], incarnation=incarnation, origin=origin)
 
 
 def state(members: Members) -> State:
@@ -19,13 +32,16 @@ def state(members: Members) -> State:
 
 
 def linked() -> Members:
-    members = Members(OWN, dead_after_s=0.3)
+    """A peer, and six others."""
+    members = members_of()
     members.link_up(hello(), 0.0)
+    for other in OTHERS:
+        members.link_up(hello(node_id=other), 0.0)
     return members
 
 
 def test_hearsay_makes_nobody_alive_but_is_worth_a_dial() -> None:
-    members = Members(OWN, dead_after_s=0.3)
+    members = members_of()
     assert members.heard_of(INFO, 0.0)
     assert not members.heard_of(INFO, 0.0)
     assert state(members) is State.DEAD
@@ -33,7 +49,7 @@ def test_hearsay_makes_nobody_alive_but_is_worth_a_dial() -> None:
 
 
 def test_this_node_is_no_member_of_its_own_list() -> None:
-    members = Members(PEER, dead_after_s=0.3)
+    members = members_of(PEER)
     assert not members.heard_of(INFO, 0.0)
     assert list(members) == []
 
@@ -42,19 +58,20 @@ def test_a_broken_link_makes_a_suspect_and_a_refused_dial_the_dead() -> None:
     members = linked()
     assert members.link_down(PEER, left=False, now_s=1.0) is not None
     assert state(members) is State.SUSPECT
-    assert members.dial_failed(PEER, refused=True, now_s=1.01, again_s=0.5)
+    assert members.dial_failed(PEER, refused=True, now_s=1.01)
     assert state(members) is State.DEAD
     assert members.to_dial(1.2) == []
-    assert len(members.to_dial(1.6)) == 1
+    assert len(members.to_dial(2.1)) == 1
 
 
 def test_a_suspect_that_cannot_be_reached_has_its_time() -> None:
     members = linked()
     members.link_down(PEER, left=False, now_s=1.0)
-    assert not members.dial_failed(PEER, refused=False, now_s=1.1, again_s=0.1)
-    assert members.overdue(1.2) == []
-    assert [member.info for member in members.overdue(1.31)] == [INFO]
-    assert members.overdue(1.4) == []
+    assert not members.dial_failed(PEER, refused=False, now_s=1.1)
+    assert members.next_deadline_s() == 2.0
+    assert members.overdue(1.99) == []
+    assert [member.info for member in members.overdue(2.0)] == [INFO]
+    assert members.overdue(2.1) == []
 
 
 def test_a_suspect_that_comes_back_is_alive() -> None:
@@ -72,6 +89,104 @@ def test_who_says_goodbye_is_not_dialled_again() -> None:
     assert members.to_dial(99.0) == []
 
 
+def test_a_missed_probe_makes_a_suspect_whom_an_answer_clears() -> None:
+    members = linked()
+    assert members.probe_missed(PEER, 1.0) is not None
+    assert state(members) is State.SUSPECT
+    assert members.probe_missed(PEER, 1.1) is None, "it is no news a second time"
+    assert members.probe_answered(PEER, 1.2)
+    assert state(members) is State.ALIVE
+    assert members.overdue(9.0) == []
+
+
+def test_others_that_find_the_same_shorten_the_wait() -> None:
+    members = linked()
+    members.probe_missed(PEER, 1.0)
+    assert members.learn(said(State.SUSPECT, origin=OTHERS[0]), 1.1) == Learned(news=True)
+    assert members.learn(said(State.SUSPECT, origin=OTHERS[0]), 1.1) == Learned()
+    for origin in OTHERS[1:3]:
+        assert members.learn(said(State.SUSPECT, origin=origin), 1.1).news
+    assert members.next_deadline_s() == 1.25
+    assert [member.info for member in members.overdue(1.25)] == [INFO]
+
+
+def test_a_suspect_refutes_with_a_higher_incarnation_only() -> None:
+    members = linked()
+    members.learn(said(State.SUSPECT), 1.0)
+    assert state(members) is State.SUSPECT
+    assert members.learn(said(State.ALIVE), 1.1) == Learned()
+    assert state(members) is State.SUSPECT
+    assert members.learn(said(State.ALIVE, incarnation=2), 1.2) == Learned(news=True)
+    assert state(members) is State.ALIVE
+    assert members.learn(said(State.SUSPECT), 1.3) == Learned(), "that was refuted"
+
+
+def test_who_is_said_to_be_dead_is_checked_where_there_is_a_link() -> None:
+    members = linked()
+    assert members.learn(said(State.DEAD), 1.0) == Learned(news=True, check=True)
+    assert state(members) is State.SUSPECT
+    assert members.next_deadline_s() == 1.25
+    assert members.probe_answered(PEER, 1.1)
+    assert members.learn(said(State.DEAD, origin=OTHERS[3]), 1.2) == Learned()
+    assert state(members) is State.ALIVE
+
+
+def test_who_is_said_to_be_dead_and_has_no_link_is_dead() -> None:
+    members = linked()
+    members.link_down(PEER, left=False, now_s=1.0)
+    assert members.learn(said(State.DEAD), 1.01) == Learned(news=True)
+    assert state(members) is State.DEAD
+
+
+def test_a_restarted_node_is_not_taken_for_the_one_that_died() -> None:
+    members = linked()
+    members.link_up(hello(incarnation=5), 1.0)
+    assert members.learn(said(State.DEAD, incarnation=4), 1.1) == Learned()
+    assert state(members) is State.ALIVE
+
+
+def test_a_newcomer_that_others_know_is_worth_a_dial() -> None:
+    members = members_of()
+    assert members.learn(said(State.ALIVE), 1.0) == Learned(news=True, dial=True)
+    assert [member.info for member in members.to_dial(1.0)] == [INFO]
+    assert members_of().learn(said(State.DEAD), 1.0) == Learned()
+
+
+def test_one_that_left_and_is_back_is_dialled() -> None:
+    members = linked()
+    members.link_down(PEER, left=True, now_s=1.0)
+    assert members.learn(said(State.ALIVE, incarnation=2), 2.0) == Learned(news=True, dial=True)
+    assert [member.info for member in members.to_dial(2.0)] == [INFO]
+
+
+def test_others_hear_of_a_leave_before_the_link_breaks() -> None:
+    members = linked()
+    members.learn(said(State.LEFT), 1.0)
+    assert state(members) is State.ALIVE
+    members.link_down(PEER, left=False, now_s=1.1)
+    assert state(members) is State.LEFT
+
+
+def test_a_node_that_was_frozen_gives_its_suspects_that_time_again() -> None:
+    members = linked()
+    members.probe_missed(PEER, 1.0)
+    members.postpone(10.0)
+    assert members.overdue(11.0) == []
+
+
+def test_dials_of_the_dead_become_rarer() -> None:
+    members = linked()
+    members.link_down(PEER, left=False, now_s=0.0)
+    waits = []
+    for _ in range(8):
+        members.dial_failed(PEER, refused=True, now_s=0.0)
+        member = members.get(PEER)
+        assert member is not None
+        waits.append(member.dial_after_s)
+    assert 0.5 <= waits[0] <= 1.0
+    assert 4.0 <= waits[-1] <= 8.0
+
+
 def test_a_link_that_breaks_twice_is_one_change() -> None:
     members = linked()
     assert members.link_down(PEER, left=False, now_s=1.0) is not None
@@ -87,7 +202,8 @@ def test_a_node_that_moved_is_known_by_its_new_address() -> None:
 
 
 def test_the_dead_of_long_ago_are_forgotten() -> None:
-    members = linked()
+    members = members_of()
+    members.link_up(hello(), 0.0)
     assert members.forget(10.0, 100.0) == []
     members.link_down(PEER, left=True, now_s=1.0)
     assert len(members.forget(10.0, 12.0)) == 1

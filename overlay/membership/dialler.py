@@ -1,0 +1,59 @@
+"""Dials, a bounded number at a time.
+
+In: where to dial, and who should be there. Out: links, by way of the transport; failures.
+Counterpart: `membership.py`, which decides who is dialled and when.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from overlay.errors import IdentityError, UnavailableError
+from overlay.limits import DIALS_MAX
+from overlay.links.network import Transport
+
+log = logging.getLogger(__name__)
+
+Failed = Callable[[bytes, bool], None]
+"""Who could not be reached, and whether its host refused the connection."""
+
+
+class Dialler:
+    """The dials of one node."""
+
+    def __init__(self, transport: Transport, timeout_s: float, failed: Failed) -> None:
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self._failed = failed
+        self._under_way: dict[tuple[str, int], asyncio.Task[None]] = {}
+
+    def dial(self, host: str, port: int, node_id: bytes | None) -> None:
+        """Link to this address, unless that is being tried; `node_id` None: whoever is there.
+
+        When too many dials are under way, the next turn of who asks is soon enough.
+        """
+        address = (host, port)
+        if address in self._under_way or len(self._under_way) >= DIALS_MAX:
+            return
+        task = asyncio.create_task(self._dial(host, port, node_id))
+        self._under_way[address] = task
+        task.add_done_callback(lambda _: self._under_way.pop(address, None))
+
+    async def stop(self) -> None:
+        """End every dial."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _dial(self, host: str, port: int, node_id: bytes | None) -> None:
+        try:
+            hello = await self._transport.dial(host, port, self._timeout_s)
+        except (UnavailableError, IdentityError) as error:
+            log.debug("dial of %s:%d failed: %s", host, port, error)
+            if node_id is not None:
+                self._failed(node_id, isinstance(error.__cause__, ConnectionRefusedError))
+        else:
+            # Somebody else may live at its address now.
+            if node_id is not None and hello.node.node_id != node_id:
+                self._failed(node_id, True)

@@ -1,0 +1,67 @@
+"""Which updates are still to be told, and how often.
+
+In: updates. Out: the updates of one frame, those told least often first. Counterpart: `gossip.py`
+sends them. Pure.
+
+An update is told `times_told(lambda, n)` times by each node that learned it (SWIM, section 4.1):
+the farm's size to the power of minus lambda is the share of nodes that may miss it.
+"""
+
+import math
+from dataclasses import dataclass
+
+from overlay.links.messages import MemberUpdate
+from overlay.membership.updates import State, claim_of, order
+
+Key = tuple[bytes, bytes]
+
+
+@dataclass(kw_only=True)
+class _Entry:
+    update: MemberUpdate
+    told: int = 0
+
+
+def times_told(multiplier: int, peers: int) -> int:
+    """How often one node tells an update: lambda * ln(n + 1), and at most once to each peer."""
+    return min(max(peers, 1), math.ceil(multiplier * math.log(peers + 1)))
+
+
+class GossipQueue:
+    """Updates on their way, one for each member, and one for each node that suspects it."""
+
+    def __init__(self, length_max: int) -> None:
+        self._length_max = length_max
+        self._entries: dict[Key, _Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, update: MemberUpdate) -> None:
+        """Tell this; whatever it overrules is told no longer. The oldest goes when it is full."""
+        subject, claim = update.node.node_id, claim_of(update)
+        for key, entry in list(self._entries.items()):
+            if key[0] == subject:
+                known = claim_of(entry.update)
+                if order(known) > order(claim):
+                    return
+                if order(known) < order(claim):
+                    del self._entries[key]
+        key = (subject, update.origin if claim[1] is State.SUSPECT else b"")
+        if key not in self._entries and len(self._entries) >= self._length_max:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = _Entry(update=update)
+
+    def drop(self, subject: bytes) -> None:
+        """What is said of this member no longer holds."""
+        for key in [key for key in self._entries if key[0] == subject]:
+            del self._entries[key]
+
+    def take(self, count: int, times: int) -> tuple[MemberUpdate, ...]:
+        """Up to `count` updates for one peer; those told `times` times are done."""
+        chosen = sorted(self._entries.items(), key=lambda item: item[1].told)[:count]
+        for key, entry in chosen:
+            entry.told += 1
+            if entry.told >= times:
+                del self._entries[key]
+        return tuple(entry.update for _, entry in chosen)

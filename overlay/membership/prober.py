@@ -1,0 +1,173 @@
+"""Probes one member after the other, with the help of others where it does not answer.
+
+In: who is linked, requests of helpers. Out: who answered, who did not. Counterparts: the same on
+every node; `membership.py` draws the conclusions, `health.py` says how far to trust them.
+
+    ping ──answered──► alive
+      └─ probe_timeout ─► k others ping it ──one had an answer──► alive
+                              └─ probe_timeout ─► missed
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from overlay.config import Overlay
+from overlay.links.messages import Ack, Failed, Ping, PingFor, Reply
+from overlay.links.network import Transport
+from overlay.membership.health import LocalHealth, overslept
+from overlay.membership.probe_order import ProbeOrder
+
+SILENT = "silent"
+"""Code of a helper's answer: I am here, and it does not answer me."""
+NACK_SHARE = 0.6
+"""Of probe_timeout_ms: when a helper says so, in time for the one who asked."""
+LATE_FACTOR = 4
+"""A probe that is answered within so many timeouts still clears a suspect."""
+MISSES_MAX = 10
+"""Pings in a row without even a late answer after which a link is given up: others reach the peer,
+and this node's requests do not."""
+
+
+@dataclass(kw_only=True)
+class _Probe:
+    """One that is under way."""
+
+    node_id: bytes
+    due_s: float
+    asked: int = 0
+    """Helpers that were asked."""
+    nacks: int = 0
+    timer: asyncio.TimerHandle | None = field(default=None)
+
+
+class Prober:
+    """The probes of one node."""
+
+    def __init__(
+        self,
+        settings: Overlay,
+        transport: Transport,
+        chance: random.Random,
+        health: LocalHealth,
+        linked: Callable[[], list[bytes]],
+        answered: Callable[[bytes], None],
+        missed: Callable[[bytes], None],
+    ) -> None:
+        self._timeout_s = settings.probe_timeout_ms / 1000
+        self._helpers = settings.probe_helpers
+        self._transport = transport
+        self._chance = chance
+        self._health = health
+        self._linked = linked
+        self._tell_answered = answered
+        self._tell_missed = missed
+        self._order = ProbeOrder(chance)
+        self._under_way: dict[bytes, _Probe] = {}
+        self._misses: dict[bytes, int] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def next(self) -> None:
+        """Probe whose turn it is."""
+        node_id = self._order.next(self._linked())
+        if node_id is not None:
+            self.probe(node_id, alone=False)
+
+    def probe(self, node_id: bytes, *, alone: bool) -> None:
+        """Probe this one; `alone`: without helpers, since everybody probes it just now."""
+        if node_id in self._under_way:
+            return
+        wait_s = self._timeout_s * self._health.factor
+        probe = _Probe(node_id=node_id, due_s=self._loop.time() + wait_s)
+        self._under_way[node_id] = probe
+        timeout = self._end if alone else self._ask_helpers
+        probe.timer = self._loop.call_later(wait_s, timeout, probe)
+        self._transport.request(
+            node_id, Ping(), lambda reply: self._ponged(probe, reply), wait_s * LATE_FACTOR
+        )
+
+    def help(self, target: bytes, reply: Callable[[Reply], None]) -> None:
+        """Ping `target` for another node, and tell it in time."""
+        asked = True
+
+        def answer(message: Reply) -> None:
+            nonlocal asked
+            if asked:
+                asked = False
+                timer.cancel()
+                reply(message)
+
+        def ponged(message: Reply) -> None:
+            if isinstance(message, Ack):
+                self._tell_answered(target)
+                answer(Ack())
+
+        silent = Failed(code=SILENT, reason="no answer here either")
+        timer = self._loop.call_later(self._timeout_s * NACK_SHARE, answer, silent)
+        self._transport.request(target, Ping(), ponged, self._timeout_s * LATE_FACTOR)
+
+    def forget(self) -> None:
+        """What is under way tells nothing: this node was not there to hear the answers."""
+        for probe in list(self._under_way.values()):
+            self._done(probe)
+
+    def _ponged(self, probe: _Probe, reply: Reply) -> None:
+        if isinstance(reply, Ack):
+            self._misses.pop(probe.node_id, None)
+            if self._done(probe) and self._loop.time() <= probe.due_s:
+                self._health.better()
+            self._tell_answered(probe.node_id)
+        elif self._transport.linked(probe.node_id):
+            misses = self._misses[probe.node_id] = self._misses.get(probe.node_id, 0) + 1
+            if misses >= MISSES_MAX:
+                self._misses.pop(probe.node_id)
+                self._transport.drop(probe.node_id, "it does not answer, though it lives")
+        else:
+            self._misses.pop(probe.node_id, None)
+            self._done(probe)
+
+    def _ask_helpers(self, probe: _Probe) -> None:
+        if self._slept(probe):
+            return
+        others = [node_id for node_id in self._linked() if node_id != probe.node_id]
+        chosen = self._chance.sample(others, min(self._helpers, len(others)))
+        wait_s = self._timeout_s * self._health.factor
+        probe.asked, probe.due_s = len(chosen), self._loop.time() + wait_s
+        probe.timer = self._loop.call_later(wait_s, self._end, probe)
+        for helper in chosen:
+            question = PingFor(target=probe.node_id)
+            self._transport.request(
+                helper, question, lambda reply: self._helped(probe, reply), wait_s * LATE_FACTOR
+            )
+
+    def _helped(self, probe: _Probe, reply: Reply) -> None:
+        if isinstance(reply, Ack):
+            if self._done(probe):
+                self._tell_answered(probe.node_id)
+        elif isinstance(reply, Failed) and reply.code == SILENT:
+            probe.nacks += 1
+
+    def _end(self, probe: _Probe) -> None:
+        if self._slept(probe) or not self._done(probe):
+            return
+        if probe.asked and not probe.nacks:
+            self._health.worse()
+        if self._transport.linked(probe.node_id):
+            self._tell_missed(probe.node_id)
+
+    def _slept(self, probe: _Probe) -> bool:
+        if not overslept(probe.due_s, self._loop.time(), self._timeout_s):
+            return False
+        self._health.worse()
+        self._done(probe)
+        return True
+
+    def _done(self, probe: _Probe) -> bool:
+        """End this probe; False if it has ended before."""
+        if probe.timer is not None:
+            probe.timer.cancel()
+        if self._under_way.get(probe.node_id) is not probe:
+            return False
+        del self._under_way[probe.node_id]
+        return True

@@ -1,0 +1,90 @@
+"""Claims merge to the same, in whatever order they come."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overlay.links.messages import MemberUpdate, NodeInfo
+from overlay.membership.members import Members, State
+from overlay.membership.updates import (
+    BY_RANK,
+    RANK,
+    Claim,
+    merge,
+    next_incarnation,
+    order,
+    sane,
+)
+from tests.unit.membership.test_members import INFO, OTHERS, PEER, hello, members_of
+
+CLAIMS = st.tuples(st.integers(0, 5), st.sampled_from(BY_RANK))
+UPDATES = st.builds(
+    lambda claim, origin: MemberUpdate(
+        node=INFO, state=RANK[claim[1]], incarnation=claim[0], origin=origin
+    ),
+    CLAIMS,
+    st.sampled_from(OTHERS),
+)
+
+
+@given(CLAIMS, CLAIMS, CLAIMS)
+def test_merging_is_commutative_associative_and_idempotent(a: Claim, b: Claim, c: Claim) -> None:
+    assert merge(a, b) == merge(b, a)
+    assert merge(a, merge(b, c)) == merge(merge(a, b), c)
+    assert merge(a, a) == a
+    assert order(merge(a, b)) >= order(a)
+
+
+def told(updates: list[MemberUpdate]) -> Members:
+    members = members_of()
+    members.link_up(hello(incarnation=1), 0.0)
+    for update in updates:
+        members.learn(update, 1.0)
+    return members
+
+
+@given(st.lists(UPDATES, max_size=12), st.randoms(use_true_random=False))
+def test_nodes_that_heard_the_same_agree_whatever_the_order(
+    updates: list[MemberUpdate], chance: random.Random
+) -> None:
+    shuffled = [*updates, *updates]
+    chance.shuffle(shuffled)
+    one, other = told(updates).get(PEER), told(shuffled).get(PEER)
+    assert one is not None
+    assert other is not None
+    assert one.claim == other.claim
+
+
+@given(st.lists(UPDATES, max_size=12))
+def test_hearsay_alone_kills_nobody_who_has_a_link(updates: list[MemberUpdate]) -> None:
+    members = told(updates)
+    assert not {m.state for m in members} & {State.DEAD, State.LEFT}
+    members.probe_answered(PEER, 1.1)
+    assert {m.state for m in members} == {State.ALIVE}
+
+
+def test_nonsense_is_not_taken_in() -> None:
+    good = MemberUpdate(node=INFO, state=0, incarnation=1, origin=OTHERS[0])
+    assert sane(good)
+
+    def node(**changes: object) -> NodeInfo:
+        values = {"node_id": PEER, "name": "n2", "host": "192.0.2.2", "port": 7460, **changes}
+        return NodeInfo(**values)  # type: ignore[arg-type]
+
+    for info in (node(node_id=b""), node(name="x" * 64), node(host=""), node(port=0)):
+        assert not sane(MemberUpdate(node=info, state=0, incarnation=1, origin=OTHERS[0]))
+    for state, incarnation, origin in (
+        (4, 1, PEER),
+        (-1, 1, PEER),
+        (0, 1 << 60, PEER),
+        (0, 1, b""),
+    ):
+        assert not sane(
+            MemberUpdate(node=INFO, state=state, incarnation=incarnation, origin=origin)
+        )
+
+
+@given(st.integers(0, 1 << 48), st.integers(1, 1 << 48))
+def test_an_incarnation_is_never_had_twice(before: int, now_ms: int) -> None:
+    assert next_incarnation(before, now_ms) > before
