@@ -6,7 +6,7 @@ In: texts that people type. Out: checked values, or an error that `argparse` rep
 import argparse
 import os
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -179,6 +179,14 @@ def timeout(text: str) -> float:
     if not 0 < value <= TIMEOUT_S_MAX:
         raise argparse.ArgumentTypeError(f"must be above 0 and at most {TIMEOUT_S_MAX:g}")
     return value
+
+
+def period(text: str) -> timedelta:
+    """A length of time: `30m`, `1h`, `2d`."""
+    match = _AGO.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time like 30m, 1h or 2d")
+    return timedelta(seconds=int(match[1]) * _UNITS_S[match[2]])
 
 
 def limit(text: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
-from overlay.cli import arguments, output, table
+from overlay.cli import arguments, enroll, output, table
 from overlay.cli.exits import Exit
 from overlay.errors import ConfigError
 from overlay.identity import ca, files, request
@@ -21,6 +21,8 @@ The directory of the CA holds the keys that every node trusts, the CA's and the 
 off the nodes, and backed up.
 examples:
   sipfarm ca init --ca ./ca --farm farm.example.com
+  sipfarm ca serve --ca ./ca --listen 192.0.2.5            for nodes that join with a token
+  sipfarm ca token --ca ./ca                               one token, for one node
   sipfarm ca issue --ca ./ca n1 192.0.2.11 --into ./n1     a whole identity, to copy to n1
   sipfarm ca sign --ca ./ca n1.csr --out node.pem          for a key that n1 has made
   sipfarm ca revoke --ca ./ca n1                           for good; then 'sipfarm node revoke'
@@ -31,7 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the verb to the command line."""
     parser = subparsers.add_parser(
         "ca",
-        help="the farm's certificate authority: init, sign, issue, revoke, list",
+        help="the farm's certificate authority: init, serve, token, sign, issue, revoke, list",
         epilog=_EPILOG,
         formatter_class=arguments.Help,
     )
@@ -53,6 +55,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         each.add_argument(
             "--replace", action="store_true", help="even if another key holds this name"
         )
+    enroll.add_token(_add(verbs, "token", "make a token, with which one node can join", None))
+    enroll.add_serve(_add(verbs, "serve", "run the enrollment service, for nodes that join", None))
     revoke = _add(verbs, "revoke", "put a node on the signed list of revoked ones", run_revoke)
     revoke.add_argument("node", metavar="NODE", help="its name, or its id in hex")
     _add(verbs, "list", "list what was issued", run_list)

@@ -24,10 +24,10 @@ VERBS: Final = {
     "location": ("overlay.cli.location", "where a subscriber is registered"),
     "cdr": ("overlay.cli.cdr", "billing records: list, show"),
     "subscriber": ("overlay.cli.subscriber", "subscribers: add, list, remove"),
-    "ca": ("overlay.cli.ca", "the farm's certificate authority: init, sign, issue, revoke, list"),
+    "ca": ("overlay.cli.ca", "the farm's certificate authority: serve, token, revoke, ..."),
     "node": (
         "overlay.cli.node",
-        "this node: make its key, hand it revocations, leave the farm",
+        "this node: join the farm, hand it revocations, leave it",
     ),
     "check-config": ("overlay.cli.check_config", "check farm.toml and this node's identity"),
     "render": ("overlay.cli.render", "write kamailio.cfg, redis.conf and pdns.conf of this node"),
@@ -39,6 +39,10 @@ examples:
   Make a farm: a CA on the operator's machine, an identity for each node.
     sipfarm ca init --ca ./ca --farm farm.example.com
     sipfarm ca issue --ca ./ca n1 192.0.2.11 --into ./n1
+  Or with a token for each node: on the operator's machine, then on the node.
+    sipfarm ca serve --ca ./ca --listen 192.0.2.5 &
+    sipfarm ca token --ca ./ca
+    sipfarm node join --token sipfarm1-...
   Or, where keys must not travel: on the node, then on the operator's machine.
     sipfarm node key --out n1.csr
     sipfarm ca sign --ca ./ca n1.csr --out node.pem

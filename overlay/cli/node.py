@@ -1,27 +1,33 @@
 """`sipfarm node`: what is done on, or to, this node.
 
-In: the command line, farm.toml. Out: a key and its signing request; a list of revoked nodes, or a
-farewell, to the farm. Counterparts: `sipfarm ca sign` and `ca revoke`; `messages.Leave`,
-`messages.PutRevocations`.
+In: the command line, farm.toml. Out: a key and its signing request, or a whole identity; a list of
+revoked nodes, or a farewell, to the farm. Counterparts: `sipfarm ca`; `overlay.enrollment`;
+`messages.Leave`, `messages.PutRevocations`.
 """
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from overlay.cli import arguments, output
 from overlay.cli.asking import daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import Done, Leave, PutRevocations
+from overlay.enrollment.joining import Wishes, join
+from overlay.enrollment.token import TOKEN_CHARS_MAX, parse_token
+from overlay.errors import UnavailableError
 from overlay.identity import files, keys, request
 from overlay.limits import REVOKED_FILE_BYTES_MAX
 
 _REQUEST = "node.csr"
+_TOKEN_VARIABLE = "SIPFARM_TOKEN"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb to the command line."""
     parser = subparsers.add_parser(
-        "node", help="this node: make its key, hand it revocations, leave the farm"
+        "node", help="this node: join the farm, hand it revocations, leave it"
     )
     verbs = parser.add_subparsers(dest="node_verb", required=True, metavar="VERB")
     key = arguments.add_verb(
@@ -35,6 +41,27 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--out", type=Path, metavar="PATH", help=f"default: {_REQUEST} in node.identity_dir"
     )
     key.set_defaults(run=run_key)
+    join = arguments.add_verb(
+        verbs,
+        "join",
+        "enroll this node with a token: key, certificate and farm.toml",
+        "The key is made here and stays here. Repeat it if it fails: nothing is done twice.\n"
+        f"Without --token, the token is taken from ${_TOKEN_VARIABLE}, or read from stdin, where\n"
+        "the list of processes does not show it.",
+    )
+    join.add_argument("--token", default="", metavar="TOKEN", help="made by 'sipfarm ca token'")
+    join.add_argument(
+        "--name", default="", metavar="NODE", help="default: the token's, or the host's"
+    )
+    join.add_argument(
+        "--address",
+        default="",
+        metavar="ADDRESS",
+        help="where others reach this node (default: its address towards the service)",
+    )
+    join.add_argument("--data-dir", default="", metavar="DIR")
+    join.add_argument("--run-dir", default="", metavar="DIR")
+    join.set_defaults(run=run_join)
     leave = arguments.add_verb(
         verbs, "leave", "leave the farm: tell every peer and stop the daemon"
     )
@@ -69,6 +96,34 @@ def run_key(args: argparse.Namespace) -> int:
         return Exit.DONE
     output.show(f"{'made' if made else 'kept'} {path}, id {node_id.hex()}; request in {out}")
     output.note(f"next, where the CA is: sipfarm ca sign {out.name} --out {files.NODE_CERTIFICATE}")
+    return Exit.DONE
+
+
+def run_join(args: argparse.Namespace) -> int:
+    """Enroll; exit 3 if the service cannot be reached, 4 if it refuses."""
+    text = args.token or os.environ.get(_TOKEN_VARIABLE) or sys.stdin.readline(TOKEN_CHARS_MAX + 2)
+    wishes = Wishes(
+        config=args.config,
+        node=args.name,
+        address=args.address,
+        data_dir=args.data_dir,
+        run_dir=args.run_dir,
+    )
+    try:
+        joined = join(parse_token(text), wishes)
+    except UnavailableError as error:
+        output.note(f"{error}; nothing is lost, try again")
+        return Exit.UNREACHABLE
+    node, mine = joined.config.node, joined.identity
+    if args.json:
+        known = {"node": mine.name, "farm": mine.farm, "address": mine.address}
+        known |= {"node_id": mine.node_id.hex(), "config": str(args.config)}
+        output.show_json({**known, "already": joined.already})
+        return Exit.DONE
+    what = "is already" if joined.already else "is now"
+    output.show(f"this {what} node {mine.name} of {mine.farm} at {mine.address}")
+    output.note(f"{args.config} and the identity in {node.identity_dir} are complete")
+    output.note("next: sipfarm render --out DIR, then start the services")
     return Exit.DONE
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from overlay.errors import IdentityError
@@ -57,8 +57,10 @@ def sign(
     *,
     replace: bool = False,
     now: datetime | None = None,
+    by: str = "operator",
 ) -> bytes:
     """A certificate in PEM for the key of a signing request; names come from the arguments alone.
+    `by` tells the ledger who wanted it.
 
     Raises `IdentityError` if the request or a name is bad, and, without `replace`, if another key
     holds a certificate for this node name: two nodes of one name break the routing to both.
@@ -85,7 +87,7 @@ def sign(
             authority, names, requested.public_key, start, min(end, authority.not_valid_after_utc)
         )
         pem = _signed(builder, key)
-        book.append(_entry(x509.load_pem_x509_certificate(pem), node, str(names[2]), now))
+        book.append(_entry(x509.load_pem_x509_certificate(pem), node, str(names[2]), now, by))
     return pem
 
 
@@ -118,11 +120,27 @@ def issue(
     certificate = sign(directory, csr_pem, node, address, days, replace=replace, now=now)
     keys.save(key, into / files.NODE_KEY)
     files.write_public(into / files.NODE_CERTIFICATE, certificate)
-    files.write_public(into / files.CA_CERTIFICATE, _pem(authority))
+    files.write_public(into / files.CA_CERTIFICATE, files.pem(authority))
     files.write_public(into / files.OPERATOR_PUBLIC, operator_pem)
     if revoked.version:
         revocations.write(into / files.REVOKED, revoked)
     files.write_secret(into / files.FARM_SECRET, f"{secret}\n".encode())
+
+
+def make_service_certificate(directory: Path, *, now: datetime | None = None) -> None:
+    """Make a key and a certificate for the enrollment service, in place of earlier ones.
+
+    Raises `IdentityError`.
+    """
+    authority, ca_key = _load(directory)
+    key = keys.generate()
+    start, end = _validity(now or datetime.now(UTC), NODE_DAYS)
+    farm = farm_of_ca(authority)
+    builder = template.service_certificate(
+        authority, farm, key.public_key(), start, min(end, authority.not_valid_after_utc)
+    )
+    keys.save(key, directory / files.SERVICE_KEY)
+    files.write_public(directory / files.SERVICE_CERTIFICATE, _signed(builder, ca_key))
 
 
 def revocation_list(directory: Path) -> Revocations:
@@ -173,14 +191,12 @@ def _validity(now: datetime, days: int) -> tuple[datetime, datetime]:
 
 
 def _signed(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> bytes:
-    return _pem(builder.sign(key, hashes.SHA256()))
+    return files.pem(builder.sign(key, hashes.SHA256()))
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _entry(certificate: x509.Certificate, node: str, address: str, now: datetime) -> Issued:
+def _entry(
+    certificate: x509.Certificate, node: str, address: str, now: datetime, by: str
+) -> Issued:
     return Issued(
         serial=f"{certificate.serial_number:x}",
         node=node,
@@ -188,4 +204,5 @@ def _entry(certificate: x509.Certificate, node: str, address: str, now: datetime
         node_id=keys.node_id(certificate.public_key()).hex(),
         issued_at=now.replace(microsecond=0),
         expires_at=certificate.not_valid_after_utc,
+        by=by,
     )

@@ -10,6 +10,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
 from overlay.errors import IdentityError
 from overlay.limits import IDENTITY_FILE_BYTES_MAX
 
@@ -21,6 +24,10 @@ FARM_SECRET: Final = "farm.secret"
 OPERATOR_KEY: Final = "operator.key"
 OPERATOR_PUBLIC: Final = "operator.pem"
 REVOKED: Final = "revoked.list"
+TOKENS: Final = "tokens.jsonl"
+SERVICE_KEY: Final = "service.key"
+SERVICE_CERTIFICATE: Final = "service.pem"
+SERVICE_ADDRESS: Final = "service.address"
 ISSUED: Final = "issued.jsonl"
 
 SECRET_HEX_DIGITS: Final = 64
@@ -48,6 +55,11 @@ def read_secret(path: Path) -> bytes:
 def read_public(path: Path, bytes_max: int = IDENTITY_FILE_BYTES_MAX) -> bytes:
     """The content of a file that anybody may read; raises `IdentityError` if it is not there."""
     return _read(path, secret=False, bytes_max=bytes_max)
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    """A certificate in PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def new_farm_secret() -> str:

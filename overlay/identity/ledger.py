@@ -7,10 +7,10 @@ Counterpart: `ca.py`; `sipfarm ca list` shows it.
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Generic, TypeVar
 
 import msgspec
 
@@ -29,18 +29,23 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
     """40 hex digits."""
     issued_at: datetime
     expires_at: datetime
+    by: str = ""
+    """Who wanted it: the operator, or a token and the address that it came from."""
 
 
-class Ledger:
-    """The ledger while this process alone has it."""
+E = TypeVar("E", bound=msgspec.Struct)
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+
+class Ledger(Generic[E]):
+    """A ledger while this process alone has it."""
+
+    def __init__(self, path: Path, file: BinaryIO, kind: type[E]) -> None:
         self._path = path
         self._file = file
         self._file.seek(0)
-        self.entries = _parse(path, self._file)
+        self.entries = _parse(path, self._file, kind)
 
-    def append(self, entry: Issued) -> None:
+    def append(self, entry: E) -> None:
         """Add an entry; on disk when it returns. Raises `IdentityError`."""
         try:
             self._file.write(msgspec.json.encode(entry) + b"\n")
@@ -52,17 +57,21 @@ class Ledger:
         self.entries.append(entry)
 
 
-@contextmanager
-def locked(directory: Path) -> Iterator[Ledger]:
+def locked(directory: Path) -> AbstractContextManager[Ledger[Issued]]:
     """The ledger of the CA in `directory`; another process that wants it waits."""
-    path = directory / files.ISSUED
+    return locked_lines(directory / files.ISSUED, Issued)
+
+
+@contextmanager
+def locked_lines(path: Path, kind: type[E]) -> Iterator[Ledger[E]]:
+    """A ledger of entries of this kind; another process or thread that wants it waits."""
     try:
         file = path.open("a+b")
     except OSError as error:
         raise IdentityError(f"{path}: cannot be opened: {error.strerror}") from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield Ledger(path, file)
+        yield Ledger(path, file, kind)
 
 
 def read(directory: Path) -> list[Issued]:
@@ -70,7 +79,7 @@ def read(directory: Path) -> list[Issued]:
     path = directory / files.ISSUED
     try:
         with path.open("rb") as file:
-            return _parse(path, file)
+            return _parse(path, file, Issued)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -87,11 +96,11 @@ def holder(entries: Iterable[Issued], node: str, now: datetime) -> str:
     return latest
 
 
-def _parse(path: Path, lines: Iterable[bytes]) -> list[Issued]:
+def _parse(path: Path, lines: Iterable[bytes], kind: type[E]) -> list[E]:
     entries = []
     for number, line in enumerate(lines, 1):
         try:
-            entries.append(msgspec.json.decode(line, type=Issued))
+            entries.append(msgspec.json.decode(line, type=kind))
         except msgspec.MsgspecError as error:
             raise IdentityError(f"{path}:{number}: {error}") from error
     return entries

@@ -103,6 +103,34 @@ def node_certificate(
     )
 
 
+def service_name(farm: str) -> str:
+    """The host name of the enrollment service; no node can have it, as its names are one label."""
+    return f"service.enrollment.{farm}"
+
+
+def service_certificate(
+    authority: x509.Certificate,
+    farm: str,
+    public_key: ec.EllipticCurvePublicKey,
+    start: datetime,
+    end: datetime,
+) -> x509.CertificateBuilder:
+    """The enrollment service's certificate: of no use to a node, which must have an address."""
+    issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    names = x509.SubjectAlternativeName([x509.DNSName(service_name(farm))])
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
+    subject = _subject(checked_farm(farm), "enrollment service")
+    return (
+        _builder(subject, authority.subject, public_key, start, end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(is_ca=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(names, critical=False)
+        .add_extension(identifier, critical=False)
+        .add_extension(_authority_of(issuer), critical=False)
+    )
+
+
 def _subject(organization: str, common_name: str) -> x509.Name:
     return x509.Name(
         [

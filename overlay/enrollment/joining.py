@@ -1,0 +1,195 @@
+"""A node enrolls: from a token to an identity and a farm.toml.
+
+In: a token, and what the operator wants to decide for this node. Out: the files that the daemon
+starts with. Counterpart: `service.py`. The node's key is made here and goes nowhere.
+
+The token's fingerprint decides which CA is the right one: the first connection only fetches its
+certificate; the second trusts nothing but that, and only there is the token's secret shown.
+"""
+
+import hmac
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+from cryptography import x509
+
+from overlay import config as configuration
+from overlay.config import Config
+from overlay.enrollment import messages
+from overlay.enrollment.messages import AskAuthority, Authority, Denied, Enroll, Enrolled
+from overlay.enrollment.token import Token, fingerprint_of
+from overlay.errors import ConfigError, IdentityError, UnavailableError
+from overlay.frames import pack
+from overlay.identity import files, identity, keys, request, template
+from overlay.identity.identity import Identity, farm_of_ca, load_ca_certificate
+from overlay.limits import ENROLLMENT_FRAME_BYTES_MAX, FRAME_HEADER_BYTES
+
+ANSWER_WITHIN_S: Final = 15.0
+
+A = TypeVar("A", bound=messages.Replies)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the operator decides for this node; what is empty is found out."""
+
+    config: Path
+    """Where farm.toml is, or will be; the identity goes beside it."""
+    node: str = ""
+    address: str = ""
+    data_dir: str = ""
+    run_dir: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """What came of it."""
+
+    config: Config
+    identity: Identity
+    already: bool
+    """The node was enrolled before; nothing was changed, and the token was not used."""
+
+
+def join(token: Token, wishes: Wishes) -> Joined:
+    """Enroll this node; may be repeated until it works.
+
+    Raises `UnavailableError` if the service cannot be reached, `IdentityError` if it refuses or is
+    not the token's, `ConfigError` if the farm.toml that is there does not fit.
+    """
+    before = configuration.load(wishes.config) if wishes.config.exists() else None
+    if before is not None and (mine := _enrolled(before, token)):
+        return Joined(config=before, identity=mine, already=True)
+    authority, own_address = _authority(token)
+    farm = farm_of_ca(authority)
+    if before is not None and before.farm.name != farm:
+        raise ConfigError(f"{wishes.config}: is of the farm {before.farm.name}, not of {farm}")
+    node, address = _names(token, wishes, before, own_address)
+    directory = Path(before.node.identity_dir) if before else wishes.config.parent.absolute()
+    key_path = directory / files.NODE_KEY
+    if not key_path.exists():
+        keys.save(keys.generate(), key_path)
+    csr_pem = request.make(keys.load(key_path), farm, node, address)
+    question = Enroll(token_id=token.token_id, secret=token.secret, csr_pem=csr_pem)
+    enrolled, _ = _ask(token, question, Enrolled, _trusting(authority), farm)
+    config = before or _config(farm, node, address, directory, wishes, enrolled)
+    _write(directory, authority, enrolled)
+    if before is None:
+        files.write_public(wishes.config, configuration.dump(config).encode())
+    return Joined(config=config, identity=identity.load(config), already=False)
+
+
+def _enrolled(config: Config, token: Token) -> Identity | None:
+    """The identity that is there, if it is in force and of the token's CA."""
+    try:
+        mine = identity.load(config)
+    except IdentityError:
+        return None
+    path = Path(config.node.identity_dir) / files.CA_CERTIFICATE
+    if fingerprint_of(load_ca_certificate(path)) != token.fingerprint:
+        raise IdentityError(f"{path}: this node belongs to another CA than the token's")
+    return mine
+
+
+def _authority(token: Token) -> tuple[x509.Certificate, str]:
+    """The CA's certificate, and the address that this node has towards the service."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    # What comes over this connection proves itself, by the fingerprint.
+    context.verify_mode = ssl.CERT_NONE
+    reply, own_address = _ask(token, AskAuthority(), Authority, context, "")
+    try:
+        authority = x509.load_pem_x509_certificate(reply.certificate_pem)
+    except ValueError as error:
+        raise IdentityError("the enrollment service sent no certificate") from error
+    if not hmac.compare_digest(fingerprint_of(authority), token.fingerprint):
+        raise IdentityError(
+            f"{token.host}:{token.port}: is not the enrollment service of the token's CA; "
+            "the token was not shown to it"
+        )
+    return authority, own_address
+
+
+def _trusting(authority: x509.Certificate) -> ssl.SSLContext:
+    """Trust in this CA alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(cadata=files.pem(authority).decode())
+    return context
+
+
+def _ask(
+    token: Token, question: messages.Questions, kind: type[A], context: ssl.SSLContext, farm: str
+) -> tuple[A, str]:
+    """The answer, and the address that this node has on the connection."""
+    where = f"{token.host}:{token.port}"
+    name = template.service_name(farm) if farm else None
+    try:
+        with (
+            socket.create_connection((token.host, token.port), ANSWER_WITHIN_S) as plain,
+            context.wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            connection.sendall(pack(messages.encode(question)))
+            stream = connection.makefile("rb")
+            size = int.from_bytes(stream.read(FRAME_HEADER_BYTES), "big")
+            payload = stream.read(size) if size <= ENROLLMENT_FRAME_BYTES_MAX else b""
+            own_address = str(connection.getsockname()[0])
+    except ssl.SSLCertVerificationError as error:
+        raise IdentityError(f"{where}: {error.verify_message}") from error
+    except OSError as error:
+        raise UnavailableError(f"{where}: the enrollment service: {error}") from error
+    try:
+        reply = messages.decode_reply(payload)
+    except msgspec.MsgspecError as error:
+        raise UnavailableError(f"{where}: the enrollment service gave no answer") from error
+    if isinstance(reply, Denied):
+        raise IdentityError(f"{where}: {reply.reason}")
+    if not isinstance(reply, kind):
+        raise IdentityError(f"{where}: an answer to another question")
+    return reply, own_address
+
+
+def _names(
+    token: Token, wishes: Wishes, before: Config | None, own_address: str
+) -> tuple[str, str]:
+    """The node's name and address; raises `IdentityError` if two of the sources differ."""
+    if before is not None:
+        found = (before.node.name, before.node.address)
+    else:
+        host = socket.gethostname().partition(".")[0].lower()
+        found = (wishes.node or token.node or host, wishes.address or own_address)
+    wanted = ((wishes.node, found[0]), (token.node, found[0]), (wishes.address, found[1]))
+    for wish, name in wanted:
+        if wish not in ("", name):
+            raise IdentityError(f"{wish} is asked for, but the token or {wishes.config}: {name}")
+    return found
+
+
+def _config(
+    farm: str, node: str, address: str, directory: Path, wishes: Wishes, enrolled: Enrolled
+) -> Config:
+    sections: dict[str, dict[str, Any]] = {name: {**s} for name, s in enrolled.settings.items()}
+    sections["farm"] = {"name": farm}
+    sections["node"] = {"name": node, "address": address, "identity_dir": str(directory)}
+    if wishes.data_dir:
+        sections["node"]["data_dir"] = wishes.data_dir
+    if wishes.run_dir:
+        sections["node"]["run_dir"] = wishes.run_dir
+    sections.setdefault("overlay", {})["bootstrap"] = list(enrolled.bootstrap)
+    return configuration.parse(sections, "the enrollment service's settings")
+
+
+def _write(directory: Path, authority: x509.Certificate, enrolled: Enrolled) -> None:
+    """The identity; the certificate comes last, for it says that all the rest is there."""
+    files.write_public(directory / files.CA_CERTIFICATE, files.pem(authority))
+    files.write_public(directory / files.OPERATOR_PUBLIC, enrolled.operator_pem)
+    files.write_secret(directory / files.FARM_SECRET, f"{enrolled.farm_secret}\n".encode())
+    if enrolled.revocations:
+        files.write_public(directory / files.REVOKED, enrolled.revocations)
+    files.write_public(directory / files.NODE_CERTIFICATE, enrolled.certificate_pem)

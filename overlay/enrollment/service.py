@@ -1,0 +1,180 @@
+"""The enrollment service: gives nodes their certificates, on the operator's machine.
+
+In: TLS connections with one question each. Out: the CA's certificate, or, for a token, all that a
+node needs. Counterpart: `joining.py`. What a node asks for is signed in a thread: the ledgers are
+fsynced before an answer leaves.
+
+The service's own certificate is the CA's, for a name that no node can have: nodes cannot pass for
+the service, nor it for a node.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from overlay.enrollment import messages, token_book
+from overlay.enrollment.messages import AskAuthority, Authority, Denied, Enroll, Enrolled, Replies
+from overlay.enrollment.rate import RateLimit
+from overlay.enrollment.token_book import TokenError
+from overlay.errors import IdentityError
+from overlay.frames import pack
+from overlay.identity import ca, files, operator, request, revocations
+from overlay.limits import (
+    ENROLLMENT_CONNECTIONS_MAX,
+    ENROLLMENT_FRAME_BYTES_MAX,
+    FRAME_HEADER_BYTES,
+)
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN_S: Final = 10.0
+BOOTSTRAP_MAX: Final = 8
+
+Settings = dict[str, dict[str, Any]]
+
+
+class EnrollmentService:
+    """Listens for nodes."""
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: Settings,
+        overlay_port: int,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._overlay_port = overlay_port
+        self._now = now
+        self._rate = RateLimit()
+        self._open = 0
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port that it is. Raises `IdentityError` or `OSError`."""
+        ca.make_service_certificate(self._directory, now=self._now())
+        self._server = await asyncio.start_server(
+            self._connected,
+            host,
+            port,
+            ssl=_context(self._directory),
+            ssl_handshake_timeout=ANSWER_WITHIN_S,
+        )
+        chosen: int = self._server.sockets[0].getsockname()[1]
+        return chosen
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = str(writer.get_extra_info("peername")[0])
+        self._open += 1
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                reply = await self._reply(reader, peer)
+                writer.write(pack(messages.encode(reply)))
+                await writer.drain()
+        except (OSError, TimeoutError, EOFError, msgspec.MsgspecError, IdentityError) as error:
+            self._failed(peer)
+            log.info("%s: %s", peer, error or type(error).__name__)
+        finally:
+            self._open -= 1
+            writer.close()
+
+    async def _reply(self, reader: asyncio.StreamReader, peer: str) -> Replies:
+        loop = asyncio.get_running_loop()
+        if self._open > ENROLLMENT_CONNECTIONS_MAX or not self._rate.allows(peer, loop.time()):
+            return Denied(code="busy", reason="too many attempts; try again in a minute")
+        size = int.from_bytes(await reader.readexactly(FRAME_HEADER_BYTES), "big")
+        if size > ENROLLMENT_FRAME_BYTES_MAX:
+            raise IdentityError(f"a question of {size} bytes")
+        question = messages.decode_question(await reader.readexactly(size))
+        try:
+            return await asyncio.to_thread(self._answer, question, peer)
+        except TokenError as error:
+            self._failed(peer)
+            log.warning("%s: %s", peer, error)
+            return Denied(code="token", reason=str(error))
+        except IdentityError as error:
+            self._failed(peer)
+            log.warning("%s: %s", peer, error)
+            return Denied(code="refused", reason=str(error))
+        except Exception:
+            log.exception("a question of %s failed", peer)
+            return Denied(code="internal", reason="see the log of the enrollment service")
+
+    def _failed(self, peer: str) -> None:
+        self._rate.failed(peer, asyncio.get_running_loop().time())
+
+    # In a thread.
+
+    def _answer(self, question: messages.Questions, peer: str) -> Replies:
+        if isinstance(question, AskAuthority):
+            return Authority(
+                certificate_pem=files.read_public(self._directory / files.CA_CERTIFICATE)
+            )
+        return self._enroll(question, peer)
+
+    def _enroll(self, question: Enroll, peer: str) -> Enrolled:
+        directory, now = self._directory, self._now()
+        asked = request.read(question.csr_pem)
+        shared = (
+            operator.load(directory / files.OPERATOR_PUBLIC).pem(),
+            files.read_farm_secret(directory),
+            ca.revocation_list(directory),
+        )
+        token = (question.token_id, question.secret)
+        with token_book.redeemed(directory, *token, asked.node_id.hex(), now) as entry:
+            node = entry.node or asked.node
+            certificate = ca.sign(
+                directory,
+                question.csr_pem,
+                node,
+                asked.address,
+                now=now,
+                by=f"token {entry.token_id} from {peer}",
+            )
+        log.info("enrolled %s at %s, id %s", node, asked.address, asked.node_id.hex())
+        return Enrolled(
+            certificate_pem=certificate,
+            operator_pem=shared[0],
+            farm_secret=shared[1],
+            bootstrap=self._bootstrap(asked.address),
+            settings=self._settings,
+            revocations=revocations.encode(shared[2]) if shared[2].version else b"",
+        )
+
+    def _bootstrap(self, but: str) -> tuple[str, ...]:
+        """Where nodes are that were enrolled, the newest first."""
+        now = self._now()
+        revoked = {node_id.hex() for node_id in ca.revocation_list(self._directory).node_ids}
+        found: dict[str, None] = {}
+        for entry in reversed(ca.issued(self._directory)):
+            if entry.expires_at > now and entry.node_id not in revoked and entry.address != but:
+                host = f"[{entry.address}]" if ":" in entry.address else entry.address
+                found[f"{host}:{self._overlay_port}"] = None
+        return tuple(found)[:BOOTSTRAP_MAX]
+
+
+def _context(directory: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
+    try:
+        context.load_cert_chain(
+            certfile=str(directory / files.SERVICE_CERTIFICATE),
+            keyfile=str(directory / files.SERVICE_KEY),
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise IdentityError(f"{directory}: TLS refuses the certificates: {error}") from error
+    return context
