@@ -93,3 +93,17 @@ def test_farm_serves_while_one_service_of_a_node_is_down(
     bob.wait("call", "DISCONNECTED")
     lab.start("n1", service)
     lab.wait_ready(every_service=True)
+
+
+@pytest.mark.parametrize("what", ["kill", "freeze"])
+def test_without_its_redis_a_node_asks_the_overlay(
+    breakable_lab: Lab, alice: Phone, bob: Phone, what: str
+) -> None:
+    lab = breakable_lab
+    for _ in range(2):
+        answered = bob.call(alice.aor)
+        assert answered.state == "CONFIRMED", answered
+        bob.hang_up()
+        bob.wait("call", "DISCONNECTED")
+        getattr(lab, what)("n2", "redis")
+    assert one_record(lab, answered.call_id).state == "complete"
