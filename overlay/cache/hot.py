@@ -6,6 +6,10 @@ before they acknowledge it; `projection.py`.
 
 A push may overtake the answer of the read that it belongs to, so it is kept for reads under way and
 merged into their result.
+
+Only a linked replica can push, and only one that remembers the lease: all leases end when a link
+comes or goes. A replica that died has forgotten its holders, one that is cut off cannot reach them,
+and one that takes a place among a record's replicas has never heard of them.
 """
 
 import asyncio
@@ -50,9 +54,19 @@ class HotRecords:
         self._subscribers: OrderedDict[bytes, tuple[Subscriber | None, float]] = OrderedDict()
         self._reading: dict[bytes, Registration] = {}
         self._reads: dict[bytes, int] = {}
+        self.turn = 0
+        """Grows when all leases end; a read that began in an earlier turn brings no lease."""
 
     def __len__(self) -> int:
         return len(self._hot)
+
+    def end_leases(self) -> None:
+        """A link came or went: nothing that was read until now may be served again."""
+        self.turn += 1
+        self._subscribers.clear()
+        if self._hot:
+            self._hot.clear()
+            self._projection.clear()
 
     def targets(self, key: bytes) -> tuple[Target, ...] | None:
         """The targets, shown in Redis again; None when there is no lease."""

@@ -35,6 +35,7 @@ class Projection:
         self._loop = asyncio.get_running_loop()
         self._pending: dict[str, tuple[bytes, int] | None] = {}
         self._flushed: asyncio.Future[None] = self._loop.create_future()
+        self._clearing = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.error = "not connected yet"
@@ -60,6 +61,12 @@ class Projection:
     def delete(self, key: str) -> "asyncio.Future[None]":
         """Show nothing; the future is done when Redis does so, or cannot be reached."""
         return self._queue(key, None)
+
+    def clear(self) -> None:
+        """Show nothing any more of what was shown until now."""
+        self._pending.clear()
+        self._clearing = True
+        self._wake.set()
 
     def _queue(self, key: str, entry: tuple[bytes, int] | None) -> "asyncio.Future[None]":
         if self.error or len(self._pending) >= HOT_RECORDS_MAX:
@@ -96,10 +103,13 @@ class Projection:
     async def _write(self) -> None:
         self._wake.clear()
         pending, self._pending = self._pending, {}
+        clearing, self._clearing = self._clearing, False
         flushed, self._flushed = self._flushed, self._loop.create_future()
         try:
             async with asyncio.timeout(2 * TIMEOUT_S):
                 pipeline = self._redis.pipeline(transaction=False)
+                if clearing:
+                    pipeline.flushdb()
                 for key, entry in pending.items():
                     if entry is None:
                         pipeline.delete(key)

@@ -141,12 +141,13 @@ class Service:
         key = key_of(RecordKind.REGISTRATION, aor)
         began_s = self._loop.time()
         lease_ms = self._config.overlay.lease_ms
+        turn = self._hot.turn
         self._hot.read_begins(key)
         record, until_s = None, began_s
         try:
             found = await self._registrations.read(aor, deadline_s, lease_ms)
             record = found.record
-            if found.complete:
+            if found.complete and turn == self._hot.turn:
                 until_s = began_s + found.lease_ms / 1000
         finally:
             targets = self._hot.read_ends(key, aor, record, until_s)

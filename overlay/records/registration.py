@@ -116,6 +116,11 @@ def prune(record: Registration, now_ms: int) -> Registration:
     return kept if len(kept) != len(record) else record
 
 
+def ended(delta: Registration, now_ms: int) -> bool:
+    """Whether an entry would be pruned as soon as it is written, for its age alone."""
+    return any(binding.expires_at_ms <= now_ms - TOMBSTONE_GRACE_MS for binding in delta)
+
+
 def _latest(record: Registration) -> dict[str, Binding]:
     """By contact, the entry with the latest change."""
     latest: dict[str, Binding] = {}

@@ -99,6 +99,8 @@ class Replica:
         if merged is before:
             return before, False
         merged = registration.prune(merged, self.now_ms())
+        if merged == before:
+            return before, False
         if len(merged) > BINDINGS_PER_AOR_MAX:
             raise ValueError(f"more than {BINDINGS_PER_AOR_MAX} entries in a registration record")
         self.bindings.put(key, registration.encode(merged))
@@ -209,6 +211,10 @@ class Replica:
 
     def _store_registration(self, sender: bytes, request: Store, answer: Answer) -> None:
         delta = registration.decode(request.body)
+        if request.expected and registration.ended(delta, self.now_ms()):
+            # To acknowledge it and then prune it would bring back what it replaces.
+            answer(Failed(code="clock", reason="it ended before it came: whose clock is wrong?"))
+            return
         record, changed = self.apply_registration(request.key, delta)
         reply = Stored()
         if request.expected:

@@ -50,10 +50,10 @@ class SubscriberDirectory:
         key = key_of(RecordKind.SUBSCRIBER, aor)
         known, record = self._hot.subscriber(key)
         if not known:
-            began_s = self._loop.time()
+            began_s, turn = self._loop.time(), self._hot.turn
             found = await self._read(key, timeout_s, lease_ms=self._config.overlay.lease_ms)
             record = found.record
-            if found.complete and found.lease_ms:
+            if found.complete and found.lease_ms and turn == self._hot.turn:
                 self._hot.keep_subscriber(key, record, began_s + found.lease_ms / 1000)
         return record if record and not record.removed else None
 

@@ -23,6 +23,9 @@ class Shown:
         self.entries.pop(key, None)
         return self._done()
 
+    def clear(self) -> None:
+        self.entries.clear()
+
     @staticmethod
     def _done() -> "asyncio.Future[None]":
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -116,5 +119,20 @@ def test_after_the_lease_the_overlay_is_asked_again() -> None:
         assert hot.read_ends(KEY, AOR, record(1), now_s() - 1)
         assert shown.entries == {}
         assert hot.targets(KEY) is None
+
+    run(story)
+
+
+def test_all_leases_end_at_once_and_redis_shows_nothing_any_more() -> None:
+    async def story(hot: HotRecords, shown: Shown) -> None:
+        hot.read_begins(KEY)
+        hot.read_ends(KEY, AOR, record(1), now_s() + 10)
+        hot.keep_subscriber(KEY, None, now_s() + 10)
+        turn = hot.turn
+        hot.end_leases()
+        assert hot.targets(KEY) is None
+        assert hot.subscriber(KEY) == (False, None)
+        assert not shown.entries
+        assert hot.turn > turn
 
     run(story)

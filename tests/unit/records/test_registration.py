@@ -112,3 +112,10 @@ def test_targets_are_ordered_by_q_then_by_the_latest_change() -> None:
     new = binding("sip:new@h", q=900, changed=2)
     record = registration.canonical((low, old, new))
     assert registration.in_force(record, 0) == [new, old, low]
+
+
+def test_what_ended_before_it_came_is_told_from_what_a_late_copy_may_be() -> None:
+    late = binding(expires_at_ms=60_000)
+    assert not registration.ended((late,), 60_000 + TOMBSTONE_GRACE_MS - 1)
+    assert registration.ended((late,), 60_000 + TOMBSTONE_GRACE_MS)
+    assert not registration.ended((), 0)
