@@ -1,0 +1,125 @@
+"""A simulated host's disk: real SQL on a database in memory, with a disk's time and faults.
+
+In: commits and questions of one process. Out: outcomes after virtual time. Counterpart:
+`overlay.storage.committer.RecordsDisk`, in whose place this stands.
+
+A commit is whole or absent. One that was under way when the process died is either, by chance.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from overlay.errors import StorageError
+from overlay.storage.database import BindingsDatabase, RecordsDatabase, Row
+from tests.simulation.clock import VirtualLoop
+
+T = TypeVar("T")
+
+
+class Disk:
+    """What survives the processes of a host."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.slow_s = 0.0
+        self.generation = 0
+        self.records: SurvivingRecords
+        self.bindings: SurvivingBindings
+        self._make()
+
+    def _make(self) -> None:
+        self.records = SurvivingRecords(self)
+        self.bindings = SurvivingBindings(self)
+
+    def destroy(self) -> None:
+        """All is lost; a new disk takes its place."""
+        self.remove()
+        self.generation += 1
+        self._make()
+
+    def remove(self) -> None:
+        """Nobody needs it any more."""
+        RecordsDatabase.close(self.records)
+        BindingsDatabase.close(self.bindings)
+
+    def check(self) -> None:
+        """Raises `StorageError` when nothing can be written."""
+        if self.full:
+            raise StorageError("FullError: database or disk is full")
+
+    def has_event(self, call_key: bytes, event_id: bytes) -> bool:
+        """Whether the event is safe here."""
+        connection = self.records._connection
+        rows = connection.execute(
+            "SELECT 1 FROM events WHERE call_key = ? AND event_id = ?", (call_key, event_id)
+        )
+        return next(rows, None) is not None
+
+
+class SurvivingRecords(RecordsDatabase):
+    """Stays when a process closes it."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(None)
+        self._disk = disk
+
+    def close(self) -> None:
+        pass
+
+    def commit(self, rows: Iterable[Row]) -> None:
+        self._disk.check()
+        super().commit(rows)
+
+
+class SurvivingBindings(BindingsDatabase):
+    """Stays when a process closes it."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(None)
+        self._disk = disk
+
+    def close(self) -> None:
+        pass
+
+    def write(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        self._disk.check()
+        super().write(records)
+
+
+class ProcessDisk:
+    """One process' use of its host's disk."""
+
+    def __init__(self, disk: Disk, loop: VirtualLoop, chance: random.Random) -> None:
+        self._disk = disk
+        self._loop = loop
+        self._chance = chance
+        self._under_way: list[Row] = []
+
+    def commit(self, rows: list[Row], finished: Callable[[StorageError | None], None]) -> None:
+        self._under_way = rows
+        delay_s = self._disk.slow_s + self._chance.uniform(0.0005, 0.006)
+        self._loop.call_later(delay_s, self._commit, rows, finished)
+
+    async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
+        return await self._loop.run_in_executor(None, question, self._disk.records)
+
+    async def close(self) -> None:
+        pass
+
+    def crash(self) -> None:
+        """The process died; what it was writing may be there or not."""
+        if self._under_way and self._chance.random() < 0.5:
+            self._write(self._under_way)
+        self._under_way = []
+
+    def _commit(self, rows: list[Row], finished: Callable[[StorageError | None], None]) -> None:
+        self._under_way = []
+        finished(self._write(rows))
+
+    def _write(self, rows: list[Row]) -> StorageError | None:
+        try:
+            self._disk.records.commit(rows)
+        except StorageError as error:
+            return error
+        return None
