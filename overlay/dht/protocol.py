@@ -17,6 +17,7 @@ from overlay.dht.table import Contact, FarmTable
 from overlay.errors import SipfarmError
 from overlay.links.messages import Ack, FindNode, NodeInfo, Nodes, Ping
 from overlay.links.network import Transport
+from overlay.membership.updates import sane_node
 
 Heard = Callable[[NodeInfo], None]
 
@@ -48,7 +49,7 @@ class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
         reply = await self._links.ask(node_to_ask.id, question, self._timeout_s)
         if not isinstance(reply, Nodes):
             return (False, None)
-        infos = [info for info in reply.nodes[: self.router.ksize] if len(info.node_id) == 20]
+        infos = [info for info in reply.nodes[: self.router.ksize] if sane_node(info)]
         for info in infos:
             self._heard(info)
         return (True, [Contact(info) for info in infos])

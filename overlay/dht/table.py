@@ -12,6 +12,7 @@ from heapq import nsmallest
 from kademlia.node import Node
 from kademlia.routing import KBucket, RoutingTable
 
+from overlay.limits import MEMBERS_MAX
 from overlay.links.messages import NodeInfo
 
 
@@ -35,6 +36,8 @@ class FarmTable(RoutingTable):  # type: ignore[misc]
         while True:
             index = self.get_bucket_for(node)
             bucket: KBucket = self.buckets[index]
+            # The package forgets replacements beyond a few, and `complete` would forget with it.
+            bucket.max_replacement_nodes = MEMBERS_MAX
             splittable = bucket.has_in_range(self.node) and bucket.range[0] < bucket.range[1]
             if bucket.add_node(node) or not splittable:
                 return

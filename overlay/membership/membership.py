@@ -164,9 +164,10 @@ class Membership:
         member = self.members.link_down(node_id, left, self._loop.time())
         if member is None or self._stopped:
             return
+        if member.state is State.DEAD:
+            return
         log.warning("%s is %s: %s", member.info.name, member.state, reason)
-        if member.state is not State.DEAD:
-            self._gossiper.spread(self._update(member))
+        self._gossiper.spread(self._update(member))
         if member.state is State.LEFT:
             self._gone(member)
         elif member.state is State.SUSPECT:

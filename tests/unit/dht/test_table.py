@@ -111,6 +111,37 @@ def test_a_lookup_finds_the_nearest_nodes_in_few_hops(seed: int) -> None:
     assert farm.asked < 60
 
 
+def test_one_hop_is_enough_where_buckets_hold_the_farm() -> None:
+    farm = FakeFarm(size=60, ksize=64, seed=3)
+    key = b"\x42" * 20
+    found, hops = asyncio.run(farm.lookup(key, 8, 5.0))
+    nearest = sorted(farm.ids[1:], key=lambda n: Node(key).distance_to(Node(n)))
+    assert found[:8] == nearest[:8]
+    assert hops <= 1
+
+
+def test_hops_grow_with_the_logarithm_of_the_farm() -> None:
+    means = []
+    for size in (50, 200, 800):
+        farm = FakeFarm(size=size, ksize=4, seed=size)
+        chance = random.Random(size)
+        hops = [asyncio.run(farm.lookup(chance.randbytes(20), 4, 5.0))[1] for _ in range(10)]
+        means.append(sum(hops) / len(hops))
+    # Each step halves the distance at least k-fold: log2(800 / 4) is 7.6.
+    assert means[0] <= 4
+    assert means[2] <= 7.6
+    assert means[2] - means[0] <= 4, means
+
+
+def test_a_table_whose_replacements_were_many_does_not_forget_that_it_is_not_whole() -> None:
+    far = [bytes([0x80, n]) + b"\0" * 18 for n in range(60)]
+    made = table(b"\0" * 20, far, ksize=4)
+    for node_id in far[:40]:
+        made.remove_contact(contact(node_id))
+    assert len(made.find_neighbors(Node(b"\0" * 20), k=60)) == 4
+    assert not made.complete
+
+
 def test_a_lookup_with_silent_peers_ends_at_its_deadline_with_what_it_found() -> None:
     farm = FakeFarm(size=60, ksize=8, seed=1)
     farm.silent = set(farm.ids[1::2])
