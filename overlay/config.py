@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from overlay.errors import ConfigError
+from overlay.limits import ENROLLMENT_PORT_DEFAULT
 
 PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -152,6 +153,14 @@ class Metrics(_Section, frozen=True, kw_only=True):
     """HTTP port of /metrics, /live and /ready."""
 
 
+class Enrollment(_Section, frozen=True, kw_only=True):
+    """Where this node's certificate comes from."""
+
+    service: str = ""
+    """`address:port` of the operator's `sipfarm ca serve`, where the daemon has its certificate
+    renewed when a third of its lifetime is left. Empty: that is done by hand."""
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -162,6 +171,7 @@ class Config(_Section, frozen=True, kw_only=True):
     billing: Billing = Billing()
     dns: Dns = Dns()
     metrics: Metrics = Metrics()
+    enrollment: Enrollment = Enrollment()
 
     def run_path(self, name: str) -> Path:
         """A socket or pid file of this node."""
@@ -252,6 +262,11 @@ def _problems(config: Config) -> list[str]:
             split_address(entry, overlay.port)
         except ConfigError as error:
             found.append(f"overlay.bootstrap: {error}")
+    if config.enrollment.service:
+        try:
+            split_address(config.enrollment.service, ENROLLMENT_PORT_DEFAULT)
+        except ConfigError as error:
+            found.append(f"enrollment.service: {error}")
     if not 1 <= overlay.write_quorum <= overlay.replicas:
         found.append("overlay.write_quorum: must be from 1 to overlay.replicas")
     if not 1 <= overlay.read_quorum <= overlay.replicas:

@@ -45,6 +45,7 @@ IDENTITY_FILE_BYTES_MAX: Final = 64 << 10
 REVOKED_NODES_MAX: Final = 8_000
 """In one revocation list, which has to fit into a control request."""
 REVOKED_FILE_BYTES_MAX: Final = 256 << 10
+ENROLLMENT_PORT_DEFAULT: Final = 7461
 ENROLLMENT_FRAME_BYTES_MAX: Final = 512 << 10
 """Of questions and answers; an answer carries the revocation list."""
 ENROLLMENT_CONNECTIONS_MAX: Final = 64

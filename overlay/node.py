@@ -17,6 +17,7 @@ from overlay.control.local import Local
 from overlay.control.service import Service
 from overlay.dns import server as dns_server
 from overlay.dns.zone import ZoneNode, ZoneView
+from overlay.enrollment.renewal import Renewal
 from overlay.enrollment.revoker import Revoker
 from overlay.errors import SipfarmError, StorageError
 from overlay.identity.identity import Identity
@@ -101,6 +102,7 @@ class Node:
         self._build_coordinators()
         self.repair = Repair(own_id, config.overlay, self.placement, self.replica, self.network)
         self._build_control()
+        self.renewal = Renewal(config, self.identity, self._renewed, self.parts.chance)
         self.membership.listen(self._member_changed)
         watch(self)
         await self._listen()
@@ -119,6 +121,7 @@ class Node:
         await self.events.stop()
         await self.membership.stop()
         await self.revoker.stop()
+        await self.renewal.stop()
         await self._remember_peers()
         await self.network.stop(left=self.leaving)
         for task in list(self._tasks):
@@ -239,6 +242,9 @@ class Node:
             incarnation,
         )
 
+    def _renewed(self, identity: Identity) -> None:
+        self.identity = identity
+
     async def _start_revoker(self) -> None:
         self.revoker = Revoker(
             self.own.node_id,
@@ -322,6 +328,7 @@ class Node:
         self.bindings.start()
         self.events.start()
         self.repair.start()
+        self.renewal.start()
         self.membership.start(self._known)
         await self.control.start(config.control_socket)
         if config.dns.enabled:

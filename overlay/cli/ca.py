@@ -136,11 +136,12 @@ def run_list(args: argparse.Namespace) -> int:
             f"{entry.issued_at:%Y-%m-%dT%H:%M:%SZ}",
             f"{entry.expires_at:%Y-%m-%dT%H:%M:%SZ}",
             _state(entry, revoked, now),
+            entry.by,
             entry.serial,
         )
         for entry in entries
     )
-    header = ("NODE", "ADDRESS", "ID", "ISSUED", "EXPIRES", "STATE", "SERIAL")
+    header = ("NODE", "ADDRESS", "ID", "ISSUED", "EXPIRES", "STATE", "BY", "SERIAL")
     output.show(table.render(header, rows))
     return Exit.DONE
 

@@ -12,7 +12,6 @@ import sys
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from overlay import config as configuration
 from overlay.cli import arguments, output
@@ -24,8 +23,7 @@ from overlay.enrollment.token import format_token
 from overlay.errors import ConfigError
 from overlay.identity import files
 from overlay.identity.identity import farm_of_ca, load_ca_certificate
-
-PORT_DEFAULT: Final = 7461
+from overlay.limits import ENROLLMENT_PORT_DEFAULT
 
 
 def add_token(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +48,10 @@ def add_token(parser: argparse.ArgumentParser) -> None:
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """The options of `ca serve`."""
     parser.add_argument(
-        "--listen", required=True, metavar="ADDRESS[:PORT]", help=f"default port: {PORT_DEFAULT}"
+        "--listen",
+        required=True,
+        metavar="ADDRESS[:PORT]",
+        help=f"default port: {ENROLLMENT_PORT_DEFAULT}",
     )
     parser.add_argument(
         "--settings",
@@ -64,7 +65,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 def run_token(args: argparse.Namespace) -> int:
     """Make a token and print it."""
     service = args.service or _service_of(args.ca)
-    host, port = split_address(service, PORT_DEFAULT)
+    host, port = split_address(service, ENROLLMENT_PORT_DEFAULT)
     made = token_book.make(args.ca, (host, port), args.name, args.valid, datetime.now(UTC))
     text = format_token(made)
     if args.json:
@@ -80,7 +81,7 @@ def run_serve(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     farm = farm_of_ca(load_ca_certificate(args.ca / files.CA_CERTIFICATE))
     settings, overlay_port = _settings(args.settings, farm)
-    host, port = split_address(args.listen, PORT_DEFAULT)
+    host, port = split_address(args.listen, ENROLLMENT_PORT_DEFAULT)
     logging.basicConfig(
         level="INFO", format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
@@ -113,7 +114,7 @@ def _service_of(directory: Path) -> str:
     if not path.exists():
         raise ConfigError("where is the enrollment service? start 'sipfarm ca serve', or --service")
     where = files.read_public(path).decode("ascii", "replace").strip()
-    if split_address(where, PORT_DEFAULT)[0] in ("0.0.0.0", "::"):
+    if split_address(where, ENROLLMENT_PORT_DEFAULT)[0] in ("0.0.0.0", "::"):
         raise ConfigError(f"'sipfarm ca serve' listens on {where}: tell nodes where with --service")
     return where
 

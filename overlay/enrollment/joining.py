@@ -12,25 +12,18 @@ import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any
 
-import msgspec
 from cryptography import x509
 
 from overlay import config as configuration
 from overlay.config import Config
-from overlay.enrollment import messages
-from overlay.enrollment.messages import AskAuthority, Authority, Denied, Enroll, Enrolled
+from overlay.enrollment.asking import ask, trusting
+from overlay.enrollment.messages import AskAuthority, Authority, Enroll, Enrolled
 from overlay.enrollment.token import Token, fingerprint_of
-from overlay.errors import ConfigError, IdentityError, UnavailableError
-from overlay.frames import pack
-from overlay.identity import files, identity, keys, request, template
+from overlay.errors import ConfigError, IdentityError
+from overlay.identity import files, identity, keys, request
 from overlay.identity.identity import Identity, farm_of_ca, load_ca_certificate
-from overlay.limits import ENROLLMENT_FRAME_BYTES_MAX, FRAME_HEADER_BYTES
-
-ANSWER_WITHIN_S: Final = 15.0
-
-A = TypeVar("A", bound=messages.Replies)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +67,10 @@ def join(token: Token, wishes: Wishes) -> Joined:
     if not key_path.exists():
         keys.save(keys.generate(), key_path)
     csr_pem = request.make(keys.load(key_path), farm, node, address)
+    service = (token.host, token.port)
     question = Enroll(token_id=token.token_id, secret=token.secret, csr_pem=csr_pem)
-    enrolled, _ = _ask(token, question, Enrolled, _trusting(authority), farm)
-    config = before or _config(farm, node, address, directory, wishes, enrolled)
+    enrolled, _ = ask(service, question, Enrolled, trusting(authority), farm)
+    config = before or _config(token, farm, (node, address), directory, wishes, enrolled)
     _write(directory, authority, enrolled)
     if before is None:
         files.write_public(wishes.config, configuration.dump(config).encode())
@@ -102,7 +96,7 @@ def _authority(token: Token) -> tuple[x509.Certificate, str]:
     context.check_hostname = False
     # What comes over this connection proves itself, by the fingerprint.
     context.verify_mode = ssl.CERT_NONE
-    reply, own_address = _ask(token, AskAuthority(), Authority, context, "")
+    reply, own_address = ask((token.host, token.port), AskAuthority(), Authority, context, "")
     try:
         authority = x509.load_pem_x509_certificate(reply.certificate_pem)
     except ValueError as error:
@@ -113,46 +107,6 @@ def _authority(token: Token) -> tuple[x509.Certificate, str]:
             "the token was not shown to it"
         )
     return authority, own_address
-
-
-def _trusting(authority: x509.Certificate) -> ssl.SSLContext:
-    """Trust in this CA alone."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
-    context.load_verify_locations(cadata=files.pem(authority).decode())
-    return context
-
-
-def _ask(
-    token: Token, question: messages.Questions, kind: type[A], context: ssl.SSLContext, farm: str
-) -> tuple[A, str]:
-    """The answer, and the address that this node has on the connection."""
-    where = f"{token.host}:{token.port}"
-    name = template.service_name(farm) if farm else None
-    try:
-        with (
-            socket.create_connection((token.host, token.port), ANSWER_WITHIN_S) as plain,
-            context.wrap_socket(plain, server_hostname=name) as connection,
-        ):
-            connection.sendall(pack(messages.encode(question)))
-            stream = connection.makefile("rb")
-            size = int.from_bytes(stream.read(FRAME_HEADER_BYTES), "big")
-            payload = stream.read(size) if size <= ENROLLMENT_FRAME_BYTES_MAX else b""
-            own_address = str(connection.getsockname()[0])
-    except ssl.SSLCertVerificationError as error:
-        raise IdentityError(f"{where}: {error.verify_message}") from error
-    except OSError as error:
-        raise UnavailableError(f"{where}: the enrollment service: {error}") from error
-    try:
-        reply = messages.decode_reply(payload)
-    except msgspec.MsgspecError as error:
-        raise UnavailableError(f"{where}: the enrollment service gave no answer") from error
-    if isinstance(reply, Denied):
-        raise IdentityError(f"{where}: {reply.reason}")
-    if not isinstance(reply, kind):
-        raise IdentityError(f"{where}: an answer to another question")
-    return reply, own_address
 
 
 def _names(
@@ -172,8 +126,14 @@ def _names(
 
 
 def _config(
-    farm: str, node: str, address: str, directory: Path, wishes: Wishes, enrolled: Enrolled
+    token: Token,
+    farm: str,
+    names: tuple[str, str],
+    directory: Path,
+    wishes: Wishes,
+    enrolled: Enrolled,
 ) -> Config:
+    node, address = names
     sections: dict[str, dict[str, Any]] = {name: {**s} for name, s in enrolled.settings.items()}
     sections["farm"] = {"name": farm}
     sections["node"] = {"name": node, "address": address, "identity_dir": str(directory)}
@@ -182,6 +142,8 @@ def _config(
     if wishes.run_dir:
         sections["node"]["run_dir"] = wishes.run_dir
     sections.setdefault("overlay", {})["bootstrap"] = list(enrolled.bootstrap)
+    host = f"[{token.host}]" if ":" in token.host else token.host
+    sections.setdefault("enrollment", {}).setdefault("service", f"{host}:{token.port}")
     return configuration.parse(sections, "the enrollment service's settings")
 
 

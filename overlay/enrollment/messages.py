@@ -1,6 +1,6 @@
 """What a node and the enrollment service say to each other: one question, one answer, over TLS.
 
-In and out: a frame each way (`overlay.frames`), msgpack. Counterparts: `joining.py` and
+In and out: a frame each way (`overlay.frames`), msgpack. Counterparts: `asking.py` and
 `service.py`. A field added at the end is compatible both ways.
 """
 
@@ -17,8 +17,7 @@ class Denied(_Message, frozen=True, kw_only=True, tag=0):
     """It was not done; `code` is for programs, `reason` for people."""
 
     code: str
-    """`token` (unknown, used or expired), `name` (taken or impossible), `busy`, `bad-request`,
-    `not-due`, `internal`."""
+    """`token` (unknown, used or expired), `refused`, `busy`, `internal`."""
     reason: str
 
 
@@ -54,8 +53,22 @@ class Enrolled(_Message, frozen=True, kw_only=True, tag=2):
     """The list in force; empty if there is none."""
 
 
-Questions = AskAuthority | Enroll
-Replies = Denied | Authority | Enrolled
+class Renew(_Message, frozen=True, kw_only=True, tag=3):
+    """A node's request for a new certificate, over mutual TLS with the one that it has. Answered by
+    `Renewed`."""
+
+    csr_pem: bytes
+    """For the same key; the names are those of the certificate that it has."""
+
+
+class Renewed(_Message, frozen=True, kw_only=True, tag=3):
+    """The new certificate."""
+
+    certificate_pem: bytes
+
+
+Questions = AskAuthority | Enroll | Renew
+Replies = Denied | Authority | Enrolled | Renewed
 
 encode = msgspec.msgpack.Encoder().encode
 decode_question: Any = msgspec.msgpack.Decoder(Questions).decode

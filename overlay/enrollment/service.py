@@ -1,8 +1,8 @@
 """The enrollment service: gives nodes their certificates, on the operator's machine.
 
-In: TLS connections with one question each. Out: the CA's certificate, or, for a token, all that a
-node needs. Counterpart: `joining.py`. What a node asks for is signed in a thread: the ledgers are
-fsynced before an answer leaves.
+In: TLS connections with one question each. Out: the CA's certificate; for a token, all that a node
+needs; for a certificate that grows old, the next. Counterparts: `joining.py`, `renewal.py`. What a
+node asks for is signed in a thread: the ledgers are fsynced before an answer leaves.
 
 The service's own certificate is the CA's, for a name that no node can have: nodes cannot pass for
 the service, nor it for a node.
@@ -17,14 +17,25 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from cryptography import x509
 
 from overlay.enrollment import messages, token_book
-from overlay.enrollment.messages import AskAuthority, Authority, Denied, Enroll, Enrolled, Replies
+from overlay.enrollment.messages import (
+    AskAuthority,
+    Authority,
+    Denied,
+    Enroll,
+    Enrolled,
+    Renew,
+    Renewed,
+    Replies,
+)
 from overlay.enrollment.rate import RateLimit
 from overlay.enrollment.token_book import TokenError
 from overlay.errors import IdentityError
 from overlay.frames import pack
 from overlay.identity import ca, files, operator, request, revocations
+from overlay.identity.peer import peer_of_certificate
 from overlay.limits import (
     ENROLLMENT_CONNECTIONS_MAX,
     ENROLLMENT_FRAME_BYTES_MAX,
@@ -35,6 +46,7 @@ log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S: Final = 10.0
 BOOTSTRAP_MAX: Final = 8
+NEW_CERTIFICATE_EVERY_S: Final = 30 * 86_400.0
 
 Settings = dict[str, dict[str, Any]]
 
@@ -56,32 +68,49 @@ class EnrollmentService:
         self._rate = RateLimit()
         self._open = 0
         self._server: asyncio.Server | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port that it is. Raises `IdentityError` or `OSError`."""
         ca.make_service_certificate(self._directory, now=self._now())
+        context = _context(self._directory)
         self._server = await asyncio.start_server(
             self._connected,
             host,
             port,
-            ssl=_context(self._directory),
+            ssl=context,
             ssl_handshake_timeout=ANSWER_WITHIN_S,
         )
+        self._keeping = asyncio.create_task(self._keep_certificate(context))
         chosen: int = self._server.sockets[0].getsockname()[1]
         return chosen
 
     async def stop(self) -> None:
         """Listen no more."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+
+    async def _keep_certificate(self, context: ssl.SSLContext) -> None:
+        """A new certificate for the service now and then, as it may run for years."""
+        while True:
+            await asyncio.sleep(NEW_CERTIFICATE_EVERY_S)
+            try:
+                await asyncio.to_thread(ca.make_service_certificate, self._directory)
+                _load_chain(context, self._directory)
+            except IdentityError as error:
+                log.error("the service's certificate cannot be made anew: %s", error)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = str(writer.get_extra_info("peername")[0])
         self._open += 1
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                reply = await self._reply(reader, peer)
+                der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                reply = await self._reply(reader, peer, der)
                 writer.write(pack(messages.encode(reply)))
                 await writer.drain()
         except (OSError, TimeoutError, EOFError, msgspec.MsgspecError, IdentityError) as error:
@@ -91,7 +120,9 @@ class EnrollmentService:
             self._open -= 1
             writer.close()
 
-    async def _reply(self, reader: asyncio.StreamReader, peer: str) -> Replies:
+    async def _reply(
+        self, reader: asyncio.StreamReader, peer: str, certificate: bytes | None
+    ) -> Replies:
         loop = asyncio.get_running_loop()
         if self._open > ENROLLMENT_CONNECTIONS_MAX or not self._rate.allows(peer, loop.time()):
             return Denied(code="busy", reason="too many attempts; try again in a minute")
@@ -100,7 +131,7 @@ class EnrollmentService:
             raise IdentityError(f"a question of {size} bytes")
         question = messages.decode_question(await reader.readexactly(size))
         try:
-            return await asyncio.to_thread(self._answer, question, peer)
+            return await asyncio.to_thread(self._answer, question, peer, certificate)
         except TokenError as error:
             self._failed(peer)
             log.warning("%s: %s", peer, error)
@@ -118,11 +149,15 @@ class EnrollmentService:
 
     # In a thread.
 
-    def _answer(self, question: messages.Questions, peer: str) -> Replies:
+    def _answer(
+        self, question: messages.Questions, peer: str, certificate: bytes | None
+    ) -> Replies:
         if isinstance(question, AskAuthority):
             return Authority(
                 certificate_pem=files.read_public(self._directory / files.CA_CERTIFICATE)
             )
+        if isinstance(question, Renew):
+            return self._renew(question, peer, certificate)
         return self._enroll(question, peer)
 
     def _enroll(self, question: Enroll, peer: str) -> Enrolled:
@@ -154,6 +189,27 @@ class EnrollmentService:
             revocations=revocations.encode(shared[2]) if shared[2].version else b"",
         )
 
+    def _renew(self, question: Renew, peer: str, der: bytes | None) -> Renewed:
+        if der is None:
+            raise IdentityError("a node must show its certificate to have it renewed")
+        certificate = x509.load_der_x509_certificate(der)
+        node = peer_of_certificate(certificate)
+        if request.read(question.csr_pem).node_id != node.node_id:
+            raise IdentityError(f"{node.name} asks for a certificate for another key")
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if self._now() < begin + (end - begin) / 2:
+            raise IdentityError(f"the certificate of {node.name} is not due for renewal")
+        pem = ca.sign(
+            self._directory,
+            question.csr_pem,
+            node.name,
+            node.address,
+            now=self._now(),
+            by=f"renewal from {peer}",
+        )
+        log.info("renewed %s at %s, id %s", node.name, node.address, node.node_id.hex())
+        return Renewed(certificate_pem=pem)
+
     def _bootstrap(self, but: str) -> tuple[str, ...]:
         """Where nodes are that were enrolled, the newest first."""
         now = self._now()
@@ -170,11 +226,19 @@ def _context(directory: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
+    # Who renews shows a certificate of the CA; who enrolls has none.
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(cafile=str(directory / files.CA_CERTIFICATE))
+    _load_chain(context, directory)
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, directory: Path) -> None:
     try:
         context.load_cert_chain(
             certfile=str(directory / files.SERVICE_CERTIFICATE),
             keyfile=str(directory / files.SERVICE_KEY),
         )
     except (OSError, ssl.SSLError) as error:
-        raise IdentityError(f"{directory}: TLS refuses the certificates: {error}") from error
-    return context
+        raise IdentityError(f"{directory}: TLS refuses the certificate: {error}") from error
