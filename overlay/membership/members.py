@@ -160,13 +160,17 @@ class Members:
             return member
         return None
 
-    def probe_answered(self, node_id: bytes, now_s: float) -> bool:
-        """It answered this node; True when that clears a suspect."""
+    def probe_answered(self, node_id: bytes, now_s: float) -> Member | None:
+        """It answered this node; the member, if it was a suspect, or even taken for dead.
+
+        The dead can have a link: where there were two, the second one outlives the verdict.
+        """
         member = self._members.get(node_id)
-        if member is None or member.state is not State.SUSPECT or not member.linked:
-            return False
+        doubted = (State.SUSPECT, State.DEAD)
+        if member is None or member.state not in doubted or not member.linked:
+            return None
         self._enter(member, State.ALIVE, now_s)
-        return True
+        return member
 
     def learn(self, update: MemberUpdate, now_s: float) -> Learned:
         """Another node claims something of a member other than this node itself."""

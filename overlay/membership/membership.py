@@ -146,18 +146,13 @@ class Membership:
         news = known is None or hello.incarnation > known.incarnation
         came = news or known is None or not known.linked or known.state is State.DEAD
         member = self.members.link_up(hello, self._loop.time())
-        self.dht.router.add_contact(Contact(hello.node))
+        if came:
+            self._back(member)
+        else:
+            self.dht.router.add_contact(Contact(hello.node))
         if news:
             self._gossiper.spread(self._update(member))
-        elif member.claim[1] is not State.ALIVE:
-            # It has to hear what is said of it, so that it can refute it.
-            self._gossiper.drop(hello.node.node_id)
-            self._gossiper.tell(hello.node.node_id, self._update(member))
         self._gossiper.wake()
-        if came:
-            log.info("%s (%s:%d) is alive", hello.node.name, hello.node.host, hello.node.port)
-            self._changed(member)
-            self._refresh.set()
 
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
         """The last link to this peer broke."""
@@ -245,8 +240,22 @@ class Membership:
         )
 
     def _answered(self, node_id: bytes) -> None:
-        if self.members.probe_answered(node_id, self._loop.time()):
-            log.debug("%s answers after all", node_id.hex())
+        known = self.members.get(node_id)
+        was_dead = known is not None and known.state is State.DEAD
+        member = self.members.probe_answered(node_id, self._loop.time())
+        if member is not None and was_dead:
+            self._back(member)
+
+    def _back(self, member: Member) -> None:
+        info = member.info
+        log.info("%s (%s:%d) is alive", info.name, info.host, info.port)
+        self.dht.router.add_contact(Contact(info))
+        if member.claim[1] is not State.ALIVE:
+            # It has to hear what is said of it, so that it can refute it.
+            self._gossiper.drop(info.node_id)
+            self._gossiper.tell(info.node_id, self._update(member))
+        self._changed(member)
+        self._refresh.set()
 
     def _missed(self, node_id: bytes) -> None:
         member = self.members.probe_missed(node_id, self._loop.time())

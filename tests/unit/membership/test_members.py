@@ -99,6 +99,15 @@ def test_a_missed_probe_makes_a_suspect_whom_an_answer_clears() -> None:
     assert members.overdue(9.0) == []
 
 
+def test_the_dead_who_answer_on_a_second_link_are_alive() -> None:
+    members = linked()
+    members.probe_missed(PEER, 1.0)
+    members.overdue(9.0)
+    assert state(members) is State.DEAD
+    assert members.probe_answered(PEER, 9.1) is not None
+    assert state(members) is State.ALIVE
+
+
 def test_others_that_find_the_same_shorten_the_wait() -> None:
     members = linked()
     members.probe_missed(PEER, 1.0)
