@@ -24,7 +24,7 @@ BOOTSTRAP_NODES: Final = 3
 """How many other nodes a node is told of; it learns of the rest from them."""
 
 _LOCK_WITHIN_S: Final = 180.0
-_AUTHORITY_DIR: Final = layout.STATE_DIR / "ca"
+AUTHORITY_DIR: Final = layout.STATE_DIR / "ca"
 
 
 def check_root() -> None:
@@ -87,17 +87,23 @@ def node_config(
 def build(state: LabState, configs: Mapping[str, Config], report: Report) -> None:
     """Make everything of a lab and start its services."""
     layout.save_state(state)
-    ca.create(_AUTHORITY_DIR, state.farm)
+    ca.create(AUTHORITY_DIR, state.farm)
     network.create_bridge()
     for name in state.nodes:
-        _build_host(host(name), state.farm)
-        services.write_node(host(name), configs[name], _AUTHORITY_DIR)
+        build_host(host(name), state.farm)
+        services.write_node(host(name), configs[name], AUTHORITY_DIR)
     report(f"{len(state.nodes)} namespaces on {layout.BRIDGE}, certificates of {state.farm} signed")
     for name in state.nodes:
         for service in state.services:
             command = services.command_of(service, host(name), configs[name])
             processes.start(host(name), service, command)
     report(f"started {', '.join(state.services)} on each node")
+
+
+def build_host(node: Host, farm: str) -> None:
+    """A node's namespace, in which it knows the farm's name as itself."""
+    itself = f"{node.address} {node.name}.{farm} {node.name} {farm}\n"
+    network.create_host(node, f"127.0.0.1 localhost\n{itself}", [node.address], farm)
 
 
 def remove(report: Report) -> bool:
@@ -114,11 +120,6 @@ def remove(report: Report) -> bool:
     if was_there:
         report(f"removed {len(hosts)} hosts, their processes and {layout.BRIDGE}")
     return was_there
-
-
-def _build_host(node: Host, farm: str) -> None:
-    itself = f"{node.address} {node.name}.{farm} {node.name} {farm}\n"
-    network.create_host(node, f"127.0.0.1 localhost\n{itself}", [node.address], farm)
 
 
 def _hosts_left() -> list[Host]:

@@ -8,12 +8,13 @@ commands is in `layout.LabState`.
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from deploy.lab import building, layout, network, processes, readiness, services
+from deploy.lab import building, joining, layout, network, processes, readiness, services
 from deploy.lab.description import LabDescription, describe
 from deploy.lab.layout import Host, LabError, LabState, host
 from deploy.lab.readiness import Report, quiet
@@ -81,6 +82,22 @@ class Lab:
                 building.remove(report)
                 raise
         return cls(state)
+
+    def join(self, name: str, *, report: Report = quiet, timeout_s: float = 60.0) -> float:
+        """Let a further node join with a token; how many s until it and the farm were ready."""
+        building.check_root()
+        node = host(name)
+        with building.lock():
+            self._state = layout.load_state()
+            joining.check_new(self._state, node)
+            joining.make_host(node, self.farm)
+            with joining.enrollment_service(building.AUTHORITY_DIR):
+                token = joining.token(building.AUTHORITY_DIR, name)
+                began_s = time.monotonic()
+                joining.join(self._state, node, token)
+            self._change(nodes=(*self._state.nodes, name))
+        self.wait_ready(report=report, timeout_s=timeout_s)
+        return time.monotonic() - began_s
 
     @staticmethod
     def down(report: Report = quiet) -> bool:

@@ -40,6 +40,11 @@ def write_node(host: Host, config: Config, authority: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     host.config.write_text(dump(config), encoding="utf-8")
     ca.issue(authority, config.farm.name, host.name, host.address, host.etc)
+    render_node(host, config, authority)
+
+
+def render_node(host: Host, config: Config, authority: Path) -> None:
+    """What each service of an enrolled node reads, and the way to the operator's key."""
     # The lab's machine is the operator's, so its nodes find what a farm's nodes never have.
     (host.etc / files.OPERATOR_KEY).symlink_to(authority / files.OPERATOR_KEY)
     write_files(config, host.etc)

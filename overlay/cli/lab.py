@@ -58,6 +58,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         each = verbs.add_parser(verb, help=text)
         each.add_argument("node")
         each.add_argument("--process", default="", metavar="NAME", help="only this one")
+    join = verbs.add_parser("join", help="let a further node join with a token (n4, …)")
+    join.add_argument("node")
     cut = verbs.add_parser("cut", help="cut hosts off from all others; replaces an earlier cut")
     cut.add_argument("hosts", nargs="+", help="names, separated by commas or blanks")
     verbs.add_parser("heal", help="undo cut")
@@ -92,6 +94,9 @@ def run(args: argparse.Namespace) -> int:
             return _exec(args.host, args.command)
         case "logs":
             return _logs(args.node, args.process, follow=args.follow)
+        case "join":
+            took_s = Lab.attach().join(args.node, report=_progress)
+            _progress(f"{args.node} serves {took_s:.1f} s after it got its token")
         case "cut":
             Lab.attach().cut([name for text in args.hosts for name in text.split(",") if name])
         case "heal":

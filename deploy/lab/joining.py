@@ -1,0 +1,91 @@
+"""A further node joins the lab as one would in the field: with a token, and nothing else.
+
+In: the lab that is up, a node's name. Out: that node, running. Counterparts: `sipfarm ca serve`,
+which runs on this machine while the node joins; `sipfarm node join`, which runs on the node.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from deploy.lab import building, layout, network, processes, services
+from deploy.lab.layout import Host, LabError, LabState
+from overlay import config as configuration
+from overlay.config import Config
+from overlay.enrollment import token_book
+from overlay.enrollment.token import Token, format_token
+from overlay.identity import files
+from overlay.limits import ENROLLMENT_PORT_DEFAULT
+
+_CLI: Final = (sys.executable, "-m", "overlay.cli.main")
+_SERVING_WITHIN_S: Final = 10.0
+_JOINED_WITHIN_S: Final = 30.0
+
+
+@contextmanager
+def enrollment_service(authority: Path) -> Iterator[None]:
+    """`sipfarm ca serve` on this machine, reachable from every host of the lab."""
+    address = authority / files.SERVICE_ADDRESS
+    address.unlink(missing_ok=True)
+    listen = f"{layout.GATEWAY}:{ENROLLMENT_PORT_DEFAULT}"
+    with subprocess.Popen(
+        [*_CLI, "ca", "serve", "--ca", str(authority), "--listen", listen],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            until_s = time.monotonic() + _SERVING_WITHIN_S
+            while not address.exists():
+                if process.poll() is not None or time.monotonic() > until_s:
+                    raise LabError(f"the enrollment service does not listen at {listen}")
+                time.sleep(0.02)
+            yield
+        finally:
+            process.terminate()
+
+
+def token(authority: Path, node: str) -> Token:
+    """A token for a node of this name."""
+    service = (layout.GATEWAY, ENROLLMENT_PORT_DEFAULT)
+    return token_book.make(authority, service, node, timedelta(minutes=5), datetime.now(UTC))
+
+
+def make_host(node: Host, farm: str) -> None:
+    """The node's namespace and its empty directories: a machine that was just installed."""
+    for directory in (node.etc, node.run, node.data):
+        directory.mkdir(parents=True, exist_ok=True)
+    building.build_host(node, farm)
+
+
+def join(state: LabState, node: Host, given: Token) -> Config:
+    """On the node: enroll, render, start; besides the token, only the lab's paths are said."""
+    places = ("--data-dir", str(node.data), "--run-dir", str(node.run))
+    command = [*_CLI, "--config", str(node.config), "node", "join", *places]
+    done = subprocess.run(
+        processes.in_namespace(node, command),
+        env={**os.environ, "SIPFARM_TOKEN": format_token(given)},
+        capture_output=True,
+        text=True,
+        timeout=_JOINED_WITHIN_S,
+        check=False,
+    )
+    if done.returncode:
+        raise LabError(f"{node.name} cannot join: {done.stderr.strip()}")
+    config = configuration.load(node.config)
+    services.render_node(node, config, building.AUTHORITY_DIR)
+    for service in state.services:
+        processes.start(node, service, services.command_of(service, node, config))
+    return config
+
+
+def check_new(state: LabState, node: Host) -> None:
+    """Raise `LabError` unless this is a node that the lab does not have yet."""
+    there = network.hosts_with_interface()
+    if not node.is_node or node.name in state.nodes or node.name in there:
+        raise LabError(f"{node.name} is no new node; there are {' '.join(state.nodes)}")
