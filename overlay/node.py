@@ -355,6 +355,7 @@ class Node:
         )
 
     def _member_changed(self, member: Member) -> None:
+        self.hot.end_leases()
         self._zone_changed_s = max(self._zone_changed_s + 1, self.parts.now_ms() // 1000)
         self.repair.farm_changed(member)
         if member.state is State.ALIVE:

@@ -54,7 +54,7 @@ class Transport(Protocol):
         ...
 
     def drop(self, node_id: bytes, reason: str) -> None:
-        """Break the link at once."""
+        """Break every link to this peer at once."""
         ...
 
     def shut_out(self, node_ids: frozenset[bytes]) -> None:
@@ -128,9 +128,10 @@ class Network:
         return link.heard_at_s if link else 0.0
 
     def drop(self, node_id: bytes, reason: str) -> None:
-        link = self._links.get(node_id)
-        if link is not None:
-            link.abort(reason)
+        # The spare, too: with it in place nobody would be told that the peer is down.
+        for link in list(self._open):
+            if link.usable_for(node_id):
+                link.abort(reason)
 
     def shut_out(self, node_ids: frozenset[bytes]) -> None:
         self._shut_out = node_ids
