@@ -65,8 +65,9 @@ class Overlay(_Section, frozen=True, kw_only=True):
     request_timeout_ms: int = 500
     """How long a peer may take to answer one request."""
     probe_interval_ms: int = 100
-    """How often a node probes one of the others, in random order, each once a round. All of them
-    together probe each node once in probe_interval_ms on average, whatever the farm's size."""
+    """How often a node probes one of the others, in random order, each once a round:
+    probe_interval_ms * (1 + 3 / peers^2). All of them together probe each node that often,
+    whatever the farm's size."""
     probe_timeout_ms: int = 150
     """How long a probe may go unanswered before others are asked to probe, and again before the
     peer is suspected; both times probe_timeout_ms * (1 + health score)."""

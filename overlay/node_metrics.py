@@ -30,6 +30,10 @@ def watch(node: "Node") -> None:
         "subscribers": ("Subscriber records held", lambda: len(node.subscribers)),
         "hot_records": ("Registrations under a lease of this node", lambda: len(node.hot)),
         "leased_keys": ("Keys that others hold leases on", lambda: len(node.replica.leases)),
+        "health_score": (
+            "How far this node doubts its own probes, 0 is well",
+            lambda: node.membership.health.score,
+        ),
         "journal_depth": ("Call events on fewer than W disks", lambda: node.events.journal_depth),
         "redis_up": ("Redis can be used", lambda: not node.projection.error),
         "disk_ok": ("The last commit succeeded", lambda: not node.committer.last_error),

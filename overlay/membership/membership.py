@@ -27,6 +27,7 @@ from overlay.membership.dialler import Dialler
 from overlay.membership.gossip import Gossiper
 from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.members import Member, Members, Patience, Redial, State
+from overlay.membership.probe_order import pause_s
 from overlay.membership.prober import Prober
 from overlay.membership.updates import INCARNATION_MAX, RANK, claim_of, sane, sane_node
 
@@ -282,7 +283,7 @@ class Membership:
                 self._prober.forget()
             if now_s >= probe_s:
                 self._prober.next()
-                probe_s = max(probe_s + interval_s, now_s)
+                probe_s = max(probe_s + pause_s(interval_s, len(self.members.linked())), now_s)
                 self.members.forget(FORGET_S, now_s)
             for member in self.members.to_dial(now_s):
                 self._dial(member)

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.membership.probe_order import ProbeOrder
+from overlay.membership.probe_order import ProbeOrder, pause_s
 
 
 def ids(count: int) -> list[bytes]:
@@ -41,3 +41,11 @@ def test_several_are_different_ones(present: int, count: int, seed: int) -> None
     chosen = ProbeOrder(random.Random(seed)).several(ids(present), count)
     assert len(set(chosen)) == len(chosen) <= min(present, count)
     assert bool(chosen) == bool(present)
+
+
+def test_probes_are_frequent_enough_whatever_the_farms_size() -> None:
+    for peers in (1, 2, 3, 8, 50, 1_000):
+        round_s = peers * pause_s(0.1, peers)
+        # Each peer's turn is at a random place of its round.
+        nobody_within = (1 - min(1.0, 0.4 / round_s)) ** peers
+        assert nobody_within <= 0.02, peers
