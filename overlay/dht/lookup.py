@@ -39,7 +39,7 @@ class Lookup(NodeSpiderCrawl):  # type: ignore[misc]
                 if not under_way:
                     return
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                for call in done:
+                for call in [call for call in under_way if call in done]:
                     self._answered(under_way.pop(call), call.result(), depth)
         finally:
             for call in under_way:

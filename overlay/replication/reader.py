@@ -126,7 +126,7 @@ class Reader:
                     break
                 node = waiting.pop(0)
                 asked[self._ask(node, request, until_s - loop.time())] = node
-            for future in done:
+            for future in [future for future in asked if future in done]:
                 node, reply = asked.pop(future), future.result()
                 if isinstance(reply, Fetched):
                     answers[node] = _sifted(reply, genuine)

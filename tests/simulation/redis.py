@@ -6,6 +6,7 @@ the daemon dies.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from overlay.cache.projection import Projection
 from tests.simulation.clock import VirtualLoop
@@ -51,6 +52,7 @@ class ProcessProjection(Projection):
         self._loop = loop
         self.error = "not connected yet"
         self.writes = 0
+        self._last_s = 0.0
 
     def start(self) -> None:
         self._loop.call_later(self.DELAY_S, self._connect)
@@ -60,15 +62,20 @@ class ProcessProjection(Projection):
 
     def clear(self) -> None:
         if not self.error:
-            self._loop.call_later(self.DELAY_S, self._simulated.flush)
+            self._in_turn(self._simulated.flush)
 
     def _queue(self, key: str, entry: tuple[bytes, int] | None) -> "asyncio.Future[None]":
         done: asyncio.Future[None] = self._loop.create_future()
         if self.error:
             done.set_result(None)
         else:
-            self._loop.call_later(self.DELAY_S, self._put, key, entry, done)
+            self._in_turn(self._put, key, entry, done)
         return done
+
+    def _in_turn(self, work: Callable[..., None], *args: object) -> None:
+        """Redis does one thing after another."""
+        self._last_s = max(self._loop.time() + self.DELAY_S, self._last_s + 1e-7)
+        self._loop.call_at(self._last_s, work, *args)
 
     def _put(self, key: str, entry: tuple[bytes, int] | None, done: "asyncio.Future[None]") -> None:
         if self._simulated.up:

@@ -1,0 +1,55 @@
+"""A simulator that finds nothing proves nothing: daemons that are broken on purpose must fail."""
+
+import gc
+from collections.abc import Callable
+
+import pytest
+
+from overlay.cache.hot import HotRecords
+from overlay.errors import StorageError
+from overlay.records import registration
+from overlay.replication.repair import Repair
+from overlay.storage.database import Row
+from tests.simulation.disk import ProcessDisk
+from tests.simulation.simulation import run
+
+
+def found(word: str, seeds: range = range(60)) -> bool:
+    """Whether some seed tells of a problem with this word."""
+    for seed in seeds:
+        problems = run(seed).problems
+        gc.collect()
+        if any(word in problem for problem in problems):
+            return True
+    return False
+
+
+def test_an_acknowledgement_before_the_commit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = ProcessDisk.commit
+
+    def too_early(
+        disk: ProcessDisk, rows: list[Row], finished: Callable[[StorageError | None], None]
+    ) -> None:
+        later(disk, rows, lambda _: None)
+        disk._loop.call_soon(finished, None)
+
+    monkeypatch.setattr(ProcessDisk, "commit", too_early)
+    assert found("disks")
+
+
+def test_a_farm_without_repair_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Repair, "start", lambda _: None)
+    assert found("differs")
+
+
+def test_leases_that_never_end_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HotRecords, "end_leases", lambda _: None)
+    assert found("was answered", range(50, 150))
+
+
+def test_a_merge_that_goes_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = registration.newer
+    monkeypatch.setattr(
+        registration, "newer", lambda one, two: one if right(one, two) is two else two
+    )
+    assert found("was answered")
