@@ -5,7 +5,6 @@ line; exit 0 only if every seed held.
 """
 
 import argparse
-import gc
 import json
 import logging
 import subprocess
@@ -64,7 +63,6 @@ def main(arguments: list[str] | None = None) -> int:
     results: list[Result] = []
     for seed in range(options.seed, options.seed + options.seeds):
         result = run(seed, options.nodes, level)
-        gc.collect()
         results.append(result)
         if options.json:
             print(json.dumps(asdict(result)), flush=True)

@@ -80,7 +80,9 @@ class End(asyncio.Transport):
             if isinstance(item, bytes):
                 self.wires.send(self, RESET)
             return
-        assert self.protocol is not None
+        if self.protocol is None:
+            # The other end died before this one was made; who dials sees it then.
+            return
         if item == MADE:
             self.made = True
             self.protocol.connection_made(self)
