@@ -3,12 +3,17 @@
 Network namespaces need root: without it these tests fail, they are not passed over.
 """
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from deploy.lab import Lab, Phone
 from tests.farm.asking import PASSWORD, add_subscriber
+
+# A job in the background of a shell begins with Ctrl-C ignored and hands that on to what it starts;
+# some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class LabKeeper:
