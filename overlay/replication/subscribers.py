@@ -118,7 +118,13 @@ class SubscriberDirectory:
         if node_id != self._own_id:
             return await self._transport.ask(node_id, store, timeout_s)
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._replica.store(self._own_id, store, future.set_result)
+
+        def answer(reply: Reply) -> None:
+            # Who asked may have gone; raising here would cost others of the commit their answer.
+            if not future.done():
+                future.set_result(reply)
+
+        self._replica.store(self._own_id, store, answer)
         return await future
 
 

@@ -28,6 +28,7 @@ REGRESSIONS = {
     187: "the same",
     172: "a coordinator whose clock was an hour behind had a binding acknowledged that was pruned",
     197: "the same: what it replaced came back",
+    378: "an operator who hung up cost others of the same commit their answer",
     1: "a record that had ended was handed to replicas that had dropped it, again and again",
 }
 """By seed, what it found."""
