@@ -226,7 +226,7 @@ class Node:
     async def _join_membership(self) -> None:
         """Links and members, under an incarnation that no run of this node had before."""
         before = await self.committer.read(lambda db: db.incarnation())
-        incarnation = next_incarnation(before, self.parts.now_ms())
+        self.incarnation = incarnation = next_incarnation(before, self.parts.now_ms())
         try:
             await self.committer.commit_wait(IncarnationRow(value=incarnation))
         except StorageError as error:
@@ -297,7 +297,7 @@ class Node:
         )
 
     def _build_control(self) -> None:
-        self.readiness = Readiness(self.own.name, self.registrations)
+        self.readiness = Readiness(self.own.name, self.incarnation, self.registrations)
         self.local = Local(
             self.own,
             self.membership,

@@ -23,8 +23,10 @@ def probe_name(node_name: str) -> str:
 class Readiness:
     """The readiness probe of one node."""
 
-    def __init__(self, name: str, registrations: Registrations) -> None:
+    def __init__(self, name: str, incarnation: int, registrations: Registrations) -> None:
         self._aor = probe_name(name)
+        # A run of the node begins to count anew, so its CSeqs need a Call-ID of their own.
+        self._call_id = f"ready-{incarnation}"
         self._registrations = registrations
         self._loop = asyncio.get_running_loop()
         self._known: tuple[bool, str] = (False, "not probed yet")
@@ -49,7 +51,7 @@ class Readiness:
         written: asyncio.Future[Registered | Refused] = self._loop.create_future()
         request = Register(
             aor=self._aor,
-            call_id=f"ready-{id(self)}",
+            call_id=self._call_id,
             cseq=self._cseq,
             contacts=(ContactChange(uri="sip:ready.invalid", expires_s=10),),
         )
