@@ -22,7 +22,6 @@ HEADER_CHARS_MAX: Final = 1_024
 BINDINGS_PER_AOR_MAX: Final = 128
 """Entries of a registration record, tombstones included."""
 
-EVENTS_PER_CALL_MAX: Final = 512
 COMMIT_BATCH_MAX: Final = 1_000
 COMMIT_QUEUE_MAX: Final = 20_000
 
