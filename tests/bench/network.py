@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 BRIDGE = "sipfarmb0"
 _PREFIX = "sipfarmb-"
+_LINK_PREFIX = "sfb"
 _FIRST_ADDRESS = 11
 _GONE_WITHIN_S = 5.0
 
@@ -50,6 +52,10 @@ def remove() -> None:
             namespace = line.split()[0]
             _kill_all(namespace)
             _ip("netns", "delete", namespace)
+    # A namespace is taken apart some time after its deletion, and its link's name is taken until
+    # then; the link itself goes at once.
+    for link in Path("/sys/class/net").glob(f"{_LINK_PREFIX}*"):
+        subprocess.run(["ip", "link", "delete", link.name], capture_output=True, check=False)
     if subprocess.run(["ip", "link", "show", BRIDGE], capture_output=True, check=False).returncode:
         return
     _ip("link", "delete", BRIDGE)
@@ -57,7 +63,7 @@ def remove() -> None:
 
 def _add(name: str, number: int) -> Host:
     host = Host(namespace=_PREFIX + name, address=f"10.78.0.{number}")
-    veth = f"sfb{number}"
+    veth = f"{_LINK_PREFIX}{number}"
     _ip("netns", "add", host.namespace)
     _ip(
         *("link", "add", veth, "master", BRIDGE, "type", "veth"),
