@@ -76,7 +76,6 @@ class Network:
         self._server: asyncio.Server | None = None
         self._stopping = False
         self._shut_out: frozenset[bytes] = frozenset()
-        self.frames_received = 0
         self.revoked_refused = 0
         """Connections of revoked nodes that were refused."""
 
@@ -232,7 +231,6 @@ class Network:
     def request_received(self, link: Link, request: Request) -> None:
         assert self._handler is not None
         assert link.peer is not None
-        self.frames_received += 1
         request_id = request.id
 
         def reply(message: Reply) -> None:

@@ -164,7 +164,7 @@ class Registrations:
             kind=RecordKind.REGISTRATION,
             key=key,
             body=registration.encode(decision.delta),
-            expected=digest_of(registration.encode(merged)),
+            expected=digest_of(self._replica.encoded(key, merged)),
         )
         write.fanout = Fanout(
             self._transport, self._spreader, store, others, write.answered, timeout_s

@@ -51,7 +51,6 @@ class Repair:
         self._task: asyncio.Task[None] | None = None
         self.sent = 0
         """Records handed to peers that lacked them."""
-        self.passes = 0
 
     def start(self) -> None:
         """Begin the first pass."""
@@ -80,7 +79,6 @@ class Repair:
                         await self._offer(kind, keys)
                         if not urgent:
                             await self._pause(PAUSE_S)
-                self.passes += 1
             except SipfarmError as error:
                 log.error("repair: %s", error)
             await self._pause(self._interval_s)

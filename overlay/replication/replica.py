@@ -89,6 +89,10 @@ class Replica:
         body = self.bindings.get(key)
         return registration.decode(body) if body else ()
 
+    def encoded(self, key: bytes, record: Registration) -> bytes:
+        """The encoding of what `apply_registration` returned: the local copy, if there is one."""
+        return self.bindings.get(key) or registration.encode(record)
+
     def apply_registration(self, key: bytes, delta: Registration) -> tuple[Registration, bool]:
         """Merge into the local copy; the merged record, and whether that changed it.
 
@@ -218,7 +222,7 @@ class Replica:
         record, changed = self.apply_registration(request.key, delta)
         reply = Stored()
         if request.expected:
-            body = self.bindings.get(request.key) or registration.encode(record)
+            body = self.encoded(request.key, record)
             if digest_of(body) != request.expected:
                 reply = Stored(body=body)
         if changed:
