@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import billed_call, proxied_call, registration, report
+from bench import billed_call, durable_write, lookup, proxied_call, registration, report
 from bench.farm import data_directory
 from bench.measure import Comparison
 from bench.plan import Plan
 from bench.processes import MeasureError
+from bench.reading import Reading
 
 from overlay.errors import SipfarmError
 
@@ -29,7 +30,7 @@ _LOCK = Path("/run/sipfarm-bench.lock")
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """One figure of the goals."""
+    """A figure that is compared with a peer's."""
 
     title: str
     unit: str
@@ -64,6 +65,21 @@ BENCHMARKS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Figures that have goals of their own."""
+
+    title: str
+    run: Callable[[Plan], list[Reading]]
+
+
+MEASUREMENTS = {
+    "P4": Measurement(title="how long a lookup takes, hot and cold", run=lookup.run),
+    "P5": Measurement(title="how long a durable write takes", run=durable_write.run),
+}
+NAMES = (*BENCHMARKS, *MEASUREMENTS)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Measure what the command line names and print it; the exit status."""
     args = _parser().parse_args(arguments)
@@ -77,16 +93,15 @@ def main(arguments: Sequence[str]) -> int:
         with _LOCK.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for name in args.names:
-                print(f"{name}: {BENCHMARKS[name].title} …", file=sys.stderr, flush=True)
                 try:
-                    result = _measure(name, args, machine, versions)
+                    results = _measure(name, args, machine, versions)
                 except (MeasureError, SipfarmError, OSError, RuntimeError) as error:
                     print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
                     failed += 1
                 else:
-                    print(
-                        report.as_json(result) if args.json else report.as_text(result), flush=True
-                    )
+                    for result in results:
+                        text = report.as_json(result) if args.json else report.as_text(result)
+                        print(text, flush=True)
     except BlockingIOError:
         print("another benchmark is running", file=sys.stderr)
         return 1
@@ -101,8 +116,9 @@ def _measure(
     args: argparse.Namespace,
     machine: report.Machine,
     versions: dict[str, str],
-) -> report.Result:
-    benchmark = BENCHMARKS[name]
+) -> list[report.Result | report.ReadingResult]:
+    title = (BENCHMARKS.get(name) or MEASUREMENTS[name]).title
+    print(f"{name}: {title} …", file=sys.stderr, flush=True)
     folder = data_directory()
     with tempfile.TemporaryDirectory(prefix="sipfarm-bench-", dir=folder) as work_dir:
         # PostgreSQL does not run as root and has to pass through.
@@ -114,7 +130,17 @@ def _measure(
             users=60 if args.quick else 300,
             work_dir=Path(work_dir),
         )
-        comparison = benchmark.run(plan)
+        if name in MEASUREMENTS:
+            readings = MEASUREMENTS[name].run(plan)
+            return [report.reading_result(name, r, plan.nodes, machine, versions) for r in readings]
+        return [_compared(name, plan, machine, versions)]
+
+
+def _compared(
+    name: str, plan: Plan, machine: report.Machine, versions: dict[str, str]
+) -> report.Result:
+    benchmark = BENCHMARKS[name]
+    comparison = benchmark.run(plan)
     goal = benchmark.goal(plan.nodes)
     return report.Result(
         name=name,
@@ -140,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tests/bench/run", description="Measure the farm beside its peers, in the same run."
     )
-    parser.add_argument("names", nargs="+", choices=tuple(BENCHMARKS), metavar="NAME")
+    parser.add_argument("names", nargs="+", choices=NAMES, metavar="NAME")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--quick", action="store_true", help="only see whether it can be measured")
     parser.add_argument("--rounds", type=_positive_int, default=0, metavar="K")
@@ -148,7 +174,12 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=_positive_float, default=0.0, metavar="S", help="of load a round and side"
     )
     parser.add_argument(
-        "--nodes", type=int, choices=range(3, 10), default=3, metavar="N", help="3 to 9 (P2, P3)"
+        "--nodes",
+        type=int,
+        choices=range(3, 10),
+        default=3,
+        metavar="N",
+        help="3 to 9; P1 has one",
     )
     return parser
 

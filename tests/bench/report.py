@@ -8,12 +8,14 @@ import importlib.metadata
 import os
 import platform
 import re
+import statistics
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from bench.measure import Comparison, Figures
+from bench.reading import Better, Reading
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,67 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
 
 
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """One side's values over the rounds."""
+
+    median: float
+    min: float
+    max: float
+
+
+class ReadingResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure with a goal of its own; `value` is ours in the middle round."""
+
+    name: str
+    """The benchmark, and what of it: `P4 cold p99`."""
+    goal: float
+    better: Better
+    """`lower`: the value is to be at most the goal; `higher`: at least."""
+    value: float
+    unit: str
+    holds: bool
+    ours: Spread
+    peer: Spread | None
+    peer_name: str
+    note: str
+    rounds: tuple[tuple[float, ...], ...]
+    """Ours, and the peer's if there is one."""
+    nodes: int
+    machine: Machine
+    versions: dict[str, str]
+
+
+def reading_result(
+    name: str, reading: Reading, nodes: int, machine: Machine, versions: dict[str, str]
+) -> ReadingResult:
+    """A reading, rounded."""
+    sides = (reading.ours, reading.peer) if reading.peer else (reading.ours,)
+    return ReadingResult(
+        name=f"{name} {reading.name}",
+        goal=reading.goal,
+        better=reading.better,
+        value=round(reading.value, 2),
+        unit=reading.unit,
+        holds=reading.holds,
+        ours=_spread(reading.ours),
+        peer=_spread(reading.peer) if reading.peer else None,
+        peer_name=reading.peer_name,
+        note=reading.note,
+        rounds=tuple(tuple(round(v, 2) for v in values) for values in zip(*sides, strict=True)),
+        nodes=nodes,
+        machine=machine,
+        versions=versions,
+    )
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(
+        median=round(statistics.median(values), 2),
+        min=round(min(values), 2),
+        max=round(max(values), 2),
+    )
+
+
 def side_result(figures: Figures) -> SideResult:
     """One side's figures, rounded."""
     return SideResult(
@@ -80,13 +143,35 @@ def rounds_of(comparison: Comparison) -> tuple[tuple[float, float], ...]:
     return tuple((round(ours, 1), round(peer, 1)) for ours, peer in pairs)
 
 
-def as_json(result: Result) -> str:
+def as_json(result: Result | ReadingResult) -> str:
     """One line."""
     return msgspec.json.encode(result).decode()
 
 
-def as_text(result: Result) -> str:
+def as_text(result: Result | ReadingResult) -> str:
     """A few lines for people."""
+    return _compared(result) if isinstance(result, Result) else _read(result)
+
+
+def _read(result: ReadingResult) -> str:
+    verdict = "reached" if result.holds else "NOT REACHED"
+    bound = "at most" if result.better is Better.LOWER else "at least"
+    lines = [
+        f"{result.name}  {result.value:g} {result.unit} "
+        f"({result.ours.min:g} to {result.ours.max:g} in {len(result.rounds)} rounds), "
+        f"goal {bound} {result.goal:g}: {verdict}"
+    ]
+    if result.peer is not None:
+        peer = result.peer
+        lines.append(
+            f"    {result.peer_name}: {peer.median:g} {result.unit} ({peer.min:g} to {peer.max:g})"
+        )
+    if result.note:
+        lines.append(f"    {result.note}")
+    return "\n".join(lines)
+
+
+def _compared(result: Result) -> str:
     verdict = "reached" if result.holds else "NOT REACHED"
     lines = [
         f"{result.name}  {result.title}",

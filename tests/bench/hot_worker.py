@@ -1,0 +1,83 @@
+"""A KEMI script that does nothing but take the time of lookups in the node's cache.
+
+In: any request, and a job in JSON in the file that `SIPFARM_BENCH_JOB` names. Out: latencies, in
+the file that the job names. Counterpart: `lookup.py`, which starts a Kamailio with the node's own
+configuration and this in the place of `proxy/main.py`, whose lookup it uses.
+"""
+
+import json
+import site
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import KSR
+
+# Before the packages of the system's Python, as in `proxy/main.py`.
+_before = list(sys.path)
+site.addsitedir(KSR.kx.get_def("SIPFARM_SITE_PACKAGES"))
+sys.path[:] = [path for path in sys.path if path not in _before] + _before
+
+from overlay.errors import UnavailableError  # noqa: E402
+from proxy.ksr import kamailio  # noqa: E402
+from proxy.overlay_client import OverlayClient  # noqa: E402
+from proxy.routes import location  # noqa: E402
+from proxy.settings import Settings  # noqa: E402
+from proxy.worker import RateLimitedLog, Worker  # noqa: E402
+
+
+class Nobody:
+    """In the daemon's place: what is not in the cache is to be seen as missing."""
+
+    def ask(self, _request: object, _deadline_s: float) -> Any:
+        """No answer."""
+        raise UnavailableError("only the cache is asked")
+
+
+class Measuring:
+    """The entry points."""
+
+    def __init__(self) -> None:
+        ksr = kamailio()
+        self._worker = Worker(
+            ksr=ksr,
+            settings=Settings.from_defines(ksr.kx.get_def),
+            overlay=OverlayClient(Nobody(), ksr.counters.inc),
+            log=RateLimitedLog(ksr.crit, time.monotonic),
+        )
+
+    def child_init(self, _rank: int) -> int:
+        """Nothing is to be done in a worker."""
+        return 0
+
+    def ksr_request_route(self, _message: object) -> int:
+        """Look everybody up, and then once more with a clock in the hand."""
+        job = json.loads(Path(KSR.kx.get_def("SIPFARM_BENCH_JOB")).read_text())
+        for aor in job["aors"]:
+            location.find(self._worker, aor)
+        latencies_us = []
+        missing = 0
+        for aor in job["aors"]:
+            began_ns = time.perf_counter_ns()
+            targets = location.find(self._worker, aor)
+            latencies_us.append((time.perf_counter_ns() - began_ns) / 1000)
+            missing += not isinstance(targets, tuple)
+        result = Path(job["result"])
+        unfinished = result.with_suffix(".part")
+        unfinished.write_text(json.dumps({"latencies_us": latencies_us, "missing": missing}))
+        unfinished.rename(result)
+        return 1
+
+    def ksr_reply_route(self, _message: object) -> int:
+        """There are none."""
+        return 1
+
+    def ksr_onsend_route(self, _message: object) -> int:
+        """Nothing is sent."""
+        return 1
+
+
+def mod_init() -> Measuring:
+    """Called once by Kamailio, before it forks."""
+    return Measuring()

@@ -1,0 +1,114 @@
+"""P4: how long a lookup takes: hot in a KEMI worker, cold from the farm.
+
+Cold: a daemon is asked for subscribers whom its node never looked up, one after another, as a proxy
+worker asks; it reads R=2 replicas. Hot: a worker reads the node's Redis and decodes what it finds.
+Each round looks up other subscribers, at the next node.
+"""
+
+import json
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench import asking, farm
+from bench.asker import Job, Question, address_of_record
+from bench.network import Host
+from bench.plan import Plan
+from bench.processes import MeasureError, running, wait_for
+from bench.reading import Reading, percentile
+from msgspec.structs import replace
+
+from deploy.lab import Lab
+from deploy.lab.services import KAMAILIO, command_of
+from overlay.config import Config
+from overlay.identity import files
+from proxy import render
+
+_SETTINGS = {"proxy.authenticate": False, "proxy.workers": 1}
+_LOOKUPS_PER_SECOND = 200
+"""How many a round has, by the plan's seconds."""
+_HOT_WITHIN_S = 30.0
+_PORT = 5090
+_REQUEST = (
+    "OPTIONS sip:measure@farm.test SIP/2.0\r\nVia: SIP/2.0/UDP 10.77.0.1:5099;branch=z9hG4bKm\r\n"
+    "From: <sip:m@farm.test>;tag=m\r\nTo: <sip:m@farm.test>\r\nCall-ID: m\r\nCSeq: 1 OPTIONS\r\n"
+    "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def run(plan: Plan) -> list[Reading]:
+    """Measure; raises `MeasureError` or `LabError` when that is not possible."""
+    count = max(50, plan.count(_LOOKUPS_PER_SECOND))
+    hot_us, cold_us, cold_p99_us = [], [], []
+    with ExitStack() as stack:
+        ours = stack.enter_context(farm.farm(plan.nodes, _SETTINGS))
+        every_socket = tuple(str(path) for path in ours.control_sockets)
+        for number in range(plan.rounds):
+            names = f"round{number}-"
+            registering = Job(
+                question=Question.REGISTER,
+                sockets=every_socket,
+                connections=8,
+                count=count,
+                names=names,
+            )
+            asking.ask(registering)
+            at = number % plan.nodes
+            one = Job(
+                question=Question.LOCATE,
+                sockets=(every_socket[at],),
+                connections=1,
+                count=count,
+                names=names,
+            )
+            cold = asking.ask(one).latencies_us
+            cold_us.append(percentile(cold, 0.5))
+            cold_p99_us.append(percentile(cold, 0.99))
+            hot = _hot_latencies_us(ours.nodes[at], plan.work_dir, names, count)
+            hot_us.append(percentile(hot, 0.5))
+    return [
+        Reading(name="hot p50", unit="us", goal=60.0, ours=tuple(hot_us)),
+        Reading(name="cold p50", unit="us", goal=1_000.0, ours=tuple(cold_us)),
+        Reading(name="cold p99", unit="us", goal=5_000.0, ours=tuple(cold_p99_us)),
+    ]
+
+
+def _hot_latencies_us(node: Host, work_dir: Path, names: str, count: int) -> list[float]:
+    """What a worker on this node needs for each of these, which the node has in its cache."""
+    job, result = work_dir / "job.json", work_dir / "hot.json"
+    result.unlink(missing_ok=True)
+    aors = [address_of_record(names, number) for number in range(count)]
+    job.write_text(json.dumps({"aors": aors, "result": str(result)}))
+    lab = Lab.attach()
+    host, config = lab.node(node.namespace), lab.config(node.namespace)
+    script = work_dir / "kamailio.cfg"
+    script.write_text(_configuration(config, host.etc, job))
+    command = command_of(KAMAILIO, host, config)
+    command[command.index("-f") + 1] = str(script)
+    log = work_dir / "hot.log"
+    with (
+        running(node.command([*command, "-Y", str(work_dir)]), log),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone,
+    ):
+
+        def measured() -> bool:
+            phone.sendto(_REQUEST.encode(), (node.address, _PORT))
+            return result.exists()
+
+        wait_for("a worker has looked everybody up", measured, _HOT_WITHIN_S, log)
+    found = json.loads(result.read_text())
+    if found["missing"]:
+        raise MeasureError(f"{found['missing']} of {count} were not in the cache")
+    return [float(latency) for latency in found["latencies_us"]]
+
+
+def _configuration(config: Config, etc: Path, job: Path) -> str:
+    """The node's own kamailio.cfg, with another port, another socket and our script."""
+    moved = replace(config, proxy=replace(config.proxy, port=_PORT))
+    text = render.render(moved, files.read_farm_secret(etc))
+    text = text.replace(str(config.kamailio_socket), str(job.with_name("kamailio.sock")))
+    text = text.replace(
+        str(Path(render.__file__).with_name("main.py")),
+        str(Path(__file__).with_name("hot_worker.py")),
+    )
+    return text.replace("/* Process */", f"#!define SIPFARM_BENCH_JOB {job}\n/* Process */")
