@@ -147,6 +147,20 @@ class Dns(_Section, frozen=True, kw_only=True):
     port: int = 53
 
 
+class DnsUpdate(_Section, frozen=True, kw_only=True):
+    """The farm's records in a zone of the operator's own name servers, by dynamic update."""
+
+    server: str = ""
+    """`address:port` of the zone's primary. Empty: nothing is published."""
+    zone: str = ""
+    """The zone that the farm's name is in; empty: the farm's name is the zone."""
+    key_file: str = "/etc/sipfarm/dns-update.key"
+    """The TSIG key, as `tsig-keygen` (BIND) or `keymgr -t` (Knot) writes it, or in a line
+    `algorithm:name:secret`."""
+    check_s: int = 60
+    """How often the publishing node looks whether what it published is still there."""
+
+
 class Metrics(_Section, frozen=True, kw_only=True):
     """Prometheus."""
 
@@ -173,6 +187,7 @@ class Config(_Section, frozen=True, kw_only=True):
     dns: Dns = Dns()
     metrics: Metrics = Metrics()
     enrollment: Enrollment = Enrollment()
+    dns_update: DnsUpdate = DnsUpdate()
 
     def run_path(self, name: str) -> Path:
         """A socket or pid file of this node."""
@@ -268,6 +283,7 @@ def _problems(config: Config) -> list[str]:
             split_address(config.enrollment.service, ENROLLMENT_PORT_DEFAULT)
         except ConfigError as error:
             found.append(f"enrollment.service: {error}")
+    found += _dns_update_problems(config)
     if not 1 <= overlay.write_quorum <= overlay.replicas:
         found.append("overlay.write_quorum: must be from 1 to overlay.replicas")
     if not 1 <= overlay.read_quorum <= overlay.replicas:
@@ -287,4 +303,19 @@ def _problems(config: Config) -> list[str]:
         for name, value in msgspec.structs.asdict(values).items():
             if type(value) is int and value <= 0:
                 found.append(f"{section}.{name}: must be above 0")
+    return found
+
+
+def _dns_update_problems(config: Config) -> list[str]:
+    settings = config.dns_update
+    found = []
+    if settings.server:
+        try:
+            split_address(settings.server, 53)
+        except ConfigError as error:
+            found.append(f"dns_update.server: {error}")
+    if settings.zone and not f".{config.farm.name}".endswith(f".{settings.zone}"):
+        found.append(f"dns_update.zone: {config.farm.name} is not in {settings.zone!r}")
+    if settings.check_s <= 0:
+        found.append("dns_update.check_s: must be above 0")
     return found

@@ -35,6 +35,8 @@ PAGE_BYTES_MAX: Final = 256 << 10
 DNS_QUESTION_BYTES_MAX: Final = 64 << 10
 DNS_CONNECTIONS_MAX: Final = 64
 """PowerDNS opens one for each of its threads."""
+DNS_UPDATE_RECORDS_MAX: Final = 400
+"""In one dynamic update, if one set alone has not more."""
 HTTP_REQUEST_BYTES_MAX: Final = 16 << 10
 HTTP_CONNECTIONS_MAX: Final = 32
 KAMAILIO_ANSWER_BYTES_MAX: Final = 128 << 10

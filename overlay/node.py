@@ -16,6 +16,7 @@ from overlay.control.farm_wide import FarmWide
 from overlay.control.local import Local
 from overlay.control.service import Service
 from overlay.dns import server as dns_server
+from overlay.dns.publisher import Publisher
 from overlay.dns.zone import ZoneNode, ZoneView
 from overlay.enrollment.renewal import Renewal
 from overlay.enrollment.revoker import Revoker
@@ -102,6 +103,13 @@ class Node:
         self._build_coordinators()
         self.repair = Repair(own_id, config.overlay, self.placement, self.replica, self.network)
         self._build_control()
+        self.publisher = Publisher(
+            config,
+            own_id,
+            lambda: (info.node_id for info in self.membership.alive()),
+            self.zone,
+            self.parts.chance,
+        )
         self.renewal = Renewal(config, self.identity, self._renewed, self.parts.chance)
         self.membership.listen(self._member_changed)
         watch(self)
@@ -122,6 +130,7 @@ class Node:
         await self.membership.stop()
         await self.revoker.stop()
         await self.renewal.stop()
+        await self.publisher.stop()
         await self._remember_peers()
         await self.network.stop(left=self.leaving)
         for task in list(self._tasks):
@@ -329,6 +338,7 @@ class Node:
         self.events.start()
         self.repair.start()
         self.renewal.start()
+        self.publisher.start()
         self.membership.start(self._known)
         await self.control.start(config.control_socket)
         if config.dns.enabled:
@@ -358,6 +368,7 @@ class Node:
         self.hot.end_leases()
         self._zone_changed_s = max(self._zone_changed_s + 1, self.parts.now_ms() // 1000)
         self.repair.farm_changed(member)
+        self.publisher.farm_changed()
         if member.state is State.ALIVE:
             self.events.farm_changed()
 

@@ -36,6 +36,10 @@ def watch(node: "Node") -> None:
         ),
         "journal_depth": ("Call events on fewer than W disks", lambda: node.events.journal_depth),
         "redis_up": ("Redis can be used", lambda: not node.projection.error),
+        "dns_publishing": (
+            "This node publishes the farm's records",
+            lambda: node.publisher.publishing,
+        ),
         "disk_ok": ("The last commit succeeded", lambda: not node.committer.last_error),
         "revoked_nodes": ("Nodes on the list", lambda: len(node.revoker.current.node_ids)),
         "revocations_version": ("Of the list", lambda: node.revoker.current.version),
@@ -56,6 +60,14 @@ def watch(node: "Node") -> None:
             lambda: node.network.revoked_refused,
         ),
         "records_forged": ("Records refused as not the operator's", lambda: node.vetting.refused),
+        "dns_updates": (
+            "Dynamic updates of the farm's records that were accepted",
+            lambda: node.publisher.updates,
+        ),
+        "dns_update_failures": (
+            "Tries at publishing that failed",
+            lambda: node.publisher.failures,
+        ),
         "read_repairs": ("Stale copies found by reads", lambda: node.reader.repairs),
     }
     for name, (text, value) in totals.items():

@@ -98,6 +98,11 @@ class Zone:
         """Whether there is no live node to name; nothing can be answered then."""
         return not self._by_name
 
+    def records(self) -> Iterable[Record]:
+        """All records of the zone."""
+        for records in self._by_name.values():
+            yield from records
+
     def lookup(self, name: str, kind: str) -> tuple[Record, ...]:
         """The records of this name and type, or of every type for `ANY`; none if there are none.
 
@@ -172,8 +177,9 @@ def _rank(label: str, node: str) -> bytes:
 
 
 def _typed(addresses: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for address in addresses:
-        yield ("A" if ipaddress.ip_address(address).version == 4 else "AAAA"), address
+    for text in addresses:
+        address = ipaddress.ip_address(text)
+        yield ("A" if address.version == 4 else "AAAA"), str(address)
 
 
 def _soa(view: ZoneView) -> str:

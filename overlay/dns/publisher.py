@@ -1,0 +1,237 @@
+"""Keeps the farm's records in a zone of the operator's own servers (RFC 2136, TSIG).
+
+In: the zone as membership sees it, whenever it changes. Out: dynamic updates to the zone's primary.
+Counterparts: `publication.py` decides what has to change; BIND, Knot, or whatever takes updates.
+
+Every node has a publisher, and one of them works: that of the lowest live id. When it dies, the
+next one finds out by the same membership and begins with a look at what is there. Nothing is sent
+when nothing changed; every `check_s` seconds all but the hosts is looked at, so that what somebody
+removed comes back.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.tsig
+import dns.update
+
+from overlay.config import Config, split_address
+from overlay.dns import tsig
+from overlay.dns.publication import (
+    MARK_LABEL,
+    Changes,
+    Mark,
+    RecordSet,
+    SetName,
+    cautious,
+    changes,
+    is_host,
+    publication,
+    publishes,
+    read_mark,
+)
+from overlay.dns.zone import ZoneView
+from overlay.errors import SipfarmError, UnavailableError
+from overlay.limits import DNS_UPDATE_RECORDS_MAX
+
+log = logging.getLogger(__name__)
+
+PORT_DEFAULT = 53
+SETTLE_S = 0.2
+"""What changes within this goes in one update."""
+TIMEOUT_S = 5.0
+RETRY_FIRST_S = 1.0
+RETRY_LONGEST_S = 60.0
+
+
+class Publisher:
+    """One node's."""
+
+    def __init__(
+        self,
+        config: Config,
+        own_id: bytes,
+        live_ids: Callable[[], Iterable[bytes]],
+        view: Callable[[], ZoneView],
+        chance: random.Random,
+    ) -> None:
+        self._settings = config.dns_update
+        self._apex = f"{config.farm.name}."
+        self._zone = f"{config.dns_update.zone or config.farm.name}."
+        self._own_id = own_id
+        self._live_ids = live_ids
+        self._view = view
+        self._chance = chance
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._published: dict[SetName, RecordSet] = {}
+        """What this node knows to be there; empty until it has looked."""
+        self.publishing = False
+        """Whether it is this node's turn."""
+        self.updates = 0
+        self.failures = 0
+        self.last_error = ""
+
+    def start(self) -> None:
+        """Begin, if the configuration names a server."""
+        if self._settings.server:
+            self._task = asyncio.create_task(self._keep_publishing(), name="dns publisher")
+
+    async def stop(self) -> None:
+        """End the task; what is published stays."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def farm_changed(self) -> None:
+        """Somebody came or went."""
+        self._wake.set()
+
+    async def publish(self) -> None:
+        """Look once, and bring what is there up to date; raises `SipfarmError`."""
+        self.publishing = publishes(self._own_id, self._live_ids())
+        if not self.publishing:
+            self._published.clear()
+            return
+        wanted = publication(cautious(self._view()))
+        if not wanted:
+            return
+        mark = await self._look()
+        steps = changes(wanted, self._published, mark.sets)
+        if steps.none:
+            return
+        # Whatever becomes of it: what is there is only known again once all of it was accepted.
+        self._published = {}
+        for update in self._updates(steps):
+            await self._send(update)
+        self._published = wanted
+        self.updates += 1
+        log.info(
+            "published in %s: %d sets put, %d deleted",
+            self._zone,
+            len(steps.put),
+            len(steps.delete),
+        )
+
+    # inner workings
+
+    async def _keep_publishing(self) -> None:
+        tries = 0
+        while True:
+            try:
+                await self.publish()
+            except SipfarmError as error:
+                self.failures += 1
+                if str(error) != self.last_error:
+                    log.error("the farm's records cannot be published: %s", error)
+                self.last_error = str(error)
+                tries += 1
+                longest_s = min(RETRY_FIRST_S * 2 ** (tries - 1), RETRY_LONGEST_S)
+                await asyncio.sleep(longest_s * self._chance.uniform(0.5, 1.0))
+                continue
+            tries, self.last_error = 0, ""
+            await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.check_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(SETTLE_S)
+        self._wake.clear()
+
+    async def _look(self) -> Mark:
+        """The mark that is there; forgets what was published if it is no longer so."""
+        contents = await self._ask(f"{MARK_LABEL}.{self._apex}", "TXT")
+        for records in self._published.values():
+            if is_host(records, self._apex):
+                continue
+            if await self._ask(records.name, records.type) != records.contents:
+                log.warning("somebody changed what the farm had published in %s", self._zone)
+                self._published = {}
+                break
+        return read_mark(contents, self._apex)
+
+    async def _ask(self, name: str, kind: str) -> frozenset[str]:
+        """What the server has under this name; nothing if there is no such name."""
+        query = dns.message.make_query(name, kind)
+        query.flags &= ~dns.flags.RD
+        answer = await self._exchange(query)
+        if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            raise UnavailableError(f"{self._settings.server}: {name} {kind}: {_refusal(answer)}")
+        wanted = dns.rdatatype.from_text(kind)
+        return frozenset(
+            data.to_text()
+            for records in answer.answer
+            if records.rdtype == wanted and records.name == dns.name.from_text(name)
+            for data in records
+        )
+
+    def _updates(self, steps: Changes) -> Iterator[dns.update.UpdateMessage]:
+        """As few messages as hold all changes; each is carried out as a whole or not at all."""
+        update, size = dns.update.UpdateMessage(self._zone), 0
+        *sets, mark = steps.put
+        for records in sets:
+            if size and size + len(records.contents) > DNS_UPDATE_RECORDS_MAX:
+                yield update
+                update, size = dns.update.UpdateMessage(self._zone), 0
+            _put(update, records)
+            size += len(records.contents)
+        for name, kind in steps.delete:
+            update.delete(dns.name.from_text(name), kind)
+        _put(update, mark)
+        yield update
+
+    async def _send(self, update: dns.update.UpdateMessage) -> None:
+        answer = await self._exchange(update)
+        if answer.rcode() != dns.rcode.NOERROR:
+            raise UnavailableError(
+                f"{self._settings.server}: zone {self._zone}: update refused: {_refusal(answer)}"
+            )
+
+    async def _exchange(self, message: dns.message.Message) -> dns.message.Message:
+        """The server's answer, both signed; raises `SipfarmError`."""
+        # Read each time, so that a changed key is used at once.
+        key = tsig.load(Path(self._settings.key_file))
+        signing = dns.tsig.Key(key.name, key.secret, key.algorithm)
+        message.use_tsig({signing.name: signing})
+        host, port = split_address(self._settings.server, PORT_DEFAULT)
+        try:
+            return await dns.asyncquery.tcp(message, host, timeout=TIMEOUT_S, port=port)
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            reason = str(error) or type(error).__name__
+            raise UnavailableError(f"{self._settings.server}: {reason}") from error
+
+
+def _put(update: dns.update.UpdateMessage, records: RecordSet) -> None:
+    """In the place of what is there under this name and type (RFC 2136 2.5.2, 2.5.1)."""
+    name = dns.name.from_text(records.name)
+    update.delete(name, records.type)
+    for content in sorted(records.contents):
+        update.add(name, records.ttl_s, records.type, content)
+
+
+def _refusal(answer: dns.message.Message) -> str:
+    """The answer's code, in words that say what to mend."""
+    code = answer.rcode()
+    hints = {
+        dns.rcode.REFUSED: "the server does not allow this key to update the zone",
+        dns.rcode.NOTAUTH: "the server does not know this zone, or not this key",
+        dns.rcode.NOTZONE: "a name is not in dns_update.zone",
+        dns.rcode.NOTIMP: "the server takes no dynamic updates",
+    }
+    hint = hints.get(code)
+    return f"{dns.rcode.to_text(code)} ({hint})" if hint else dns.rcode.to_text(code)
