@@ -19,6 +19,8 @@ CONTACTS_MAX: Final = 64
 EXPIRES_S_MAX: Final = 2**32 - 1
 EXPIRES_MALFORMED_S: Final = 3600
 """A delta-seconds that is not a number counts as this (RFC 3261 20.19)."""
+REG_ID_MAX: Final = 2**31 - 1
+INSTANCE_CHARS_MAX: Final = 256
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _BETWEEN_COMMAS = re.compile(rf'(?:[^",<>]+|{_QUOTED}|<[^<>]*>)+', re.DOTALL)
@@ -26,6 +28,7 @@ _BETWEEN_SEMICOLONS = re.compile(rf'(?:[^";]+|{_QUOTED})+', re.DOTALL)
 _DISPLAY_NAME = re.compile(rf"\s*(?:{_QUOTED}|[^\"<>]*)\s*", re.DOTALL)
 _URI = re.compile(r'sips?:[^\s<>"\\^`{|}\x00-\x20\x7f,]+', re.IGNORECASE)
 _BARE_URI = re.compile(r'sips?:[^\s<>"\\^`{|}\x00-\x20\x7f,?]+', re.IGNORECASE)
+_INSTANCE = re.compile(r'"<[^\s<>"\\\x00-\x20\x7f]+>"')
 _Q = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
@@ -41,6 +44,10 @@ class Contact:
     expires_s: int | None = None
     q: int = Q_DEFAULT
     """Preference in thousandths."""
+    instance: str = ""
+    """The device (`+sip.instance`, RFC 5626 4.1), in its angle brackets."""
+    reg_id: int = 0
+    """The device's number for this flow; 0 if it gave none, or none that counts."""
 
 
 def parse(values: list[str]) -> list[Contact] | Literal["*"]:
@@ -53,6 +60,8 @@ def parse(values: list[str]) -> list[Contact] | Literal["*"]:
     contacts = [_contact(text) for text in texts]
     if len({contact.uri for contact in contacts}) != len(contacts):
         raise ContactError("Contact Given Twice")
+    if len(contacts) > 1 and any(contact.reg_id and contact.expires_s != 0 for contact in contacts):
+        raise ContactError("More Than One Contact With reg-id")
     return contacts
 
 
@@ -84,7 +93,7 @@ def _contact(text: str) -> Contact:
         raise ContactError("Bad Contact URI")
     if sip_uri.transport_of(uri) not in sip_uri.TRANSPORTS:
         raise ContactError("Unknown Transport")
-    expires_s, q = None, Q_DEFAULT
+    expires_s, q, instance, reg_id = None, Q_DEFAULT, "", 0
     for parameter in _split(rest, ";", _BETWEEN_SEMICOLONS) if rest.strip() else ():
         name_text, _, value = parameter.partition("=")
         match name_text.strip().lower():
@@ -92,7 +101,25 @@ def _contact(text: str) -> Contact:
                 expires_s = delta_seconds(value.strip().strip('"'))
             case "q":
                 q = _thousandths(value.strip())
-    return Contact(uri=uri, expires_s=expires_s, q=q)
+            case "+sip.instance":
+                instance = _instance(value.strip())
+            case "reg-id":
+                reg_id = _reg_id(value.strip())
+    return Contact(
+        uri=uri, expires_s=expires_s, q=q, instance=instance, reg_id=reg_id if instance else 0
+    )
+
+
+def _instance(text: str) -> str:
+    """The device's name; empty for one that is none, as it decides about nothing else."""
+    good = len(text) <= INSTANCE_CHARS_MAX and _INSTANCE.fullmatch(text)
+    return text[1:-1] if good else ""
+
+
+def _reg_id(text: str) -> int:
+    """The number; 0 for one out of its range (RFC 5626 6: then it does not count)."""
+    number = int(text[:11]) if text.isascii() and text.isdigit() else 0
+    return number if number <= REG_ID_MAX else 0
 
 
 def _thousandths(text: str) -> int:

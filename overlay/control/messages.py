@@ -100,6 +100,9 @@ class ContactChange(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     q: int = 1000
     received: str = ""
     owner: str = ""
+    instance: str = ""
+    reg_id: int = 0
+    """Above 0: a flow (RFC 5626), which takes the place of the device's one of this number."""
 
 
 class Register(Request, frozen=True, kw_only=True, tag=3):
@@ -116,6 +119,8 @@ class Register(Request, frozen=True, kw_only=True, tag=3):
     """`Contact: *` with Expires 0."""
     path: tuple[str, ...] = ()
     user_agent: str = ""
+    contacts_max: int = 0
+    """This subscriber's limit of bindings; 0: the farm's."""
 
 
 class RegisterOutcome(IntEnum):
@@ -137,6 +142,8 @@ class BoundContact(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     uri: str
     expires_s: int
     q: int = 1000
+    instance: str = ""
+    reg_id: int = 0
 
 
 class Registered(Answer, frozen=True, kw_only=True, tag=3):

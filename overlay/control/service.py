@@ -63,7 +63,9 @@ class Service:
 
     def register(self, request: messages.Register, deadline_s: float, answer: Answer) -> None:
         """A REGISTER."""
-        longest = max((len(change.uri) for change in request.contacts), default=0)
+        longest = max(
+            (len(text) for c in request.contacts for text in (c.uri, c.instance)), default=0
+        )
         if max(longest, len(request.call_id), len(request.aor)) > HEADER_CHARS_MAX:
             answer(Refused(id=0, code="too-large", reason="a field is too long"))
             return

@@ -8,7 +8,7 @@ written unless all can be: a REGISTER succeeds or fails as a whole. Counterpart:
 import msgspec
 
 from overlay.control.messages import BoundContact, ContactChange, Register, RegisterOutcome
-from overlay.records import registration
+from overlay.records import contact_uri, registration
 from overlay.records.registration import Binding, Registration
 
 
@@ -29,26 +29,66 @@ def decide(
     that of its own entry is a retransmission: its entry is written again as it stands, so that a
     first try that reached too few replicas is completed by the second.
     """
-    mine = {b.contact: b for b in record if b.call_id == request.call_id}
-    changes = request.contacts
-    if request.remove_all:
-        live = registration.in_force(record, now_ms)
-        changes = tuple(ContactChange(uri=binding.contact, expires_s=0) for binding in live)
+    mine = {binding.place: binding for binding in record if binding.call_id == request.call_id}
+    changes = _all_changes(record, request, now_ms)
     stamp = max(stamp, 1 + max((binding.changed for binding in record), default=0))
     delta: dict[str, Binding] = {}
     for change in changes:
-        own = mine.get(change.uri)
+        place = registration.place_of(change.uri, change.instance, change.reg_id)
+        own = mine.get(place)
         if own is not None and own.cseq > request.cseq:
             return Decision(outcome=RegisterOutcome.STALE)
         if own is not None and own.cseq == request.cseq:
-            delta[change.uri] = own
+            delta[place] = own
             continue
-        delta[change.uri] = _entry(record, request, change, now_ms, stamp)
+        delta[place] = _entry(record, request, change, place, now_ms, stamp)
     after = registration.merge(record, registration.canonical(delta.values()))
     adds = any(not binding.removed for binding in delta.values())
     if adds and len(registration.in_force(after, now_ms)) > contacts_max:
         return Decision(outcome=RegisterOutcome.TOO_MANY)
     return Decision(outcome=RegisterOutcome.DONE, delta=registration.canonical(delta.values()))
+
+
+def _all_changes(record: Registration, request: Register, now_ms: int) -> tuple[ContactChange, ...]:
+    """What the request asks for, and what follows from it: a Contact takes the place of every
+    binding whose URI is the same by RFC 3261 19.1.4, though written otherwise. Flows are told
+    apart by their device and number alone (RFC 5626 6)."""
+    if request.remove_all:
+        live = registration.in_force(record, now_ms)
+        return tuple(map(_removal, live))
+    if not record:
+        return request.contacts
+    changes = {
+        registration.place_of(change.uri, change.instance, change.reg_id): change
+        for change in request.contacts
+    }
+    for change in request.contacts:
+        if change.reg_id:
+            continue
+        for binding in record:
+            if (
+                not binding.reg_id
+                and binding.place not in changes
+                and (_there(binding, now_ms) or _of(binding, request))
+                and contact_uri.same(change.uri, binding.contact)
+            ):
+                changes[binding.place] = _removal(binding)
+    return tuple(changes.values())
+
+
+def _there(binding: Binding, now_ms: int) -> bool:
+    return not binding.removed and binding.expires_at_ms > now_ms
+
+
+def _of(binding: Binding, request: Register) -> bool:
+    """Whether this very request, or its first try, made the entry."""
+    return binding.call_id == request.call_id and binding.cseq == request.cseq
+
+
+def _removal(binding: Binding) -> ContactChange:
+    return ContactChange(
+        uri=binding.contact, expires_s=0, instance=binding.instance, reg_id=binding.reg_id
+    )
 
 
 def overtaken(record: Registration, delta: Registration) -> bool:
@@ -67,18 +107,25 @@ def listed(record: Registration, now_ms: int) -> tuple[BoundContact, ...]:
             uri=binding.contact,
             expires_s=max(1, (binding.expires_at_ms - now_ms + 999) // 1000),
             q=binding.q,
+            instance=binding.instance,
+            reg_id=binding.reg_id,
         )
         for binding in registration.in_force(record, now_ms)
     )
 
 
 def _entry(
-    record: Registration, request: Register, change: ContactChange, now_ms: int, stamp: int
+    record: Registration,
+    request: Register,
+    change: ContactChange,
+    place: str,
+    now_ms: int,
+    stamp: int,
 ) -> Binding:
     removed = change.expires_s == 0
     expires_at_ms = now_ms + change.expires_s * 1000
     if removed:
-        hidden = (b.expires_at_ms for b in record if b.contact == change.uri)
+        hidden = (b.expires_at_ms for b in record if b.place == place)
         expires_at_ms = max(now_ms, *hidden, 0)
     return Binding(
         contact=change.uri,
@@ -92,4 +139,6 @@ def _entry(
         owner=change.owner,
         path=request.path,
         user_agent=request.user_agent,
+        instance=change.instance,
+        reg_id=change.reg_id,
     )

@@ -3,10 +3,11 @@
 In: bindings as REGISTER requests made them, on any node, in any order. Out: one record that every
 replica agrees on. Counterpart: `registrar.py` decides what a REGISTER changes.
 
-A record is a map from (Contact URI, Call-ID) to a binding. Per entry the higher CSeq wins, then
-the later hybrid logical clock, then the larger encoding; that is a total order, so merging is
-commutative, associative and idempotent. A contact that was registered under two Call-IDs (the
-phone restarted) keeps both entries until the older one expires; the later clock is in force.
+A record is a map from (place, Call-ID) to a binding. The place is the Contact URI, or, of a flow
+(RFC 5626), the device and the number of its flow, whatever its Contact. Per entry the higher CSeq
+wins, then the later hybrid logical clock, then the larger encoding; that is a total order, so
+merging is commutative, associative and idempotent. A place that was registered under two Call-IDs
+(the phone restarted) keeps both entries until the older one expires; the later clock is in force.
 RFC 3261 10.3 step 7 orders REGISTERs by CSeq only within one Call-ID, as this does.
 """
 
@@ -40,11 +41,20 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     path: tuple[str, ...] = ()
     """Path URIs (RFC 3327), first hop first."""
     user_agent: str = ""
+    instance: str = ""
+    """The device (`+sip.instance`, RFC 5626), with its angle brackets; empty if it did not say."""
+    reg_id: int = 0
+    """The device's number for this flow; 0: no flow in the sense of RFC 5626."""
+
+    @property
+    def place(self) -> str:
+        """What a later REGISTER with the same replaces."""
+        return place_of(self.contact, self.instance, self.reg_id)
 
     @property
     def entry(self) -> tuple[str, str]:
         """The key of this entry in its record."""
-        return (self.contact, self.call_id)
+        return (self.place, self.call_id)
 
 
 Registration = tuple[Binding, ...]
@@ -52,6 +62,11 @@ Registration = tuple[Binding, ...]
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Registration)
+
+
+def place_of(contact: str, instance: str, reg_id: int) -> str:
+    """The Contact URI, or the flow's number and device; no URI begins with a digit."""
+    return f"{reg_id}{instance}" if reg_id else contact
 
 
 def encode(record: Registration) -> bytes:
@@ -99,7 +114,7 @@ def canonical(bindings: Iterable[Binding]) -> Registration:
 def prune(record: Registration, now_ms: int) -> Registration:
     """The record without what no longer matters.
 
-    That is what ended longer than the grace ago, and an entry whose contact has a later one that
+    That is what ended longer than the grace ago, and an entry whose place has a later one that
     lasts at least as long: should a late copy bring it back, the later one still hides it.
     """
     horizon_ms = now_ms - TOMBSTONE_GRACE_MS
@@ -109,7 +124,7 @@ def prune(record: Registration, now_ms: int) -> Registration:
         for binding in record
         if binding.expires_at_ms > horizon_ms
         and (
-            (winner := latest[binding.contact]) is binding
+            (winner := latest[binding.place]) is binding
             or winner.expires_at_ms < binding.expires_at_ms
         )
     )
@@ -122,19 +137,19 @@ def ended(delta: Registration, now_ms: int) -> bool:
 
 
 def _latest(record: Registration) -> dict[str, Binding]:
-    """By contact, the entry with the latest change."""
+    """By place, the entry with the latest change."""
     latest: dict[str, Binding] = {}
     for binding in record:
-        mine = latest.get(binding.contact)
+        mine = latest.get(binding.place)
         if mine is None or (binding.changed, binding.call_id) > (mine.changed, mine.call_id):
-            latest[binding.contact] = binding
+            latest[binding.place] = binding
     return latest
 
 
 def in_force(record: Registration, now_ms: int) -> list[Binding]:
-    """The bindings to route to: per contact the latest entry, neither removed nor expired.
+    """The bindings to route to: per place the latest entry, neither removed nor expired.
 
-    Ordered by q, then by the latest change, then by Contact URI: the same order on every node.
+    Ordered by q, then by the latest change, then by place: the same order on every node.
     """
     live = [b for b in _latest(record).values() if not b.removed and b.expires_at_ms > now_ms]
-    return sorted(live, key=lambda b: (-b.q, -b.changed, b.contact))
+    return sorted(live, key=lambda b: (-b.q, -b.changed, b.place))

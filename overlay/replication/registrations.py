@@ -148,7 +148,7 @@ class Registrations:
     ) -> None:
         now_ms = self._replica.now_ms()
         mine = self._replica.registration(key)
-        contacts_max = self._config.proxy.contacts_max
+        contacts_max = request.contacts_max or self._config.proxy.contacts_max
         decision = registrar.decide(mine, request, now_ms, self._clock.tick(), contacts_max)
         if decision.outcome is not RegisterOutcome.DONE:
             done(Registered(id=0, outcome=decision.outcome))

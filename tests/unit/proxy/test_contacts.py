@@ -13,7 +13,17 @@ GOOD = [
     ("<sip:a@192.0.2.1;transport=tcp>;q=1.0", Contact("sip:a@192.0.2.1;transport=tcp", None, 1000)),
     ('"A, <B>; \\" C" <sip:a@h>;expires="30"', Contact("sip:a@h", 30)),
     ("Alice Anders <sips:a@[2001:db8::1]:5061>", Contact("sips:a@[2001:db8::1]:5061")),
-    ('<sip:a@h>;+sip.instance="<urn:uuid:1,2;3>";Expires=7', Contact("sip:a@h", 7)),
+    (
+        '<sip:a@h>;+sip.instance="<urn:uuid:1,2;3>";Expires=7',
+        Contact("sip:a@h", 7, instance="<urn:uuid:1,2;3>"),
+    ),
+    (
+        '<sip:a@h>;REG-ID=2;+SIP.instance="<urn:uuid:1>"',
+        Contact("sip:a@h", instance="<urn:uuid:1>", reg_id=2),
+    ),
+    ("<sip:a@h>;reg-id=2", Contact("sip:a@h")),
+    ('<sip:a@h>;reg-id=2147483648;+sip.instance="<u>"', Contact("sip:a@h", instance="<u>")),
+    ('<sip:a@h>;reg-id=x;+sip.instance="no brackets"', Contact("sip:a@h")),
     ("<sip:a@h?Route=%3Csip:x%3E>", Contact("sip:a@h?Route=%3Csip:x%3E")),
     ("<sip:a;x=y@h>;Q=0", Contact("sip:a;x=y@h", None, 0)),
     ("<sip:a@h> ; expires = 5", Contact("sip:a@h", 5)),
@@ -46,6 +56,7 @@ BAD = [
     "<sip:a@h>, *",
     "*, <sip:a@h>",
     "<sip:a@h>, <sip:a@h>",
+    '<sip:a@h>;reg-id=1;+sip.instance="<u>", <sip:b@h>;reg-id=2;+sip.instance="<u>"',
     "<sip:" + "a" * 2000 + "@h>",
     ",".join(f"<sip:{n}@h>" for n in range(contacts.CONTACTS_MAX + 1)),
 ]

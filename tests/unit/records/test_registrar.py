@@ -86,6 +86,46 @@ def test_removing_is_possible_when_there_are_too_many() -> None:
     assert decision.outcome is RegisterOutcome.DONE
 
 
+def flow(uri: str, reg_id: int, expires_s: int = 60) -> ContactChange:
+    return ContactChange(uri=uri, expires_s=expires_s, instance="<urn:uuid:1>", reg_id=reg_id)
+
+
+def test_a_contact_written_otherwise_takes_the_place_of_the_same() -> None:
+    record = apply((), request(1, add("sip:alice@HOST;ob;transport=tcp")))
+    again = "sip:%61lice@host;transport=TCP"
+    moved = apply(record, request(1, add(again), call_id="restarted"), stamp=2)
+    assert live(moved) == [again]
+    assert live(apply(moved, request(2, add("sip:alice@host", 0), call_id="x"), stamp=3)) == [again]
+    gone = add("sip:alice@hosT;transport=tcp", 0)
+    assert live(apply(moved, request(2, gone, call_id="restarted"), stamp=3)) == []
+
+
+def test_a_contact_written_otherwise_keeps_to_the_order_of_its_call_id() -> None:
+    record = apply((), request(5, add("sip:alice@host;ob")))
+    stale = registrar.decide(record, request(4, add("sip:alice@host")), NOW_MS, 9, 10)
+    assert stale.outcome is RegisterOutcome.STALE
+
+
+def test_the_repeated_change_of_spelling_is_written_again_as_a_whole() -> None:
+    record = apply((), request(1, add("sip:alice@host;ob")))
+    first = registrar.decide(record, request(2, add("sip:alice@host")), NOW_MS, 9, 10)
+    after = registration.merge(record, first.delta)
+    assert registrar.decide(after, request(2, add("sip:alice@host")), NOW_MS, 11, 10) == first
+
+
+def test_a_flow_replaces_that_of_its_number_and_no_other() -> None:
+    record = apply((), request(1, flow("sip:a@192.0.2.1", 1)))
+    record = apply(record, request(1, flow("sip:a@192.0.2.1", 2), call_id="second"), stamp=2)
+    record = apply(record, request(1, flow("sip:a@192.0.2.7", 1), call_id="third"), stamp=3)
+    found = {(each.uri, each.reg_id) for each in registrar.listed(record, NOW_MS)}
+    assert found == {("sip:a@192.0.2.7", 1), ("sip:a@192.0.2.1", 2)}
+
+
+def test_star_removes_flows_too() -> None:
+    record = apply((), request(1, flow("sip:a@192.0.2.1", 1)))
+    assert live(apply(record, request(2, star=True))) == []
+
+
 def test_a_write_overtaken_by_a_higher_cseq_is_noticed() -> None:
     mine = Binding(contact=ALICE, call_id="c", cseq=1, expires_at_ms=1, changed=1)
     theirs = Binding(contact=ALICE, call_id="c", cseq=2, expires_at_ms=1, changed=1)

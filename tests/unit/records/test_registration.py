@@ -16,6 +16,8 @@ BINDINGS = st.builds(
     changed=st.integers(0, 3),
     q=st.sampled_from([0, 500, 1000]),
     removed=st.booleans(),
+    instance=st.sampled_from(["", "<urn:uuid:1>", "<urn:uuid:2>"]),
+    reg_id=st.integers(0, 2),
 )
 
 
@@ -73,6 +75,15 @@ def test_a_restarted_phone_with_a_new_call_id_wins_by_the_clock() -> None:
     after = binding(call_id="after", cseq=1, changed=2)
     merged = registration.merge((before,), (after,))
     assert registration.in_force(merged, 0) == [after]
+
+
+def test_a_flow_is_replaced_by_its_device_and_number_whatever_its_contact_and_call_id() -> None:
+    device = {"instance": "<urn:uuid:1>", "reg_id": 1}
+    before = binding("sip:a@192.0.2.1", call_id="before", changed=1, **device)
+    after = binding("sip:a@192.0.2.2", call_id="after", changed=2, **device)
+    second = binding("sip:a@192.0.2.2", call_id="second", changed=3, **(device | {"reg_id": 2}))
+    record = registration.canonical((before, after, second))
+    assert registration.in_force(record, 0) == [second, after]
 
 
 def test_a_tombstone_hides_its_contact_and_no_late_copy_brings_it_back() -> None:
