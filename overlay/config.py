@@ -51,7 +51,10 @@ class Overlay(_Section, frozen=True, kw_only=True):
     port: int = 7460
     """TCP port of the links, mutual TLS 1.3."""
     bootstrap: tuple[str, ...] = ()
-    """`address:port` of any live nodes; the farm's DNS name is asked when none answers."""
+    """`address:port` of any live nodes; the farm's DNS name (`_sipfarm-overlay._tcp` SRV, else its
+    addresses) is asked as well."""
+    mdns: bool = False
+    """Announce this node on the local network by multicast DNS, and look for the farm there."""
     replicas: int = 3
     """N: nodes that hold a record, the nearest to its key."""
     write_quorum: int = 2

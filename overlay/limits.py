@@ -55,6 +55,8 @@ ENROLLMENT_FAILURES_PER_MINUTE_MAX: Final = 10
 ENROLLMENT_ADDRESSES_MAX: Final = 10_000
 """Whose failures are remembered."""
 PASSWORD_CHARS_MAX: Final = 256
+POLICY_ENTRIES_MAX: Final = 64
+"""Destinations, and identities, of one subscriber."""
 SUBSCRIBERS_PER_FILE_MAX: Final = 1_000_000
 
 MEMBERS_MAX: Final = 4_000
@@ -62,5 +64,7 @@ MEMBERS_MAX: Final = 4_000
 GOSSIP_UPDATES_MAX: Final = 32
 """In one frame."""
 GOSSIP_QUEUE_MAX: Final = 4_096
+DISCOVERED_ADDRESSES_MAX: Final = 256
+"""Where a node that is alone looks for the farm."""
 DIALS_MAX: Final = 64
 """Under way at a time."""

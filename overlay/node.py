@@ -6,12 +6,11 @@ process; the tests run several in one.
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from overlay.cache.hot import HotRecords
-from overlay.config import Config, split_address
+from overlay.config import Config
 from overlay.control.farm_wide import FarmWide
 from overlay.control.local import Local
 from overlay.control.service import Service
@@ -128,6 +127,7 @@ class Node:
         self.spreader.flush()
         await self.events.stop()
         await self.membership.stop()
+        await self.discovery.stop()
         await self.revoker.stop()
         await self.renewal.stop()
         await self.publisher.stop()
@@ -242,12 +242,13 @@ class Node:
             log.error("the incarnation cannot be stored: %s", error)
         hello = hello_of(self.identity, self.own, incarnation, VERSION)
         self.network = self.parts.network(self.identity, hello)
+        self.discovery = self.parts.discovery(self.config)
         self.membership = Membership(
             self.own,
             self.config.overlay,
             self.network,
             self.parts.chance,
-            self._resolve,
+            self.discovery.find,
             incarnation,
         )
 
@@ -339,6 +340,7 @@ class Node:
         self.repair.start()
         self.renewal.start()
         self.publisher.start()
+        await self.discovery.start()
         self.membership.start(self._known)
         await self.control.start(config.control_socket)
         if config.dns.enabled:
@@ -371,19 +373,6 @@ class Node:
         self.publisher.farm_changed()
         if member.state is State.ALIVE:
             self.events.farm_changed()
-
-    async def _resolve(self) -> list[tuple[str, int]]:
-        """Where to look for the farm: the configured addresses, then its DNS name."""
-        port = self.config.overlay.port
-        found = [split_address(entry, port) for entry in self.config.overlay.bootstrap]
-        try:
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout(1.0):
-                infos = await loop.getaddrinfo(self.config.farm.name, port, type=socket.SOCK_STREAM)
-            found += [(str(info[4][0]), port) for info in infos]
-        except (OSError, TimeoutError):
-            pass
-        return list(dict.fromkeys(found))
 
     async def _remember_peers(self) -> None:
         members = self.membership.members

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from overlay.cache.projection import Projection
+from overlay.config import Config
 from overlay.control.server import ControlServer
 from overlay.control.service import Service
 from overlay.identity.identity import Identity
 from overlay.links.messages import Hello
 from overlay.links.network import Network
+from overlay.membership.discovery import Discovery
 from overlay.metrics import Metrics
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer, RecordsDisk
@@ -43,6 +45,7 @@ class Parts:
     """The wall clock, Unix time in ms."""
     chance: random.Random = field(default_factory=random.Random)
     network: Callable[[Identity, Hello], Network] = Network
+    discovery: Callable[[Config], Discovery] = Discovery
     storage: Callable[[Path, NowMs], tuple[Committer, Bindings]] = open_storage
     projection: Callable[[Path], Projection] = Projection
     control: Callable[[Service, Metrics], ControlServer] = ControlServer

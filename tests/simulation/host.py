@@ -17,7 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from overlay import config as configuration
-from overlay.config import Config
+from overlay.config import Config, split_address
 from overlay.control import messages as control
 from overlay.control.server import ControlServer
 from overlay.frames import FrameBuffer, pack
@@ -26,6 +26,7 @@ from overlay.identity.operator import OperatorKey
 from overlay.identity.peer import Peer
 from overlay.limits import CONTROL_REPLY_BYTES_MAX
 from overlay.links.network import Network
+from overlay.membership.discovery import Discovery
 from overlay.node import Node
 from overlay.parts import NowMs, Parts
 from overlay.storage.bindings import Bindings
@@ -51,6 +52,14 @@ class ProvenNetwork(Network):
             farm=FARM,
             address=process.address,
         )
+
+
+class ConfiguredAddresses(Discovery):
+    """There is no DNS."""
+
+    async def find(self) -> list[tuple[str, int]]:
+        port = self._config.overlay.port
+        return [split_address(entry, port) for entry in self._config.overlay.bootstrap]
 
 
 class ControlSocket(ControlServer):
@@ -173,6 +182,7 @@ class Host:
             chance=random.Random(self.chance.random()),
             network=ProvenNetwork,
             storage=self._storage,
+            discovery=ConfiguredAddresses,
             projection=lambda _: ProcessProjection(self.redis, self.loop),
             control=ControlSocket,
         )
