@@ -7,37 +7,33 @@ daemon, signed with the operator's key, never the passwords. Counterparts: `mess
 
 import argparse
 import time
-import uuid
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from overlay.cli import arguments, output, pages, passwords, table
+from overlay.cli import arguments, output, pages, passwords, subscriber_policy, table
 from overlay.cli.asking import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
+from overlay.cli.subscriber_change import put, remove_bindings
 from overlay.control.messages import (
-    Done,
     GetSubscriber,
     ListSubscribers,
-    PutSubscriber,
-    Register,
-    Registered,
-    RegisterOutcome,
     SubscriberInForce,
     Subscribers,
 )
 from overlay.errors import ConfigError, SipfarmError, UnavailableError
 from overlay.identity.operator import OperatorKey
-from overlay.records.clock import COUNTER_BITS
-from overlay.records.subscriber import Subscriber, signed, with_password
+from overlay.records.subscriber import Subscriber, with_password
 
 _PROGRESS_EVERY_S = 1.0
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb to the command line."""
-    parser = subparsers.add_parser("subscriber", help="subscribers: add, list, remove")
+    parser = subparsers.add_parser(
+        "subscriber", help="subscribers: add, list, show, set, block, unblock, remove"
+    )
     verbs = parser.add_subparsers(dest="subscriber_verb", required=True, metavar="VERB")
     add = arguments.add_verb(
         verbs,
@@ -46,7 +42,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "examples:\n  sipfarm subscriber add alice\n"
         "  pwgen | sipfarm subscriber add alice@farm.example.com\n"
         "  sipfarm subscriber add --file users.csv     (lines of user,password)\n"
-        "Without an option for it, the password is asked for, or read from stdin.",
+        "Without an option for it, the password is asked for, or read from stdin. What was set\n"
+        "with 'sipfarm subscriber set' stays.",
     )
     add.add_argument("aor", nargs="?", metavar="AOR", help="alice, alice@farm or sip:alice@farm")
     source = add.add_mutually_exclusive_group()
@@ -66,6 +63,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     listing = arguments.add_verb(verbs, "list", "list subscribers in order of their names")
     arguments.add_page(listing)
     listing.set_defaults(run=run_list)
+    subscriber_policy.add_verbs(verbs)
     remove = arguments.add_verb(verbs, "remove", "remove a subscriber and the bindings it has")
     remove.add_argument("aor", metavar="AOR")
     arguments.add_operator_key(remove)
@@ -130,10 +128,8 @@ def run_remove(args: argparse.Namespace) -> int:
             output.note(f"{aor} is no subscriber of this farm")
             return Exit.NOT_FOUND
         if not before.removed:
-            _put(node, key, Subscriber(aor=aor, version=0, removed=True), before)
-        # A Call-ID of its own: this removes every phone's bindings, whatever their CSeq.
-        removal = Register(aor=aor, call_id=f"removed-{uuid.uuid4()}", cseq=1, remove_all=True)
-        if node.ask(removal, Registered).outcome is not RegisterOutcome.DONE:
+            put(node, key, Subscriber(aor=aor, version=0, removed=True), before)
+        if not remove_bindings(node, aor):
             raise UnavailableError(
                 f"{aor} was removed, but its bindings stay until they expire; remove it again"
             )
@@ -144,19 +140,16 @@ def run_remove(args: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _put(node: Daemon, key: OperatorKey, record: Subscriber, before: SubscriberInForce) -> None:
-    """Sign the record as the version that follows the one in force, and store it."""
-    version = max(time.time_ns() // 1_000_000 << COUNTER_BITS, before.version + 1)
-    node.ask(PutSubscriber(record=signed(replace(record, version=version), key)), Done)
-
-
 def _add_all(
     node: Daemon, key: OperatorKey, wanted: list[tuple[str, str]], added: list[str]
 ) -> None:
     told_s = time.monotonic()
     for aor, password in wanted:
         before = node.ask(GetSubscriber(aor=aor), SubscriberInForce)
-        _put(node, key, with_password(aor, password, version=0), before)
+        record = with_password(aor, password, version=0)
+        if before.record is not None:
+            record = replace(record, policy=before.record.policy)
+        put(node, key, record, before)
         added.append(aor)
         if time.monotonic() - told_s > _PROGRESS_EVERY_S:
             told_s = time.monotonic()

@@ -14,7 +14,7 @@ import msgspec
 
 from overlay.records.call import CallEvent
 from overlay.records.registration import Binding
-from overlay.records.subscriber import Subscriber
+from overlay.records.subscriber import Policy, Subscriber
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -89,6 +89,7 @@ class Secrets(Answer, frozen=True, kw_only=True, tag=2):
 
     ha1: str
     ha1_sha256: str
+    policy: Policy = Policy()
 
 
 class ContactChange(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -307,17 +308,19 @@ class Leave(Request, frozen=True, kw_only=True, tag=27):
 
 
 class GetSubscriber(Request, frozen=True, kw_only=True, tag=28):
-    """Which version of a subscriber is in force? Answered by `SubscriberInForce`."""
+    """What is in force of a subscriber? Answered by `SubscriberInForce`."""
 
     aor: str
 
 
 class SubscriberInForce(Answer, frozen=True, kw_only=True, tag=28):
-    """A subscriber without its secrets."""
+    """A subscriber as it is stored."""
 
     version: int = 0
     """0: there has never been one of this name."""
     removed: bool = False
+    record: Subscriber | None = None
+    """All of it, so that the operator can sign a changed copy; None when there is none."""
 
 
 class PutRevocations(Request, frozen=True, kw_only=True, tag=29):

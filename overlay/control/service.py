@@ -98,7 +98,9 @@ class Service:
             record = await self._subscribers.get(request.aor, deadline_s)
             if record is None:
                 return messages.Secrets(id=0, ha1="", ha1_sha256="")
-            return messages.Secrets(id=0, ha1=record.ha1, ha1_sha256=record.ha1_sha256)
+            return messages.Secrets(
+                id=0, ha1=record.ha1, ha1_sha256=record.ha1_sha256, policy=record.policy
+            )
         if isinstance(request, messages.GetStatus):
             return await self._farm_wide.status(self._config.farm.name, deadline_s)
         if isinstance(request, messages.GetLocation):
@@ -114,8 +116,12 @@ class Service:
             latest = await self._subscribers.latest(request.aor, deadline_s)
             if latest is None:
                 return messages.SubscriberInForce(id=0)
-            version, removed = latest.version, latest.removed
-            return messages.SubscriberInForce(id=0, version=version, removed=removed)
+            return messages.SubscriberInForce(
+                id=0,
+                version=latest.version,
+                removed=latest.removed,
+                record=None if latest.removed else latest,
+            )
         if isinstance(request, messages.ListSubscribers):
             return await self._farm_wide.subscribers(request, deadline_s)
         if isinstance(request, messages.PutRevocations):

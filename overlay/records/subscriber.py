@@ -13,6 +13,21 @@ import msgspec
 from overlay.identity.operator import OperatorKey
 
 
+class Policy(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What a subscriber may do; each default is what the farm allows everybody."""
+
+    blocked: bool = False
+    """May neither register nor call."""
+    contacts_max: int = 0
+    """Bindings at a time; 0: `proxy.contacts_max`."""
+    calls_per_second_max: int = 0
+    """New calls that each node takes from him in a second; 0: no limit."""
+    destinations: tuple[str, ...] = ()
+    """Beginnings of what he may call, as `user@domain` without scheme; none: everything."""
+    identities: tuple[str, ...] = ()
+    """Other addresses-of-record that he may call as (RFC 3325)."""
+
+
 class Subscriber(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One subscriber, named by its address-of-record."""
 
@@ -26,6 +41,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     removed: bool = False
     signature: bytes = b""
     """The operator's, under `signed_part`."""
+    policy: Policy = Policy()
 
 
 PURPOSE: Final = b"subscriber 1"
@@ -47,10 +63,14 @@ def decode(data: bytes | memoryview) -> Subscriber:
 
 
 def signed_part(record: Subscriber) -> bytes:
-    """What the operator signs: every field but the signature, in order."""
-    return _encoder.encode(
-        (record.aor, record.version, record.ha1, record.ha1_sha256, record.removed)
-    )
+    """What the operator signs: every field but the signature, in order.
+
+    A policy that says nothing is left out, so that records from before there were any stay signed.
+    """
+    fields = (record.aor, record.version, record.ha1, record.ha1_sha256, record.removed)
+    if record.policy == Policy():
+        return _encoder.encode(fields)
+    return _encoder.encode((*fields, record.policy))
 
 
 def signed(record: Subscriber, key: OperatorKey) -> Subscriber:

@@ -89,6 +89,8 @@ def test_json_has_every_binding(cli: Cli, played: PlayedDaemon) -> None:
             "owner": "n1",
             "path": [],
             "user_agent": "",
+            "instance": "",
+            "reg_id": 0,
         }
     ]
 

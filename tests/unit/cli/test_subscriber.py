@@ -24,7 +24,7 @@ from overlay.control.messages import (
     Subscribers,
 )
 from overlay.identity import operator
-from overlay.records.subscriber import PURPOSE, Subscriber, signed_part, with_password
+from overlay.records.subscriber import PURPOSE, Policy, Subscriber, signed_part, with_password
 
 from .conftest import Cli, PlayedDaemon
 
@@ -210,6 +210,15 @@ def test_a_table_that_stops_half_way_says_so(
     assert (done.code, done.out) == (4, "")
     assert "1 of 3 were added" in done.err
     assert "no quorum" in done.err
+
+
+def test_a_new_password_leaves_the_policy(cli: Cli, played: PlayedDaemon) -> None:
+    policy = Policy(contacts_max=2)
+    record = msgspec.structs.replace(with_password("alice@farm.test", "x", 7), policy=policy)
+    played.answer(SubscriberInForce(id=0, version=7, record=record), DONE)
+    assert cli.run("subscriber", "add", "alice", "--password", "y").code == 0
+    (put,) = stored(played)
+    assert put == msgspec.structs.replace(with_password("alice@farm.test", "y", 0), policy=policy)
 
 
 def test_names_are_listed(cli: Cli, played: PlayedDaemon) -> None:
