@@ -16,6 +16,7 @@ from overlay.errors import ConfigError
 from overlay.limits import ENROLLMENT_PORT_DEFAULT
 
 PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
+_ROUTE = re.compile(r"sips?:[^\s<>\"?]+;lr(;[^\s<>\"?]*)?")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -61,8 +62,17 @@ class Overlay(_Section, frozen=True, kw_only=True):
     """W: replicas that must have a write before it is acknowledged; at most N."""
     read_quorum: int = 2
     """R: replicas that must answer a read; W + R > N, so that a read meets the last write."""
-    bucket_size: int = 256
-    """k of the routing table. Above the farm's size, the table is the farm: one hop."""
+    links_kept: int = 200
+    """Up to so many other nodes, every node keeps a link to every other. In a larger farm it keeps
+    so many: links_kept / 2 to the nearest by id, the rest spread over the id space; links to others
+    are opened for requests."""
+    link_idle_ms: int = 60_000
+    """Beyond links_kept: after so long without a request, a link that was opened for one is closed.
+    Above lease_ms, so that leases rarely end with a link."""
+    bucket_size: int = 1_024
+    """k of the routing table. Above the farm's size, the table is the farm: one hop; below, who
+    holds a record far away is asked of others: about log2(nodes / bucket_size) / log2(bucket_size)
+    hops more."""
     lookup_parallel: int = 3
     """alpha: questions of one lookup under way at a time."""
     request_timeout_ms: int = 500
@@ -90,7 +100,8 @@ class Overlay(_Section, frozen=True, kw_only=True):
     """K: min(suspicion_confirmations, nodes - 2) others suspecting the same bring the shortest
     timeout."""
     gossip_multiplier: int = 3
-    """lambda: each node tells each update to gossip_multiplier * ln(peers + 1) peers."""
+    """lambda: each node tells each update to gossip_multiplier * ln(nodes) of the peers
+    it is linked to."""
     gossip_interval_ms: int = 20
     """Between tellings, while there is something to tell; the first is at once."""
     gossip_fanout: int = 4
@@ -127,7 +138,17 @@ class Proxy(_Section, frozen=True, kw_only=True):
     expires_default_s: int = 3600
     """For a REGISTER that asks for nothing."""
     contacts_max: int = 10
-    """Bindings an address-of-record may have."""
+    """Bindings an address-of-record may have, unless the subscriber has a limit of his own."""
+    flow_timer_s: int = 120
+    """What phones with flows (RFC 5626) are told: how long a flow lives without a sign of life."""
+    service_route: tuple[str, ...] = ()
+    """URIs that phones are told to send their requests along (RFC 3608), first hop first."""
+    digest_algorithms: tuple[Literal["SHA-256", "MD5"], ...] = ("SHA-256", "MD5")
+    """Offered in this order; RFC 8760 wants the strongest first. Some old clients look at the first
+    challenge alone: for those, put MD5 first."""
+    trusted_peers: tuple[str, ...] = ()
+    """Addresses, networks and domain names of gateways and other proxies whose P-Asserted-Identity
+    is believed, and that are told identities that their owners keep private (RFC 3325)."""
     shared_memory_mib: int = 64
     """Kamailio's shared memory."""
 
@@ -250,6 +271,14 @@ def dump(config: Config) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The address or network that the text is; None for a name."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        return None
+
+
 def split_address(text: str, default_port: int) -> tuple[str, int]:
     """`host`, `host:port`, `[v6]:port` as host and port; raises `ConfigError`."""
     host, port = text, str(default_port)
@@ -297,6 +326,14 @@ def _problems(config: Config) -> list[str]:
         )
     if not proxy.expires_min_s <= proxy.expires_default_s <= proxy.expires_max_s:
         found.append("proxy: expires_min_s <= expires_default_s <= expires_max_s must hold")
+    if not proxy.digest_algorithms:
+        found.append("proxy.digest_algorithms: at least one is needed")
+    for uri in proxy.service_route:
+        if not _ROUTE.fullmatch(uri):
+            found.append(f"proxy.service_route: {uri!r} is not like sip:proxy.example.com;lr")
+    for peer in proxy.trusted_peers:
+        if network_of(peer) is None and not all(map(_LABEL.fullmatch, peer.split("."))):
+            found.append(f"proxy.trusted_peers: {peer!r} is no address, network or domain name")
     ports = (("overlay", overlay.port), ("proxy", proxy.port), ("metrics", config.metrics.port))
     for section, port in (*ports, ("dns", config.dns.port)):
         if not 0 < port < 65536:

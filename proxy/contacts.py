@@ -60,8 +60,6 @@ def parse(values: list[str]) -> list[Contact] | Literal["*"]:
     contacts = [_contact(text) for text in texts]
     if len({contact.uri for contact in contacts}) != len(contacts):
         raise ContactError("Contact Given Twice")
-    if len(contacts) > 1 and any(contact.reg_id and contact.expires_s != 0 for contact in contacts):
-        raise ContactError("More Than One Contact With reg-id")
     return contacts
 
 

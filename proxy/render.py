@@ -37,7 +37,6 @@ def render(config: Config, secret: str) -> str:
         address=f"[{address}]" if address.version == 6 else str(address),
         advertised=Settings.from_config(config, b"").record_route_host,
         own_names=(config.farm.name, f"{config.node.name}.{config.farm.name}"),
-        nonce_secret=derive_key(secret, "digest nonce"),
         route_key=derive_key(secret, "record-route"),
         server_id=int(derive_key(config.node.name, "server id")[:7], 16) + 1,
         counters=COUNTERS,

@@ -4,6 +4,7 @@ In: the defines of kamailio.cfg. Out: a frozen `Settings`. Counterpart: `render.
 defines.
 """
 
+import ipaddress
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from overlay import config as configuration
 from overlay.config import Config
 
 PORT_DEFAULT: Final = 5060
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +32,11 @@ class Settings:
     own_route: str
     """What a Route of this farm begins with, unless a phone has rewritten it."""
     route_key: bytes
-    """Key of the signatures in Record-Route and Route parameters."""
+    """Key of the signatures in Record-Route and Route parameters, and of nonces."""
+    trusted_networks: tuple[Network, ...]
+    """Of `proxy.trusted_peers`, the addresses."""
+    trusted_names: frozenset[str]
+    """Of `proxy.trusted_peers`, the names."""
     lookup_deadline_s: float
     event_deadline_s: float
 
@@ -49,6 +55,16 @@ class Settings:
             record_route_host=record_route_host,
             own_route=f"<sip:{record_route_host};lr;",
             route_key=route_key,
+            trusted_networks=tuple(
+                network
+                for peer in config.proxy.trusted_peers
+                if (network := configuration.network_of(peer)) is not None
+            ),
+            trusted_names=frozenset(
+                peer
+                for peer in config.proxy.trusted_peers
+                if configuration.network_of(peer) is None
+            ),
             lookup_deadline_s=config.proxy.lookup_deadline_ms / 1000,
             event_deadline_s=config.proxy.event_deadline_ms / 1000,
         )

@@ -19,6 +19,12 @@ def send(worker: Worker, code: int, reason: str) -> None:
     worker.ksr.sl.sl_send_reply(code, reason)
 
 
+def warned(worker: Worker, code: int, reason: str, warning: str) -> None:
+    """A final reply with a Warning (RFC 3261 20.43) that tells people why."""
+    worker.ksr.hdr.append_to_reply(f'Warning: 399 {worker.settings.farm} "{warning}"\r\n')
+    send(worker, code, reason)
+
+
 def unavailable(worker: Worker) -> None:
     """No answer in time: silence on UDP, as the retransmission may find it; else 503."""
     if worker.ksr.is_UDP():

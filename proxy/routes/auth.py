@@ -1,62 +1,88 @@
-"""Digest authentication (RFC 3261 22, RFC 7616) against secrets in the overlay.
+"""Digest authentication (RFC 3261 22, RFC 8760) against secrets in the overlay.
 
-In: a request and the address-of-record that it must prove to be. Out: whether it did; if not, it
-is answered already. Unknown and known users are answered alike: the same question to the daemon,
-the same check, the same challenge.
+In: a request and who it claims to be from. Out: a `Proof`; or None, and the request is answered.
+Unknown and known users are answered alike: the same question to the daemon, the same check, the
+same challenge. Counterpart: `proxy/digest.py` computes.
 
-A nonce counts once. The retransmission of a request whose answer was good carries the same nonce
-and count, and must not be taken for a replay; so what passed is remembered for as long as a
-client retransmits (RFC 3261 17.1.1.2, 64*T1), with all that tells the retransmission from
-another use of the same answer.
+A right answer counts once. The retransmission of a request whose answer was right carries the same
+one, and must not be taken for a replay; so what passed is remembered for as long as a client
+retransmits (RFC 3261 17.1.1.2, 64*T1), with all that tells the retransmission from another use of
+the same answer.
 """
 
+import os
+import time
+from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Final
 
-from proxy import counters
-from proxy.routes import answers, fields
+from overlay.control.messages import Secrets
+from overlay.limits import URI_CHARS_MAX
+from overlay.records.subscriber import Policy
+from proxy import counters, digest
+from proxy.digest import Credentials
+from proxy.routes import answers, fields, policy
 from proxy.worker import Worker
 
 CREDENTIALS_MAX: Final = 8
-_TABLE: Final = "passed"
-_HA1: Final = 1
-_USER_IS_SENDER: Final = 1
-_QOP_AUTH: Final = 1
-_STALE: Final = 16
-_STALE_NONCE: Final = -4
-_NONCE_REUSED: Final = -6
-_USER_MISMATCH: Final = -8
+_PASSED: Final = "passed"
+_USED: Final = "used"
 _NO_ONES_HA1: Final = "0123456789abcdef0123456789abcdef"
 """Checked when there is no such user, so that this takes as long as a wrong password."""
 
 
-def prove(worker: Worker, aor: str) -> bool:
-    """Whether the request has proved to be from `aor`."""
-    ksr, realm = worker.ksr, worker.settings.farm
-    if ksr.auth.has_credentials(realm) < 0:
-        _challenge(worker, _QOP_AUTH)
-        return False
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who sent a request, beyond doubt."""
+
+    aor: str
+    policy: Policy
+    repeated: bool
+    """It is the retransmission of a request that passed."""
+
+    def may_be(self, aor: str) -> bool:
+        """Whether the sender may call himself that."""
+        return bool(aor) and (aor == self.aor or aor in self.policy.identities)
+
+
+def prove(worker: Worker, claimed: str) -> Proof | None:
+    """Who the sender is, if he may call himself `claimed`; whoever he is, if that is empty."""
+    credentials = _credentials(worker)
+    if credentials is None:
+        _challenge(worker)
+        return None
+    farm = worker.settings.farm
+    aor = f"{credentials.username.removesuffix(f'@{farm}')}@{farm}"
+    if "\0" in aor or len(aor) > URI_CHARS_MAX:
+        _fail(worker)
+        return None
     key, fingerprint = _fingerprint(worker)
-    if ksr.htable.sht_get(_TABLE, key) == fingerprint:
-        return True
+    repeated = worker.ksr.htable.sht_get(_PASSED, key) == fingerprint
     secrets = worker.overlay.secrets(aor, worker.settings.lookup_deadline_s)
     if secrets is None:
         answers.unavailable(worker)
-        return False
-    result = ksr.auth.pv_auth_check(realm, secrets.ha1 or _NO_ONES_HA1, _HA1, _USER_IS_SENDER)
-    if result > 0 and secrets.ha1:
-        ksr.htable.sht_sets(_TABLE, key, fingerprint)
-        return True
-    if result in (_STALE_NONCE, _NONCE_REUSED):
-        worker.count(counters.AUTH_STALE)
-        _challenge(worker, _QOP_AUTH | _STALE)
-        return False
-    worker.count(counters.AUTH_FAILURES)
-    if result == _USER_MISMATCH:
-        answers.send(worker, 403, "Forbidden")
-        return False
-    _challenge(worker, _QOP_AUTH)
-    return False
+        return None
+    if not (repeated and secrets.ha1) and not _is_right(worker, credentials, secrets):
+        return None
+    proof = Proof(aor, secrets.policy, repeated)
+    if claimed and claimed != aor and (_is_register(worker) or not proof.may_be(claimed)):
+        worker.count(counters.IDENTITIES_REFUSED)
+        answers.warned(worker, 403, "Forbidden", "From is not the subscriber who proved himself")
+        return None
+    if not policy.pass_block(worker, secrets.policy):
+        return None
+    worker.ksr.htable.sht_sets(_PASSED, key, fingerprint)
+    return proof
+
+
+def has_credentials(worker: Worker) -> bool:
+    """Whether the request tries to prove who it is from."""
+    return _credentials(worker) is not None
+
+
+def forget(worker: Worker) -> None:
+    """The request did not pass after all: its retransmission must prove itself again."""
+    worker.ksr.htable.sht_rm(_PASSED, _fingerprint(worker)[0])
 
 
 def conceal(worker: Worker) -> None:
@@ -72,9 +98,66 @@ def conceal(worker: Worker) -> None:
             ksr.textops.remove_hf_idx("Proxy-Authorization", index)
 
 
-def _challenge(worker: Worker, flags: int) -> None:
+def _is_right(worker: Worker, credentials: Credentials, secrets: Secrets) -> bool:
+    """Whether the answer is right and new; if not, the request is challenged again."""
+    settings = worker.settings
+    ha1 = secrets.ha1 if credentials.algorithm == "MD5" else secrets.ha1_sha256
+    right = digest.is_right(credentials, ha1 or _NO_ONES_HA1, worker.ksr.kx.get_method())
+    if not right or not ha1:
+        if not secrets.ha1:
+            worker.count(counters.AUTH_UNKNOWN)
+        _fail(worker)
+        return False
+    fresh = digest.is_fresh(settings.route_key, settings.node, time.time(), credentials.nonce)
+    if fresh and worker.ksr.htable.sht_inc(_USED, credentials.use) == 1:
+        return True
+    worker.count(counters.AUTH_STALE)
+    _challenge(worker, stale=True)
+    return False
+
+
+def _credentials(worker: Worker) -> Credentials | None:
+    name = "Authorization" if _is_register(worker) else "Proxy-Authorization"
+    settings = worker.settings
+    for index in range(CREDENTIALS_MAX):
+        value = worker.ksr.hdr.get_idx(name, index)
+        if value is None:
+            return None
+        found = digest.parse(value)
+        if (
+            found is not None
+            and found.realm == settings.farm
+            and found.algorithm in settings.config.proxy.digest_algorithms
+        ):
+            return found
+    return None
+
+
+def _is_register(worker: Worker) -> bool:
+    return worker.ksr.kx.get_method() == "REGISTER"
+
+
+def _fail(worker: Worker) -> None:
+    worker.count(counters.AUTH_FAILURES)
+    _challenge(worker)
+
+
+def _challenge(worker: Worker, *, stale: bool = False) -> None:
+    """Ask for a proof, by the strongest algorithm first (RFC 8760 2.4)."""
+    settings = worker.settings
+    nonce = digest.make_nonce(
+        settings.route_key, settings.node, time.time(), os.urandom(digest.RANDOM_BYTES)
+    )
+    register = _is_register(worker)
+    name = "WWW-Authenticate" if register else "Proxy-Authenticate"
+    for algorithm in settings.config.proxy.digest_algorithms:
+        text = digest.challenge(settings.farm, nonce, algorithm, stale=stale)
+        worker.ksr.hdr.append_to_reply(f"{name}: {text}\r\n")
     worker.count(counters.AUTH_CHALLENGES)
-    worker.ksr.auth.auth_challenge(worker.settings.farm, flags)
+    if register:
+        answers.send(worker, 401, "Unauthorized")
+    else:
+        answers.send(worker, 407, "Proxy Authentication Required")
 
 
 def _fingerprint(worker: Worker) -> tuple[str, str]:

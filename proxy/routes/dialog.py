@@ -6,7 +6,7 @@ it is treated as one out of dialog to a subscriber, or refused (no open relay).
 """
 
 from proxy import counters, route_token
-from proxy.routes import answers, call_events, flows, relay
+from proxy.routes import answers, call_events, flows, identity, relay
 from proxy.worker import Worker
 
 
@@ -21,6 +21,8 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     passage = route_token.passage(settings.route_key, parameters, call_id, from_tag, to_tag)
     if passage is None:
         return False
+    if method not in ("ACK", "BYE"):
+        identity.strip(worker)
     ksr.rr.loose_route_mode(1)
     if ksr.isdsturiset():
         hop = ksr.kx.get_duri() or ""

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from overlay.control.messages import (
     BoundContact,
     ContactChange,
@@ -17,13 +19,17 @@ from overlay.control.messages import (
 )
 from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
 from overlay.records.names import address_of_record
-from proxy import contacts, counters, sip_uri
+from proxy import contacts, counters, route_token, sip_uri
 from proxy.contacts import ALL_CONTACTS, Contact, ContactError
 from proxy.routes import answers, auth, fields, flows
 from proxy.settings import Settings
 from proxy.worker import Worker
 
 PATH_HOPS_MAX: Final = 8
+NEVER_TOO_BRIEF_S: Final = 3600
+"""An hour must be taken, whatever the shortest is (RFC 3261 10.3 step 7)."""
+_OPTIONS: Final = ("outbound", "path")
+"""Extensions that a REGISTER may require."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +56,23 @@ def register(worker: Worker) -> None:
     if "\0" in aor or len(aor) > URI_CHARS_MAX:
         _refuse(worker, Refusal(404, "Not Found"))
         return
-    if settings.config.proxy.authenticate and not auth.prove(worker, aor):
-        return
-    request = _read(worker, aor)
+    contacts_max = 0
+    if settings.config.proxy.authenticate:
+        proof = auth.prove(worker, aor)
+        if proof is None:
+            return
+        contacts_max = proof.policy.contacts_max
+    request = _read(worker, aor, contacts_max)
     if isinstance(request, Refusal):
         _refuse(worker, request)
         return
     _answer(worker, request, worker.overlay.register(request, settings.lookup_deadline_s))
 
 
-def _read(worker: Worker, aor: str) -> Register | Refusal:
+def _read(worker: Worker, aor: str, contacts_max: int) -> Register | Refusal:
     ksr, settings = worker.ksr, worker.settings
+    if unknown := [each for each in _listed(worker, "Require") if each not in _OPTIONS]:
+        return Refusal(420, "Bad Extension", f"Unsupported: {', '.join(unknown)}\r\n")
     call_id, cseq = ksr.kx.get_callid(), int(ksr.pv.get("$cs"))
     if len(call_id) > HEADER_CHARS_MAX:
         return Refusal(400, "Call-ID Too Long")
@@ -75,10 +87,11 @@ def _read(worker: Worker, aor: str) -> Register | Refusal:
         if header_s != 0:
             return Refusal(400, "Contact * Without Expires 0")
         return Register(aor=aor, call_id=call_id, cseq=cseq, remove_all=True)
-    path = _path(worker)
+    supported = _listed(worker, "Supported")
+    path = _path(worker, supported)
     if isinstance(path, Refusal):
         return path
-    changes = []
+    changes: list[ContactChange] = []
     for contact in found:
         expires_s = granted_expires(settings, contact.expires_s, header_s)
         if expires_s is None:
@@ -87,6 +100,13 @@ def _read(worker: Worker, aor: str) -> Register | Refusal:
         if sip_uri.host_of(contact.uri) in settings.own_hosts:
             return Refusal(403, "Contact Is The Farm Itself")
         changes.append(_change(worker, contact, expires_s, direct=not path))
+        if "outbound" not in supported:
+            changes[-1] = replace(changes[-1], reg_id=0)
+    if any(change.reg_id and change.expires_s for change in changes):
+        if len(changes) > 1:
+            return Refusal(400, "One Contact With reg-id At A Time")
+        if not _first_hop_knows_flows(worker, path):
+            return Refusal(439, "First Hop Lacks Outbound Support")
     return Register(
         aor=aor,
         call_id=call_id,
@@ -94,6 +114,7 @@ def _read(worker: Worker, aor: str) -> Register | Refusal:
         contacts=tuple(changes),
         path=path,
         user_agent=fields.user_agent(worker)[:HEADER_CHARS_MAX],
+        contacts_max=contacts_max,
     )
 
 
@@ -103,7 +124,7 @@ def granted_expires(settings: Settings, contact_s: int | None, header_s: int | N
     asked_s = contact_s if contact_s is not None else header_s
     if asked_s is None:
         return proxy.expires_default_s
-    if 0 < asked_s < proxy.expires_min_s:
+    if 0 < asked_s < min(proxy.expires_min_s, NEVER_TOO_BRIEF_S):
         return None
     return min(asked_s, proxy.expires_max_s)
 
@@ -116,16 +137,30 @@ def _change(worker: Worker, contact: Contact, expires_s: int, *, direct: bool) -
         q=contact.q,
         received=flow.uri if flow else "",
         owner=flow.owner if flow else "",
+        instance=contact.instance,
+        reg_id=contact.reg_id,
     )
 
 
-def _path(worker: Worker) -> tuple[str, ...] | Refusal:
+def _first_hop_knows_flows(worker: Worker, path: tuple[str, ...]) -> bool:
+    """Whether the phone's first hop, this node or the last of the Path, keeps to RFC 5626 5.1."""
+    if worker.ksr.pv.get("$hdrc(Via)") == 1:
+        return True
+    return bool(path) and "ob" in route_token.parameters_of(path[-1])
+
+
+def _listed(worker: Worker, name: str) -> list[str]:
+    """The option tags in a header field, in lower case."""
+    text = ",".join(fields.all_of(worker, name)).lower()
+    return [option.strip() for option in text.split(",") if option.strip()]
+
+
+def _path(worker: Worker, supported: list[str]) -> tuple[str, ...] | Refusal:
     """The Path URIs (RFC 3327), taken only if the phone knows that they are there."""
     values = fields.all_of(worker, "Path")
     if not values:
         return ()
-    supported = ",".join(fields.all_of(worker, "Supported")).lower()
-    if "path" not in (option.strip() for option in supported.split(",")):
+    if "path" not in supported:
         return Refusal(420, "Bad Extension", "Unsupported: path\r\n")
     hops = []
     for value in values:
@@ -147,6 +182,12 @@ def _answer(worker: Worker, request: Register, answer: Registered | None) -> Non
                 append(f"Contact: {', '.join(map(contact_field, answer.bindings))}\r\n")
             if request.path:
                 append(f"Path: {', '.join(f'<{hop}>' for hop in request.path)}\r\n")
+            if service_route := worker.settings.config.proxy.service_route:
+                append(f"Service-Route: {', '.join(f'<{hop}>' for hop in service_route)}\r\n")
+            if any(change.reg_id for change in request.contacts):
+                append("Require: outbound\r\n")
+                if not request.path:
+                    append(f"Flow-Timer: {worker.settings.config.proxy.flow_timer_s}\r\n")
             append(time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()))
             answers.send(worker, 200, "OK")
         case RegisterOutcome.STALE:
@@ -161,7 +202,9 @@ def _answer(worker: Worker, request: Register, answer: Registered | None) -> Non
 def contact_field(binding: BoundContact) -> str:
     """A binding as the Contact header field lists it."""
     q = f";q={binding.q / 1000:g}" if binding.q != contacts.Q_DEFAULT else ""
-    return f"<{binding.uri}>;expires={binding.expires_s}{q}"
+    flow = f";reg-id={binding.reg_id}" if binding.reg_id else ""
+    device = f';+sip.instance="{binding.instance}"' if binding.instance else ""
+    return f"<{binding.uri}>;expires={binding.expires_s}{q}{device}{flow}"
 
 
 def _refuse(worker: Worker, refusal: Refusal) -> None:

@@ -1,19 +1,21 @@
-"""Replies: all but one kind go through untouched.
+"""Replies: all but one kind go through as they are.
 
-In: any reply. Out: nothing, or the reply dropped, so that its sender repeats it. A 2xx to an
+In: any reply. Out: nothing but what identity it claims, or the reply dropped, so that its sender
+repeats it. A 2xx to an
 initial INVITE is the start of a call: it goes on only after its event is safe. It is known by the
 Record-Route that the farm wrote into its request, as requests inside a dialog get none; and should
 the callee have left that out, by the pin of its INVITE.
 """
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, fields, relay
+from proxy.routes import call_events, fields, identity, relay
 from proxy.worker import Worker
 
 
 def route(worker: Worker) -> None:
     """Deal with one reply."""
     ksr = worker.ksr
+    identity.strip(worker)
     if not 200 <= ksr.kx.get_status() < 300 or ksr.kx.get_method() != "INVITE":
         return
     call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")

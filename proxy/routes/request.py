@@ -17,7 +17,9 @@ from proxy.routes import (
     checks,
     delivery,
     dialog,
+    identity,
     location,
+    policy,
     registrar,
     relay,
 )
@@ -85,7 +87,7 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     if to_own_host and not ksr.kx.get_ruser():
         _to_the_farm(worker, method)
         return
-    if not _sender_is_welcome(worker, to_own_host=to_own_host):
+    if not _sender_is_welcome(worker, method, to_own_host=to_own_host):
         return
     if method == "INVITE" and not _call_is_welcome(worker):
         return
@@ -111,20 +113,36 @@ def _to_the_farm(worker: Worker, method: str) -> None:
         answers.send(worker, 405, "Method Not Allowed")
 
 
-def _sender_is_welcome(worker: Worker, *, to_own_host: bool) -> bool:
+def _sender_is_welcome(worker: Worker, method: str, *, to_own_host: bool) -> bool:
     """Whether the sender may go where the request goes; if not, it is answered."""
     kx, settings = worker.ksr.kx, worker.settings
-    if settings.config.proxy.authenticate and (kx.get_fhost() or "").lower() in settings.own_hosts:
-        aor = address_of_record(kx.get_fuser() or "", settings.farm)
-        if not auth.prove(worker, aor):
+    from_host = (kx.get_fhost() or "").lower()
+    claimed = ""
+    if from_host in settings.own_hosts:
+        claimed = address_of_record(kx.get_fuser() or "", settings.farm)
+    if not settings.config.proxy.authenticate or not (
+        claimed or (from_host == identity.ANONYMOUS_HOST and _is_ours(worker, to_own_host))
+    ):
+        if not to_own_host:
+            worker.count(counters.RELAY_REFUSED)
+            answers.send(worker, 403, "Forbidden")
             return False
-        auth.conceal(worker)
+        identity.settle(worker, None, claimed)
         return True
-    if to_own_host:
-        return True
-    worker.count(counters.RELAY_REFUSED)
-    answers.send(worker, 403, "Forbidden")
-    return False
+    proof = auth.prove(worker, claimed)
+    if proof is None:
+        return False
+    if not policy.pass_call(worker, proof.aor, proof.policy, method, repeated=proof.repeated):
+        auth.forget(worker)
+        return False
+    auth.conceal(worker)
+    identity.settle(worker, proof, claimed)
+    return True
+
+
+def _is_ours(worker: Worker, to_own_host: bool) -> bool:
+    """Whether somebody who tells no name in From (RFC 3323) is to prove that he is a subscriber."""
+    return not to_own_host or bool(identity.preferred(worker)) or auth.has_credentials(worker)
 
 
 def _call_is_welcome(worker: Worker) -> bool:

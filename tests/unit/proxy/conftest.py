@@ -1,5 +1,7 @@
 """A worker with a fake Kamailio on one side and a daemon that plays its part on the other."""
 
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,12 +11,49 @@ from overlay import config as configuration
 from overlay.control import messages
 from overlay.control.messages import Target
 from overlay.errors import UnavailableError
+from overlay.records.subscriber import Policy, with_password
+from proxy import digest
 from proxy.overlay_client import OverlayClient
 from proxy.settings import Settings
 from proxy.worker import RateLimitedLog, Worker
 from tests.unit.proxy.fake_ksr import FakeKsr
 
 KEY = b"k" * 32
+PASSWORD = "wonderland"
+
+
+def secrets_of(user: str, policy: Policy | None = None) -> messages.Secrets:
+    """What the daemon says of a subscriber with the tests' password."""
+    record = with_password(f"{user}@farm.test", PASSWORD, version=1)
+    return messages.Secrets(
+        id=1, ha1=record.ha1, ha1_sha256=record.ha1_sha256, policy=policy or Policy()
+    )
+
+
+def answer_to(
+    kamailio: FakeKsr,
+    user: str = "alice",
+    *,
+    password: str = PASSWORD,
+    algorithm: str = "SHA-256",
+    nonce: str = "",
+    count: int = 1,
+) -> str:
+    """The credentials that a phone answers a challenge of this node with, in its request."""
+    method = kamailio.message.method
+    made = nonce or digest.make_nonce(KEY, "n1", time.time(), os.urandom(digest.RANDOM_BYTES))
+    text = (
+        f'Digest username="{user}", realm="farm.test", nonce="{made}", uri="sip:farm.test", '
+        f'algorithm={algorithm}, qop=auth, nc={count:08x}, cnonce="c"'
+    )
+    found = digest.parse(f'{text}, response="?"')
+    assert found is not None
+    record = with_password(f"{user}@farm.test", password, version=1)
+    ha1 = record.ha1 if algorithm == "MD5" else record.ha1_sha256
+    text += f', response="{digest.response(found, ha1, method)}"'
+    name = "Authorization" if method == "REGISTER" else "Proxy-Authorization"
+    kamailio.message.fields[name] = [text]
+    return text
 
 
 @dataclass

@@ -32,7 +32,6 @@ class Message:
     source: tuple[str, int] = ("192.0.2.10", 5060)
     protocol: str = "udp"
     user_agent: str = "phone"
-    credentials: bool = False
 
 
 def _user_of(uri: str) -> str:
@@ -48,7 +47,6 @@ class FakeKsr:
     redis_is_up: bool = True
     tables: dict[tuple[str, str], str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    auth_result: int = 1
     sane: bool = True
     hops: int = 1
     forward_result: int = 1
@@ -85,6 +83,9 @@ class FakeKsr:
         self.hdr = get(
             get_idx=self._get_idx,
             insert=lambda text: self.inserted.append(text) or 1,
+            is_present=lambda name: 1 if self.message.fields.get(name) else -1,
+            append=lambda text: self.inserted.append(text) or 1,
+            remove=lambda name: self.message.fields.pop(name, None) and 1,
             append_to_reply=lambda text: self.reply_fields.append(text) or 1,
         )
         self.sl = get(sl_send_reply=lambda code, reason: self.done.append(code) or 1)
@@ -92,16 +93,10 @@ class FakeKsr:
         self.maxfwd = get(process_maxfwd=lambda _limit: self.hops)
         self.siputils = get(has_totag=lambda: 1 if self.message.to_tag else -1)
         self.rr = get(loose_route_mode=self._loose_route)
-        self.auth = get(
-            has_credentials=lambda _realm: 1 if self.message.credentials else -1,
-            pv_auth_check=lambda _realm, password, _flags, _checks: (
-                self.done.append(("checked", password)) or self.auth_result
-            ),
-            auth_challenge=lambda _realm, flags: self.done.append(("challenge", flags)) or 1,
-        )
         self.htable = get(
             sht_get=lambda table, key: self.tables.get((table, key)),
             sht_sets=self._sht_sets,
+            sht_inc=self._sht_inc,
             sht_rm=lambda table, key: self.tables.pop((table, key), None) and 1,
         )
         self.ndb_redis = get(redis_cmd_p1=self._redis)
@@ -190,6 +185,10 @@ class FakeKsr:
     def _sht_sets(self, table: str, key: str, value: str) -> int:
         self.tables[table, key] = value
         return 1
+
+    def _sht_inc(self, table: str, key: str) -> int:
+        self.tables[table, key] = str(int(self.tables.get((table, key), "0")) + 1)
+        return int(self.tables[table, key])
 
     def _redis(self, _server: str, command: str, argument: str, _reply: str) -> int:
         assert command == "GET l:%s"

@@ -5,18 +5,21 @@ from typing import Any
 import pytest
 
 from overlay.control.messages import (
+    Authenticate,
     BoundContact,
     ContactChange,
     Register,
     Registered,
     RegisterOutcome,
 )
+from overlay.records.subscriber import Policy
 from proxy.routes import registrar
 from proxy.worker import Worker
-from tests.unit.proxy.conftest import FakeDaemon
+from tests.unit.proxy.conftest import FakeDaemon, MakeWorker, answer_to, secrets_of
 from tests.unit.proxy.fake_ksr import FakeKsr
 
 PHONE = "sip:alice@192.0.2.10:5060"
+FLOW = f'<{PHONE}>;+sip.instance="<urn:uuid:1>";reg-id=2'
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +121,12 @@ def test_too_few_replicas_or_no_answer(
         ({"Contact": ["<sip:alice@farm.test>"]}, 403, None),
         ({"Contact": [f"<{PHONE}>"], "Path": ["<sip:p;lr>"]}, 420, "Unsupported: path\r\n"),
         ({"Contact": [], "Path": ["<p>"], "Supported": ["path"]}, 400, None),
+        (
+            {"Contact": [f"<{PHONE}>"], "Require": ["path, gruu", "X"]},
+            420,
+            "Unsupported: gruu, x\r\n",
+        ),
+        ({"Contact": [f"{FLOW}, <sip:b@h>"], "Supported": ["outbound"]}, 400, None),
     ],
 )
 def test_refused_without_asking(
@@ -177,6 +186,68 @@ def test_a_path_is_kept_and_told(worker: Worker, kamailio: FakeKsr, daemon: Fake
     assert asked.path == ("sip:p1.example.org;lr", "sip:p2.example.org;lr")
     assert asked.contacts[0].owner == ""
     assert "Path: <sip:p1.example.org;lr>, <sip:p2.example.org;lr>\r\n" in kamailio.reply_fields
+
+
+def test_a_flow(make_worker: MakeWorker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    bound = BoundContact(uri=PHONE, expires_s=60, instance="<urn:uuid:1>", reg_id=2)
+    daemon.answers[Register] = Registered(id=1, outcome=RegisterOutcome.DONE, bindings=(bound,))
+    kamailio.message.fields = {"Contact": [FLOW], "Supported": ["path, Outbound"]}
+    registrar.register(make_worker(proxy={"authenticate": False, "flow_timer_s": 25}))
+    (change,) = _asked(daemon).contacts
+    assert (change.instance, change.reg_id) == ("<urn:uuid:1>", 2)
+    listed, *others, _date = kamailio.reply_fields
+    assert listed == f'Contact: <{PHONE}>;expires=60;+sip.instance="<urn:uuid:1>";reg-id=2\r\n'
+    assert others == ["Require: outbound\r\n", "Flow-Timer: 25\r\n"]
+
+
+def test_a_reg_id_of_a_phone_that_does_not_know_flows(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    kamailio.message.fields = {"Contact": [FLOW], "Supported": ["path"]}
+    registrar.register(worker)
+    (change,) = _asked(daemon).contacts
+    assert (change.instance, change.reg_id) == ("<urn:uuid:1>", 0)
+    assert "Require: outbound\r\n" not in kamailio.reply_fields
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ([], 439),
+        (["<sip:p1;lr;ob>, <sip:edge;lr>"], 439),
+        (["<sip:p1;lr>, <sip:edge;lr;ob>"], 200),
+    ],
+)
+def test_a_flow_through_proxies_needs_a_first_hop_that_knows_flows(
+    worker: Worker, kamailio: FakeKsr, path: list[str], code: int
+) -> None:
+    kamailio.message.vias = 2
+    kamailio.message.fields = {
+        "Contact": [FLOW],
+        "Supported": ["path, outbound"],
+        "Path": path,
+    }
+    registrar.register(worker)
+    assert kamailio.done == [code]
+    assert not any(each.startswith("Flow-Timer") for each in kamailio.reply_fields)
+
+
+def test_the_subscribers_own_limit_goes_along(
+    make_worker: MakeWorker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.answers[Authenticate] = secrets_of("alice", Policy(contacts_max=2))
+    answer_to(kamailio)
+    registrar.register(make_worker(proxy={"authenticate": True}))
+    asked = daemon.asked[-1]
+    assert isinstance(asked, Register)
+    assert asked.contacts_max == 2
+
+
+def test_phones_are_told_of_a_service_route(make_worker: MakeWorker, kamailio: FakeKsr) -> None:
+    route = ["sip:orig@farm.test;lr", "sip:p2.farm.test;lr"]
+    registrar.register(make_worker(proxy={"authenticate": False, "service_route": route}))
+    told = "Service-Route: <sip:orig@farm.test;lr>, <sip:p2.farm.test;lr>\r\n"
+    assert told in kamailio.reply_fields
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Digest access authentication for SIP (RFC 7616, RFC 8760): what is computed, without any I/O.
+
+In: credentials as a client sent them, secrets, keys, the time. Out: challenges, and whether an
+answer is right. Counterpart: `routes/auth.py`, which knows the messages and the subscribers.
+
+A nonce says when it ends, and is signed for the node that made it: a node believes its own alone,
+as it alone knows which of their answers it has taken before.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2s, md5, sha256
+from hmac import compare_digest
+from typing import Final
+
+NONCE_S: Final = 60
+"""How long a nonce is good: enough for the round trip and the INVITE that follows a REGISTER, and
+short, as each answer that was taken is remembered for so long."""
+RANDOM_BYTES: Final = 8
+_MAC_BYTES: Final = 12
+_NONCE: Final = re.compile(r"([0-9a-f]{8})([0-9a-f]{16})([0-9a-f]{24})")
+_PARAMETER: Final = re.compile(r'([a-z0-9_*-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]+)', re.I | re.S)
+_COUNT: Final = re.compile(r"[0-9a-fA-F]{8}")
+_QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+_HASHES: Final[dict[str, Callable[[bytes], str]]] = {
+    "MD5": lambda data: md5(data, usedforsecurity=False).hexdigest(),
+    "SHA-256": lambda data: sha256(data).hexdigest(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One Authorization or Proxy-Authorization header field."""
+
+    username: str
+    realm: str
+    nonce: str
+    uri: str
+    response: str
+    algorithm: str
+    """`MD5` or `SHA-256`."""
+    qop: str
+    """`auth`, or empty with a client that knows no qop (RFC 2069)."""
+    count: str
+    """How often the client has used the nonce, 8 hex digits; empty without qop."""
+    cnonce: str
+
+    @property
+    def use(self) -> str:
+        """What may be used once. A count without qop is under no hash, so it does not count."""
+        return f"{self.nonce}{self.count}"
+
+
+def parse(value: str) -> Credentials | None:
+    """The credentials in a header field's value; None for what is none that can be checked."""
+    scheme, _, rest = value.strip().partition(" ")
+    if scheme.lower() != "digest":
+        return None
+    found = {name.lower(): _plain(text) for name, text in _PARAMETER.findall(rest)}
+    algorithm = found.get("algorithm", "MD5").upper()
+    qop = found.get("qop", "").lower()
+    if algorithm not in _HASHES or qop not in ("", "auth"):
+        return None
+    count = found.get("nc", "") if qop else ""
+    needed = ("username", "realm", "nonce", "uri", "response")
+    if not all(found.get(name) for name in needed):
+        return None
+    if qop and not (_COUNT.fullmatch(count) and found.get("cnonce")):
+        return None
+    return Credentials(
+        **{name: found[name] for name in needed},
+        algorithm=algorithm,
+        qop=qop,
+        count=count,
+        cnonce=found.get("cnonce", ""),
+    )
+
+
+def is_right(credentials: Credentials, ha1: str, method: str) -> bool:
+    """Whether the answer proves `ha1`, which must be of the answer's algorithm."""
+    expected = response(credentials, ha1, method)
+    claimed = credentials.response.lower()
+    return claimed.isascii() and compare_digest(claimed, expected)
+
+
+def response(credentials: Credentials, ha1: str, method: str) -> str:
+    """The right answer (RFC 7616 3.4.1)."""
+    ha2 = _hash(credentials.algorithm, method, credentials.uri)
+    if not credentials.qop:
+        return _hash(credentials.algorithm, ha1, credentials.nonce, ha2)
+    middle = (credentials.nonce, credentials.count, credentials.cnonce, credentials.qop)
+    return _hash(credentials.algorithm, ha1, *middle, ha2)
+
+
+def challenge(realm: str, nonce: str, algorithm: str, *, stale: bool) -> str:
+    """The value of a WWW-Authenticate or Proxy-Authenticate header field."""
+    text = f'Digest realm="{realm}", nonce="{nonce}", algorithm={algorithm}, qop="auth"'
+    return f"{text}, stale=true" if stale else text
+
+
+def make_nonce(key: bytes, node: str, now_s: float, random: bytes) -> str:
+    """A nonce of this node; `random` has `RANDOM_BYTES`."""
+    text = f"{int(now_s) + NONCE_S:08x}{random.hex()}"
+    return text + _mac(key, node, text)
+
+
+def is_fresh(key: bytes, node: str, now_s: float, nonce: str) -> bool:
+    """Whether this node made the nonce, and it has not ended."""
+    found = _NONCE.fullmatch(nonce)
+    if found is None or int(found[1], 16) <= now_s:
+        return False
+    return compare_digest(found[3], _mac(key, node, nonce[: -2 * _MAC_BYTES]))
+
+
+def _mac(key: bytes, node: str, text: str) -> str:
+    data = f"nonce\0{node}\0{text}".encode()
+    return blake2s(data, key=key, digest_size=_MAC_BYTES).hexdigest()
+
+
+def _hash(algorithm: str, *parts: str) -> str:
+    return _HASHES[algorithm](":".join(parts).encode("utf-8", "surrogateescape"))
+
+
+def _plain(text: str) -> str:
+    return _QUOTED_PAIR.sub(r"\1", text[1:-1]) if text.startswith('"') else text

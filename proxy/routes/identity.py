@@ -1,0 +1,87 @@
+"""Who a request is from, as the farm vouches for it (RFC 3325, RFC 3323).
+
+In: an initial request, and what its sender has proved. Out: the request with one
+P-Asserted-Identity that is true, or none. What comes from a peer in `proxy.trusted_peers` is
+believed; from anybody else it is taken away. `Privacy: id` keeps the identity from everybody but
+trusted peers, phones of the farm included.
+"""
+
+import ipaddress
+from typing import Final
+from urllib.parse import quote
+
+from overlay.records.names import address_of_record
+from proxy import counters, sip_uri
+from proxy.routes import fields
+from proxy.routes.auth import Proof
+from proxy.worker import Worker
+
+ANONYMOUS_HOST: Final = "anonymous.invalid"
+"""RFC 3323 4.1.1.3."""
+_ASSERTED: Final = "P-Asserted-Identity"
+_PREFERRED: Final = "P-Preferred-Identity"
+_USER_CHARACTERS: Final = "-_.!~*'()&=+$,;?/"
+"""What RFC 3261 25.1 lets stand in a user part as it is."""
+
+
+def preferred(worker: Worker) -> str:
+    """The subscriber that the sender wants to be known as; empty if he did not say."""
+    value = worker.ksr.hdr.get_idx(_PREFERRED, 0)
+    if value is None:
+        return ""
+    uri = value.partition("<")[2].partition(">")[0] if "<" in value else value.strip()
+    if uri[:4].lower() != "sip:" or sip_uri.host_of(uri) not in worker.settings.own_hosts:
+        return ""
+    return address_of_record(uri[4:].partition("@")[0], worker.settings.farm) if "@" in uri else ""
+
+
+def settle(worker: Worker, proof: Proof | None, claimed: str) -> None:
+    """Leave in the request what is true and may be told. `claimed` is the subscriber in From."""
+    hdr, kx, settings = worker.ksr.hdr, worker.ksr.kx, worker.settings
+    wanted = ""
+    if hdr.is_present(_PREFERRED) > 0:
+        wanted = preferred(worker)
+        hdr.remove(_PREFERRED)
+    asserted = hdr.is_present(_ASSERTED) > 0
+    if proof is None and not asserted:
+        return
+    told = not _is_private(worker) or _is_trusted_host(worker, kx.get_rhost() or "")
+    if proof is None and told and _is_trusted(worker, kx.get_srcip()):
+        return
+    if asserted:
+        worker.count(counters.IDENTITIES_REMOVED)
+        hdr.remove(_ASSERTED)
+    if proof is not None and told:
+        known_as = next((each for each in (wanted, claimed) if proof.may_be(each)), proof.aor)
+        user = known_as.rpartition("@")[0]
+        uri = f"sip:{quote(user, safe=_USER_CHARACTERS)}@{settings.farm}"
+        hdr.append(f"{_ASSERTED}: <{uri}>\r\n")
+
+
+def strip(worker: Worker) -> None:
+    """Take away what the sender of a reply, or of a request in a dialog, says of itself."""
+    if worker.ksr.hdr.is_present(_ASSERTED) < 0:
+        return
+    if not _is_trusted(worker, worker.ksr.kx.get_srcip()):
+        worker.count(counters.IDENTITIES_REMOVED)
+        worker.ksr.hdr.remove(_ASSERTED)
+
+
+def _is_private(worker: Worker) -> bool:
+    values = ";".join(fields.all_of(worker, "Privacy")).replace(",", ";").lower()
+    return "id" in (value.strip() for value in values.split(";"))
+
+
+def _is_trusted_host(worker: Worker, host: str) -> bool:
+    return host.lower() in worker.settings.trusted_names or _is_trusted(worker, host)
+
+
+def _is_trusted(worker: Worker, address: str) -> bool:
+    networks = worker.settings.trusted_networks
+    if not networks:
+        return False
+    try:
+        parsed = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)

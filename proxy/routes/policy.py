@@ -1,0 +1,52 @@
+"""What the operator lets one subscriber do (`overlay.records.subscriber.Policy`).
+
+In: a request whose sender has proved who he is. Out: whether it may go on; if not, it is answered,
+with a Warning (RFC 3261 20.43) that says why. Counterpart: `sipfarm subscriber set`.
+"""
+
+from typing import Final
+
+from overlay.records.names import address_of_record
+from overlay.records.subscriber import Policy
+from proxy import counters
+from proxy.routes import answers
+from proxy.worker import Worker
+
+_RATES: Final = "rates"
+_CALLING: Final = frozenset({"INVITE", "MESSAGE", "REFER"})
+
+
+def pass_block(worker: Worker, policy: Policy) -> bool:
+    """Whether the subscriber may use the farm at all."""
+    if not policy.blocked:
+        return True
+    worker.count(counters.POLICY_BLOCKED)
+    answers.warned(worker, 403, "Forbidden", "The subscriber is blocked")
+    return False
+
+
+def pass_call(worker: Worker, aor: str, policy: Policy, method: str, *, repeated: bool) -> bool:
+    """Whether the subscriber may send this initial request where it goes. `repeated`: it is the
+    retransmission of one that might, which counts once."""
+    if policy.destinations and method in _CALLING and not _may_reach(worker, policy):
+        worker.count(counters.POLICY_DESTINATIONS)
+        answers.warned(worker, 403, "Forbidden", "The subscriber may not call this destination")
+        return False
+    most = policy.calls_per_second_max
+    if not most or method != "INVITE" or repeated:
+        return True
+    key = f"{aor}|{int(worker.clock())}".replace("\0", "|")
+    if worker.ksr.htable.sht_inc(_RATES, key) <= most:
+        return True
+    worker.count(counters.POLICY_RATES)
+    worker.ksr.hdr.append_to_reply("Retry-After: 1\r\n")
+    answers.warned(worker, 503, "Service Unavailable", "Too many calls of the subscriber a second")
+    return False
+
+
+def _may_reach(worker: Worker, policy: Policy) -> bool:
+    kx, settings = worker.ksr.kx, worker.settings
+    host = (kx.get_rhost() or "").lower()
+    domain = settings.farm if host in settings.own_hosts else host
+    destination = address_of_record(kx.get_ruser() or "", domain)
+    return destination.startswith(policy.destinations)
