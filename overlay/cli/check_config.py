@@ -1,16 +1,18 @@
 """`sipfarm check-config`: can a node run with this farm.toml?
 
-In: farm.toml, and with `--identity` the files of node.identity_dir. Out: what is wrong, or what
+In: farm.toml, and with `--identity` the keys and certificates that it names. Out: what is wrong, or what
 the daemon will use. Exit 2 for a bad configuration, 4 for a bad identity.
 """
 
 import argparse
+from pathlib import Path
 
 import msgspec
 
 from overlay import config as configuration
 from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
+from overlay.dns import tsig
 from overlay.identity import identity as identities
 
 
@@ -21,7 +23,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("path", nargs="?", metavar="PATH", help="default: as --config")
     parser.add_argument(
-        "--identity", action="store_true", help="check the key and the certificates, too"
+        "--identity", action="store_true", help="check the keys and the certificates, too"
     )
     parser.add_argument(
         "--show", action="store_true", help="print the configuration, every default written out"
@@ -34,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     args.config = type(args.config)(args.path) if args.path else args.config
     config = arguments.load_config(args)
     identity = identities.load(config) if args.identity else None
+    if args.identity and config.dns_update.server:
+        tsig.load(Path(config.dns_update.key_file))
     if args.json:
         known: dict[str, object] = {"path": str(args.config), "config": msgspec.to_builtins(config)}
         if identity is not None:

@@ -100,6 +100,20 @@ def test_check_config_says_what_is_wrong(cli: Cli) -> None:
     assert done.code == 2
 
 
+def test_check_config_tries_the_key_of_dynamic_updates(cli: Cli, ca: str) -> None:
+    into = str(cli.directory / "identity")
+    cli.run("ca", "issue", "--ca", ca, "n1", "192.0.2.1", "--into", into, config=False)
+    key = cli.directory / "update.key"
+    settings = f'server = "192.0.2.53"\nkey_file = "{key}"'
+    text = cli.config.read_text()
+    section = text[text.index("[dns_update]") :].partition("\n\n")[0]
+    cli.config.write_text(text.replace(section, f"[dns_update]\n{settings}"))
+    done = cli.run("check-config", "--identity")
+    assert (done.code, str(key) in done.err) == (2, True)
+    key.write_text("hmac-sha256:farm-update:c2VjcmV0\n")
+    assert cli.run("check-config", "--identity").code == 0
+
+
 def test_check_config_shows_every_default(cli: Cli) -> None:
     shown = cli.run("check-config", "--show").out
     again = cli.directory / "again.toml"
