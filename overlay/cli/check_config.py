@@ -1,7 +1,7 @@
 """`sipfarm check-config`: can a node run with this farm.toml?
 
-In: farm.toml, and with `--identity` the keys and certificates that it names. Out: what is wrong, or what
-the daemon will use. Exit 2 for a bad configuration, 4 for a bad identity.
+In: farm.toml, and with `--identity` the keys and certificates that it names. Out: what is wrong, or
+what the daemon will use. Exit 2 for a bad configuration, 4 for a bad identity.
 """
 
 import argparse
