@@ -367,6 +367,12 @@ class Node:
         )
 
     def _member_changed(self, member: Member) -> None:
+        gone = (State.DEAD, State.LEFT)
+        members = list(self.membership.members)
+        lost = {each.info.name for each in members if each.state in gone}
+        self.hot.lost = frozenset(
+            lost.difference(m.info.name for m in members if m.state not in gone)
+        )
         self.hot.end_leases()
         self._zone_changed_s = max(self._zone_changed_s + 1, self.parts.now_ms() // 1000)
         self.repair.farm_changed(member)

@@ -23,6 +23,7 @@ from overlay.control.messages import Target, encode_targets, redis_key
 from overlay.limits import HOT_RECORDS_MAX
 from overlay.records import registration, subscriber
 from overlay.records.registration import Registration
+from overlay.records.routing import targets_of
 from overlay.records.subscriber import Subscriber
 
 
@@ -33,14 +34,6 @@ class HotRecord(msgspec.Struct, kw_only=True):
     record: Registration
     until_s: float
     """End of the lease, on the loop's clock."""
-
-
-def targets_of(record: Registration, now_ms: int) -> tuple[Target, ...]:
-    """Where to send a request, in the order of `registration.in_force`."""
-    return tuple(
-        Target(uri=b.contact, received=b.received, owner=b.owner, q=b.q, path=b.path)
-        for b in registration.in_force(record, now_ms)
-    )
 
 
 class HotRecords:
@@ -54,6 +47,8 @@ class HotRecords:
         self._subscribers: OrderedDict[bytes, tuple[Subscriber | None, float]] = OrderedDict()
         self._reading: dict[bytes, Registration] = {}
         self._reads: dict[bytes, int] = {}
+        self.lost: frozenset[str] = frozenset()
+        """Names of nodes that are dead or have left: flows to them are no targets."""
         self.turn = 0
         """Grows when all leases end; a read that began in an earlier turn brings no lease."""
 
@@ -99,7 +94,7 @@ class HotRecords:
             record = registration.merge(record, before.record)
         hot = HotRecord(aor=aor, record=registration.merge(record, pushed), until_s=until_s)
         if until_s <= self._loop.time():
-            return targets_of(hot.record, self._now_ms())
+            return targets_of(hot.record, self._now_ms(), self.lost)
         targets, _ = self._show(hot)
         if targets:
             self._hot[key] = hot
@@ -146,7 +141,7 @@ class HotRecords:
 
     def _show(self, hot: HotRecord) -> tuple[tuple[Target, ...], "asyncio.Future[None]"]:
         now_ms = self._now_ms()
-        targets = targets_of(hot.record, now_ms)
+        targets = targets_of(hot.record, now_ms, self.lost)
         if not targets:
             return targets, self._projection.delete(redis_key(hot.aor))
         live = registration.in_force(hot.record, now_ms)

@@ -63,6 +63,8 @@ class Target(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Only this node can reach it, if set."""
     q: int = 1000
     path: tuple[str, ...] = ()
+    backups: "tuple[Target, ...]" = ()
+    """Other flows of the same device, to be tried in turn when the one before has failed."""
 
 
 class Locate(Request, frozen=True, kw_only=True, tag=1):

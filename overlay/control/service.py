@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from overlay.billing.assemble import assemble
-from overlay.cache.hot import HotRecords, targets_of
+from overlay.cache.hot import HotRecords
 from overlay.config import Config
 from overlay.control import messages
 from overlay.control.farm_wide import FarmWide
@@ -18,6 +18,7 @@ from overlay.errors import ProtocolError, UnavailableError
 from overlay.limits import HEADER_CHARS_MAX
 from overlay.metrics import Metrics
 from overlay.records.names import RecordKind, key_of
+from overlay.records.routing import targets_of
 from overlay.replication.events import EventWriter
 from overlay.replication.registrations import Registrations
 from overlay.replication.subscribers import SubscriberDirectory
@@ -171,7 +172,7 @@ class Service:
         found = await self._registrations.read(aor, deadline_s, copies_wanted=replicas)
         elapsed_us = int((self._loop.time() - began_s) * 1e6)
         reach = Reach.FOUND
-        if not targets_of(found.record, self._now_ms()):
+        if not targets_of(found.record, self._now_ms(), self._hot.lost):
             try:
                 known = await self._subscribers.get(aor, deadline_s)
             except UnavailableError:

@@ -1,0 +1,43 @@
+"""Where requests for an address-of-record go: targets, made of its bindings.
+
+In: a registration record, and which nodes are lost. Out: targets in the order in which to try them,
+the same on every node. Counterpart: `proxy/routes/relay.py`.
+
+A binding whose owner is lost is no target: its flow died with the node. Of the flows of one device
+the first is the target, and the others stand by (RFC 5626 5.3: never more than one at a time).
+"""
+
+from collections.abc import Container
+
+import msgspec
+
+from overlay.control.messages import Target
+from overlay.records import registration
+from overlay.records.registration import Binding, Registration
+
+
+def targets_of(
+    record: Registration, now_ms: int, lost: Container[str] = frozenset()
+) -> tuple[Target, ...]:
+    """The targets in the order of `registration.in_force`; `lost` are names of nodes."""
+    found: dict[str, Target] = {}
+    for binding in registration.in_force(record, now_ms):
+        if binding.owner and binding.owner in lost:
+            continue
+        target = _target(binding)
+        device = binding.instance if binding.reg_id else binding.place
+        first = found.get(device)
+        if first is not None:
+            target = msgspec.structs.replace(first, backups=(*first.backups, target))
+        found[device] = target
+    return tuple(found.values())
+
+
+def _target(binding: Binding) -> Target:
+    return Target(
+        uri=binding.contact,
+        received=binding.received,
+        owner=binding.owner,
+        q=binding.q,
+        path=binding.path,
+    )
