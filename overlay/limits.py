@@ -68,3 +68,9 @@ DISCOVERED_ADDRESSES_MAX: Final = 256
 """Where a node that is alone looks for the farm."""
 DIALS_MAX: Final = 64
 """Under way at a time."""
+CONTACTS_TOLD_MAX: Final = 256
+"""In one answer to FIND_NODE."""
+COMPARED_UPDATES_MAX: Final = 512
+"""Members in one answer to a comparison of lists."""
+REQUESTS_WAITING_PER_PEER_MAX: Final = 1_000
+"""For a link that is being dialled."""

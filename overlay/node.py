@@ -175,6 +175,8 @@ class Node:
             reply(Ack())
         elif isinstance(request, messages.PingFor):
             self.membership.ping_for(request, reply)
+        elif isinstance(request, messages.CompareMembers):
+            reply(self.membership.compare(request))
         elif isinstance(request, messages.FindNode):
             reply(self.membership.dht.answer_find_node(request.target, peer))
         elif isinstance(request, messages.Changed):
@@ -260,7 +262,7 @@ class Node:
             self.own.node_id,
             self.identity.operator,
             self.network,
-            self.membership.alive,
+            self.membership.linked,
             self.committer,
             self.parts.chance,
             self.stopped.set,

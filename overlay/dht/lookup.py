@@ -15,9 +15,9 @@ FindNodeCall = Callable[[Node, Node], Awaitable[tuple[bool, list[Node] | None]]]
 
 
 class Lookup(NodeSpiderCrawl):  # type: ignore[misc]
-    """One lookup; `hops` tells afterwards how many steps from the start the last news came."""
+    """One lookup; `depth` tells afterwards how many steps away each contact was found."""
 
-    hops = 0
+    depth: dict[bytes, int]
 
     async def find_within(self, timeout_s: float) -> list[Node]:
         """The nearest contacts known when nobody nearer is left to ask, or when time is up."""
@@ -29,7 +29,7 @@ class Lookup(NodeSpiderCrawl):  # type: ignore[misc]
         return list(self.nearest)
 
     async def _find(self, rpcmethod: FindNodeCall) -> None:
-        depth = {node.id: 1 for node in self.nearest}
+        self.depth = {node.id: 1 for node in self.nearest}
         under_way: dict[asyncio.Future[tuple[bool, list[Node] | None]], Node] = {}
         try:
             while True:
@@ -40,20 +40,17 @@ class Lookup(NodeSpiderCrawl):  # type: ignore[misc]
                     return
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for call in [call for call in under_way if call in done]:
-                    self._answered(under_way.pop(call), call.result(), depth)
+                    self._answered(under_way.pop(call), call.result())
         finally:
             for call in under_way:
                 call.cancel()
 
-    def _answered(
-        self, peer: Node, result: tuple[bool, list[Node] | None], depth: dict[bytes, int]
-    ) -> None:
+    def _answered(self, peer: Node, result: tuple[bool, list[Node] | None]) -> None:
         happened, found = result
         if not happened:
             self.nearest.remove([peer.id])
             return
         for node in found or ():
-            if node.id not in depth and node.id != self.protocol.source_node.id:
-                depth[node.id] = depth[peer.id] + 1
+            if node.id not in self.depth and node.id != self.protocol.source_node.id:
+                self.depth[node.id] = self.depth[peer.id] + 1
                 self.nearest.push(node)
-                self.hops = max(self.hops, depth[peer.id])

@@ -2,9 +2,9 @@
 
 In: lookups of this node, FIND_NODE of peers. Out: contacts. Counterpart: the same on every node.
 
-Ids are those that the links have proven; contacts that a peer tells of are hearsay and enter the
-table only after a link to them has proven theirs. Values never travel this way: replication does
-that, with quorums.
+Contacts that a peer tells of are hearsay; they are asked only by a link that proves their id, and
+nobody is told of contacts that this node has had no link with. Values never travel this way:
+replication does that, with quorums.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from kademlia.protocol import KademliaProtocol
 
 from overlay.dht.table import Contact, FarmTable
 from overlay.errors import SipfarmError
+from overlay.limits import CONTACTS_TOLD_MAX
 from overlay.links.messages import Ack, FindNode, NodeInfo, Nodes, Ping
 from overlay.links.network import Transport
 from overlay.membership.updates import sane_node
@@ -49,7 +50,7 @@ class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
         reply = await self._links.ask(node_to_ask.id, question, self._timeout_s)
         if not isinstance(reply, Nodes):
             return (False, None)
-        infos = [info for info in reply.nodes[: self.router.ksize] if sane_node(info)]
+        infos = [info for info in reply.nodes[:CONTACTS_TOLD_MAX] if sane_node(info)]
         for info in infos:
             self._heard(info)
         return (True, [Contact(info) for info in infos])
@@ -58,11 +59,12 @@ class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
 
     def answer_find_node(self, target: bytes, asker: bytes) -> Nodes:
         """What this node knows nearest to `target`, without the asker."""
-        found = self.router.find_neighbors(Node(target), exclude=Node(asker))
+        told = min(self.router.ksize, CONTACTS_TOLD_MAX)
+        found = self.router.find_neighbors(Node(target), told, Node(asker), proven=True)
         infos = [contact.info for contact in found]
         if not any(info.node_id == target for info in infos) and target != asker:
             known = self._contact(target)
-            infos = [known.info, *infos][: self.router.ksize] if known else infos
+            infos = [known.info, *infos][:told] if known and known.proven else infos
         return Nodes(nodes=tuple(infos))
 
     async def _reachable(self, node: Node) -> bool:

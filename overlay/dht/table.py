@@ -1,7 +1,7 @@
 """The Kademlia routing table, made fit for a farm.
 
-In: contacts whose identity a link has proven. Out: the contacts nearest to a key. Counterpart:
-`overlay.membership` decides who is in it; nothing else adds or evicts.
+In: contacts, most of them proven by a link. Out: the contacts nearest to a key, and whether that is
+certain. Counterpart: `overlay.membership` decides who is in it; nothing else adds or evicts.
 
 The package's table stops at the first k contacts that it meets instead of the nearest k, misplaces
 the id at the upper end of a bucket, and pings or evicts on its own judgement; these are overridden.
@@ -19,13 +19,15 @@ from overlay.links.messages import NodeInfo
 class Contact(Node):  # type: ignore[misc]
     """A node of the table, with what a link to it needs."""
 
-    def __init__(self, info: NodeInfo) -> None:
+    def __init__(self, info: NodeInfo, *, proven: bool = True) -> None:
         super().__init__(info.node_id, info.host, info.port)
         self.info = info
+        self.proven = proven
+        """A link has shown that this id lives at this address; if not, nobody is told of it."""
 
 
 class FarmTable(RoutingTable):  # type: ignore[misc]
-    """Buckets of proven contacts."""
+    """Buckets of contacts."""
 
     def add_contact(self, node: Node) -> None:
         """Add or renew a contact; an address that changed replaces the old one.
@@ -51,16 +53,31 @@ class FarmTable(RoutingTable):  # type: ignore[misc]
         raise AssertionError("the buckets cover the whole id space")
 
     def find_neighbors(
-        self, node: Node, k: int | None = None, exclude: Node | None = None
+        self, node: Node, k: int | None = None, exclude: Node | None = None, proven: bool = False
     ) -> list[Node]:
-        """The k contacts nearest to `node` by XOR distance, nearest first, without itself."""
+        """The k contacts nearest to `node` by XOR distance, nearest first, without itself.
+
+        `proven`: only of those whose id a link has shown.
+        """
         contacts = (
             contact
             for bucket in self.buckets
             for contact in bucket.nodes.values()
-            if contact.id != node.id and (exclude is None or contact.id != exclude.id)
+            if contact.id != node.id
+            and (exclude is None or contact.id != exclude.id)
+            and (not proven or contact.proven)
         )
         return nsmallest(k or self.ksize, contacts, key=node.distance_to)
+
+    def certain(self, key: Node, distance: int) -> bool:
+        """Whether no node that this table has no room for can be as near as `distance` to a key."""
+        for bucket in self.buckets:
+            if bucket.replacement_nodes:
+                size = bucket.range[1] - bucket.range[0] + 1
+                nearest = (bucket.range[0] ^ key.long_id) // size * size
+                if nearest <= distance:
+                    return False
+        return True
 
     @property
     def complete(self) -> bool:

@@ -48,7 +48,7 @@ class Revoker:
         own_id: bytes,
         operator: Operator,
         transport: Transport,
-        alive: Callable[[], list[NodeInfo]],
+        linked: Callable[[], list[NodeInfo]],
         committer: Committer,
         chance: random.Random,
         revoked_myself: Callable[[], None],
@@ -56,7 +56,7 @@ class Revoker:
         self._own_id = own_id
         self._operator = operator
         self._transport = transport
-        self._alive = alive
+        self._linked = linked
         self._committer = committer
         self._chance = chance
         self._revoked_myself = revoked_myself
@@ -141,9 +141,8 @@ class Revoker:
 
     def _announce(self) -> None:
         changed = RevocationsChanged(version=self.current.version)
-        for info in self._alive():
-            if info.node_id != self._own_id:
-                self._transport.ask(info.node_id, changed, ASK_TIMEOUT_S)
+        for info in self._linked():
+            self._transport.ask(info.node_id, changed, ASK_TIMEOUT_S)
 
     def _ask_soon(self, peer: bytes, *, always: bool = False) -> None:
         if always or self._asking < ASKED_AT_ONCE_MAX:
@@ -168,9 +167,9 @@ class Revoker:
     async def _keep_comparing(self) -> None:
         while True:
             await asyncio.sleep(COMPARE_EVERY_S * (0.5 + self._chance.random()))
-            peers = [info.node_id for info in self._alive() if info.node_id != self._own_id]
+            peers = self._linked()
             if peers:
-                await self._ask(self._chance.choice(peers))
+                await self._ask(self._chance.choice(peers).node_id)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -24,7 +24,7 @@ from overlay.limits import (
     REQUESTS_OUTSTANDING_PER_LINK_MAX,
 )
 from overlay.links import messages
-from overlay.links.messages import Failed, Goodbye, Hello, Reply, Request
+from overlay.links.messages import UPKEEP, Failed, Goodbye, Hello, Reply, Request
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,10 @@ class Link(asyncio.Protocol):
         self.outgoing = outgoing
         self.peer: Hello | None = None
         self.heard_at_s = 0.0
+        self.used_at_s = 0.0
+        """When either end last asked for something, upkeep apart."""
+        self.parted = False
+        """Both ends agreed that it ends: out of use."""
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -79,6 +83,11 @@ class Link(asyncio.Protocol):
         """Handshake done, and not closing."""
         return self.peer is not None and self._transport is not None
 
+    @property
+    def busy(self) -> bool:
+        """Answers are awaited on it."""
+        return bool(self._waiting)
+
     def usable_for(self, node_id: bytes) -> bool:
         """A usable link to this very peer."""
         return self.usable and self.node_id == node_id
@@ -95,6 +104,8 @@ class Link(asyncio.Protocol):
         if len(self._waiting) >= REQUESTS_OUTSTANDING_PER_LINK_MAX:
             answered(Failed(code="busy", reason="too many requests outstanding"))
             return
+        if not isinstance(request, UPKEEP):
+            self.used_at_s = self._loop.time()
         self._last_id = request_id = self._last_id + 1
         if not self.send(msgspec.structs.replace(request, id=request_id)):
             answered(Failed(code="too-large", reason="the request does not fit into a frame"))
@@ -151,7 +162,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up: check whose certificate it is, and say hello."""
         self._transport = cast(asyncio.Transport, transport)
-        self.heard_at_s = self._loop.time()
+        self.heard_at_s = self.used_at_s = self._loop.time()
         if self._refusal:
             self.abort(self._refusal)
             return
@@ -201,6 +212,8 @@ class Link(asyncio.Protocol):
         elif isinstance(message, Hello):
             raise ProtocolError("a second hello")
         else:
+            if not isinstance(message, UPKEEP):
+                self.used_at_s = self.heard_at_s
             self._owner.request_received(self, cast(Request, message))
 
     def _greeted(self, message: messages.Message) -> None:

@@ -233,6 +233,28 @@ class PingFor(Message, frozen=True, kw_only=True, tag=41):
     target: bytes
 
 
+class CompareMembers(Message, frozen=True, kw_only=True, tag=42):
+    """Digests of the sender's list of members. Answered by `MembersAre`."""
+
+    digests: bytes
+    """One for each slice of the id space (`overlay.membership.comparison`)."""
+    first: int = 0
+    """Slices before this one are of no interest."""
+
+
+class MembersAre(Message, frozen=True, kw_only=True, tag=43):
+    """What the answerer has in slices whose digests differ."""
+
+    updates: tuple[MemberUpdate, ...]
+    next: int
+    """Slice to go on with; the number of slices when that was all."""
+
+
+class Idle(Message, frozen=True, kw_only=True, tag=44):
+    """The sender, who dialled this link, would close it. Answered by `Ack`: the answerer has taken
+    it out of use; or by `Failed` with code `wanted`."""
+
+
 Request = (
     Ping
     | FindNode
@@ -249,6 +271,8 @@ Request = (
     | RevocationsChanged
     | Gossip
     | PingFor
+    | CompareMembers
+    | Idle
 )
 Reply = (
     Ack
@@ -262,6 +286,7 @@ Reply = (
     | SubscribersAt
     | Described
     | RevocationsAre
+    | MembersAre
 )
 REPLIES = (
     Ack,
@@ -275,7 +300,10 @@ REPLIES = (
     SubscribersAt,
     Described,
     RevocationsAre,
+    MembersAre,
 )
+UPKEEP = (Ping, PingFor, Gossip, CompareMembers, AskRevocations, RevocationsChanged, Idle)
+"""What is asked on a link because it is there: not a use that keeps it."""
 
 encode = msgspec.msgpack.Encoder().encode
 decode: Any = msgspec.msgpack.Decoder(Hello | Goodbye | Request | Reply).decode

@@ -16,9 +16,12 @@ from overlay.identity.peer import Peer, peer_of
 from overlay.limits import LINKS_MAX
 from overlay.links import messages
 from overlay.links.link import Answered, Link
-from overlay.links.messages import Failed, Goodbye, Hello, NodeInfo, Reply, Request
+from overlay.links.messages import Ack, Failed, Goodbye, Hello, Idle, NodeInfo, Reply, Request
+from overlay.links.on_demand import EveryLink, LinkPolicy, Waiting
 
 log = logging.getLogger(__name__)
+
+PART_TIMEOUT_S = 2.0
 
 
 class Handler(Protocol):
@@ -37,7 +40,10 @@ class Transport(Protocol):
     def request(
         self, node_id: bytes, request: Request, answered: Answered, timeout_s: float
     ) -> None:
-        """Ask a linked peer; `answered` is called exactly once, with `Failed` at the worst."""
+        """Ask a peer, by a new link if need be.
+
+        `answered` is called exactly once, with `Failed` at the worst.
+        """
         ...
 
     def ask(self, node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
@@ -55,6 +61,10 @@ class Transport(Protocol):
 
     def drop(self, node_id: bytes, reason: str) -> None:
         """Break every link to this peer at once."""
+        ...
+
+    def keep_by(self, policy: LinkPolicy, idle_s: float) -> None:
+        """Dial whom requests need, and close what nobody used for `idle_s`, as `policy` says."""
         ...
 
     def shut_out(self, node_ids: frozenset[bytes]) -> None:
@@ -75,6 +85,10 @@ class Network:
         self._left: set[bytes] = set()
         self._server: asyncio.Server | None = None
         self._stopping = False
+        self._policy: LinkPolicy = EveryLink()
+        self._idle_s = 0.0
+        self._sweep: asyncio.TimerHandle | None = None
+        self._waiting = Waiting(self._links.get)
         self._shut_out: frozenset[bytes] = frozenset()
         self.revoked_refused = 0
         """Connections of revoked nodes that were refused."""
@@ -89,6 +103,8 @@ class Network:
     async def stop(self, *, left: bool) -> None:
         """Close every link, telling the peers whether this node leaves for good."""
         self._stopping = True
+        if self._sweep is not None:
+            self._sweep.cancel()
         if self._server is not None:
             self._server.close()
         for link in list(self._open):
@@ -106,17 +122,23 @@ class Network:
         self, node_id: bytes, request: Request, answered: Answered, timeout_s: float
     ) -> None:
         link = self._links.get(node_id)
-        if link is None:
+        if link is not None:
+            link.request(request, answered, timeout_s)
+            return
+        dial = None if self._stopping else self._policy.dial(node_id)
+        if dial is None:
             answered(Failed(code="unavailable", reason="no link"))
         else:
-            link.request(request, answered, timeout_s)
+            self._waiting.add(node_id, dial, request, answered, timeout_s)
 
     def ask(self, node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
-        link = self._links.get(node_id)
-        if link is not None:
-            return link.ask(request, timeout_s)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        future.set_result(Failed(code="unavailable", reason="no link"))
+
+        def answered(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self.request(node_id, request, answered, timeout_s)
         return future
 
     def linked(self, node_id: bytes) -> bool:
@@ -131,6 +153,11 @@ class Network:
         for link in list(self._open):
             if link.usable_for(node_id):
                 link.abort(reason)
+
+    def keep_by(self, policy: LinkPolicy, idle_s: float) -> None:
+        self._policy = policy
+        self._idle_s = idle_s
+        self._sweep = asyncio.get_running_loop().call_later(idle_s / 4, self._part_with_idle)
 
     def shut_out(self, node_ids: frozenset[bytes]) -> None:
         self._shut_out = node_ids
@@ -216,11 +243,8 @@ class Network:
         node_id = link.node_id
         if self._links.get(node_id) is not link:
             return
-        spare = next((other for other in self._open if other.usable_for(node_id)), None)
-        if spare is not None:
-            self._links[node_id] = spare
+        if self._take_spare(node_id):
             return
-        del self._links[node_id]
         assert self._handler is not None
         self._handler.peer_down(node_id, reason, node_id in self._left)
 
@@ -232,6 +256,9 @@ class Network:
         assert self._handler is not None
         assert link.peer is not None
         request_id = request.id
+        if isinstance(request, Idle):
+            link.reply(request_id, self._asked_to_part(link))
+            return
 
         def reply(message: Reply) -> None:
             link.reply(request_id, message)
@@ -239,6 +266,60 @@ class Network:
         self._handler.request_received(link.peer, request, reply)
 
     # inner workings
+
+    def _part_with_idle(self) -> None:
+        """Ask the peers of links that this node dialled and nobody uses whether they may end."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        for link in list(self._open):
+            if link.outgoing and self._idle(link, now_s, self._idle_s):
+                self._ask_to_part(link)
+        self._sweep = loop.call_later(self._idle_s / 4, self._part_with_idle)
+
+    def _idle(self, link: Link, now_s: float, idle_s: float) -> bool:
+        return (
+            link.usable
+            and not link.busy
+            and now_s - link.used_at_s >= idle_s
+            and not self._policy.kept(link.node_id)
+        )
+
+    def _ask_to_part(self, link: Link) -> None:
+        began_s = link.used_at_s
+
+        def answered(reply: Reply) -> None:
+            if isinstance(reply, Ack) and link.used_at_s == began_s and not link.busy:
+                self._part(link)
+                link.close("idle")
+            elif isinstance(reply, Failed) and link.usable:
+                link.used_at_s = asyncio.get_running_loop().time()
+
+        link.request(Idle(), answered, PART_TIMEOUT_S)
+
+    def _asked_to_part(self, link: Link) -> Reply:
+        now_s = asyncio.get_running_loop().time()
+        if not self._idle(link, now_s, self._idle_s / 2):
+            return Failed(code="wanted", reason="the link is wanted here")
+        self._part(link)
+        return Ack()
+
+    def _part(self, link: Link) -> None:
+        """Take a link out of use, so that its end is no crash."""
+        link.parted = True
+        node_id = link.node_id
+        if self._links.get(node_id) is link and not self._take_spare(node_id):
+            self._policy.parted(node_id)
+            assert self._handler is not None
+            self._handler.peer_down(node_id, "idle", False)
+
+    def _take_spare(self, node_id: bytes) -> bool:
+        """Put another link in the place of the one in use; False: there is none."""
+        for other in self._open:
+            if other.usable_for(node_id) and not other.parted:
+                self._links[node_id] = other
+                return True
+        del self._links[node_id]
+        return False
 
     def _incoming(self) -> Link:
         link = Link(self, outgoing=False)

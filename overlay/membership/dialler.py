@@ -26,18 +26,25 @@ class Dialler:
         self._timeout_s = timeout_s
         self._failed = failed
         self._under_way: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(DIALS_MAX)
 
     def dial(self, host: str, port: int, node_id: bytes | None) -> None:
         """Link to this address, unless that is being tried; `node_id` None: whoever is there.
 
         When too many dials are under way, the next turn of who asks is soon enough.
         """
+        if len(self._under_way) < DIALS_MAX:
+            self.dial_now(host, port, node_id)
+
+    def dial_now(self, host: str, port: int, node_id: bytes | None) -> "asyncio.Task[None]":
+        """The same for who cannot ask again: the dial, which waits while too many are under way."""
         address = (host, port)
-        if address in self._under_way or len(self._under_way) >= DIALS_MAX:
-            return
-        task = asyncio.create_task(self._dial(host, port, node_id))
-        self._under_way[address] = task
-        task.add_done_callback(lambda _: self._under_way.pop(address, None))
+        task = self._under_way.get(address)
+        if task is None:
+            task = asyncio.create_task(self._dial(host, port, node_id))
+            self._under_way[address] = task
+            task.add_done_callback(lambda _: self._under_way.pop(address, None))
+        return task
 
     async def stop(self) -> None:
         """End every dial."""
@@ -48,7 +55,8 @@ class Dialler:
 
     async def _dial(self, host: str, port: int, node_id: bytes | None) -> None:
         try:
-            hello = await self._transport.dial(host, port, self._timeout_s)
+            async with self._room:
+                hello = await self._transport.dial(host, port, self._timeout_s)
         except (UnavailableError, IdentityError) as error:
             log.debug("dial of %s:%d failed: %s", host, port, error)
             if node_id is not None:

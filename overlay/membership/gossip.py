@@ -27,10 +27,12 @@ class Gossiper:
         transport: Transport,
         chance: random.Random,
         linked: Callable[[], list[bytes]],
+        nodes: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._transport = transport
         self._linked = linked
+        self._nodes = nodes
         self._order = ProbeOrder(chance)
         self._queue = GossipQueue(GOSSIP_QUEUE_MAX)
         self._loop = asyncio.get_running_loop()
@@ -61,7 +63,7 @@ class Gossiper:
 
     def _tell_some(self) -> None:
         peers = self._linked()
-        times = times_told(self._settings.gossip_multiplier, len(peers))
+        times = times_told(self._settings.gossip_multiplier, max(len(peers), self._nodes() - 1))
         for node_id in self._order.several(peers, self._settings.gossip_fanout):
             updates = self._queue.take(GOSSIP_UPDATES_MAX, times)
             if updates:

@@ -7,6 +7,7 @@ An update is told `times_told(lambda, n)` times by each node that learned it (SW
 the farm's size to the power of minus lambda is the share of nodes that may miss it.
 """
 
+import heapq
 import math
 from dataclasses import dataclass
 
@@ -33,6 +34,8 @@ class GossipQueue:
     def __init__(self, length_max: int) -> None:
         self._length_max = length_max
         self._entries: dict[Key, _Entry] = {}
+        self._of: dict[bytes, dict[Key, None]] = {}
+        """The keys of each subject."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -40,28 +43,35 @@ class GossipQueue:
     def add(self, update: MemberUpdate) -> None:
         """Tell this; whatever it overrules is told no longer. The oldest goes when it is full."""
         subject, claim = update.node.node_id, claim_of(update)
-        for key, entry in list(self._entries.items()):
-            if key[0] == subject:
-                known = claim_of(entry.update)
-                if order(known) > order(claim):
-                    return
-                if order(known) < order(claim):
-                    del self._entries[key]
+        for key in list(self._of.get(subject, ())):
+            known = claim_of(self._entries[key].update)
+            if order(known) > order(claim):
+                return
+            if order(known) < order(claim):
+                self._remove(key)
         key = (subject, update.origin if claim[1] is State.SUSPECT else b"")
         if key not in self._entries and len(self._entries) >= self._length_max:
-            del self._entries[next(iter(self._entries))]
+            self._remove(next(iter(self._entries)))
         self._entries[key] = _Entry(update=update)
+        self._of.setdefault(subject, {})[key] = None
 
     def drop(self, subject: bytes) -> None:
         """What is said of this member no longer holds."""
-        for key in [key for key in self._entries if key[0] == subject]:
-            del self._entries[key]
+        for key in list(self._of.get(subject, ())):
+            self._remove(key)
 
     def take(self, count: int, times: int) -> tuple[MemberUpdate, ...]:
         """Up to `count` updates for one peer; those told `times` times are done."""
-        chosen = sorted(self._entries.items(), key=lambda item: item[1].told)[:count]
+        chosen = heapq.nsmallest(count, self._entries.items(), key=lambda item: item[1].told)
         for key, entry in chosen:
             entry.told += 1
             if entry.told >= times:
-                del self._entries[key]
+                self._remove(key)
         return tuple(entry.update for _, entry in chosen)
+
+    def _remove(self, key: Key) -> None:
+        del self._entries[key]
+        keys = self._of[key[0]]
+        del keys[key]
+        if not keys:
+            del self._of[key[0]]

@@ -2,12 +2,14 @@
 
 In: links that come up and break, dials that fail, probes, what others claim, time. Out: the state
 of each member, and what changed. Counterpart: `membership.py` dials, probes and tells the rest of
-the daemon.
+the daemon; `kept_links.py` chooses whom to link to where that is not everybody.
 
 Two things are kept of a member. Its *claim* (`updates.py`) is what the farm says of it; it is the
 same on all nodes that heard the same. Its *state* is what this node acts on: the claim, checked by
-this node's own link where there is one. Nobody is alive without a link, and nobody with a link
-that answers is dead.
+this node's own link where there is one. Nobody with a link that answers is dead. Up to
+`links_kept` members are a mesh, in which nobody is alive without a link; beyond that a member
+without a link is what the farm says of it, except that nobody is dead by hearsay at once: there is
+time to refute.
 
     (heard of) ──link up──► alive ──link breaks, probes missed, suspected by others──► suspect
                               ▲ ◄──────────link up, probe answered, refuted───────────────┘ │
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 
 from overlay.limits import MEMBERS_MAX
 from overlay.links.messages import Hello, MemberUpdate, NodeInfo
+from overlay.membership.kept_links import choose
 from overlay.membership.suspicion import Patience, Suspicion
 from overlay.membership.updates import RANK, Claim, State, claim_of, merge, order
 
@@ -47,8 +50,12 @@ class Member:
     state: State
     since_s: float
     """When it came into this state, on the loop's clock."""
+    number: int
+    """Its id."""
     claim: Claim = (0, State.ALIVE)
     linked: bool = False
+    proven: bool = False
+    """A link has shown that this id lives at this address."""
     suspicion: Suspicion | None = None
     """While it is a suspect."""
     dial_after_s: float = 0.0
@@ -74,18 +81,41 @@ class Learned:
     """It is said to be alive, and there is no link."""
 
 
+LIVING = (State.ALIVE, State.SUSPECT)
+REVIEW_S = 1.0
+"""Between two choices of the links to keep, while members come and go."""
+
+
 class Members:
     """The members and the rules of their states; no I/O, no clock of its own."""
 
     def __init__(
-        self, own_id: bytes, patience: Patience, redial: Redial, chance: random.Random
+        self,
+        own_id: bytes,
+        patience: Patience,
+        redial: Redial,
+        chance: random.Random,
+        links_kept: int = MEMBERS_MAX,
     ) -> None:
         self._own_id = own_id
+        self._own_number = int.from_bytes(own_id)
+        self._links_kept = links_kept
         self._patience = patience
         self._redial = redial
         self._chance = chance
         self._members: dict[bytes, Member] = {}
         self._suspects: dict[bytes, Member] = {}
+        self._linked: dict[bytes, None] = {}
+        self._living = 0
+        self._said_to_live = 0
+        self._was_mesh = True
+        self._kept: dict[int, None] = {}
+        self._kept_of = -1
+        self._review_s = 0.0
+        self._stranger_s = 0.0
+        self.version = 0
+        """Grows with every change of a claim."""
+        self._living_version = 0
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self._members.values())
@@ -96,57 +126,81 @@ class Members:
 
     def linked(self) -> list[bytes]:
         """Those with a link."""
-        return [node_id for node_id, member in self._members.items() if member.linked]
+        return list(self._linked)
+
+    @property
+    def living(self) -> int:
+        """How many are alive or suspected, this node among them."""
+        return 1 + self._living
+
+    @property
+    def mesh(self) -> bool:
+        """Whether the farm is small enough to link to all of it."""
+        return self._said_to_live <= self._links_kept
+
+    def kept(self, node_id: bytes) -> bool:
+        """Whether a link to this member is to stay though nobody uses it."""
+        return self.mesh or int.from_bytes(node_id) in self._kept
 
     def heard_of(self, info: NodeInfo, now_s: float) -> bool:
         """Somebody spoke of this node; True when it is news and should be dialled."""
         known = info.node_id == self._own_id or info.node_id in self._members
         if known or len(self._members) >= MEMBERS_MAX:
             return False
-        self._members[info.node_id] = Member(info=info, state=State.DEAD, since_s=now_s)
+        self._add(info, State.DEAD, now_s)
         return True
 
     def link_up(self, hello: Hello, now_s: float) -> Member:
         """A link proved that it is there; what it says of its address is believed."""
         member = self._members.get(hello.node.node_id)
         if member is None:
-            member = Member(info=hello.node, state=State.ALIVE, since_s=now_s)
-            self._members[hello.node.node_id] = member
+            member = self._add(hello.node, State.ALIVE, now_s)
         member.info = hello.node
         if hello.incarnation > member.incarnation:
-            member.claim = (hello.incarnation, State.ALIVE)
-        member.linked, member.dials_failed = True, 0
+            self._set_claim(member, (hello.incarnation, State.ALIVE))
+        member.linked, member.proven, member.dials_failed = True, True, 0
+        self._linked[hello.node.node_id] = None
         self._enter(member, State.ALIVE, now_s)
         return member
+
+    def parted(self, node_id: bytes, now_s: float) -> None:
+        """Its last link ended as both ends agreed: that says nothing of how it is."""
+        member = self._members.get(node_id)
+        if member is not None and member.linked:
+            self._unlink(member, now_s)
 
     def link_down(self, node_id: bytes, left: bool, now_s: float) -> Member | None:
         """Its last link broke; the member, if it had one."""
         member = self._members.get(node_id)
         if member is None or not member.linked:
             return None
-        member.linked = False
-        member.dial_after_s = now_s
+        self._unlink(member, now_s)
         if left or member.claim[1] is State.LEFT:
             self._claim(member, State.LEFT, now_s)
         elif member.state is State.ALIVE:
             self._claim(member, State.SUSPECT, now_s)
         return member
 
-    def dial_failed(self, node_id: bytes, refused: bool, now_s: float) -> bool:
-        """A dial failed; True when that makes a suspect dead.
+    def dial_failed(self, node_id: bytes, refused: bool, now_s: float) -> Member | None:
+        """A dial failed; the member, if that made it a suspect, or a suspect dead.
 
         A host that refuses the connection is up, and its daemon is not: that needs no patience.
         """
         member = self._members.get(node_id)
         if member is None:
-            return False
+            return None
         member.dials_failed += 1
         again_s = self._redial.after_s(member.dials_failed)
         member.dial_after_s = now_s + again_s * (1 + self._chance.random())
         if refused and member.state is State.SUSPECT and not member.linked:
             self._claim(member, State.DEAD, now_s)
-            return True
-        return False
+            return member
+        if member.state is State.ALIVE and not member.linked:
+            # It is alive by hearsay alone; a second try has the last word.
+            member.dial_after_s = now_s + self._redial.first_s
+            self._claim(member, State.SUSPECT, now_s)
+            return member
+        return None
 
     def probe_missed(self, node_id: bytes, now_s: float) -> Member | None:
         """Neither this node nor its helpers had an answer; the member, if that is worth telling."""
@@ -178,22 +232,44 @@ class Members:
         if member is None:
             if RANK[said[1]] >= RANK[State.DEAD] or not self.heard_of(update.node, now_s):
                 return Learned()
-            self._members[update.node.node_id].claim = said
+            member = self._members[update.node.node_id]
+            self._set_claim(member, said)
+            if not self.mesh:
+                self._enter(member, State.ALIVE, now_s)
+                if said[1] is State.SUSPECT:
+                    self._suspect(member, update.origin, now_s)
             return Learned(news=True, dial=True)
         if order(said) < order(member.claim):
             return Learned()
         if said == member.claim:
             suspicion = member.suspicion if said[1] is State.SUSPECT else None
             return Learned(news=suspicion is not None and suspicion.confirm(update.origin))
-        member.claim = merge(member.claim, said)
+        self._set_claim(member, merge(member.claim, said))
         return self._act(member, said[1], update, now_s)
 
-    def overdue(self, now_s: float) -> list[Member]:
-        """Suspects whose time is up; they are dead now."""
+    def by_hearsay(self, now_s: float) -> list[Member]:
+        """The farm has become too large for a mesh: those who are alive now without a link."""
+        if self._was_mesh == self.mesh:
+            return []
+        self._was_mesh = self.mesh
+        if self.mesh:
+            return []
+        came = [
+            member
+            for member in self._members.values()
+            if member.state is State.DEAD and member.claim[1] in LIVING and member.incarnation
+        ]
+        for member in came:
+            self._enter(member, State.ALIVE, now_s)
+        return came
+
+    def overdue(self, now_s: float) -> list[tuple[Member, bool]]:
+        """Suspects whose time is up; they are dead now. With each, whether that is news."""
         late = [m for m in self._suspects.values() if m.suspicion and m.suspicion.until_s <= now_s]
+        news = [member.claim[1] is not State.DEAD for member in late]
         for member in late:
             self._claim(member, State.DEAD, now_s)
-        return late
+        return list(zip(late, news, strict=True))
 
     def next_deadline_s(self) -> float | None:
         """When the first suspect's time is up."""
@@ -207,12 +283,29 @@ class Members:
                 member.suspicion.postpone(by_s)
 
     def to_dial(self, now_s: float) -> list[Member]:
-        """Members without a link whose turn it is."""
-        return [
+        """Members without a link whose turn it is.
+
+        In a mesh that is everybody. Beyond, it is those whose links are kept, and of those who
+        are dead or were only heard of one at a time: one that answers finds the others.
+        """
+        if self.mesh:
+            return [member for member in self._members.values() if _due(member, now_s)]
+        if self._kept_of != self._living_version and now_s >= self._review_s:
+            living = (member.number for member in self._members.values() if member.state in LIVING)
+            self._kept = dict.fromkeys(choose(self._own_number, living, self._links_kept))
+            self._kept_of, self._review_s = self._living_version, now_s + REVIEW_S
+        found = [
             member
-            for member in self._members.values()
-            if not member.linked and member.state is not State.LEFT and member.dial_after_s <= now_s
+            for number in self._kept
+            if (member := self._members.get(number.to_bytes(20))) and _due(member, now_s)
         ]
+        if now_s >= self._stranger_s:
+            self._stranger_s = now_s + self._redial.first_s
+            strangers = (m for m in self._members.values() if m.state is State.DEAD)
+            due = [member for member in strangers if _due(member, now_s)]
+            if due:
+                found.append(self._chance.choice(due))
+        return found
 
     def forget(self, older_than_s: float, now_s: float) -> list[Member]:
         """Drop those that left, and the dead of long ago, and return them."""
@@ -223,7 +316,31 @@ class Members:
         ]
         for member in gone:
             del self._members[member.info.node_id]
+            self._linked.pop(member.info.node_id, None)
+            self._said_to_live -= member.incarnation > 0 and member.claim[1] in LIVING
+            self.version += 1
         return gone
+
+    def _add(self, info: NodeInfo, state: State, now_s: float) -> Member:
+        number = int.from_bytes(info.node_id)
+        member = Member(info=info, state=state, since_s=now_s, number=number)
+        self._members[info.node_id] = member
+        self._living += state in LIVING
+        self._living_version += 1
+        return member
+
+    def _unlink(self, member: Member, now_s: float) -> None:
+        member.linked = False
+        member.dial_after_s = now_s
+        self._linked.pop(member.info.node_id, None)
+
+    def _set_claim(self, member: Member, claim: Claim) -> None:
+        if claim == member.claim:
+            return
+        before, member.claim = member.claim, claim
+        self._said_to_live -= before[0] > 0 and before[1] in LIVING
+        self._said_to_live += claim[0] > 0 and claim[1] in LIVING
+        self.version += 1
 
     def _act(self, member: Member, said: State, update: MemberUpdate, now_s: float) -> Learned:
         """A claim that overrules the one before; a link of this node's own has its say first."""
@@ -231,8 +348,11 @@ class Members:
             if member.linked:
                 self._enter(member, State.ALIVE, now_s)
                 return Learned(news=True)
-            if member.state is State.LEFT:
+            if not self.mesh:
+                self._enter(member, State.ALIVE, now_s)
+            elif member.state is State.LEFT:
                 self._enter(member, State.DEAD, now_s)
+            member.proven = member.proven and member.info == update.node
             member.info, member.dial_after_s, member.dials_failed = update.node, now_s, 0
             return Learned(news=True, dial=True)
         if said is State.LEFT:
@@ -240,7 +360,7 @@ class Members:
                 self._enter(member, State.LEFT, now_s)
             return Learned(news=True)
         if member.state in (State.ALIVE, State.SUSPECT):
-            if said is State.DEAD and not member.linked:
+            if said is State.DEAD and not member.linked and self.mesh:
                 self._enter(member, State.DEAD, now_s)
                 return Learned(news=True)
             self._suspect(member, update.origin, now_s)
@@ -250,7 +370,7 @@ class Members:
 
     def _claim(self, member: Member, state: State, now_s: float) -> None:
         """This node found it out by itself."""
-        member.claim = merge(member.claim, (member.incarnation, state))
+        self._set_claim(member, merge(member.claim, (member.incarnation, state)))
         if state is State.SUSPECT:
             self._suspect(member, self._own_id, now_s)
         else:
@@ -261,8 +381,7 @@ class Members:
             member.suspicion.confirm(origin)
             return
         self._enter(member, State.SUSPECT, now_s)
-        nodes = 1 + sum(m.state in (State.ALIVE, State.SUSPECT) for m in self)
-        member.suspicion = Suspicion(self._patience, nodes, origin, now_s)
+        member.suspicion = Suspicion(self._patience, self.living, origin, now_s)
         self._suspects[member.info.node_id] = member
 
     def _enter(self, member: Member, state: State, now_s: float) -> None:
@@ -270,5 +389,11 @@ class Members:
             member.suspicion = None
             self._suspects.pop(member.info.node_id, None)
         if member.state is not state:
+            self._living += (state in LIVING) - (member.state in LIVING)
+            self._living_version += (state in LIVING) is not (member.state in LIVING)
             member.state = state
             member.since_s = now_s
+
+
+def _due(member: Member, now_s: float) -> bool:
+    return not member.linked and member.state is not State.LEFT and member.dial_after_s <= now_s

@@ -2,11 +2,12 @@
 
 In: links that come and go, nodes that others speak of, the bootstrap addresses. Out: the routing
 table, and a call to every listener when a member comes or goes. Counterpart: `members.py` holds
-the rules, `prober.py` probes, `gossip.py` tells others, `dialler.py` dials.
+the rules, `prober.py` probes, `gossip.py` tells others, `comparer.py` finds what gossip missed,
+`dialler.py` dials.
 
-A crash shows at once: the crashed process' kernel closes the link, and the dial that follows is
-refused. A frozen or cut-off peer shows to the first node whose probe it misses, and through that
-node's gossip to all, who check for themselves.
+A crash shows at once to those linked: the crashed process' kernel closes the link, and the dial
+that follows is refused. A frozen or cut-off peer shows to the first node whose probe it misses,
+and through that node's gossip to all; those with a link check for themselves.
 """
 
 import asyncio
@@ -21,12 +22,22 @@ from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
 from overlay.dht.table import Contact
 from overlay.limits import GOSSIP_UPDATES_MAX
-from overlay.links.messages import Gossip, Hello, MemberUpdate, NodeInfo, PingFor, Reply
+from overlay.links.messages import (
+    CompareMembers,
+    Gossip,
+    Hello,
+    MembersAre,
+    MemberUpdate,
+    NodeInfo,
+    PingFor,
+    Reply,
+)
 from overlay.links.network import Transport
+from overlay.membership.comparer import Comparer
 from overlay.membership.dialler import Dialler
 from overlay.membership.gossip import Gossiper
 from overlay.membership.health import LocalHealth, overslept
-from overlay.membership.members import Member, Members, Patience, Redial, State
+from overlay.membership.members import LIVING, Member, Members, Patience, Redial, State
 from overlay.membership.probe_order import pause_s
 from overlay.membership.prober import Prober
 from overlay.membership.updates import INCARNATION_MAX, RANK, claim_of, sane, sane_node
@@ -34,7 +45,11 @@ from overlay.membership.updates import INCARNATION_MAX, RANK, claim_of, sane, sa
 log = logging.getLogger(__name__)
 
 REFRESH_S = 5.0
-"""Between lookups of this node's own id and of a random one, which find nodes not yet known."""
+"""Between comparisons of this node's list of members with that of a peer."""
+SETTLE_S = 0.1
+"""How soon another may follow when a member came."""
+LOOKUP_BREADTH = 8
+"""How many of the nearest a lookup asks at least: those it looks for may be unknown to some."""
 FORGET_S = 7 * 86_400.0
 """How long a dead peer's address is tried."""
 
@@ -63,7 +78,7 @@ class Membership:
             confirmations=settings.suspicion_confirmations,
         )
         redial = Redial(first_s=settings.redial_ms / 1000, longest_s=settings.redial_max_ms / 1000)
-        self.members = Members(own.node_id, patience, redial, chance)
+        self.members = Members(own.node_id, patience, redial, chance, settings.links_kept)
         self.dht = FarmProtocol(
             Contact(own),
             settings.bucket_size,
@@ -73,6 +88,10 @@ class Membership:
         )
         self.epoch = 0
         """Grows whenever the set of nodes that hold records changes."""
+        self.lookups = 0
+        """Asked for so far, by how many steps in all, and by how many at most."""
+        self.lookup_hops = 0
+        self.lookup_hops_max = 1
         self.health = LocalHealth(settings.health_score_max)
         self._settings = settings
         self._transport = transport
@@ -80,7 +99,14 @@ class Membership:
         self._resolve = resolve
         self._loop = asyncio.get_running_loop()
         linked = self.members.linked
-        self._gossiper = Gossiper(settings, transport, chance, linked)
+        self._gossiper = Gossiper(settings, transport, chance, linked, lambda: self.members.living)
+        self._comparer = Comparer(
+            transport,
+            self._claims,
+            lambda: self.members.version + self.incarnation,
+            self._compared,
+            settings.request_timeout_ms / 1000,
+        )
         self._prober = Prober(
             settings, transport, chance, self.health, linked, self._answered, self._missed
         )
@@ -95,6 +121,7 @@ class Membership:
         """Begin to dial, with the peers remembered from before."""
         for info in known:
             self.heard_of(info)
+        self._transport.keep_by(self, self._settings.link_idle_ms / 1000)
         self._tasks = [
             asyncio.create_task(self._watch(), name="membership"),
             asyncio.create_task(self._keep_finding(), name="refresh"),
@@ -121,6 +148,11 @@ class Membership:
         """The nodes that nobody doubts, this one first."""
         return [self.own, *(m.info for m in self.members if m.state is State.ALIVE)]
 
+    def linked(self) -> list[NodeInfo]:
+        """The peers with a link."""
+        found = (self.members.get(node_id) for node_id in self.members.linked())
+        return [member.info for member in found if member is not None]
+
     def nearest(self, key: bytes, count: int) -> list[NodeInfo]:
         """The nodes nearest to `key` among this one and the table's, nearest first."""
         target = Node(key)
@@ -129,15 +161,45 @@ class Membership:
         return [contact.info for contact in contacts[:count]]
 
     async def lookup(self, key: bytes, count: int, timeout_s: float) -> list[NodeInfo]:
-        """The nodes nearest to `key` in the whole farm: one step when the table holds it."""
-        if self.dht.router.complete:
-            return self.nearest(key, count)
+        """The nodes nearest to `key` in the whole farm, as others know them."""
+        self.lookups += 1
         target = Node(key)
-        start = self.dht.router.find_neighbors(target)
-        k, alpha = max(count, self.dht.router.ksize), self._settings.lookup_parallel
-        found = await Lookup(self.dht, target, start, k, alpha).find_within(timeout_s)
-        contacts = sorted([*found, self.dht.source_node], key=target.distance_to)
-        return [contact.info for contact in contacts[:count]]
+        start = self.dht.router.find_neighbors(target, k=max(count, LOOKUP_BREADTH))
+        k, alpha = max(2 * count, LOOKUP_BREADTH), self._settings.lookup_parallel
+        looking = Lookup(self.dht, target, start, k, alpha)
+        found = await looking.find_within(timeout_s)
+        contacts = sorted([*found, self.dht.source_node], key=target.distance_to)[:count]
+        hops = max((looking.depth.get(contact.id, 0) for contact in contacts), default=0)
+        self.lookup_hops += hops
+        self.lookup_hops_max = max(self.lookup_hops_max, hops)
+        return [contact.info for contact in contacts]
+
+    def surely_nearest(self, key: bytes, count: int) -> list[NodeInfo] | None:
+        """`nearest`, or None where others may know nearer ones that the table has no room for."""
+        nodes = self.nearest(key, count)
+        if self.dht.router.complete:
+            return nodes
+        target = Node(key)
+        farthest = target.distance_to(Node(nodes[-1].node_id))
+        enough = len(nodes) == count and self.dht.router.certain(target, farthest)
+        return nodes if enough else None
+
+    # What the links ask (`overlay.links.on_demand.LinkPolicy`).
+
+    def kept(self, node_id: bytes) -> bool:
+        """Whether a link to this peer stays though nobody uses it."""
+        return self.members.kept(node_id)
+
+    def dial(self, node_id: bytes) -> "asyncio.Task[None] | None":
+        """A request has no link: dial, if it is for a member of a farm too large for a mesh."""
+        member = self.members.get(node_id)
+        if self._stopped or self.members.mesh or member is None or member.state not in LIVING:
+            return None
+        return self._dialler.dial_now(member.info.host, member.info.port, node_id)
+
+    def parted(self, node_id: bytes) -> None:
+        """The link to this peer ended as both sides agreed."""
+        self.members.parted(node_id, self._loop.time())
 
     # What the links tell.
 
@@ -145,12 +207,16 @@ class Membership:
         """A link to this peer is up."""
         known = self.members.get(hello.node.node_id)
         news = known is None or hello.incarnation > known.incarnation
-        came = news or known is None or not known.linked or known.state is State.DEAD
+        came = news
+        if known is not None:
+            # In a mesh a link is what makes a member alive; beyond, it comes and goes.
+            came = came or known.state not in LIVING or (self.members.mesh and not known.linked)
         member = self.members.link_up(hello, self._loop.time())
         if came:
+            log.info("%s (%s:%d) is alive", member.info.name, member.info.host, member.info.port)
             self._back(member)
         else:
-            self.dht.router.add_contact(Contact(hello.node))
+            self._reached(member)
         if news:
             self._gossiper.spread(self._update(member))
         self._gossiper.wake()
@@ -188,13 +254,32 @@ class Membership:
             else:
                 self._learn(update)
 
+    def compare(self, question: CompareMembers) -> MembersAre:
+        """A peer compares its list of members with this node's."""
+        return self._comparer.answer(question)
+
     def ping_for(self, question: PingFor, reply: Callable[[Reply], None]) -> None:
         """A peer has no answer from another, and asks this node to try."""
         self._prober.help(question.target, reply)
 
     # inner workings
 
-    def _learn(self, update: MemberUpdate) -> None:
+    def _claims(self) -> list[MemberUpdate]:
+        """What the farm says of every member, this node among them; not who was only heard of."""
+        said = [self._update(member) for member in self.members if member.incarnation]
+        return [*said, self._of_myself()]
+
+    def _compared(self, updates: tuple[MemberUpdate, ...]) -> None:
+        """What a peer knows otherwise. It is old news to others: whoever lacks it compares, too."""
+        for update in updates:
+            if self._stopped or not sane(update):
+                continue
+            if update.node.node_id == self.own.node_id:
+                self._refute(update)
+            else:
+                self._learn(update, spread=False)
+
+    def _learn(self, update: MemberUpdate, *, spread: bool = True) -> None:
         now_s, node_id = self._loop.time(), update.node.node_id
         before = self.members.get(node_id)
         was = before.state if before else State.DEAD
@@ -202,15 +287,20 @@ class Membership:
         member = self.members.get(node_id)
         if member is None or not learned.news:
             return
-        self._gossiper.spread(update)
-        self._wake.set()
+        if spread:
+            self._gossiper.spread(update)
+        if learned.dial or member.state is State.SUSPECT:
+            self._wake.set()
         if learned.check:
             # The suspect first of all, so that it can refute.
             self._gossiper.tell(node_id, update)
             self._prober.probe(node_id, alone=True)
-        gone, kept = (State.DEAD, State.LEFT), (State.ALIVE, State.SUSPECT)
-        if was in kept and member.state in gone:
+        if was in LIVING and member.state not in LIVING:
             self._gone(member)
+        elif was not in LIVING and member.state in LIVING:
+            self._heard_alive(member)
+        elif learned.dial and member.state in LIVING:
+            self.dht.router.add_contact(Contact(member.info, proven=member.proven))
 
     def _refute(self, update: MemberUpdate) -> None:
         incarnation, state = claim_of(update)
@@ -222,13 +312,15 @@ class Membership:
             log.info("this node is said to be %s, and refutes it", state)
         elif state is State.ALIVE:
             return
-        own = MemberUpdate(
+        self._gossiper.spread(self._of_myself())
+
+    def _of_myself(self) -> MemberUpdate:
+        return MemberUpdate(
             node=self.own,
             state=RANK[State.ALIVE],
             incarnation=self.incarnation,
             origin=self.own.node_id,
         )
-        self._gossiper.spread(own)
 
     def _update(self, member: Member) -> MemberUpdate:
         """What the farm should know of a member."""
@@ -248,15 +340,24 @@ class Membership:
             self._back(member)
 
     def _back(self, member: Member) -> None:
+        self._reached(member)
+        self._changed(member)
+        if self.members.mesh:
+            self._refresh.set()
+
+    def _reached(self, member: Member) -> None:
+        """It answered by a link."""
         info = member.info
-        log.info("%s (%s:%d) is alive", info.name, info.host, info.port)
         self.dht.router.add_contact(Contact(info))
         if member.claim[1] is not State.ALIVE:
             # It has to hear what is said of it, so that it can refute it.
             self._gossiper.drop(info.node_id)
             self._gossiper.tell(info.node_id, self._update(member))
+
+    def _heard_alive(self, member: Member) -> None:
+        """Others say that it is alive; in a large farm that has to do."""
+        self.dht.router.add_contact(Contact(member.info, proven=member.proven))
         self._changed(member)
-        self._refresh.set()
 
     def _missed(self, node_id: bytes) -> None:
         member = self.members.probe_missed(node_id, self._loop.time())
@@ -285,10 +386,13 @@ class Membership:
                 self._prober.next()
                 probe_s = max(probe_s + pause_s(interval_s, len(self.members.linked())), now_s)
                 self.members.forget(FORGET_S, now_s)
+            for member in self.members.by_hearsay(now_s):
+                self._heard_alive(member)
             for member in self.members.to_dial(now_s):
                 self._dial(member)
-            for member in self.members.overdue(now_s):
-                self._gossiper.spread(self._update(member))
+            for member, news in self.members.overdue(now_s):
+                if news:
+                    self._gossiper.spread(self._update(member))
                 self._gone(member)
             due_s = min(probe_s, self.members.next_deadline_s() or probe_s)
             self._wake.clear()
@@ -304,14 +408,17 @@ class Membership:
         self._dialler.dial(member.info.host, member.info.port, member.info.node_id)
 
     def _dial_failed(self, node_id: bytes, refused: bool) -> None:
-        if self.members.dial_failed(node_id, refused, self._loop.time()):
-            member = self.members.get(node_id)
-            assert member is not None
-            self._gossiper.spread(self._update(member))
+        member = self.members.dial_failed(node_id, refused, self._loop.time())
+        if member is None or self._stopped:
+            return
+        self._gossiper.spread(self._update(member))
+        if member.state is State.DEAD:
             self._gone(member)
+        else:
+            self._wake.set()
 
     async def _keep_finding(self) -> None:
-        """Bootstrap while alone; then look up this node's own id, as Kademlia joins, and others."""
+        """Bootstrap while alone; then compare lists with one peer after the other."""
         while True:
             self._refresh.clear()
             if len(self.alive()) == 1:
@@ -319,8 +426,8 @@ class Membership:
                     if (host, port) != (self.own.host, self.own.port):
                         self._dialler.dial(host, port, None)
             else:
-                for target in (self.dht.source_node, Node(self._chance.randbytes(20))):
-                    await self._look_around(target)
+                await self._look_around()
+                await asyncio.sleep(SETTLE_S)
             wait_s = self._settings.redial_ms / 1000 if len(self.alive()) == 1 else REFRESH_S
             try:
                 async with asyncio.timeout(wait_s * (0.5 + self._chance.random())):
@@ -328,10 +435,10 @@ class Membership:
             except TimeoutError:
                 pass
 
-    async def _look_around(self, target: Node) -> None:
-        start = self.dht.router.find_neighbors(target)
-        k, alpha = self.dht.router.ksize, self._settings.lookup_parallel
-        await Lookup(self.dht, target, start, k, alpha).find_within(REFRESH_S)
+    async def _look_around(self) -> None:
+        linked = self.members.linked()
+        if linked:
+            await self._comparer.compare(self._chance.choice(linked))
 
     def _gone(self, member: Member) -> None:
         self.dht.router.remove_contact(Contact(member.info))

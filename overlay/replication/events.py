@@ -68,6 +68,7 @@ class EventWriter:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._finding: set[asyncio.Task[None]] = set()
         self.journal_depth = 0
 
     def start(self) -> None:
@@ -76,7 +77,9 @@ class EventWriter:
         self._task = asyncio.create_task(self._keep_flushing(), name="journal")
 
     async def stop(self) -> None:
-        """End the task; what is in the journal stays there for the next start."""
+        """End every task; what is in the journal stays there for the next start."""
+        for finding in list(self._finding):
+            finding.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -91,23 +94,13 @@ class EventWriter:
             event, node=self._name, changed=self._clock.tick(), level=QUORUM
         )
         key = key_of(RecordKind.CALL, event.call_id)
-        nodes = self._placement.of(key)
-        write = _Write(self, key, event, len(nodes), done)
-        if len(nodes) < self._write_quorum:
-            write.to_journal()
-            return
-        write.timer = self._loop.call_later(timeout_s / 2, write.to_journal)
-        body = call.encode(event)
-        store = Store(kind=RecordKind.CALL, key=key, body=body)
-        others = [node for node in nodes if node.node_id != self._own_id]
-        is_replica = len(others) < len(nodes)
-        write.fanout = Fanout(
-            self._transport, self._spreader, store, others, write.answered, timeout_s
-        )
-        write.fanout.start(self._write_quorum - is_replica)
-        if is_replica:
-            row = EventRow(call_key=key, event_id=event.event_id, time_us=event.time_us, body=body)
-            self._committer.commit(row, write.committed)
+        nodes = self._placement.surely(key)
+        if nodes is None:
+            task = asyncio.create_task(self._find_first(key, event, timeout_s, done))
+            self._finding.add(task)
+            task.add_done_callback(self._finding.discard)
+        else:
+            self._write(key, event, nodes, timeout_s, done)
 
     async def read(self, call_id: str, timeout_s: float) -> Found[CallEvents]:
         """All events of a Call-ID, from every replica; raises `UnavailableError`."""
@@ -152,6 +145,37 @@ class EventWriter:
         self._committer.commit(JournalDone(event_id=event_id), lambda _: None)
 
     # inner workings
+
+    async def _find_first(self, key: bytes, event: CallEvent, timeout_s: float, done: Done) -> None:
+        """In a farm that the table does not hold, others know who the replicas are."""
+        until_s = self._loop.time() + timeout_s
+        nodes = await self._placement.find(key, timeout_s / 2)
+        self._write(key, event, nodes, until_s - self._loop.time(), done)
+
+    def _write(
+        self,
+        key: bytes,
+        event: CallEvent,
+        nodes: tuple[NodeInfo, ...],
+        timeout_s: float,
+        done: Done,
+    ) -> None:
+        write = _Write(self, key, event, len(nodes), done)
+        if len(nodes) < self._write_quorum:
+            write.to_journal()
+            return
+        write.timer = self._loop.call_later(timeout_s / 2, write.to_journal)
+        body = call.encode(event)
+        store = Store(kind=RecordKind.CALL, key=key, body=body)
+        others = [node for node in nodes if node.node_id != self._own_id]
+        is_replica = len(others) < len(nodes)
+        write.fanout = Fanout(
+            self._transport, self._spreader, store, others, write.answered, timeout_s
+        )
+        write.fanout.start(self._write_quorum - is_replica)
+        if is_replica:
+            row = EventRow(call_key=key, event_id=event.event_id, time_us=event.time_us, body=body)
+            self._committer.commit(row, write.committed)
 
     async def _keep_flushing(self) -> None:
         while True:

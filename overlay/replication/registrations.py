@@ -9,7 +9,8 @@ node that is not a replica hands the request to the nearest that is.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 
@@ -77,15 +78,11 @@ class Registrations:
     def register(self, request: Register, timeout_s: float, done: Done) -> None:
         """Do a REGISTER; `done` is called once, within `timeout_s`."""
         key = key_of(RecordKind.REGISTRATION, request.aor)
-        nodes = self._placement.of(key)
-        if all(node.node_id != self._own_id for node in nodes):
-            self._hand_over(request, list(nodes), self._loop.time() + timeout_s, done)
-        elif request.contacts and not request.remove_all:
-            self._write(request, key, nodes, timeout_s, done)
+        nodes = self._placement.surely(key)
+        if nodes is None:
+            self._as_task(self._find_first(request, key, timeout_s, done))
         else:
-            task = asyncio.create_task(self._read_first(request, key, nodes, timeout_s, done))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._route(request, key, nodes, timeout_s, done)
 
     def register_at(self, request: RegisterAt, answer: Callable[[Reply], None]) -> None:
         """A REGISTER that another node handed over."""
@@ -115,6 +112,34 @@ class Registrations:
         )
 
     # inner workings
+
+    def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _route(
+        self,
+        request: Register,
+        key: bytes,
+        nodes: tuple[NodeInfo, ...],
+        timeout_s: float,
+        done: Done,
+    ) -> None:
+        if all(node.node_id != self._own_id for node in nodes):
+            self._hand_over(request, list(nodes), self._loop.time() + timeout_s, done)
+        elif request.contacts and not request.remove_all:
+            self._write(request, key, nodes, timeout_s, done)
+        else:
+            self._as_task(self._read_first(request, key, nodes, timeout_s, done))
+
+    async def _find_first(
+        self, request: Register, key: bytes, timeout_s: float, done: Done
+    ) -> None:
+        """In a farm that the table does not hold, others know who the replicas are."""
+        until_s = self._loop.time() + timeout_s
+        nodes = await self._placement.find(key, timeout_s / 2)
+        self._route(request, key, nodes, until_s - self._loop.time(), done)
 
     async def _read_first(
         self,

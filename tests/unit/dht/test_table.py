@@ -95,7 +95,8 @@ class FakeFarm:
         start = self.tables[self.ids[0]].find_neighbors(target)
         lookup = Lookup(self, target, start, k, 3)
         found = await lookup.find_within(timeout_s)
-        return [node.id for node in found], lookup.hops
+        nearest = [node.id for node in found]
+        return nearest, max(lookup.depth[node_id] for node_id in nearest)
 
 
 @settings(max_examples=10, deadline=None)

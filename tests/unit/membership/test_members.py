@@ -70,7 +70,7 @@ def test_a_suspect_that_cannot_be_reached_has_its_time() -> None:
     assert not members.dial_failed(PEER, refused=False, now_s=1.1)
     assert members.next_deadline_s() == 2.0
     assert members.overdue(1.99) == []
-    assert [member.info for member in members.overdue(2.0)] == [INFO]
+    assert [member.info for member, _ in members.overdue(2.0)] == [INFO]
     assert members.overdue(2.1) == []
 
 
@@ -116,7 +116,7 @@ def test_others_that_find_the_same_shorten_the_wait() -> None:
     for origin in OTHERS[1:3]:
         assert members.learn(said(State.SUSPECT, origin=origin), 1.1).news
     assert members.next_deadline_s() == 1.25
-    assert [member.info for member in members.overdue(1.25)] == [INFO]
+    assert [member.info for member, _ in members.overdue(1.25)] == [INFO]
 
 
 def test_a_suspect_refutes_with_a_higher_incarnation_only() -> None:

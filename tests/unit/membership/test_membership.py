@@ -12,6 +12,7 @@ from overlay.config import Overlay
 from overlay.errors import UnavailableError
 from overlay.links.messages import (
     Ack,
+    CompareMembers,
     Failed,
     FindNode,
     Gossip,
@@ -23,6 +24,7 @@ from overlay.links.messages import (
     Reply,
     Request,
 )
+from overlay.links.on_demand import LinkPolicy
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.membership.updates import RANK
@@ -80,6 +82,9 @@ class Peer:
     def heard_at_s(self, node_id: bytes) -> float:
         return 0.0
 
+    def keep_by(self, policy: LinkPolicy, idle_s: float) -> None:
+        """A mesh: the policy says so, too."""
+
     def shut_out(self, node_ids: frozenset[bytes]) -> None:
         raise AssertionError("not asked for here")
 
@@ -123,6 +128,8 @@ class Peer:
             answered(Ack())
         elif isinstance(request, PingFor):
             self.membership.ping_for(request, answered)
+        elif isinstance(request, CompareMembers):
+            answered(self.membership.compare(request))
         elif isinstance(request, FindNode):
             answered(self.membership.dht.answer_find_node(request.target, sender.node_id))
 

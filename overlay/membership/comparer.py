@@ -1,0 +1,61 @@
+"""Compares this node's list of members with a peer's, and takes over what it lacks.
+
+In: peers to ask, their questions. Out: claims that gossip did not bring. Counterpart: the same on
+every node; `comparison.py` has the rules.
+
+Gossip brings what happens while a node listens; this brings the rest: the whole list to who joins,
+and what was lost. Two lists that are the same cost one small frame each way.
+"""
+
+from collections.abc import Callable, Iterable
+
+from overlay.limits import COMPARED_UPDATES_MAX
+from overlay.links.messages import CompareMembers, MembersAre, MemberUpdate
+from overlay.links.network import Transport
+from overlay.membership.comparison import DIGEST_BYTES, SLICES, differing, digests, page
+
+Claims = Callable[[], Iterable[MemberUpdate]]
+Version = Callable[[], int]
+
+
+class Comparer:
+    """The comparisons of one node."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        claims: Claims,
+        version: Version,
+        learn: Callable[[tuple[MemberUpdate, ...]], None],
+        timeout_s: float,
+    ) -> None:
+        self._transport = transport
+        self._claims = claims
+        self._version = version
+        self._learn = learn
+        self._timeout_s = timeout_s
+        self._digests = (-1, b"")
+
+    async def compare(self, node_id: bytes) -> None:
+        """Ask this peer what it knows otherwise."""
+        first = 0
+        while first < SLICES:
+            question = CompareMembers(digests=self._own(), first=first)
+            reply = await self._transport.ask(node_id, question, self._timeout_s)
+            if not isinstance(reply, MembersAre) or reply.next <= first:
+                return
+            self._learn(reply.updates[:COMPARED_UPDATES_MAX])
+            first = reply.next
+
+    def answer(self, question: CompareMembers) -> MembersAre:
+        """What this node knows where the asker's digests are others."""
+        if len(question.digests) != SLICES * DIGEST_BYTES:
+            return MembersAre(updates=(), next=SLICES)
+        slices = differing(self._own(), question.digests, question.first)
+        updates, following = page(self._claims(), slices) if slices else ((), SLICES)
+        return MembersAre(updates=updates, next=following)
+
+    def _own(self) -> bytes:
+        if self._digests[0] != self._version():
+            self._digests = (self._version(), digests(self._claims()))
+        return self._digests[1]

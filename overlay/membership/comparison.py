@@ -1,0 +1,64 @@
+"""Tells where two nodes' lists of members differ, without sending the lists.
+
+In: claims. Out: a digest for each slice of the id space, and what a peer whose digests differ
+should hear. Counterpart: `comparer.py` asks and answers. Pure.
+
+A slice's digest covers those that are said to be alive or suspected. Who is dead is told where a
+slice differs, and makes none differ: some remember the dead of a week, some never heard of them.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from overlay.limits import COMPARED_UPDATES_MAX
+from overlay.links.messages import MemberUpdate
+from overlay.membership.updates import RANK, State
+
+SLICES = 64
+DIGEST_BYTES = 8
+_COUNTED = RANK[State.SUSPECT]
+
+
+def slice_of(node_id: bytes) -> int:
+    """The slice that an id belongs to; ids are hashes, so slices are of one size."""
+    return node_id[0] % SLICES
+
+
+def digests(updates: Iterable[MemberUpdate]) -> bytes:
+    """The digests of all slices, one after the other; the order of the updates does not matter."""
+    sums = [0] * SLICES
+    for update in updates:
+        if update.state <= _COUNTED:
+            text = b"%b %d %d" % (update.node.node_id, update.incarnation, update.state)
+            digest = blake2b(text, digest_size=DIGEST_BYTES).digest()
+            sums[slice_of(update.node.node_id)] ^= int.from_bytes(digest)
+    return b"".join(value.to_bytes(DIGEST_BYTES) for value in sums)
+
+
+def differing(mine: bytes, theirs: bytes, first: int) -> list[int]:
+    """The slices from `first` on whose digests differ."""
+
+    def of(all_of_them: bytes, number: int) -> bytes:
+        return all_of_them[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
+
+    return [n for n in range(max(first, 0), SLICES) if of(mine, n) != of(theirs, n)]
+
+
+def page(
+    updates: Iterable[MemberUpdate], slices: list[int]
+) -> tuple[tuple[MemberUpdate, ...], int]:
+    """What is to be told of these slices, and the slice to go on with; SLICES: that was all.
+
+    Slices are told whole.
+    """
+    by_slice: dict[int, list[MemberUpdate]] = {number: [] for number in slices}
+    for update in updates:
+        found = by_slice.get(slice_of(update.node.node_id))
+        if found is not None:
+            found.append(update)
+    told: list[MemberUpdate] = []
+    for number in slices:
+        if told and len(told) + len(by_slice[number]) > COMPARED_UPDATES_MAX:
+            return tuple(told), number
+        told += by_slice[number]
+    return tuple(told[:COMPARED_UPDATES_MAX]), SLICES
