@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from overlay.billing.exporter import Exporter
+from overlay.billing.sinks.configured import configured
 from overlay.cache.hot import HotRecords
 from overlay.config import Config
 from overlay.control.farm_wide import FarmWide
@@ -85,6 +87,7 @@ class Node:
         await self._start_revoker()
         self.projection = self.parts.projection(config.redis_socket)
         self.hot = HotRecords(self.projection, now_ms)
+        self.hot.lost = self.membership.members.lost_names
         self.replica = Replica(
             own_id,
             self.bindings,
@@ -101,6 +104,17 @@ class Node:
         )
         self._build_coordinators()
         self.repair = Repair(own_id, config.overlay, self.placement, self.replica, self.network)
+        self.exporter = Exporter(
+            own_id=own_id,
+            node=self.own.name,
+            sinks=configured(config),
+            placement=self.placement,
+            committer=self.committer,
+            spreader=self.spreader,
+            tick=self.clock.tick,
+            now_ms=now_ms,
+            chance=self.parts.chance,
+        )
         self._build_control()
         self.publisher = Publisher(
             config,
@@ -123,6 +137,7 @@ class Node:
         if self._dns is not None:
             self._dns.close()
             await self._dns.wait_closed()
+        await self.exporter.stop()
         await self.repair.stop()
         self.spreader.flush()
         await self.events.stop()
@@ -339,6 +354,7 @@ class Node:
         self.projection.start()
         self.bindings.start()
         self.events.start()
+        self.exporter.start()
         self.repair.start()
         self.renewal.start()
         self.publisher.start()
@@ -369,12 +385,6 @@ class Node:
         )
 
     def _member_changed(self, member: Member) -> None:
-        gone = (State.DEAD, State.LEFT)
-        members = list(self.membership.members)
-        lost = {each.info.name for each in members if each.state in gone}
-        self.hot.lost = frozenset(
-            lost.difference(m.info.name for m in members if m.state not in gone)
-        )
         self.hot.end_leases()
         self._zone_changed_s = max(self._zone_changed_s + 1, self.parts.now_ms() // 1000)
         self.repair.farm_changed(member)

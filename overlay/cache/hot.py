@@ -47,7 +47,7 @@ class HotRecords:
         self._subscribers: OrderedDict[bytes, tuple[Subscriber | None, float]] = OrderedDict()
         self._reading: dict[bytes, Registration] = {}
         self._reads: dict[bytes, int] = {}
-        self.lost: frozenset[str] = frozenset()
+        self.lost: Callable[[], frozenset[str]] = frozenset
         """Names of nodes that are dead or have left: flows to them are no targets."""
         self.turn = 0
         """Grows when all leases end; a read that began in an earlier turn brings no lease."""
@@ -94,7 +94,7 @@ class HotRecords:
             record = registration.merge(record, before.record)
         hot = HotRecord(aor=aor, record=registration.merge(record, pushed), until_s=until_s)
         if until_s <= self._loop.time():
-            return targets_of(hot.record, self._now_ms(), self.lost)
+            return targets_of(hot.record, self._now_ms(), self.lost())
         targets, _ = self._show(hot)
         if targets:
             self._hot[key] = hot
@@ -141,7 +141,7 @@ class HotRecords:
 
     def _show(self, hot: HotRecord) -> tuple[tuple[Target, ...], "asyncio.Future[None]"]:
         now_ms = self._now_ms()
-        targets = targets_of(hot.record, now_ms, self.lost)
+        targets = targets_of(hot.record, now_ms, self.lost())
         if not targets:
             return targets, self._projection.delete(redis_key(hot.aor))
         live = registration.in_force(hot.record, now_ms)

@@ -172,7 +172,7 @@ class Service:
         found = await self._registrations.read(aor, deadline_s, copies_wanted=replicas)
         elapsed_us = int((self._loop.time() - began_s) * 1e6)
         reach = Reach.FOUND
-        if not targets_of(found.record, self._now_ms(), self._hot.lost):
+        if not targets_of(found.record, self._now_ms(), self._hot.lost()):
             try:
                 known = await self._subscribers.get(aor, deadline_s)
             except UnavailableError:

@@ -11,9 +11,7 @@ for neighbours and for reflections, so whom one side wants a link to mostly want
 farm hangs together like a hypercube: news reach everybody in few steps.
 """
 
-from collections.abc import Iterable
-
-ID_BITS = 160
+from collections.abc import Callable, Iterable
 
 
 def choose(own: int, others: Iterable[int], count: int) -> list[int]:
@@ -34,3 +32,29 @@ def choose(own: int, others: Iterable[int], count: int) -> list[int]:
         chosen += members[:share]
         room -= min(share, len(members))
     return [distance ^ own for distance in chosen]
+
+
+REVIEW_S = 1.0
+"""Between two choices, while members come and go."""
+
+
+class KeptLinks:
+    """The choice of one node, made again when members came or went."""
+
+    def __init__(self, own_id: bytes, count: int) -> None:
+        self._own = int.from_bytes(own_id)
+        self._count = count
+        self._chosen: dict[bytes, None] = {}
+        self._version = -1
+        self._review_s = 0.0
+
+    def __contains__(self, node_id: bytes) -> bool:
+        return node_id in self._chosen
+
+    def of(self, living: Callable[[], Iterable[int]], version: int, now_s: float) -> list[bytes]:
+        """The choice among `living`, which are others whenever `version` is another."""
+        if self._version != version and now_s >= self._review_s:
+            chosen = choose(self._own, living(), self._count)
+            self._chosen = {number.to_bytes(20): None for number in chosen}
+            self._version, self._review_s = version, now_s + REVIEW_S
+        return list(self._chosen)

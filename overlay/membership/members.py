@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from overlay.limits import MEMBERS_MAX
 from overlay.links.messages import Hello, MemberUpdate, NodeInfo
-from overlay.membership.kept_links import choose
+from overlay.membership.kept_links import KeptLinks
 from overlay.membership.suspicion import Patience, Suspicion
 from overlay.membership.updates import RANK, Claim, State, claim_of, merge, order
 
@@ -82,8 +82,6 @@ class Learned:
 
 
 LIVING = (State.ALIVE, State.SUSPECT)
-REVIEW_S = 1.0
-"""Between two choices of the links to keep, while members come and go."""
 
 
 class Members:
@@ -98,7 +96,6 @@ class Members:
         links_kept: int = MEMBERS_MAX,
     ) -> None:
         self._own_id = own_id
-        self._own_number = int.from_bytes(own_id)
         self._links_kept = links_kept
         self._patience = patience
         self._redial = redial
@@ -106,13 +103,14 @@ class Members:
         self._members: dict[bytes, Member] = {}
         self._suspects: dict[bytes, Member] = {}
         self._linked: dict[bytes, None] = {}
+        self._dead: dict[bytes, Member] = {}
+        """Those whose state is DEAD, who were only heard of among them."""
         self._living = 0
         self._said_to_live = 0
         self._was_mesh = True
-        self._kept: dict[int, None] = {}
-        self._kept_of = -1
-        self._review_s = 0.0
+        self._kept = KeptLinks(own_id, links_kept)
         self._stranger_s = 0.0
+        self._lost: tuple[int, frozenset[str]] = (-1, frozenset())
         self.version = 0
         """Grows with every change of a claim."""
         self._living_version = 0
@@ -133,6 +131,14 @@ class Members:
         """How many are alive or suspected, this node among them."""
         return 1 + self._living
 
+    def lost_names(self) -> frozenset[str]:
+        """Names that belong to nobody who lives: of members that are dead or have left."""
+        if self._lost[0] != self._living_version:
+            gone = {m.info.name for m in self._members.values() if m.state not in LIVING}
+            lives = {m.info.name for m in self._members.values() if m.state in LIVING}
+            self._lost = (self._living_version, frozenset(gone - lives))
+        return self._lost[1]
+
     @property
     def mesh(self) -> bool:
         """Whether the farm is small enough to link to all of it."""
@@ -140,7 +146,7 @@ class Members:
 
     def kept(self, node_id: bytes) -> bool:
         """Whether a link to this member is to stay though nobody uses it."""
-        return self.mesh or int.from_bytes(node_id) in self._kept
+        return self.mesh or node_id in self._kept
 
     def heard_of(self, info: NodeInfo, now_s: float) -> bool:
         """Somebody spoke of this node; True when it is news and should be dialled."""
@@ -290,19 +296,13 @@ class Members:
         """
         if self.mesh:
             return [member for member in self._members.values() if _due(member, now_s)]
-        if self._kept_of != self._living_version and now_s >= self._review_s:
-            living = (member.number for member in self._members.values() if member.state in LIVING)
-            self._kept = dict.fromkeys(choose(self._own_number, living, self._links_kept))
-            self._kept_of, self._review_s = self._living_version, now_s + REVIEW_S
-        found = [
-            member
-            for number in self._kept
-            if (member := self._members.get(number.to_bytes(20))) and _due(member, now_s)
-        ]
+        kept = self._kept.of(self._living_numbers, self._living_version, now_s)
+        unlinked = [node_id for node_id in kept if node_id not in self._linked]
+        members = [self._members[node_id] for node_id in unlinked if node_id in self._members]
+        found = [member for member in members if _due(member, now_s)]
         if now_s >= self._stranger_s:
             self._stranger_s = now_s + self._redial.first_s
-            strangers = (m for m in self._members.values() if m.state is State.DEAD)
-            due = [member for member in strangers if _due(member, now_s)]
+            due = [member for member in self._dead.values() if _due(member, now_s)]
             if due:
                 found.append(self._chance.choice(due))
         return found
@@ -316,6 +316,8 @@ class Members:
         ]
         for member in gone:
             del self._members[member.info.node_id]
+            self._dead.pop(member.info.node_id, None)
+            self._living_version += 1
             self._linked.pop(member.info.node_id, None)
             self._said_to_live -= member.incarnation > 0 and member.claim[1] in LIVING
             self.version += 1
@@ -326,8 +328,13 @@ class Members:
         member = Member(info=info, state=state, since_s=now_s, number=number)
         self._members[info.node_id] = member
         self._living += state in LIVING
+        if state is State.DEAD:
+            self._dead[info.node_id] = member
         self._living_version += 1
         return member
+
+    def _living_numbers(self) -> list[int]:
+        return [member.number for member in self._members.values() if member.state in LIVING]
 
     def _unlink(self, member: Member, now_s: float) -> None:
         member.linked = False
@@ -391,6 +398,9 @@ class Members:
         if member.state is not state:
             self._living += (state in LIVING) - (member.state in LIVING)
             self._living_version += (state in LIVING) is not (member.state in LIVING)
+            self._dead.pop(member.info.node_id, None)
+            if state is State.DEAD:
+                self._dead[member.info.node_id] = member
             member.state = state
             member.since_s = now_s
 
