@@ -73,6 +73,14 @@ class EntryPoints:
             self._ksr.set_drop()
         return 1
 
+    def ksr_branch_failure_route(self, _message: object, _event: object = None) -> int:
+        """A branch of a fork ended without success."""
+        try:
+            relay.try_next_flow(self._worker)
+        except Exception as error:
+            self._failed("branch failure", error)
+        return 1
+
     def ksr_reply_route(self, _message: object) -> int:
         """A reply came in. One that should be billed and cannot be looked at is held back."""
         try:

@@ -26,6 +26,8 @@ class EventKind(IntEnum):
     """A BYE ended the call."""
     ATTEMPT = 4
     """A final failure answered the initial INVITE."""
+    EXPORTED = 5
+    """A sink has the record as it was: `from_tag` names the sink, `to_tag` the record."""
 
 
 class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

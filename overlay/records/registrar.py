@@ -100,6 +100,18 @@ def overtaken(record: Registration, delta: Registration) -> bool:
     )
 
 
+def overlooked(record: Registration, request: Register, delta: Registration, now_ms: int) -> bool:
+    """Whether, by what the replicas answered, the request means more bindings than those that
+    `delta` changes: its Contact, written otherwise, that the coordinator had not heard of."""
+    if len(record) <= len(delta) or request.remove_all:
+        return False
+    changed = {binding.place for binding in delta}
+    return any(
+        registration.place_of(change.uri, change.instance, change.reg_id) not in changed
+        for change in _all_changes(record, request, now_ms)
+    )
+
+
 def listed(record: Registration, now_ms: int) -> tuple[BoundContact, ...]:
     """The bindings for the Contact headers of a 200."""
     return tuple(

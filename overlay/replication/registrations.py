@@ -170,7 +170,10 @@ class Registrations:
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
         done: Done,
+        *,
+        again: bool = True,
     ) -> None:
+        until_s = self._loop.time() + timeout_s
         now_ms = self._replica.now_ms()
         mine = self._replica.registration(key)
         contacts_max = request.contacts_max or self._config.proxy.contacts_max
@@ -183,12 +186,21 @@ class Registrations:
         except ValueError as error:
             done(Refused(id=0, code="too-large", reason=str(error)))
             return
-        write = _Write(self, key, decision.delta, merged, len(nodes), done)
+        delta = decision.delta
+
+        def won(record: Registration) -> None:
+            if again and registrar.overlooked(record, request, delta, now_ms):
+                left_s = max(0.0, until_s - self._loop.time())
+                self._write(request, key, nodes, left_s, done, again=False)
+            else:
+                self._finish(delta, record, done)
+
+        write = _Write(self, key, merged, len(nodes), won, lambda: done(UNAVAILABLE))
         others = [node for node in nodes if node.node_id != self._own_id]
         store = Store(
             kind=RecordKind.REGISTRATION,
             key=key,
-            body=registration.encode(decision.delta),
+            body=registration.encode(delta),
             expected=digest_of(self._replica.encoded(key, merged)),
         )
         write.fanout = Fanout(
@@ -200,7 +212,7 @@ class Registrations:
         else:
             write.spread()
 
-    def finish(self, key: bytes, delta: Registration, merged: Registration, done: Done) -> None:
+    def _finish(self, delta: Registration, merged: Registration, done: Done) -> None:
         """The quorum is won: tell what it says."""
         outcome = RegisterOutcome.DONE
         if registrar.overtaken(merged, delta):
@@ -249,17 +261,18 @@ class _Write:
         self,
         owner: Registrations,
         key: bytes,
-        delta: Registration,
         merged: Registration,
         replicas: int,
-        done: Done,
+        won: Callable[[Registration], None],
+        lost: Callable[[], None],
     ) -> None:
         self._owner = owner
         self._key = key
-        self._delta = delta
         self._merged = merged
         self._votes = Votes(owner.write_quorum(replicas), replicas)
-        self._done: Done | None = done
+        self._won = won
+        self._lost = lost
+        self._over = False
         self.fanout: Fanout | None = None
 
     def spread(self) -> None:
@@ -288,16 +301,16 @@ class _Write:
             self._votes.yes += 1
         else:
             self._votes.no += 1
-        done, outcome = self._done, self._votes.outcome
-        if done is None or outcome is Outcome.PENDING:
+        outcome = self._votes.outcome
+        if self._over or outcome is Outcome.PENDING:
             return
-        self._done = None
+        self._over = True
         if self.fanout is not None:
             self.fanout.finish()
         if outcome is Outcome.WON:
-            self._owner.finish(self._key, self._delta, self._merged, done)
+            self._won(self._merged)
         else:
-            done(UNAVAILABLE)
+            self._lost()
 
 
 def _merge_bodies(bodies: list[bytes]) -> Registration:

@@ -27,10 +27,11 @@ def incoming(worker: Worker, contact: str) -> Flow | None:
     return Flow(worker.settings.node, protocol, address, kx.get_srcport())
 
 
-def follow(worker: Worker, flow: Flow, call_id: str) -> str:
-    """Make the flow the next hop; the URI of that hop."""
+def follow(worker: Worker, flow: Flow, call_id: str, *, answered: bool = False) -> str:
+    """Make the flow the next hop; the URI of that hop. With `answered` it is handed over even by
+    its owner, to itself, so that a transaction hears it when the flow has failed."""
     ksr, settings = worker.ksr, worker.settings
-    if flow.owner in (settings.node, ""):
+    if flow.owner == "" or (flow.owner == settings.node and not answered):
         hop = flow.uri
         if flow.reliable:
             ksr.set_forward_no_connect()

@@ -14,6 +14,7 @@ until the call is answered. Without the pin, on another node, the binding of now
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from overlay.control import messages
 from overlay.control.messages import Reach, Target
@@ -25,6 +26,9 @@ from proxy.worker import Worker
 DIALOG_CREATING: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 VIAS_OF_A_FORK_MAX: Final = 6
 """A fork that came this far is likely a loop, and each round would multiply it (RFC 5393)."""
+FLOW_FAILED: Final = frozenset({408, 430, 477})
+"""Answers after which the device's next flow is tried: the timer's, the owner's, and Kamailio's
+when it could not send."""
 _PINS: Final = "pins"
 _WITH_TRANSACTION: Final = "tm"
 
@@ -35,7 +39,7 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
     call_id = ksr.kx.get_callid()
     from_tag = ksr.pv.get("$ft") or ""
     record_routed = method in DIALOG_CREATING
-    if len(targets) > 1:
+    if len(targets) > 1 or targets[0].backups:
         _fork(worker, method, targets, (call_id, from_tag) if record_routed else None)
         return
     target = targets[0]
@@ -100,11 +104,33 @@ def prepare_branch(worker: Worker) -> None:
     _aim(worker, target, call_id, rewrite=False)
 
 
+def try_next_flow(worker: Worker) -> None:
+    """A branch of a fork has failed: if the device has another flow, try that (RFC 5626 5.3)."""
+    ksr = worker.ksr
+    if ksr.tm.t_get_status_code() not in FLOW_FAILED:
+        return
+    call_id, from_tag = ksr.kx.get_callid(), ksr.pv.get("$ft") or ""
+    key = _pin_key(worker, call_id, from_tag)
+    targets = _forked(ksr.htable.sht_get(_PINS, key))
+    index = ksr.tm.t_get_branch_index()
+    if not 0 <= index < len(targets) or not targets[index].backups:
+        return
+    spent = replace(targets[index], backups=())
+    following, *backups = targets[index].backups
+    following = replace(following, backups=tuple(backups))
+    targets = (*targets[:index], spent, *targets[index + 1 :], following)
+    ksr.htable.sht_sets(_PINS, key, _WITH_TRANSACTION + messages.encode_targets(targets).decode())
+    worker.count(counters.FLOWS_REPLACED)
+    ksr.corex.append_branch_uri(following.uri)
+    method = ksr.kx.get_method()
+    _relay_branches(worker, targets, from_tag if method in DIALOG_CREATING else None)
+
+
 def _follow_invite(worker: Worker, method: str) -> bool:
     ksr = worker.ksr
     call_id = ksr.kx.get_callid()
     pin = ksr.htable.sht_get(_PINS, _pin_key(worker, call_id, ksr.pv.get("$ft") or ""))
-    if pin == _WITH_TRANSACTION:
+    if isinstance(pin, str) and pin.startswith(_WITH_TRANSACTION):
         if method == "ACK":
             return _absorbed(worker)
         return ksr.tm.t_check_trans() >= 0 and ksr.tm.t_relay() >= 0
@@ -119,6 +145,16 @@ def _pinned(text: str) -> Target | None:
         return messages.decode_targets(text)[0]
     except (msgspec.MsgspecError, IndexError):
         return None
+
+
+def _forked(pin: object) -> tuple[Target, ...]:
+    """The targets of a fork, by branch, if one of them has another flow."""
+    if not isinstance(pin, str) or not pin.startswith(_WITH_TRANSACTION):
+        return ()
+    try:
+        return messages.decode_targets(pin.removeprefix(_WITH_TRANSACTION))
+    except msgspec.MsgspecError:
+        return ()
 
 
 def _current(worker: Worker) -> Target | None:
@@ -143,7 +179,7 @@ def _aim(worker: Worker, target: Target, call_id: str, *, rewrite: bool = True) 
         return target.path[0]
     flow = route_token.flow_of(target.owner, target.received) if target.received else None
     if flow is not None:
-        return flows.follow(worker, flow, call_id)
+        return flows.follow(worker, flow, call_id, answered=bool(target.backups))
     return target.uri
 
 
@@ -166,22 +202,33 @@ def _fork(
         return
     if ksr.tm.t_check_trans() == 0:
         return
-    if method == "INVITE":
-        call_id, from_tag = dialog or ("", "")
-        ksr.htable.sht_sets(_PINS, _pin_key(worker, call_id, from_tag), _WITH_TRANSACTION)
+    has_backups = any(target.backups for target in targets)
+    if method == "INVITE" or has_backups:
+        key = _pin_key(worker, ksr.kx.get_callid(), ksr.pv.get("$ft") or "")
+        pin = messages.encode_targets(targets).decode() if has_backups else ""
+        ksr.htable.sht_sets(_PINS, key, _WITH_TRANSACTION + pin)
     ksr.seturi(targets[0].uri)
     for target in targets[1:]:
         ksr.corex.append_branch_uri(target.uri)
-    ksr.tm.t_on_branch("ksr_branch_route")
-    worker.branches = targets
-    worker.record_routed_tag = dialog[1] if dialog else None
-    try:
-        sent = ksr.tm.t_relay() >= 0
-    finally:
-        worker.branches = ()
+    sent = _relay_branches(worker, targets, dialog[1] if dialog else None)
     worker.count(counters.TRANSACTIONS)
     if not sent:
         answers.send(worker, 480, "Temporarily Unavailable")
+
+
+def _relay_branches(
+    worker: Worker, targets: tuple[Target, ...], record_routed_tag: str | None
+) -> bool:
+    ksr = worker.ksr
+    ksr.tm.t_on_branch("ksr_branch_route")
+    if any(target.backups for target in targets):
+        ksr.tm.t_on_branch_failure("ksr_branch_failure_route")
+    worker.branches = targets
+    worker.record_routed_tag = record_routed_tag
+    try:
+        return ksr.tm.t_relay() >= 0
+    finally:
+        worker.branches = ()
 
 
 def _forward(worker: Worker) -> bool:

@@ -105,6 +105,8 @@ class FakeKsr:
             t_check_trans=lambda: self.transaction,
             t_relay=lambda: self.done.append("t_relay") or 1,
             t_on_branch=lambda _route: 1,
+            t_on_branch_failure=lambda route: self.done.append(route) or 1,
+            t_get_status_code=lambda: self.message.status,
             t_get_branch_index=lambda: self.branch,
         )
         self.corex = get(append_branch_uri=lambda uri: self.done.append(("branch", uri)) or 1)

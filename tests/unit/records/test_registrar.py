@@ -113,6 +113,20 @@ def test_the_repeated_change_of_spelling_is_written_again_as_a_whole() -> None:
     assert registrar.decide(after, request(2, add("sip:alice@host")), NOW_MS, 11, 10) == first
 
 
+def test_a_spelling_that_the_coordinator_had_not_heard_of_is_noticed() -> None:
+    theirs = apply((), request(1, add("sip:alice@host;ob"), call_id="before"))
+    asked = request(1, add("sip:alice@host"))
+    delta = registrar.decide((), asked, NOW_MS, 9, 10).delta
+    merged = registration.merge(theirs, delta)
+    assert registrar.overlooked(merged, asked, delta, NOW_MS)
+    whole = registrar.decide(merged, asked, NOW_MS, 10, 10).delta
+    after = registration.merge(merged, whole)
+    assert not registrar.overlooked(after, asked, whole, NOW_MS)
+    assert live(after) == ["sip:alice@host"]
+    other = registration.merge(apply((), request(1, add(OTHER))), delta)
+    assert not registrar.overlooked(other, asked, delta, NOW_MS)
+
+
 def test_a_flow_replaces_that_of_its_number_and_no_other() -> None:
     record = apply((), request(1, flow("sip:a@192.0.2.1", 1)))
     record = apply(record, request(1, flow("sip:a@192.0.2.1", 2), call_id="second"), stamp=2)

@@ -1,5 +1,6 @@
 """Where requests go, and that what belongs together goes the same way."""
 
+import msgspec
 import pytest
 
 from overlay.control.messages import Reach, Target
@@ -217,3 +218,56 @@ def test_a_proxy_in_between_has_no_flow(worker: Worker, kamailio: FakeKsr) -> No
 def test_a_transport_that_nobody_knows_is_not_tried(worker: Worker, kamailio: FakeKsr) -> None:
     assert not relay.send(worker, "INVITE", "sip:bob@192.0.2.20;transport=pigeon")
     assert kamailio.done == []
+
+
+FLOWS = tuple(
+    Target(uri="sip:bob@10.0.0.1", received=f"sip:198.51.100.1:{n};transport=tcp", owner=f"n{n}")
+    for n in (1, 2, 3)
+)
+PHONE = msgspec.structs.replace(FLOWS[0], backups=FLOWS[1:])
+
+
+def _fail(worker: Worker, kamailio: FakeKsr, branch: int, status: int) -> list[object]:
+    kamailio.done.clear()
+    kamailio.message.status, kamailio.branch = status, branch
+    relay.try_next_flow(worker)
+    return kamailio.done
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_the_next_flow_of_a_device_is_tried_when_one_has_failed(
+    worker: Worker, kamailio: FakeKsr, method: str
+) -> None:
+    kamailio.message.method = method
+    relay.to_targets(worker, method, (PHONE,))
+    assert kamailio.done == ["ksr_branch_failure_route", "t_relay"]
+    assert _fail(worker, kamailio, 0, 430)[0] == ("branch", FLOWS[1].uri)
+    assert kamailio.counts[counters.FLOWS_REPLACED] == 1
+    assert _fail(worker, kamailio, 1, 408)[0] == ("branch", FLOWS[2].uri)
+    assert _fail(worker, kamailio, 2, 430) == []
+    assert _fail(worker, kamailio, 0, 430) == []
+
+
+@pytest.mark.parametrize("status", [404, 486, 500, 603])
+def test_what_the_device_itself_says_is_final(
+    worker: Worker, kamailio: FakeKsr, status: int
+) -> None:
+    relay.to_targets(worker, "INVITE", (PHONE,))
+    assert _fail(worker, kamailio, 0, status) == []
+
+
+def test_the_others_of_a_fork_have_no_other_flow(worker: Worker, kamailio: FakeKsr) -> None:
+    relay.to_targets(worker, "INVITE", (OLD, PHONE))
+    assert _fail(worker, kamailio, 0, 430) == []
+    assert _fail(worker, kamailio, 1, 430)[0] == ("branch", FLOWS[1].uri)
+
+
+def test_a_flow_with_another_to_fall_back_on_is_handed_over_even_by_its_owner(
+    worker: Worker, kamailio: FakeKsr
+) -> None:
+    worker.branches, kamailio.branch = (PHONE, FLOWS[0]), 0
+    relay.prepare_branch(worker)
+    assert kamailio.next_hop == "sip:n1.farm.test:5060;transport=udp"
+    kamailio.branch = 1
+    relay.prepare_branch(worker)
+    assert kamailio.next_hop == "sip:198.51.100.1:1;transport=tcp"

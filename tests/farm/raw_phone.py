@@ -1,0 +1,305 @@
+"""A phone that sends what it is told, byte by byte, and shows what it is sent.
+
+In: SIP messages as text, a host of the lab. Out: `Message`s. For what real phones cannot be made to
+do: their rarer header fields, their wrong ones, and attacks. It repeats nothing by itself but what
+got no answer on UDP, as RFC 3261 17.1.2 wants.
+"""
+
+import contextlib
+import ctypes
+import itertools
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from deploy.lab import Lab
+from deploy.lab.layout import NETNS_DIR
+from overlay.records.subscriber import with_password
+from proxy import digest
+from tests.farm.asking import PASSWORD
+
+SIP_PORT = 5060
+_CLONE_NEWNET = 0x40000000
+_REPEAT_S = 0.5
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A SIP message that came in."""
+
+    first_line: str
+    fields: tuple[tuple[str, str], ...]
+    source: tuple[str, int]
+
+    @property
+    def code(self) -> int:
+        """The status; 0 for a request."""
+        return int(self.first_line.split()[1]) if self.first_line.startswith("SIP/2.0 ") else 0
+
+    @property
+    def uri(self) -> str:
+        """The Request-URI."""
+        return self.first_line.split()[1]
+
+    def all(self, name: str) -> list[str]:
+        """The values of all header fields of this name."""
+        return [value for each, value in self.fields if each.lower() == name.lower()]
+
+    def get(self, name: str) -> str:
+        """The value of the first one; empty if there is none."""
+        return next(iter(self.all(name)), "")
+
+
+def socket_on(lab: Lab, host: str, kind: socket.SocketKind) -> socket.socket:
+    """A socket in a host's network; the calling thread stays where it is."""
+    made: list[socket.socket] = []
+    lab.node(host) if host.startswith("n") else lab.phone(host)
+
+    def make() -> None:
+        descriptor = os.open(NETNS_DIR / host, os.O_RDONLY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+            made.append(socket.socket(socket.AF_INET, kind))
+        finally:
+            os.close(descriptor)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+class RawPhone:
+    """One socket of one user: UDP, or a connection to one node."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        host: str,
+        user: str,
+        *,
+        tcp_to: str = "",
+        algorithm: str = "SHA-256",
+        password: str = PASSWORD,
+    ) -> None:
+        self.farm, self.user, self._lab = lab.farm, user, lab
+        self._algorithm = algorithm
+        self._record = with_password(f"{user}@{lab.farm}", password, version=1)
+        self._tcp = bool(tcp_to)
+        self._held = b""
+        kind = socket.SOCK_STREAM if tcp_to else socket.SOCK_DGRAM
+        self._socket = socket_on(lab, host, kind)
+        if tcp_to:
+            self._socket.settimeout(5)
+            self._socket.connect((lab.node(tcp_to).address, SIP_PORT))
+        else:
+            self._socket.bind((lab.phone(host).address, 0))
+        self.address, self.port = self._socket.getsockname()
+        self.call_id = uuid.uuid4().hex
+        self._cseqs = itertools.count(1)
+
+    @property
+    def aor(self) -> str:
+        """This user's address-of-record as a URI."""
+        return f"sip:{self.user}@{self.farm}"
+
+    @property
+    def contact(self) -> str:
+        """A Contact URI that is right."""
+        transport = ";transport=tcp" if self._tcp else ""
+        return f"sip:{self.user}@{self.address}:{self.port}{transport}"
+
+    def ask(
+        self,
+        node: str,
+        method: str,
+        uri: str,
+        fields: Sequence[str] = (),
+        *,
+        from_uri: str = "",
+        to_uri: str = "",
+        to_tag: str = "",
+        call_id: str = "",
+        cseq: int = 0,
+        prove: bool = True,
+        timeout_s: float = 8.0,
+    ) -> Message:
+        """The final answer to a request; a challenge is answered once. Of an INVITE, refusals are
+        acknowledged, and provisional answers passed over."""
+        extra = list(fields)
+        number = cseq or next(self._cseqs)
+        for _ in range(2):
+            text, branch = self._request(
+                method, uri, extra, from_uri, to_uri, to_tag, call_id or self.call_id, number
+            )
+            answer = self._transact(node, text, branch, timeout_s)
+            if method == "INVITE" and answer.code >= 300:
+                self.send(node, self._ack_of(text, answer))
+            if answer.code not in (401, 407) or not prove:
+                return answer
+            extra = [*fields, self.proof_for(answer, method, uri)]
+            number = number + 1 if cseq else next(self._cseqs)
+        return answer
+
+    def register(
+        self, node: str, parameters: str = "", fields: Sequence[str] = (), *, uri: str = ""
+    ) -> Message:
+        """Register this phone's Contact with these header parameters."""
+        contact = f"Contact: <{uri or self.contact}>{parameters}"
+        return self.ask(node, "REGISTER", f"sip:{self.farm}", [contact, *fields], to_uri=self.aor)
+
+    def proof_for(self, challenge: Message, method: str, uri: str, count: int = 1) -> str:
+        """The header field that answers a challenge, by this phone's algorithm."""
+        name = "WWW-Authenticate" if challenge.code == 401 else "Proxy-Authenticate"
+        value = next(each for each in challenge.all(name) if self._algorithm in each)
+        nonce = value.partition('nonce="')[2].partition('"')[0]
+        text = (
+            f'Digest username="{self.user}", realm="{self.farm}", nonce="{nonce}", uri="{uri}", '
+            f'algorithm={self._algorithm}, qop=auth, nc={count:08x}, cnonce="x"'
+        )
+        found = digest.parse(f'{text}, response="?"')
+        assert found is not None
+        ha1 = self._record.ha1 if self._algorithm == "MD5" else self._record.ha1_sha256
+        header = "Authorization" if challenge.code == 401 else "Proxy-Authorization"
+        return f'{header}: {text}, response="{digest.response(found, ha1, method)}"'
+
+    def reply(self, request: Message, code: int, reason: str, fields: Sequence[str] = ()) -> None:
+        """Answer a request that came in."""
+        echoed = [f"{name}: {value}" for name, value in request.fields if name in _ECHOED]
+        tagged = [
+            f"{each};tag=callee" if each.startswith("To:") and ";tag=" not in each else each
+            for each in echoed
+        ]
+        head = [f"SIP/2.0 {code} {reason}", *tagged, *fields, "Content-Length: 0"]
+        self._write("\r\n".join(head) + "\r\n\r\n", request.source)
+
+    def send(self, node: str, text: str) -> None:
+        """Send this text as it is."""
+        self._write(text, (self._lab.node(node).address, SIP_PORT))
+
+    def receive(self, timeout_s: float = 8.0) -> Message:
+        """The next message; raises `TimeoutError` if none comes."""
+        self._socket.settimeout(max(0.001, timeout_s))
+        if not self._tcp:
+            data, source = self._socket.recvfrom(65_535)
+            return _parsed(data, source)
+        while b"\r\n\r\n" not in self._held.lstrip(b"\r\n"):
+            more = self._socket.recv(65_535)
+            if not more:
+                raise ConnectionError("the node closed the connection")
+            self._held += more
+        head, _, rest = self._held.lstrip(b"\r\n").partition(b"\r\n\r\n")
+        message = _parsed(head, self._socket.getpeername())
+        self._held = rest[int(message.get("Content-Length") or 0) :]
+        return message
+
+    def await_request(self, method: str, timeout_s: float = 8.0) -> Message:
+        """The next request of this method; all else is passed over."""
+        until_s = time.monotonic() + timeout_s
+        while True:
+            message = self.receive(until_s - time.monotonic())
+            if message.first_line.startswith(f"{method} "):
+                return message
+
+    def is_left_alone(self, method: str, for_s: float) -> bool:
+        """Whether no request of this method comes for so long."""
+        try:
+            self.await_request(method, for_s)
+        except TimeoutError:
+            return True
+        return False
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _request(
+        self,
+        method: str,
+        uri: str,
+        fields: Sequence[str],
+        from_uri: str,
+        to_uri: str,
+        to_tag: str,
+        call_id: str,
+        cseq: int,
+    ) -> tuple[str, str]:
+        branch = f"z9hG4bK{os.getpid()}-{next(_numbers)}"
+        transport = "TCP" if self._tcp else "UDP"
+        lines = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/{transport} {self.address}:{self.port};branch={branch};rport",
+            f"From: <{from_uri or self.aor}>;tag=caller",
+            f"To: <{to_uri or uri}>{f';tag={to_tag}' if to_tag else ''}",
+            f"Call-ID: {call_id}",
+            f"CSeq: {cseq} {method}",
+            *fields,
+        ]
+        names = {line.partition(":")[0].lower() for line in lines}
+        if "max-forwards" not in names:
+            lines.append("Max-Forwards: 70")
+        if method == "INVITE" and "contact" not in names:
+            lines.append(f"Contact: <{self.contact}>")
+        return "\r\n".join([*lines, "Content-Length: 0"]) + "\r\n\r\n", branch
+
+    def _transact(self, node: str, text: str, branch: str, timeout_s: float) -> Message:
+        until_s = time.monotonic() + timeout_s
+        self.send(node, text)
+        heard = False
+        while True:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError(f"no answer to {text.splitlines()[0]}")
+            with contextlib.suppress(TimeoutError):
+                message = self.receive(min(left_s, _REPEAT_S))
+                if f"branch={branch}" not in message.get("Via"):
+                    continue
+                heard = True
+                if message.code >= 200:
+                    return message
+                continue
+            if not self._tcp and not heard:
+                self.send(node, text)
+
+    def _ack_of(self, invite: str, answer: Message) -> str:
+        lines = invite.split("\r\n")
+        kept = [line for line in lines if line.startswith(("Via:", "From:", "Call-ID:", "Max-"))]
+        cseq = answer.get("CSeq").split()[0]
+        head = [lines[0].replace("INVITE", "ACK", 1), *kept, f"To: {answer.get('To')}"]
+        return "\r\n".join([*head, f"CSeq: {cseq} ACK", "Content-Length: 0"]) + "\r\n\r\n"
+
+    def _write(self, text: str, to: tuple[str, int]) -> None:
+        if self._tcp:
+            self._socket.sendall(text.encode())
+        else:
+            self._socket.sendto(text.encode(), to)
+
+
+_ECHOED = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
+
+
+def _parsed(data: bytes, source: tuple[str, int]) -> Message:
+    first, *lines = data.decode().partition("\r\n\r\n")[0].split("\r\n")
+    fields = tuple(
+        (name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)
+    )
+    return Message(first, fields, (source[0], source[1]))
