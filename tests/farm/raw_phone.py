@@ -104,7 +104,7 @@ class RawPhone:
             self._socket.bind((lab.phone(host).address, 0))
         self.address, self.port = self._socket.getsockname()
         self.call_id = uuid.uuid4().hex
-        self._cseqs = itertools.count(1)
+        self.cseqs = itertools.count(1)
 
     @property
     def aor(self) -> str:
@@ -135,18 +135,23 @@ class RawPhone:
         """The final answer to a request; a challenge is answered once. Of an INVITE, refusals are
         acknowledged, and provisional answers passed over."""
         extra = list(fields)
-        number = cseq or next(self._cseqs)
+        number = cseq or next(self.cseqs)
         for _ in range(2):
-            text, branch = self._request(
-                method, uri, extra, from_uri, to_uri, to_tag, call_id or self.call_id, number
+            text, branch = self.request_text(
+                *(method, uri, extra),
+                from_uri=from_uri,
+                to_uri=to_uri,
+                to_tag=to_tag,
+                call_id=call_id or self.call_id,
+                cseq=number,
             )
             answer = self._transact(node, text, branch, timeout_s)
             if method == "INVITE" and answer.code >= 300:
-                self.send(node, self._ack_of(text, answer))
+                self.send(node, self.ack_of(text, answer))
             if answer.code not in (401, 407) or not prove:
                 return answer
             extra = [*fields, self.proof_for(answer, method, uri)]
-            number = number + 1 if cseq else next(self._cseqs)
+            number = number + 1 if cseq else next(self.cseqs)
         return answer
 
     def register(
@@ -217,32 +222,19 @@ class RawPhone:
             return True
         return False
 
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _request(
+    def request_text(
         self,
         method: str,
         uri: str,
-        fields: Sequence[str],
-        from_uri: str,
-        to_uri: str,
-        to_tag: str,
+        fields: Sequence[str] = (),
+        *,
+        from_uri: str = "",
+        to_uri: str = "",
+        to_tag: str = "",
         call_id: str,
         cseq: int,
     ) -> tuple[str, str]:
+        """A request's text, and its branch; `uri` stands in To where there is no `to_uri`."""
         branch = f"z9hG4bK{os.getpid()}-{next(_numbers)}"
         transport = "TCP" if self._tcp else "UDP"
         lines = [
@@ -260,6 +252,29 @@ class RawPhone:
         if method == "INVITE" and "contact" not in names:
             lines.append(f"Contact: <{self.contact}>")
         return "\r\n".join([*lines, "Content-Length: 0"]) + "\r\n\r\n", branch
+
+    def ack_of(self, invite: str, answer: Message) -> str:
+        """The ACK of a refused INVITE (RFC 3261 17.1.1.3)."""
+        lines = invite.split("\r\n")
+        kept = [line for line in lines if line.startswith(("Via:", "From:", "Call-ID:", "Max-"))]
+        cseq = answer.get("CSeq").split()[0]
+        head = [lines[0].replace("INVITE", "ACK", 1), *kept, f"To: {answer.get('To')}"]
+        return "\r\n".join([*head, f"CSeq: {cseq} ACK", "Content-Length: 0"]) + "\r\n\r\n"
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def _transact(self, node: str, text: str, branch: str, timeout_s: float) -> Message:
         until_s = time.monotonic() + timeout_s
@@ -279,13 +294,6 @@ class RawPhone:
                 continue
             if not self._tcp and not heard:
                 self.send(node, text)
-
-    def _ack_of(self, invite: str, answer: Message) -> str:
-        lines = invite.split("\r\n")
-        kept = [line for line in lines if line.startswith(("Via:", "From:", "Call-ID:", "Max-"))]
-        cseq = answer.get("CSeq").split()[0]
-        head = [lines[0].replace("INVITE", "ACK", 1), *kept, f"To: {answer.get('To')}"]
-        return "\r\n".join([*head, f"CSeq: {cseq} ACK", "Content-Length: 0"]) + "\r\n\r\n"
 
     def _write(self, text: str, to: tuple[str, int]) -> None:
         if self._tcp:

@@ -30,7 +30,7 @@ def _clear(phone: RawPhone) -> None:
     fields = ["Contact: *", "Expires: 0"]
     uri = f"sip:{phone.farm}"
     call_id = f"clear-{phone.call_id}"
-    assert phone.ask("n1", "REGISTER", uri, fields, to_uri=phone.aor, call_id=call_id).code == 200
+    assert phone.ask("n3", "REGISTER", uri, fields, to_uri=phone.aor, call_id=call_id).code == 200
 
 
 def _bindings(answer: Message) -> dict[str, int]:
@@ -127,10 +127,10 @@ def test_calls_go_along_the_path(lab: Lab, dave: RawPhone) -> None:
         inner = "sip:dave@10.99.0.1:5060"
         done = dave.register("n1", fields=[f"Path: {path}", "Supported: path"], uri=inner)
         assert done.code == 200
-        carol.send("n2", carol._request("OPTIONS", dave.aor, (), "", "", "", "c", 1)[0])
+        carol.send("n2", carol.request_text("OPTIONS", dave.aor, call_id="c", cseq=1)[0])
         challenge = carol.receive()
         proof = carol.proof_for(challenge, "OPTIONS", dave.aor)
-        carol.send("n2", carol._request("OPTIONS", dave.aor, [proof], "", "", "", "c", 2)[0])
+        carol.send("n2", carol.request_text("OPTIONS", dave.aor, [proof], call_id="c", cseq=2)[0])
         seen = edge.await_request("OPTIONS")
         assert seen.uri == inner
         assert seen.get("Route") == path
@@ -182,12 +182,12 @@ def test_a_device_with_two_flows_is_reached_once_and_by_the_other_when_one_is_go
 
 def _proven(carol: RawPhone, node: str, to: str) -> str:
     """A MESSAGE that answers the challenge of this node."""
-    call_id = f"{carol.call_id}-{node}-{next(carol._cseqs)}"
-    carol.send(node, carol._request("MESSAGE", to, (), "", "", "", call_id, 1)[0])
+    call_id = f"{carol.call_id}-{node}-{next(carol.cseqs)}"
+    carol.send(node, carol.request_text("MESSAGE", to, call_id=call_id, cseq=1)[0])
     while (challenge := carol.receive()).code != 407:
         pass
     proof = carol.proof_for(challenge, "MESSAGE", to)
-    return carol._request("MESSAGE", to, [proof], "", "", "", call_id, 2)[0]
+    return carol.request_text("MESSAGE", to, [proof], call_id=call_id, cseq=2)[0]
 
 
 def test_flows_of_a_dead_node_are_not_tried(breakable_lab: Lab, dave: RawPhone) -> None:
