@@ -52,6 +52,7 @@ LOOKUP_BREADTH = 8
 """How many of the nearest a lookup asks at least: those it looks for may be unknown to some."""
 FORGET_S = 7 * 86_400.0
 """How long a dead peer's address is tried."""
+FORGET_EVERY_S = 60.0
 
 Listener = Callable[[Member], None]
 Resolve = Callable[[], Awaitable[list[tuple[str, int]]]]
@@ -374,7 +375,7 @@ class Membership:
         interval_s = self._settings.probe_interval_ms / 1000
         slack_s = self._settings.probe_timeout_ms / 1000
         probe_s = self._loop.time() + interval_s * self._chance.random()
-        due_s = probe_s
+        due_s = forget_s = probe_s
         while True:
             now_s = self._loop.time()
             if overslept(due_s, now_s, slack_s):
@@ -385,7 +386,9 @@ class Membership:
             if now_s >= probe_s:
                 self._prober.next()
                 probe_s = max(probe_s + pause_s(interval_s, len(self.members.linked())), now_s)
+            if now_s >= forget_s:
                 self.members.forget(FORGET_S, now_s)
+                forget_s = now_s + FORGET_EVERY_S
             for member in self.members.by_hearsay(now_s):
                 self._heard_alive(member)
             for member in self.members.to_dial(now_s):

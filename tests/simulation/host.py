@@ -139,7 +139,7 @@ class Host:
         self, number: int, loop: VirtualLoop, wires: Wires, seed: str, settings: dict[str, Any]
     ) -> None:
         self.name = f"n{number}"
-        self.address = f"10.0.0.{number}"
+        self.address = f"10.0.{number >> 8}.{number & 255}"
         self.loop = loop
         self.wires = wires
         self.chance = random.Random(f"{seed} {self.name}")
@@ -174,8 +174,9 @@ class Host:
     async def start(self) -> None:
         """Start the daemon and wait until it is up."""
         assert self.node is None
-        self.wires.down.discard(self.address)
-        self.wires.host_back(self.address)
+        if self.address in self.wires.down:
+            self.wires.down.discard(self.address)
+            self.wires.host_back(self.address)
         process = self.process = Process(self.name, self.address)
         parts = Parts(
             now_ms=self.now_ms,

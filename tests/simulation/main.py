@@ -13,6 +13,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.simulation import big_farm_main
 from tests.simulation.simulation import Result, run
 
 
@@ -52,7 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--nodes", type=int, default=0, help="farm size (default: the seed's)")
     parser.add_argument("--json", action="store_true", help="one JSON object a seed")
     parser.add_argument("--verbose", action="store_true", help="show what the daemons log")
+    parser.add_argument(
+        "--farm",
+        metavar="SIZES",
+        help="play one farm of each of these sizes instead, such as 10,50,200,1000",
+    )
     options = parser.parse_args(arguments)
+    if options.farm:
+        sizes = [int(size) for size in options.farm.split(",")]
+        return big_farm_main.main(sizes, options.seed, options.json)
     level = logging.CRITICAL
     if options.verbose:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
