@@ -39,6 +39,8 @@ def decide(
         if own is not None and own.cseq > request.cseq:
             return Decision(outcome=RegisterOutcome.STALE)
         if own is not None and own.cseq == request.cseq:
+            if own.removed and change.expires_s:
+                return Decision(outcome=RegisterOutcome.TOO_MANY)
             delta[place] = own
             continue
         delta[place] = _entry(record, request, change, place, now_ms, stamp)
@@ -109,6 +111,25 @@ def overlooked(record: Registration, request: Register, delta: Registration, now
     return any(
         registration.place_of(change.uri, change.instance, change.reg_id) not in changed
         for change in _all_changes(record, request, now_ms)
+    )
+
+
+def undo(
+    before: Registration, record: Registration, delta: Registration, now_ms: int, contacts_max: int
+) -> Registration:
+    """What takes back the contacts that `delta` added, if, by what the replicas answered, there
+    are now too many; empty if not. `before` is the record as the coordinator knew it, with fewer.
+
+    The removals have the CSeq of what they remove, so that a retransmission is known by them.
+    """
+    if len(registration.in_force(record, now_ms)) <= contacts_max:
+        return ()
+    there = {binding.place for binding in registration.in_force(before, now_ms)}
+    stamp = 1 + max(binding.changed for binding in record)
+    return registration.canonical(
+        msgspec.structs.replace(binding, removed=True, changed=stamp)
+        for binding in delta
+        if not binding.removed and binding.place not in there
     )
 
 

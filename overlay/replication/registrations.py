@@ -32,7 +32,6 @@ from overlay.links.messages import (
     RegisteredAt,
     Reply,
     Store,
-    Stored,
 )
 from overlay.links.network import Transport
 from overlay.records import registrar, registration
@@ -41,8 +40,9 @@ from overlay.records.names import RecordKind, key_of
 from overlay.records.registration import Registration
 from overlay.replication.fanout import Fanout
 from overlay.replication.placement import Placement
-from overlay.replication.quorum import Outcome, Votes
+from overlay.replication.quorum import Votes
 from overlay.replication.reader import Found, Reader
+from overlay.replication.registration_write import RegistrationWrite
 from overlay.replication.replica import Replica, digest_of
 from overlay.replication.spreader import Spreader
 
@@ -181,21 +181,45 @@ class Registrations:
         if decision.outcome is not RegisterOutcome.DONE:
             done(Registered(id=0, outcome=decision.outcome))
             return
-        try:
-            merged, changed = self._replica.apply_registration(key, decision.delta)
-        except ValueError as error:
-            done(Refused(id=0, code="too-large", reason=str(error)))
-            return
         delta = decision.delta
 
         def won(record: Registration) -> None:
+            left_s = max(0.0, until_s - self._loop.time())
             if again and registrar.overlooked(record, request, delta, now_ms):
-                left_s = max(0.0, until_s - self._loop.time())
                 self._write(request, key, nodes, left_s, done, again=False)
+            elif len(record) > contacts_max and (
+                undo := registrar.undo(mine, record, delta, now_ms, contacts_max)
+            ):
+                refused = Registered(id=0, outcome=RegisterOutcome.TOO_MANY)
+                self._replicate(key, undo, nodes, left_s, lambda _: done(refused), done)
             else:
                 self._finish(delta, record, done)
 
-        write = _Write(self, key, merged, len(nodes), won, lambda: done(UNAVAILABLE))
+        self._replicate(key, delta, nodes, timeout_s, won, done)
+
+    def _replicate(
+        self,
+        key: bytes,
+        delta: Registration,
+        nodes: tuple[NodeInfo, ...],
+        timeout_s: float,
+        won: Callable[[Registration], None],
+        done: Done,
+    ) -> None:
+        """Have W replicas merge `delta`: `won` gets the record as the quorum has it, `done` the
+        reason why there is no quorum."""
+        try:
+            merged, changed = self._replica.apply_registration(key, delta)
+        except ValueError as error:
+            done(Refused(id=0, code="too-large", reason=str(error)))
+            return
+        write = RegistrationWrite(
+            merged,
+            Votes(self.write_quorum(len(nodes)), len(nodes)),
+            lambda record: self._learned(key, record),
+            won,
+            lambda: done(UNAVAILABLE),
+        )
         others = [node for node in nodes if node.node_id != self._own_id]
         store = Store(
             kind=RecordKind.REGISTRATION,
@@ -220,7 +244,7 @@ class Registrations:
         listed = registrar.listed(merged, self._replica.now_ms())
         done(Registered(id=0, outcome=outcome, bindings=listed))
 
-    def learned(self, key: bytes, record: Registration) -> None:
+    def _learned(self, key: bytes, record: Registration) -> None:
         """Another replica knew more."""
         for binding in record:
             self._clock.observe(binding.changed)
@@ -252,65 +276,6 @@ class Registrations:
 
         asked = msgspec.structs.replace(request, deadline_ms=int(patience_s * 1000))
         self._transport.request(node.node_id, RegisterAt(body=encode(asked)), answered, patience_s)
-
-
-class _Write:
-    """One registration on its way to its replicas; this node's own copy is the first vote."""
-
-    def __init__(
-        self,
-        owner: Registrations,
-        key: bytes,
-        merged: Registration,
-        replicas: int,
-        won: Callable[[Registration], None],
-        lost: Callable[[], None],
-    ) -> None:
-        self._owner = owner
-        self._key = key
-        self._merged = merged
-        self._votes = Votes(owner.write_quorum(replicas), replicas)
-        self._won = won
-        self._lost = lost
-        self._over = False
-        self.fanout: Fanout | None = None
-
-    def spread(self) -> None:
-        """This node's proxies and lease holders know."""
-        self._vote(True)
-
-    def answered(self, reply: Reply) -> None:
-        """A replica answered."""
-        if isinstance(reply, Stored):
-            if reply.body:
-                self._learn(reply.body)
-            self._vote(True)
-        else:
-            self._vote(False)
-
-    def _learn(self, body: bytes) -> None:
-        try:
-            record = registration.decode(body)
-            self._owner.learned(self._key, record)
-        except (msgspec.MsgspecError, ValueError):
-            return
-        self._merged = registration.merge(self._merged, record)
-
-    def _vote(self, yes: bool) -> None:
-        if yes:
-            self._votes.yes += 1
-        else:
-            self._votes.no += 1
-        outcome = self._votes.outcome
-        if self._over or outcome is Outcome.PENDING:
-            return
-        self._over = True
-        if self.fanout is not None:
-            self.fanout.finish()
-        if outcome is Outcome.WON:
-            self._won(self._merged)
-        else:
-            self._lost()
 
 
 def _merge_bodies(bodies: list[bytes]) -> Registration:

@@ -80,6 +80,26 @@ def test_too_many_contacts_are_refused_as_a_whole() -> None:
     assert decision.delta == ()
 
 
+def test_contacts_above_the_limit_that_the_coordinator_had_not_heard_of_are_taken_back() -> None:
+    theirs = apply((), request(1, add(OTHER), call_id="before"))
+    asked = request(1, add(ALICE))
+    delta = registrar.decide((), asked, NOW_MS, 9, 1).delta
+    merged = registration.merge(theirs, delta)
+    assert registrar.undo((), merged, delta, NOW_MS, 2) == ()
+    after = registration.merge(merged, registrar.undo((), merged, delta, NOW_MS, 1))
+    assert live(after) == [OTHER]
+    assert live(registration.merge(after, delta)) == [OTHER]
+    again = registrar.decide(after, asked, NOW_MS, 10, 1)
+    assert again.outcome is RegisterOutcome.TOO_MANY
+
+
+def test_a_refresh_is_not_taken_back() -> None:
+    record = apply((), request(1, add(ALICE)))
+    delta = registrar.decide(record, request(2, add(ALICE)), NOW_MS, 9, 1).delta
+    more = apply(registration.merge(record, delta), request(1, add(OTHER), call_id="d"))
+    assert registrar.undo(record, more, delta, NOW_MS, 1) == ()
+
+
 def test_removing_is_possible_when_there_are_too_many() -> None:
     record = apply((), request(1, add(), add(OTHER)))
     decision = registrar.decide(record, request(2, add(expires_s=0)), NOW_MS, 9, 0)
