@@ -14,9 +14,9 @@ from hashlib import blake2s, md5, sha256
 from hmac import compare_digest
 from typing import Final
 
-NONCE_S: Final = 60
-"""How long a nonce is good: enough for the round trip and the INVITE that follows a REGISTER, and
-short, as each answer that was taken is remembered for so long."""
+NONCE_S: Final = 30
+"""How long a nonce is good. Short, as each answer that was taken is remembered for so long, in some
+150 bytes of Kamailio's shared memory; a client that is late is told `stale=true`."""
 RANDOM_BYTES: Final = 8
 _MAC_BYTES: Final = 12
 _NONCE: Final = re.compile(r"([0-9a-f]{8})([0-9a-f]{16})([0-9a-f]{24})")
