@@ -88,10 +88,6 @@ class Link(asyncio.Protocol):
         """Answers are awaited on it."""
         return bool(self._waiting)
 
-    def usable_for(self, node_id: bytes) -> bool:
-        """A usable link to this very peer."""
-        return self.usable and self.node_id == node_id
-
     def refuse(self, reason: str) -> None:
         """Close as soon as the connection is made."""
         self._refusal = reason

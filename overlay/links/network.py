@@ -81,6 +81,8 @@ class Network:
         self._handler: Handler | None = None
         self._links: dict[bytes, Link] = {}
         self._open: dict[Link, None] = {}
+        self._of_peer: dict[bytes, dict[Link, None]] = {}
+        """Those that said hello, spares among them."""
         self._greeting: dict[Link, asyncio.Future[Hello]] = {}
         self._left: set[bytes] = set()
         self._server: asyncio.Server | None = None
@@ -150,9 +152,8 @@ class Network:
 
     def drop(self, node_id: bytes, reason: str) -> None:
         # The spare, too: with it in place nobody would be told that the peer is down.
-        for link in list(self._open):
-            if link.usable_for(node_id):
-                link.abort(reason)
+        for link in list(self._of_peer.get(node_id, ())):
+            link.abort(reason)
 
     def keep_by(self, policy: LinkPolicy, idle_s: float) -> None:
         self._policy = policy
@@ -226,6 +227,7 @@ class Network:
             self._greeted(link, IdentityError("that is this node itself"))
             link.close("talking to myself")
             return
+        self._of_peer.setdefault(node_id, {})[link] = None
         current = self._links.get(node_id)
         if current is None or self._preferred(link, current):
             self._links[node_id] = link
@@ -241,6 +243,7 @@ class Network:
             self._greeted(link, UnavailableError(reason))
             return
         node_id = link.node_id
+        self._forget(link)
         if self._links.get(node_id) is not link:
             return
         if self._take_spare(node_id):
@@ -312,10 +315,16 @@ class Network:
             assert self._handler is not None
             self._handler.peer_down(node_id, "idle", False)
 
+    def _forget(self, link: Link) -> None:
+        of_peer = self._of_peer.get(link.node_id, {})
+        of_peer.pop(link, None)
+        if not of_peer:
+            self._of_peer.pop(link.node_id, None)
+
     def _take_spare(self, node_id: bytes) -> bool:
         """Put another link in the place of the one in use; False: there is none."""
-        for other in self._open:
-            if other.usable_for(node_id) and not other.parted:
+        for other in self._of_peer.get(node_id, ()):
+            if other.usable and not other.parted:
                 self._links[node_id] = other
                 return True
         del self._links[node_id]

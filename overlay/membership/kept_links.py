@@ -51,10 +51,15 @@ class KeptLinks:
     def __contains__(self, node_id: bytes) -> bool:
         return node_id in self._chosen
 
-    def of(self, living: Callable[[], Iterable[int]], version: int, now_s: float) -> list[bytes]:
-        """The choice among `living`, which are others whenever `version` is another."""
+    def review(self, living: Callable[[], Iterable[int]], version: int, now_s: float) -> None:
+        """Choose among `living`, which are others whenever `version` is another."""
         if self._version != version and now_s >= self._review_s:
             chosen = choose(self._own, living(), self._count)
             self._chosen = {number.to_bytes(20): None for number in chosen}
             self._version, self._review_s = version, now_s + REVIEW_S
-        return list(self._chosen)
+
+    def without(self, linked: dict[bytes, None]) -> list[bytes]:
+        """Those of the choice that have no link."""
+        if self._chosen.keys() <= linked.keys():
+            return []
+        return [node_id for node_id in self._chosen if node_id not in linked]

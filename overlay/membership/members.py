@@ -296,8 +296,8 @@ class Members:
         """
         if self.mesh:
             return [member for member in self._members.values() if _due(member, now_s)]
-        kept = self._kept.of(self._living_numbers, self._living_version, now_s)
-        unlinked = [node_id for node_id in kept if node_id not in self._linked]
+        self._kept.review(self._living_numbers, self._living_version, now_s)
+        unlinked = self._kept.without(self._linked)
         members = [self._members[node_id] for node_id in unlinked if node_id in self._members]
         found = [member for member in members if _due(member, now_s)]
         if now_s >= self._stranger_s:

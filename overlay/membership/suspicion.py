@@ -41,6 +41,8 @@ class Suspicion:
         self._min_s, self._max_s = patience.bounds_s(nodes)
         self._expected = patience.expected(nodes)
         self._origins = {origin}
+        self.timeout_s = self._timeout_s()
+        """How long it may last, from `began_s`."""
 
     @property
     def confirmations(self) -> int:
@@ -52,15 +54,8 @@ class Suspicion:
         if origin in self._origins or self.confirmations >= self._expected:
             return False
         self._origins.add(origin)
+        self.timeout_s = self._timeout_s()
         return True
-
-    @property
-    def timeout_s(self) -> float:
-        """How long it may last, from `began_s`."""
-        if self._expected == 0:
-            return self._min_s
-        share = math.log(self.confirmations + 1) / math.log(self._expected + 1)
-        return max(self._min_s, self._max_s - (self._max_s - self._min_s) * share)
 
     @property
     def until_s(self) -> float:
@@ -74,3 +69,10 @@ class Suspicion:
     def press(self) -> None:
         """Somebody is sure: it has the shortest timeout."""
         self._max_s = self._min_s
+        self.timeout_s = self._timeout_s()
+
+    def _timeout_s(self) -> float:
+        if self._expected == 0:
+            return self._min_s
+        share = math.log(self.confirmations + 1) / math.log(self._expected + 1)
+        return max(self._min_s, self._max_s - (self._max_s - self._min_s) * share)

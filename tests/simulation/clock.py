@@ -58,6 +58,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._chance = chance
         self.steps = 0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers_made = 0
         self.wires: Any = None
         self.tasks: list[asyncio.Task[Any]] = []
         self.problems: list[str] = []
@@ -66,6 +68,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         return self._now
+
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        # In the order in which they were made, where the time is the same.
+        self._timers_made += 1
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, self._timers_made, timer))
+        return timer
 
     def start_in(self, process: Process, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """A task of this process."""
@@ -120,6 +131,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             # What nobody has seen of a process that is no more, nobody could see.
             task._log_traceback = False
         self.close()
+        self._timers.clear()
         self.call_soon = self.call_at = self._too_late
         self.call_later = self.call_soon_threadsafe = self._too_late
         return self.problems
@@ -129,14 +141,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         ready = self._ready
         if not ready:
-            timers = self._scheduled
-            while timers and timers[0]._cancelled:
+            timers = self._timers
+            while timers and timers[0][2]._cancelled:
                 heapq.heappop(timers)
             if not timers:
                 raise Stuck("nothing will ever happen again")
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
-            self._now = max(self._now, timer._when)
+            when, _, timer = heapq.heappop(timers)
+            self._now = max(self._now, when)
             ready.append(timer)
         self.steps += 1
         if self.steps > self.STEPS_MAX:
