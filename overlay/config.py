@@ -17,6 +17,7 @@ from overlay.limits import ENROLLMENT_PORT_DEFAULT
 
 PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
 _ROUTE = re.compile(r"sips?:[^\s<>\"?]+;lr(;[^\s<>\"?]*)?")
+_TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -171,6 +172,29 @@ class Dns(_Section, frozen=True, kw_only=True):
     port: int = 53
 
 
+class Export(_Section, frozen=True, kw_only=True):
+    """Where billing records go outside the farm: every one to all of these, at least once, with a
+    stable id. The same on every node."""
+
+    files: tuple[Literal["csv", "jsonl"], ...] = ()
+    """Files to write, in the directory of the node that exports a record."""
+    directory: str = "/var/lib/sipfarm/cdr"
+    """Where they are; a file without `.part` at its end is complete."""
+    rotate_s: int = 3_600
+    """A file is finished after so long,"""
+    rotate_mib: int = 64
+    """or when it has this size."""
+    postgresql: str = ""
+    """How to connect, as libpq takes it: `host=… dbname=… user=… passfile=…`, or a URL. Empty: no
+    database."""
+    postgresql_table: str = "cdr"
+    """`table` or `schema.table`; made if it is not there."""
+    webhook: str = ""
+    """An http or https URL that records are posted to. Empty: none."""
+    webhook_secret_file: str = "/etc/sipfarm/webhook.secret"
+    """What the posts are signed with."""
+
+
 class DnsUpdate(_Section, frozen=True, kw_only=True):
     """The farm's records in a zone of the operator's own name servers, by dynamic update."""
 
@@ -212,6 +236,7 @@ class Config(_Section, frozen=True, kw_only=True):
     metrics: Metrics = Metrics()
     enrollment: Enrollment = Enrollment()
     dns_update: DnsUpdate = DnsUpdate()
+    export: Export = Export()
 
     def run_path(self, name: str) -> Path:
         """A socket or pid file of this node."""
@@ -316,6 +341,7 @@ def _problems(config: Config) -> list[str]:
         except ConfigError as error:
             found.append(f"enrollment.service: {error}")
     found += _dns_update_problems(config)
+    found += _export_problems(config)
     if not 1 <= overlay.write_quorum <= overlay.replicas:
         found.append("overlay.write_quorum: must be from 1 to overlay.replicas")
     if not 1 <= overlay.read_quorum <= overlay.replicas:
@@ -358,4 +384,19 @@ def _dns_update_problems(config: Config) -> list[str]:
         found.append(f"dns_update.zone: {config.farm.name} is not in {settings.zone!r}")
     if settings.check_s <= 0:
         found.append("dns_update.check_s: must be above 0")
+    return found
+
+
+def _export_problems(config: Config) -> list[str]:
+    settings = config.export
+    found = []
+    if settings.webhook and not settings.webhook.startswith(("http://", "https://")):
+        found.append("export.webhook: not an http or https URL")
+    if not _TABLE.fullmatch(settings.postgresql_table):
+        found.append("export.postgresql_table: not a table's name")
+    if len(set(settings.files)) != len(settings.files):
+        found.append("export.files: the same twice")
+    for name in ("rotate_s", "rotate_mib"):
+        if getattr(settings, name) <= 0:
+            found.append(f"export.{name}: must be above 0")
     return found

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from prometheus_client import Gauge
+
+from overlay.billing.exporter import Progress
 from overlay.membership.members import State
 from overlay.version import VERSION
 
@@ -72,3 +75,30 @@ def watch(node: "Node") -> None:
     }
     for name, (text, value) in totals.items():
         metrics.total(f"sipfarm_{name}", text, value)
+    _watch_export(node)
+
+
+def _watch_export(node: "Node") -> None:
+    metrics = node.metrics
+    texts = {
+        "backlog": "Calls that a sink may lack and this node has to look at",
+        "lag_seconds": "Since the last event of the call that waits the longest here for the sink",
+        "up": "The sink took what it was last given",
+        "rows": "Rows that the sink took, since the start",
+        "failures": "Tries that failed, since the start",
+    }
+    gauges = {
+        name: metrics.gauges(f"sipfarm_export_{name}", text, "sink") for name, text in texts.items()
+    }
+    for sink, progress in node.exporter.progress.items():
+        _watch_sink({name: gauge.labels(sink) for name, gauge in gauges.items()}, progress)
+
+
+def _watch_sink(gauges: dict[str, Gauge], progress: Progress) -> None:
+    gauges["backlog"].set_function(lambda: progress.backlog)
+    gauges["lag_seconds"].set_function(
+        lambda: time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0.0
+    )
+    gauges["up"].set_function(lambda: not progress.last_error)
+    gauges["rows"].set_function(lambda: progress.taken)
+    gauges["failures"].set_function(lambda: progress.failures)

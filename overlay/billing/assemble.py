@@ -17,6 +17,8 @@ def assemble(events: Iterable[CallEvent], replicas: tuple[str, ...] = ()) -> lis
     """
     dialogs: dict[tuple[str, frozenset[str]], list[CallEvent]] = {}
     for event in events:
+        if event.kind is EventKind.EXPORTED:
+            continue
         dialog = (event.call_id, frozenset((event.from_tag, event.to_tag)))
         dialogs.setdefault(dialog, []).append(event)
     records = [_record(sorted(found, key=_order), replicas) for found in dialogs.values()]

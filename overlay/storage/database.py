@@ -19,6 +19,8 @@ import msgspec
 from overlay.errors import StorageError
 from overlay.limits import PAGE_BYTES_MAX
 from overlay.links.messages import NodeInfo
+from overlay.storage import outbox
+from overlay.storage.outbox import Outbox, OutboxEntry, Sinks
 
 _RECORDS_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS events (
@@ -91,7 +93,16 @@ class RevocationsRow(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-Row = EventRow | SubscriberRow | JournalDone | Peers | RevocationsRow | IncarnationRow
+Row = (
+    EventRow
+    | SubscriberRow
+    | JournalDone
+    | Peers
+    | RevocationsRow
+    | IncarnationRow
+    | Sinks
+    | OutboxEntry
+)
 CallRow = tuple[int, bytes, tuple[bytes, ...]]
 """Time in us, call key, bodies of the call's events."""
 
@@ -140,7 +151,9 @@ class RecordsDatabase:
     def __init__(self, directory: Path | None) -> None:
         """Open the file; without a directory the database is in memory and ends with this."""
         path = directory / "records.db" if directory else None
-        self._connection = _open(path, _RECORDS_SCHEMA, "full")
+        self._connection = _open(path, _RECORDS_SCHEMA + outbox.SCHEMA, "full")
+        with disk_errors():
+            self._outbox = Outbox(self._connection)
 
     def close(self) -> None:
         """Checkpoint and close."""
@@ -158,6 +171,8 @@ class RecordsDatabase:
         peers: tuple[NodeInfo, ...] | None = None
         revocations = b""
         incarnation = 0
+        sinks: Sinks | None = None
+        settled: list[OutboxEntry] = []
         for row in rows:
             if isinstance(row, EventRow):
                 events.append((row.call_key, row.event_id, row.time_us, row.body))
@@ -171,6 +186,10 @@ class RecordsDatabase:
                 revocations = row.body
             elif isinstance(row, IncarnationRow):
                 incarnation = row.value
+            elif isinstance(row, OutboxEntry):
+                settled.append(row)
+            elif isinstance(row, Sinks):
+                sinks = row
             else:
                 peers = row.peers
         connection = self._connection
@@ -181,6 +200,10 @@ class RecordsDatabase:
                 "(excluded.time_us, excluded.body) < (events.time_us, events.body)",
                 events,
             )
+            if sinks is not None:
+                self._outbox.choose(sinks.names)
+            self._outbox.settle(settled)
+            self._outbox.add(dict.fromkeys(event[0] for event in events))
             if journal:
                 connection.executemany("INSERT OR IGNORE INTO journal VALUES (?, ?)", journal)
             if done:
@@ -271,6 +294,19 @@ class RecordsDatabase:
         with disk_errors():
             (count,) = next(self._connection.execute("SELECT count(*) FROM journal"))
             return int(count)
+
+    def outbox_due(
+        self, sink: str, now_us: int, limit: int
+    ) -> list[tuple[OutboxEntry, tuple[bytes, ...]]]:
+        """Entries that are due, and their calls' events."""
+        with disk_errors():
+            entries = self._outbox.due(sink, now_us, limit)
+        return [(entry, self.events(entry.call_key)) for entry in entries]
+
+    def outbox_backlog(self, sink: str, now_us: int) -> int:
+        """How many entries are due."""
+        with disk_errors():
+            return self._outbox.backlog(sink, now_us)
 
     def limit_pages(self, pages: int) -> int:
         """Let the file grow to no more than this many pages; how many it has now."""

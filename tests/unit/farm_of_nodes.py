@@ -48,6 +48,8 @@ class Farm:
         self.directory = directory
         self.nodes: dict[str, Node] = {}
         self._overlay = overlay
+        self.sections: dict[str, dict[str, object]] = {}
+        """Further sections of every node's configuration; set before the nodes start."""
         self._port = free_port()
         self._redis: dict[str, subprocess.Popen[bytes]] = {}
         ca.create(directory / "ca", FARM)
@@ -75,6 +77,7 @@ class Farm:
                 "repair_interval_ms": 200,
                 **self._overlay,
             },
+            **self.sections,
         }
         return configuration.parse(sections, name)
 

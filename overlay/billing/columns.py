@@ -1,0 +1,92 @@
+"""A billing record as it leaves the farm: flat columns, the same in every sink.
+
+In: records of `assemble.py`. Out: `Row`s. Counterparts: the sinks. Where Kamailio's acc module has
+a column of the same meaning, it has the same name here (`callid`, `from_tag`, `to_tag`, `sip_code`,
+`start_time`, `end_time`, `duration`), so that what reads those tables reads these.
+"""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from overlay.control.messages import CallRecord
+
+FINAL_STATES: Final = frozenset({"complete", "failed", "closed"})
+"""Of records that wait for nothing."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One dialog; the fields are the columns, in this order."""
+
+    id: str
+    """The record's, always the same: 32 hex digits of the dialog."""
+    revision: int
+    """How many events it was made of: of two rows of one id the higher revision is right."""
+    state: str
+    callid: str
+    from_tag: str
+    to_tag: str
+    caller: str
+    callee: str
+    request_uri: str
+    start_time: str
+    """When it was answered: UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`; empty if it was not."""
+    end_time: str
+    duration: str
+    """Seconds with three decimals, from answer to end."""
+    hangup: str
+    sip_code: int
+    nodes: str
+    """The nodes that wrote its events, a space between."""
+    event_ids: str
+
+
+COLUMNS: Final = Row.__struct_fields__
+
+
+def row_of(record: CallRecord) -> Row:
+    """The record's row."""
+    return Row(
+        id=record_id(record),
+        revision=len(record.event_ids),
+        state=record.state,
+        callid=_clean(record.call_id),
+        from_tag=_clean(record.from_tag),
+        to_tag=_clean(record.to_tag),
+        caller=_clean(record.caller),
+        callee=_clean(record.callee),
+        request_uri=_clean(record.request_uri),
+        start_time=_moment(record.answer_us),
+        end_time=_moment(record.end_us),
+        duration=f"{record.duration_ms // 1000}.{record.duration_ms % 1000:03d}",
+        hangup=record.hangup,
+        sip_code=record.code,
+        nodes=" ".join(record.nodes),
+        event_ids=" ".join(record.event_ids),
+    )
+
+
+def record_id(record: CallRecord) -> str:
+    """The same for every node, every export and every revision of one dialog."""
+    tags = sorted((record.from_tag, record.to_tag))
+    text = "\0".join((record.call_id, *tags))
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _moment(time_us: int) -> str:
+    if not time_us:
+        return ""
+    try:
+        seconds = datetime.fromtimestamp(time_us // 1_000_000, UTC)
+    except (OverflowError, ValueError, OSError):
+        # A clock that is centuries off is no reason to lose the record.
+        return ""
+    return f"{seconds:%Y-%m-%dT%H:%M:%S}.{time_us % 1_000_000:06d}Z"
+
+
+def _clean(text: str) -> str:
+    """Text that every sink can store: no NUL, no lone surrogates, no other control characters."""
+    encoded = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(character if character.isprintable() else "?" for character in encoded)

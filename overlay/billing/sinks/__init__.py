@@ -1,0 +1,1 @@
+"""Where billing records go outside the farm; `sink.py` says what all of them have in common."""

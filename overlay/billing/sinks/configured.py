@@ -1,0 +1,35 @@
+"""The sinks that the configuration names.
+
+In: the configuration. Out: sinks. Counterpart: `exporter.py`. Their libraries are loaded only for
+sinks that are configured: most nodes need none of them.
+"""
+
+from pathlib import Path
+
+from overlay.billing.sinks.files import FileSink
+from overlay.billing.sinks.sink import Sink
+from overlay.config import Config
+
+
+def configured(config: Config) -> list[Sink]:
+    """One sink for each place."""
+    settings = config.export
+    sinks: list[Sink] = [
+        FileSink(
+            Path(settings.directory),
+            kind,
+            config.node.name,
+            rotate_s=settings.rotate_s,
+            rotate_bytes=settings.rotate_mib << 20,
+        )
+        for kind in settings.files
+    ]
+    if settings.postgresql:
+        from overlay.billing.sinks.postgresql import PostgresqlSink
+
+        sinks.append(PostgresqlSink(settings.postgresql, settings.postgresql_table))
+    if settings.webhook:
+        from overlay.billing.sinks.webhook import WebhookSink
+
+        sinks.append(WebhookSink(settings.webhook, Path(settings.webhook_secret_file)))
+    return sinks
