@@ -1,0 +1,117 @@
+"""An edge proxy in front of the farm: a Kamailio on a phone host that adds Path (RFC 3327).
+
+In: the lab, a phone host, the node to send everything to. Out: a process that is there until
+`close`. It knows nothing of the farm but that node's address.
+"""
+
+import signal
+import socket
+import subprocess
+import time
+from types import TracebackType
+from typing import Self
+
+from deploy.lab import Lab
+from tests.farm.raw_phone import SIP_PORT, socket_on
+
+_READY_WITHIN_S = 15.0
+_CONFIG = """#!KAMAILIO
+children=2
+disable_tcp=yes
+log_stderror=yes
+listen=udp:{address}:5060
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "pv.so"
+loadmodule "rr.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "maxfwd.so"
+loadmodule "path.so"
+modparam("rr", "append_fromtag", 0)
+modparam("path", "use_received", 1)
+request_route {{
+    if (!mf_process_maxfwd_header("10")) exit;
+    if (is_method("OPTIONS") && $rd == "{address}") {{ sl_send_reply("200", "OK"); exit; }}
+    if (is_method("REGISTER")) {{
+        add_path_received("edge");
+        append_hf("Supported: path\\r\\n");
+        $du = "sip:{node}:5060";
+        t_relay();
+        exit;
+    }}
+    if (is_present_hf("Route")) {{
+        # It says no to a preloaded Route that is the last one, though it has used it.
+        loose_route();
+        if (is_method("INVITE")) record_route();
+        t_relay();
+        exit;
+    }}
+    if (is_method("CANCEL") && !t_check_trans()) exit;
+    if (is_method("INVITE")) record_route();
+    $du = "sip:{node}:5060";
+    t_relay();
+}}
+"""
+
+
+class Edge:
+    """One running edge proxy."""
+
+    def __init__(self, lab: Lab, host: str, node: str) -> None:
+        self.address = lab.phone(host).address
+        directory = lab.host_directory(host) / "edge"
+        directory.mkdir(parents=True, exist_ok=True)
+        config = directory / "kamailio.cfg"
+        text = _CONFIG.format(address=self.address, node=lab.node(node).address)
+        config.write_text(text, encoding="ascii")
+        self._log = directory / "log"
+        with open(self._log, "wb") as log:
+            command = ["kamailio", "-f", str(config), "-DD", "-E", "-m", "32", "-Y", str(directory)]
+            self._process = subprocess.Popen(
+                lab.command_on(host, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self._await_answer(lab, host)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(10)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _await_answer(self, lab: Lab, host: str) -> None:
+        until_s = time.monotonic() + _READY_WITHIN_S
+        with socket_on(lab, host, socket.SOCK_DGRAM) as probe:
+            probe.bind((self.address, 0))
+            probe.settimeout(0.2)
+            while True:
+                probe.sendto(self._options(probe.getsockname()[1]), (self.address, SIP_PORT))
+                try:
+                    probe.recv(65_535)
+                except OSError:
+                    assert time.monotonic() < until_s, self._log.read_text(errors="replace")[-3000:]
+                    continue
+                return
+
+    def _options(self, port: int) -> bytes:
+        lines = [
+            f"OPTIONS sip:{self.address} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.address}:{port};branch=z9hG4bKprobe",
+            f"From: <sip:probe@{self.address}>;tag=p",
+            f"To: <sip:{self.address}>",
+            "Call-ID: probe",
+            "CSeq: 1 OPTIONS",
+            "Max-Forwards: 5",
+            "Content-Length: 0",
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
