@@ -46,6 +46,11 @@ AGAIN_S: Final = 20.0
 """After which another replica's calls are looked at again."""
 OPEN_AGAIN_S: Final = 3_600.0
 """After which a call without its last event is looked at again; the event wakes it at once."""
+SETTLE_S: Final = 2.0
+"""After the farm changed, nothing is exported for so long: of two nodes that do not see each other
+yet, each would take itself for the nearest."""
+SETTLE_LONGEST_S: Final = 20.0
+"""Not longer, however often the farm changes."""
 RETRY_FIRST_S: Final = 1.0
 RETRY_LONGEST_S: Final = 60.0
 
@@ -113,6 +118,10 @@ class Exporter:
     chance: random.Random
     again_s: float = AGAIN_S
     progress: dict[str, Progress] = field(init=False)
+    _epoch: int = -1
+    _changed_s: float = 0.0
+    _unsettled_s: float = 0.0
+    """Since when, on the loop's clock; 0 when the farm has settled."""
     _tasks: list[asyncio.Task[None]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -129,6 +138,18 @@ class Exporter:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for sink in self.sinks:
             await sink.close()
+
+    def settled(self) -> bool:
+        """Whether the farm has been the same for long enough to say which node is the nearest."""
+        now_s = asyncio.get_running_loop().time()
+        if self.placement.epoch != self._epoch:
+            self._epoch = self.placement.epoch
+            self._changed_s = now_s
+            self._unsettled_s = self._unsettled_s or now_s
+        if now_s - self._changed_s < SETTLE_S and now_s - self._unsettled_s < SETTLE_LONGEST_S:
+            return False
+        self._unsettled_s = 0.0
+        return True
 
     async def serve(self, sink: Sink) -> int:
         """One batch; how many entries it settled. Raises `SinkError` or `StorageError`."""
@@ -189,12 +210,14 @@ class Exporter:
         while True:
             try:
                 await sink.tick()
-                busy = await self.serve(sink) == BATCH
-            except SipfarmError as error:
+                busy = self.settled() and await self.serve(sink) == BATCH
+            except Exception as error:
                 progress.failures += 1
-                if str(error) != progress.last_error:
+                if not isinstance(error, SipfarmError):
+                    log.exception("the export to %s failed", sink.name)
+                elif str(error) != progress.last_error:
                     log.error("billing records do not reach %s: %s", sink.name, error)
-                progress.last_error = str(error)
+                progress.last_error = str(error) or type(error).__name__
                 longest_s = min(RETRY_FIRST_S * 2**tries, RETRY_LONGEST_S)
                 tries = min(tries + 1, 10)
                 await asyncio.sleep(longest_s * self.chance.uniform(0.5, 1.0))

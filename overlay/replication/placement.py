@@ -20,6 +20,11 @@ class Placement:
         self._known: dict[bytes, tuple[NodeInfo, ...]] = {}
         self._certain: dict[bytes, tuple[NodeInfo, ...] | None] = {}
 
+    @property
+    def epoch(self) -> int:
+        """Grows whenever the replicas of a key may have changed."""
+        return self._membership.epoch
+
     def of(self, key: bytes) -> tuple[NodeInfo, ...]:
         """The replicas of `key` by this node's own table, or by a lookup not long ago."""
         self._forget_the_outdated()
