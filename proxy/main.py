@@ -81,6 +81,14 @@ class EntryPoints:
             self._failed("branch failure", error)
         return 1
 
+    def ksr_failure_route(self, _message: object) -> int:
+        """A fork ended without success."""
+        try:
+            relay.answer_for_devices(self._worker)
+        except Exception as error:
+            self._failed("failure", error)
+        return 1
+
     def ksr_reply_route(self, _message: object) -> int:
         """A reply came in. One that should be billed and cannot be looked at is held back."""
         try:

@@ -31,6 +31,16 @@ FLOW_FAILED: Final = frozenset({408, 430, 477})
 when it could not send."""
 _PINS: Final = "pins"
 _WITH_TRANSACTION: Final = "tm"
+_REASONS: Final = {
+    404: "Not Found",
+    480: "Temporarily Unavailable",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    600: "Busy Everywhere",
+    603: "Decline",
+}
+"""Of answers that are given again: Kamailio does not show a branch's own reason."""
 
 
 def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None:
@@ -107,10 +117,12 @@ def prepare_branch(worker: Worker) -> None:
 def try_next_flow(worker: Worker) -> None:
     """A branch of a fork has failed: if the device has another flow, try that (RFC 5626 5.3)."""
     ksr = worker.ksr
-    if ksr.tm.t_get_status_code() not in FLOW_FAILED:
-        return
     call_id, from_tag = ksr.kx.get_callid(), ksr.pv.get("$ft") or ""
     key = _pin_key(worker, call_id, from_tag)
+    status = ksr.tm.t_get_status_code()
+    if status not in FLOW_FAILED:
+        ksr.htable.sht_sets(_PINS, f"{key}|said", str(status))
+        return
     targets = _forked(ksr.htable.sht_get(_PINS, key))
     index = ksr.tm.t_get_branch_index()
     if not 0 <= index < len(targets) or not targets[index].backups:
@@ -123,7 +135,19 @@ def try_next_flow(worker: Worker) -> None:
     worker.count(counters.FLOWS_REPLACED)
     ksr.corex.append_branch_uri(following.uri)
     method = ksr.kx.get_method()
-    _relay_branches(worker, targets, from_tag if method in DIALOG_CREATING else None)
+    tag = from_tag if method in DIALOG_CREATING else None
+    _relay_branches(worker, targets, tag, watched=True)
+
+
+def answer_for_devices(worker: Worker) -> None:
+    """A fork has failed as a whole: what a device said counts more than that a flow had failed."""
+    ksr = worker.ksr
+    if ksr.tm.t_get_status_code() not in FLOW_FAILED:
+        return
+    key = _pin_key(worker, ksr.kx.get_callid(), ksr.pv.get("$ft") or "")
+    said = ksr.htable.sht_get(_PINS, f"{key}|said")
+    status = int(said) if said is not None else 480
+    ksr.tm.t_reply(status, _REASONS.get(status, "Call Failed"))
 
 
 def _follow_invite(worker: Worker, method: str) -> bool:
@@ -210,19 +234,23 @@ def _fork(
     ksr.seturi(targets[0].uri)
     for target in targets[1:]:
         ksr.corex.append_branch_uri(target.uri)
-    sent = _relay_branches(worker, targets, dialog[1] if dialog else None)
+    tag = dialog[1] if dialog else None
+    sent = _relay_branches(worker, targets, tag, watched=has_backups)
     worker.count(counters.TRANSACTIONS)
     if not sent:
         answers.send(worker, 480, "Temporarily Unavailable")
 
 
 def _relay_branches(
-    worker: Worker, targets: tuple[Target, ...], record_routed_tag: str | None
+    worker: Worker, targets: tuple[Target, ...], record_routed_tag: str | None, *, watched: bool
 ) -> bool:
+    """Send the branches that are new; `watched`: tell of those that fail. Kamailio forgets that
+    whenever it has told."""
     ksr = worker.ksr
     ksr.tm.t_on_branch("ksr_branch_route")
-    if any(target.backups for target in targets):
+    if watched:
         ksr.tm.t_on_branch_failure("ksr_branch_failure_route")
+        ksr.tm.t_on_failure("ksr_failure_route")
     worker.branches = targets
     worker.record_routed_tag = record_routed_tag
     try:

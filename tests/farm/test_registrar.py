@@ -180,6 +180,50 @@ def test_a_device_with_two_flows_is_reached_once_and_by_the_other_when_one_is_go
             assert answer.code == 200
 
 
+def test_a_call_rings_on_the_other_flow_and_can_be_given_up(lab: Lab, dave: RawPhone) -> None:
+    with (
+        RawPhone(lab, "p3", "dave", tcp_to="n2") as second,
+        RawPhone(lab, "p5", "carol") as carol,
+    ):
+        with RawPhone(lab, "p3", "dave", tcp_to="n1") as first:
+            assert second.register("n2", flow(2), OUTBOUND).code == 200
+            assert first.register("n1", flow(1), OUTBOUND).code == 200
+        invite, _ = carol.request_text(
+            *("INVITE", dave.aor), from_uri="sip:carol@example.org", call_id="gives-up", cseq=1
+        )
+        carol.send("n3", invite)
+        ringing = second.await_request("INVITE", 15)
+        second.reply(ringing, 180, "Ringing")
+        while carol.receive().code != 180:
+            pass
+        cancel = invite.replace("INVITE", "CANCEL")
+        carol.send("n3", cancel)
+        second.reply(second.await_request("CANCEL"), 200, "OK")
+        second.reply(ringing, 487, "Request Terminated")
+        while (ended := carol.receive()).code != 487:
+            pass
+        carol.send("n3", carol.ack_of(invite, ended))
+
+
+def test_what_the_device_says_is_told_though_a_flow_had_failed(lab: Lab, dave: RawPhone) -> None:
+    with (
+        RawPhone(lab, "p3", "dave", tcp_to="n2") as second,
+        RawPhone(lab, "p5", "carol") as carol,
+    ):
+        with RawPhone(lab, "p3", "dave", tcp_to="n1") as first:
+            assert second.register("n2", flow(2), OUTBOUND).code == 200
+            assert first.register("n1", flow(1), OUTBOUND).code == 200
+        invite, _ = carol.request_text(
+            *("INVITE", dave.aor), from_uri="sip:carol@example.org", call_id="busy", cseq=1
+        )
+        carol.send("n3", invite)
+        second.reply(second.await_request("INVITE", 15), 486, "Busy Here")
+        while (ended := carol.receive()).code < 200:
+            pass
+        assert ended.first_line == "SIP/2.0 486 Busy Here"
+        carol.send("n3", carol.ack_of(invite, ended))
+
+
 def _proven(carol: RawPhone, node: str, to: str) -> str:
     """A MESSAGE that answers the challenge of this node."""
     call_id = f"{carol.call_id}-{node}-{next(carol.cseqs)}"

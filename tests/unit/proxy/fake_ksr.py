@@ -106,6 +106,8 @@ class FakeKsr:
             t_relay=lambda: self.done.append("t_relay") or 1,
             t_on_branch=lambda _route: 1,
             t_on_branch_failure=lambda route: self.done.append(route) or 1,
+            t_on_failure=lambda _route: 1,
+            t_reply=lambda code, reason: self.done.append((code, reason)) or 1,
             t_get_status_code=lambda: self.message.status,
             t_get_branch_index=lambda: self.branch,
         )

@@ -271,3 +271,31 @@ def test_a_flow_with_another_to_fall_back_on_is_handed_over_even_by_its_owner(
     kamailio.branch = 1
     relay.prepare_branch(worker)
     assert kamailio.next_hop == "sip:198.51.100.1:1;transport=tcp"
+
+
+@pytest.mark.parametrize(
+    ("failures", "answer"),
+    [
+        ([(0, 430), (1, 430), (2, 408)], (480, "Temporarily Unavailable")),
+        ([(0, 430), (1, 486)], (486, "Busy Here")),
+    ],
+)
+def test_what_a_device_said_counts_more_than_a_failed_flow(
+    worker: Worker,
+    kamailio: FakeKsr,
+    failures: list[tuple[int, int]],
+    answer: tuple[int, str],
+) -> None:
+    relay.to_targets(worker, "INVITE", (PHONE,))
+    for branch, status in failures:
+        _fail(worker, kamailio, branch, status)
+    kamailio.done.clear()
+    kamailio.message.status = 430
+    relay.answer_for_devices(worker)
+    assert kamailio.done == [answer]
+
+
+def test_an_answer_that_is_no_failed_flow_stands(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.status = 486
+    relay.answer_for_devices(worker)
+    assert kamailio.done == []
