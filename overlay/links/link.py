@@ -97,6 +97,10 @@ class Link(asyncio.Protocol):
         if not self.usable:
             answered(Failed(code="unavailable", reason="link is down"))
             return
+        needed = messages.NEEDS.get(type(request))
+        if needed is not None and self.peer is not None and needed not in self.peer.capabilities:
+            answered(Failed(code="unknown-kind", reason=f"{self._peer_name()} is too old for it"))
+            return
         if len(self._waiting) >= REQUESTS_OUTSTANDING_PER_LINK_MAX:
             answered(Failed(code="busy", reason="too many requests outstanding"))
             return
@@ -174,7 +178,7 @@ class Link(asyncio.Protocol):
         self.heard_at_s = self._loop.time()
         try:
             for payload in self._frames.feed(data):
-                self._received(messages.decode(payload))
+                self._decoded(payload)
                 if self._transport is None or self._transport.is_closing():
                     return
         except (msgspec.MsgspecError, ProtocolError, LimitError) as error:
@@ -194,6 +198,18 @@ class Link(asyncio.Protocol):
         self._owner.link_down(self, str(exc) if exc else self._reason)
 
     # inner workings
+
+    def _decoded(self, payload: bytes) -> None:
+        """One frame; a newer peer's request of an unknown kind is no reason to close the link."""
+        try:
+            message = messages.decode(payload)
+        except msgspec.ValidationError:
+            head = messages.unknown_kind(payload) if self.peer is not None else None
+            if head is None:
+                raise
+            self.send(Failed(id=head.id, code="unknown-kind", reason=f"kind {head.tag}"))
+            return
+        self._received(message)
 
     def _received(self, message: messages.Message) -> None:
         if self.peer is None:

@@ -4,12 +4,28 @@ In and out: these structs. Every request carries an id that its answer repeats. 
 end is compatible both ways: older nodes ignore it, newer ones see its default.
 """
 
-from typing import Any
+from enum import StrEnum
+from typing import Any, get_args
 
 import msgspec
 
 PROTOCOL_VERSION = 1
 PROTOCOL_VERSION_MIN = 1
+
+
+class Capability(StrEnum):
+    """What a node says that it understands, beyond what every node of its protocol version does.
+
+    A kind of request that came after its version is only sent to peers that name its capability
+    (`NEEDS`): their daemons would close the link on it otherwise.
+    """
+
+    REVOCATIONS = "revocations"
+    GOSSIP = "gossip"
+    COMPARISON = "comparison"
+    """Lists of members are compared, and links closed by agreement."""
+    UNKNOWN_KINDS = "unknown-kinds"
+    """A request of a kind that it does not know is answered so, and the link stays."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -305,5 +321,36 @@ REPLIES = (
 UPKEEP = (Ping, PingFor, Gossip, CompareMembers, AskRevocations, RevocationsChanged, Idle)
 """What is asked on a link because it is there: not a use that keeps it."""
 
+NEEDS: dict[type[Message], Capability] = {
+    AskRevocations: Capability.REVOCATIONS,
+    RevocationsChanged: Capability.REVOCATIONS,
+    Gossip: Capability.GOSSIP,
+    PingFor: Capability.GOSSIP,
+    CompareMembers: Capability.COMPARISON,
+    Idle: Capability.COMPARISON,
+}
+"""What a peer must be capable of to be asked this."""
+_TAGS = frozenset(
+    kind.__struct_config__.tag for kind in (Hello, Goodbye, *get_args(Request), *get_args(Reply))
+)
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """How every message begins."""
+
+    tag: int
+    id: int
+
+
+def unknown_kind(payload: bytes) -> Head | None:
+    """The head of a message of a kind that this version does not know; None for all else."""
+    try:
+        head = _decode_head(payload)
+    except msgspec.MsgspecError:
+        return None
+    return None if head.tag in _TAGS else head
+
+
+_decode_head = msgspec.msgpack.Decoder(Head).decode
 encode = msgspec.msgpack.Encoder().encode
 decode: Any = msgspec.msgpack.Decoder(Hello | Goodbye | Request | Reply).decode

@@ -367,5 +367,6 @@ def hello_of(identity: Identity, node: NodeInfo, incarnation: int, software: str
         farm=identity.farm,
         node=node,
         incarnation=incarnation,
+        capabilities=tuple(messages.Capability),
         software=software,
     )
