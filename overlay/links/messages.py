@@ -20,8 +20,6 @@ class Capability(StrEnum):
     (`NEEDS`): their daemons would close the link on it otherwise.
     """
 
-    REVOCATIONS = "revocations"
-    GOSSIP = "gossip"
     COMPARISON = "comparison"
     """Lists of members are compared, and links closed by agreement."""
     UNKNOWN_KINDS = "unknown-kinds"
@@ -322,10 +320,6 @@ UPKEEP = (Ping, PingFor, Gossip, CompareMembers, AskRevocations, RevocationsChan
 """What is asked on a link because it is there: not a use that keeps it."""
 
 NEEDS: dict[type[Message], Capability] = {
-    AskRevocations: Capability.REVOCATIONS,
-    RevocationsChanged: Capability.REVOCATIONS,
-    Gossip: Capability.GOSSIP,
-    PingFor: Capability.GOSSIP,
     CompareMembers: Capability.COMPARISON,
     Idle: Capability.COMPARISON,
 }
