@@ -15,8 +15,14 @@ from proxy.worker import Worker
 def route(worker: Worker) -> None:
     """Deal with one reply."""
     ksr = worker.ksr
-    identity.strip(worker)
-    if not 200 <= ksr.kx.get_status() < 300 or ksr.kx.get_method() != "INVITE":
+    method = ksr.kx.get_method()
+    # To look for a field makes Kamailio read the whole message; the end of a call has no identity.
+    if method == "BYE":
+        return
+    status = ksr.kx.get_status()
+    if status > 100:
+        identity.strip(worker)
+    if not 200 <= status < 300 or method != "INVITE":
         return
     call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
     if not worker.settings.config.billing.enabled:

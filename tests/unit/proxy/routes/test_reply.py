@@ -174,3 +174,16 @@ def test_a_record_route_that_is_not_utf8_does_not_get_past_billing(
     kamailio.hdr.get_idx = get_idx
     reply.route(worker)
     assert len(daemon.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "stays"),
+    [("INVITE", 180, False), ("INVITE", 486, False), ("UPDATE", 200, False), ("BYE", 200, True)],
+)
+def test_what_a_callee_says_that_he_is_goes_no_further(
+    worker: Worker, kamailio: FakeKsr, method: str, status: int, stays: bool
+) -> None:
+    kamailio.message.method, kamailio.message.status = method, status
+    kamailio.message.fields["P-Asserted-Identity"] = ["<sip:president@example.org>"]
+    reply.route(worker)
+    assert ("P-Asserted-Identity" in kamailio.message.fields) is stays
