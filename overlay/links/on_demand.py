@@ -13,11 +13,12 @@ have taken the link out of use by then, so that its end is taken for a crash by 
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from overlay.limits import REQUESTS_WAITING_PER_PEER_MAX
 from overlay.links.link import Answered, Link
-from overlay.links.messages import Failed, Request
+from overlay.links.messages import Failed, Reply, Request
 
 
 class LinkPolicy(Protocol):
@@ -49,12 +50,26 @@ class EveryLink:
         """Does not happen."""
 
 
+@dataclass(eq=False, kw_only=True)
+class _Entry:
+    request: Request
+    answered: Answered | None
+    until_s: float
+
+    def answer(self, reply: Reply) -> None:
+        """Once."""
+        answered, self.answered = self.answered, None
+        if answered is not None:
+            answered(reply)
+
+
 class Waiting:
     """Requests that wait for a link, by peer."""
 
     def __init__(self, linked: Callable[[bytes], Link | None]) -> None:
         self._linked = linked
-        self._requests: dict[bytes, list[tuple[Request, Answered, float]]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._entries: dict[bytes, list[_Entry]] = {}
 
     def add(
         self,
@@ -64,25 +79,27 @@ class Waiting:
         answered: Answered,
         timeout_s: float,
     ) -> None:
-        """Send this when `dial` has brought a link; no later than `timeout_s` it has failed."""
-        waiting = self._requests.get(node_id)
-        if waiting is None:
-            waiting = self._requests[node_id] = []
-            dial.add_done_callback(lambda _: self._ended(node_id, waiting))
-        if len(waiting) >= REQUESTS_WAITING_PER_PEER_MAX:
+        """Send this when `dial` has brought a link; after `timeout_s` it has failed."""
+        entries = self._entries.get(node_id)
+        if entries is None:
+            entries = self._entries[node_id] = []
+            dial.add_done_callback(lambda _: self._dialled(node_id))
+        if len(entries) >= REQUESTS_WAITING_PER_PEER_MAX:
             answered(Failed(code="busy", reason="too many requests wait for a link"))
             return
-        until_s = asyncio.get_running_loop().time() + timeout_s
-        waiting.append((request, answered, until_s))
+        until_s = self._loop.time() + timeout_s
+        entry = _Entry(request=request, answered=answered, until_s=until_s)
+        entries.append(entry)
+        late = Failed(code="unavailable", reason="no link in time")
+        self._loop.call_later(timeout_s, entry.answer, late)
 
-    def _ended(self, node_id: bytes, waiting: list[tuple[Request, Answered, float]]) -> None:
-        self._requests.pop(node_id, None)
+    def _dialled(self, node_id: bytes) -> None:
         link = self._linked(node_id)
-        now_s = asyncio.get_running_loop().time()
-        for request, answered, until_s in waiting:
+        for entry in self._entries.pop(node_id):
+            answered, entry.answered = entry.answered, None
+            if answered is None:
+                continue
             if link is None:
                 answered(Failed(code="unavailable", reason="it cannot be reached"))
-            elif until_s <= now_s:
-                answered(Failed(code="unavailable", reason="no link in time"))
             else:
-                link.request(request, answered, until_s - now_s)
+                link.request(entry.request, answered, entry.until_s - self._loop.time())

@@ -148,3 +148,35 @@ def test_a_lookup_with_silent_peers_ends_at_its_deadline_with_what_it_found() ->
     farm.silent = set(farm.ids[1::2])
     found, _ = asyncio.run(farm.lookup(b"\x42" * 20, 8, 0.2))
     assert found
+
+
+@given(st.lists(IDS, unique=True, min_size=8, max_size=80), IDS, st.integers(1, 4))
+def test_a_table_that_is_certain_of_the_nearest_is_right(
+    ids: list[bytes], key: bytes, count: int
+) -> None:
+    made = table(b"\0" * 20, [node_id for node_id in ids if node_id != b"\0" * 20], ksize=4)
+    found = made.find_neighbors(Node(key), k=count)
+    farthest = Node(key).distance_to(found[-1])
+    everybody = [Node(node_id) for node_id in ids if node_id not in (b"\0" * 20, key)]
+    nearest = sorted(everybody, key=Node(key).distance_to)[:count]
+    if made.certain(Node(key), farthest):
+        assert [node.id for node in found] == [node.id for node in nearest]
+    if made.complete:
+        assert made.certain(Node(key), farthest)
+
+
+def test_a_table_is_certain_near_its_own_id_and_not_far_away() -> None:
+    chance = random.Random(4)
+    own = b"\0" * 20
+    made = table(own, [chance.randbytes(20) for _ in range(300)], ksize=8)
+    near, far = Node(b"\0" * 19 + b"\1"), Node(b"\xff" * 20)
+    for key, expected in ((near, True), (far, False)):
+        farthest = key.distance_to(made.find_neighbors(key, k=3)[-1])
+        assert made.certain(key, farthest) is expected
+
+
+def test_hearsay_is_not_passed_on() -> None:
+    made = table(b"\0" * 20, [b"\1" * 20], ksize=4)
+    made.add_contact(Contact(contact(b"\2" * 20).info, proven=False))
+    assert len(made.find_neighbors(Node(b"\3" * 20))) == 2
+    assert [n.id for n in made.find_neighbors(Node(b"\3" * 20), proven=True)] == [b"\1" * 20]

@@ -217,3 +217,86 @@ def test_the_dead_of_long_ago_are_forgotten() -> None:
     members.link_down(PEER, left=True, now_s=1.0)
     assert len(members.forget(10.0, 12.0)) == 1
     assert members.get(PEER) is None
+
+
+def beyond_the_mesh() -> Members:
+    """A node that keeps three links, of seven members that the farm tells of."""
+    members = Members(OWN, PATIENCE, Redial(first_s=0.5, longest_s=4.0), random.Random(1), 3)
+    for other in OTHERS:
+        node = NodeInfo(node_id=other, name=f"o{other[0]}", host="192.0.2.9", port=1)
+        update = MemberUpdate(node=node, state=0, incarnation=1, origin=other)
+        members.learn(update, 0.0)
+    members.by_hearsay(0.0)
+    assert members.learn(said(State.ALIVE), 0.0).news
+    return members
+
+
+def test_beyond_the_mesh_hearsay_of_life_has_to_do() -> None:
+    members = beyond_the_mesh()
+    assert not members.mesh
+    assert state(members) is State.ALIVE
+    assert members.living == 8
+    assert all(member.state is State.ALIVE and not member.proven for member in members)
+
+
+def test_beyond_the_mesh_only_links_that_are_kept_are_dialled() -> None:
+    members = beyond_the_mesh()
+    wanted = [member.info.node_id for member in members.to_dial(2.0)]
+    assert len(wanted) == 3
+    assert all(members.kept(node_id) for node_id in wanted)
+    assert sum(members.kept(member.info.node_id) for member in members) == 3
+
+
+def test_beyond_the_mesh_nobody_is_dead_by_hearsay_at_once() -> None:
+    members = beyond_the_mesh()
+    members.learn(said(State.DEAD), 1.0)
+    assert state(members) is State.SUSPECT
+    members.learn(said(State.ALIVE, incarnation=2), 1.1)
+    assert state(members) is State.ALIVE
+    members.learn(said(State.DEAD, incarnation=2), 2.0)
+    assert [(member.info, news) for member, news in members.overdue(2.26)] == [(INFO, False)]
+    assert state(members) is State.DEAD
+
+
+def test_a_link_that_ends_by_agreement_says_nothing_of_its_peer() -> None:
+    members = beyond_the_mesh()
+    members.link_up(hello(), 1.0)
+    members.parted(PEER, 2.0)
+    assert members.link_down(PEER, left=False, now_s=2.0) is None
+    assert state(members) is State.ALIVE
+    member = members.get(PEER)
+    assert member is not None
+    assert member.proven
+    assert not member.linked
+
+
+def test_who_is_alive_by_hearsay_and_refuses_is_dead_at_the_second_try() -> None:
+    members = beyond_the_mesh()
+    assert members.dial_failed(PEER, refused=True, now_s=1.0) is not None
+    assert state(members) is State.SUSPECT
+    assert members.dial_failed(PEER, refused=True, now_s=1.5) is not None
+    assert state(members) is State.DEAD
+
+
+def test_a_farm_that_grows_beyond_the_mesh_takes_over_what_it_heard() -> None:
+    members = Members(OWN, PATIENCE, Redial(first_s=0.5, longest_s=4.0), random.Random(1), 3)
+    members.learn(said(State.ALIVE), 0.0)
+    assert state(members) is State.DEAD
+    assert members.by_hearsay(0.0) == []
+    for other in OTHERS:
+        members.link_up(hello(node_id=other), 0.0)
+    assert [member.info for member in members.by_hearsay(1.0)] == [INFO]
+    assert state(members) is State.ALIVE
+
+
+def test_of_the_dead_beyond_the_mesh_one_is_dialled_at_a_time() -> None:
+    members = beyond_the_mesh()
+    for other in OTHERS:
+        members.link_up(hello(node_id=other), 0.0)
+    for number in range(20, 40):
+        node = NodeInfo(node_id=bytes([number]) * 20, name="x", host="192.0.2.3", port=1)
+        members.heard_of(node, 0.0)
+    members.link_up(hello(), 0.0)
+    assert len(members.to_dial(9.0)) == 1
+    assert len(members.to_dial(9.1)) == 0
+    assert len(members.to_dial(9.6)) == 1
