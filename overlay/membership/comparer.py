@@ -36,16 +36,17 @@ class Comparer:
         self._timeout_s = timeout_s
         self._digests = (-1, b"")
 
-    async def compare(self, node_id: bytes) -> None:
-        """Ask this peer what it knows otherwise."""
+    async def compare(self, node_id: bytes) -> bool:
+        """Ask this peer what it knows otherwise; False if it does not say."""
         first = 0
         while first < SLICES:
             question = CompareMembers(digests=self._own(), first=first)
             reply = await self._transport.ask(node_id, question, self._timeout_s)
             if not isinstance(reply, MembersAre) or reply.next <= first:
-                return
+                return False
             self._learn(reply.updates[:COMPARED_UPDATES_MAX])
             first = reply.next
+        return True
 
     def answer(self, question: CompareMembers) -> MembersAre:
         """What this node knows where the asker's digests are others."""

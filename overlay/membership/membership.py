@@ -21,7 +21,7 @@ from overlay.config import Overlay
 from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
 from overlay.dht.table import Contact
-from overlay.limits import GOSSIP_UPDATES_MAX
+from overlay.limits import CONTACTS_TOLD_MAX, GOSSIP_UPDATES_MAX
 from overlay.links.messages import (
     CompareMembers,
     Gossip,
@@ -440,8 +440,12 @@ class Membership:
 
     async def _look_around(self) -> None:
         linked = self.members.linked()
-        if linked:
-            await self._comparer.compare(self._chance.choice(linked))
+        if linked and not await self._comparer.compare(self._chance.choice(linked)):
+            # A peer that cannot compare lists tells whom it knows near an id, as Kademlia joins.
+            target, told = self.dht.source_node, min(self.dht.router.ksize, CONTACTS_TOLD_MAX)
+            start = self.dht.router.find_neighbors(target, k=told)
+            alpha = self._settings.lookup_parallel
+            await Lookup(self.dht, target, start, told, alpha).find_within(REFRESH_S)
 
     def _gone(self, member: Member) -> None:
         self.dht.router.remove_contact(Contact(member.info))
