@@ -161,6 +161,16 @@ class Billing(_Section, frozen=True, kw_only=True):
     """Write START and STOP events before the message is forwarded."""
     when_unwritable: Literal["serve", "refuse"] = "serve"
     """What happens to new calls while no event can be written: go on and count, or 503."""
+    session_s: int = 1_800
+    """Session-Expires (RFC 4028) that calls are asked for, so that a phone that vanished does not
+    talk for ever: phones refresh at half of it. 0: calls are not asked."""
+    session_min_s: int = 90
+    """Min-SE: a shorter one is refused with 422."""
+    close_grace_s: int = 60
+    """A call is closed without a BYE when it was not refreshed for its Session-Expires and this."""
+    call_max_s: int = 43_200
+    """A call that nobody refreshes is closed after this. Its record ends with its last proof of
+    life: no second is billed that nobody can vouch for."""
 
 
 class Dns(_Section, frozen=True, kw_only=True):

@@ -22,6 +22,8 @@ HEADER_CHARS_MAX: Final = 1_024
 BINDINGS_PER_AOR_MAX: Final = 128
 """Entries of a registration record, tombstones included."""
 
+OPEN_CALLS_MAX: Final = 200_000
+"""Whose end a replica awaits."""
 COMMIT_BATCH_MAX: Final = 1_000
 COMMIT_QUEUE_MAX: Final = 20_000
 

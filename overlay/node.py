@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from overlay.billing.closer import Closer
 from overlay.billing.exporter import Exporter
 from overlay.billing.sinks.configured import configured
 from overlay.cache.hot import HotRecords
@@ -115,6 +116,11 @@ class Node:
             now_ms=now_ms,
             chance=self.parts.chance,
         )
+        self.closer = Closer(
+            own_id, config.billing, self.placement, self.committer, self.events, now_ms
+        )
+        self.replica.event_stored = self.closer.open_calls.saw
+        self.events.event_stored = self.closer.open_calls.saw
         self._build_control()
         self.publisher = Publisher(
             config,
@@ -137,6 +143,7 @@ class Node:
         if self._dns is not None:
             self._dns.close()
             await self._dns.wait_closed()
+        await self.closer.stop()
         await self.exporter.stop()
         await self.repair.stop()
         self.spreader.flush()
@@ -355,6 +362,7 @@ class Node:
         self.bindings.start()
         self.events.start()
         self.exporter.start()
+        self.closer.start()
         self.repair.start()
         self.renewal.start()
         self.publisher.start()

@@ -37,6 +37,10 @@ def watch(node: "Node") -> None:
             "How far this node doubts its own probes, 0 is well",
             lambda: node.membership.health.score,
         ),
+        "open_calls": (
+            "Calls without an end of which this node is a replica",
+            lambda: len(node.closer.open_calls),
+        ),
         "journal_depth": ("Call events on fewer than W disks", lambda: node.events.journal_depth),
         "redis_up": ("Redis can be used", lambda: not node.projection.error),
         "dns_publishing": (
@@ -63,6 +67,10 @@ def watch(node: "Node") -> None:
             lambda: node.network.revoked_refused,
         ),
         "records_forged": ("Records refused as not the operator's", lambda: node.vetting.refused),
+        "calls_closed": (
+            "Calls that this node closed, as their BYE never came",
+            lambda: node.closer.closed,
+        ),
         "dns_updates": (
             "Dynamic updates of the farm's records that were accepted",
             lambda: node.publisher.updates,

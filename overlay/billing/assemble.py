@@ -7,7 +7,7 @@ In: the events of one Call-ID, in any order. Out: one billing record a dialog. C
 from collections.abc import Iterable
 
 from overlay.control.messages import CallRecord
-from overlay.records.call import CallEvent, EventKind
+from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind
 
 
 def assemble(events: Iterable[CallEvent], replicas: tuple[str, ...] = ()) -> list[CallRecord]:
@@ -47,14 +47,16 @@ def _record(events: list[CallEvent], replicas: tuple[str, ...]) -> CallRecord:
     start = next((e for e in events if e.kind is EventKind.START), None)
     stop = next((e for e in events if e.kind is EventKind.STOP), None)
     failed = next((e for e in events if e.kind is EventKind.ATTEMPT), None)
+    closed = _closed(events)
     told = start or failed or stop or events[0]
     answer_us = start.time_us if start else 0
-    end_us = stop.time_us if stop else failed.time_us if failed and not start else 0
+    end = stop or (closed if start else failed)
+    end_us = end.time_us if end else 0
     caller, callee = told.from_uri, told.to_uri
     from_tag, to_tag = told.from_tag, told.to_tag
     return CallRecord(
         call_id=told.call_id,
-        state=_state(start, stop, failed),
+        state=_state(start, stop, failed, closed),
         caller=caller,
         callee=callee,
         request_uri=told.request_uri,
@@ -62,22 +64,54 @@ def _record(events: list[CallEvent], replicas: tuple[str, ...]) -> CallRecord:
         to_tag=to_tag,
         answer_us=answer_us,
         end_us=end_us,
-        duration_ms=max(0, end_us - answer_us + 500) // 1000 if start and stop else 0,
+        duration_ms=max(0, end_us - answer_us + 500) // 1000 if start and end else 0,
         hangup=_hangup(start, stop),
         code=start.code if start else failed.code if failed else 0,
         nodes=tuple(dict.fromkeys(event.node for event in events)),
         replicas=replicas,
         levels=tuple(event.level for event in events),
         event_ids=tuple(event.event_id.hex() for event in events),
+        cause=_cause(start, stop, failed, closed),
+        reason=stop.reason if stop else "",
     )
 
 
-def _state(start: CallEvent | None, stop: CallEvent | None, failed: CallEvent | None) -> str:
+def last_proof_us(events: Iterable[CallEvent]) -> int:
+    """When the call was last known to live; 0 if it never was."""
+    return max((e.time_us for e in events if e.kind in PROOFS_OF_LIFE), default=0)
+
+
+def _closed(events: list[CallEvent]) -> CallEvent | None:
+    """The closing that no later proof of life has overtaken."""
+    proof_us = last_proof_us(events)
+    closings = (e for e in events if e.kind is EventKind.CLOSED and e.time_us >= proof_us)
+    return next(closings, None)
+
+
+def _state(
+    start: CallEvent | None,
+    stop: CallEvent | None,
+    failed: CallEvent | None,
+    closed: CallEvent | None,
+) -> str:
     if start:
-        return "complete" if stop else "open"
+        return "complete" if stop else "closed" if closed else "open"
     if failed:
         return "failed"
     return "orphan"
+
+
+def _cause(
+    start: CallEvent | None,
+    stop: CallEvent | None,
+    failed: CallEvent | None,
+    closed: CallEvent | None,
+) -> str:
+    if stop:
+        return "bye"
+    if start:
+        return "lost-bye" if closed else ""
+    return "refused" if failed else ""
 
 
 def _hangup(start: CallEvent | None, stop: CallEvent | None) -> str:

@@ -37,6 +37,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     duration: str
     """Seconds with three decimals, from answer to end."""
     hangup: str
+    cause: str
+    """`bye`, `lost-bye` (ended with its last proof of life), `refused`."""
+    reason: str
+    """Reason header of the BYE."""
     sip_code: int
     nodes: str
     """The nodes that wrote its events, a space between."""
@@ -62,6 +66,8 @@ def row_of(record: CallRecord) -> Row:
         end_time=_moment(record.end_us),
         duration=f"{record.duration_ms // 1000}.{record.duration_ms % 1000:03d}",
         hangup=record.hangup,
+        cause=record.cause,
+        reason=_clean(record.reason),
         sip_code=record.code,
         nodes=" ".join(record.nodes),
         event_ids=" ".join(record.event_ids),

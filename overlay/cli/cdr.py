@@ -112,6 +112,8 @@ def _details(call: CallRecord) -> str:
             ("ended", output.time_of(call.end_us)),
             ("duration", output.duration_of(call.duration_ms)),
             ("hung up by", call.hangup),
+            ("cause", call.cause),
+            ("reason", call.reason),
             ("status code", str(call.code) if call.code else None),
             ("written by", ", ".join(call.nodes)),
             ("written to", ", ".join(call.levels)),

@@ -248,7 +248,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     call_id: str
     state: str
-    """`open` (no STOP), `complete`, `failed`, `orphan` (a STOP without its START)."""
+    """`open` (no STOP), `complete`, `closed` (its BYE never came; it ends with its last proof of
+    life), `failed`, `orphan` (a STOP without its START)."""
     caller: str
     callee: str
     request_uri: str
@@ -267,6 +268,10 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The nodes that hold it."""
     levels: tuple[str, ...]
     event_ids: tuple[str, ...]
+    cause: str = ""
+    """Why it ended: `bye`, `lost-bye`, `refused`; empty while open."""
+    reason: str = ""
+    """Reason header (RFC 3326) of the BYE."""
 
 
 class Calls(Answer, frozen=True, kw_only=True, tag=22):

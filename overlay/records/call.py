@@ -28,6 +28,8 @@ class EventKind(IntEnum):
     """A final failure answered the initial INVITE."""
     EXPORTED = 5
     """A sink has the record as it was: `from_tag` names the sink, `to_tag` the record."""
+    CLOSED = 6
+    """No BYE came, and nothing was heard of the call since `time_us`, its last proof of life."""
 
 
 class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -59,6 +61,12 @@ class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Reason header (RFC 3326) of a BYE."""
     level: str = ""
     """How safe the write was when it was acknowledged: `quorum` or `journal`."""
+    session_s: int = 0
+    """Session-Expires (RFC 4028) of START and INTERIM: after so long without a refresh the call is
+    dead. 0: nobody refreshes it."""
+
+
+PROOFS_OF_LIFE = (EventKind.START, EventKind.INTERIM)
 
 
 CallEvents = tuple[CallEvent, ...]

@@ -70,6 +70,8 @@ class EventWriter:
         self._wake = asyncio.Event()
         self._finding: set[asyncio.Task[None]] = set()
         self.journal_depth = 0
+        self.event_stored: Callable[[bytes, CallEvent], None] = lambda key, event: None
+        """Told of every event that this node has on its disk as a replica."""
 
     def start(self) -> None:
         """Begin to bring journalled events to their replicas."""
@@ -175,7 +177,13 @@ class EventWriter:
         write.fanout.start(self._write_quorum - is_replica)
         if is_replica:
             row = EventRow(call_key=key, event_id=event.event_id, time_us=event.time_us, body=body)
-            self._committer.commit(row, write.committed)
+
+            def committed(error: StorageError | None) -> None:
+                if error is None:
+                    self.event_stored(key, event)
+                write.committed(error)
+
+            self._committer.commit(row, committed)
 
     async def _keep_flushing(self) -> None:
         while True:

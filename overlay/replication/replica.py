@@ -32,6 +32,7 @@ from overlay.links.messages import (
 )
 from overlay.links.network import Transport
 from overlay.records import call, registration, subscriber
+from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
 from overlay.records.registration import Registration
 from overlay.replication.leases import Leases
@@ -78,6 +79,8 @@ class Replica:
         self.subscribers = subscribers
         self.committer = committer
         self.leases = Leases()
+        self.event_stored: Callable[[bytes, CallEvent], None] = lambda key, event: None
+        """Told of every call event that this node has on its disk as a replica."""
         self._hot = hot
         self._transport = transport
         self._loop = asyncio.get_running_loop()
@@ -237,7 +240,13 @@ class Replica:
         row = EventRow(
             call_key=request.key, event_id=event.event_id, time_us=event.time_us, body=request.body
         )
-        self.committer.commit(row, lambda error: answer(_outcome(error)))
+
+        def committed(error: StorageError | None) -> None:
+            if error is None:
+                self.event_stored(request.key, event)
+            answer(_outcome(error))
+
+        self.committer.commit(row, committed)
 
     def _store_subscriber(self, request: Store, answer: Answer) -> None:
         sent = self._vetting.subscriber(request.key, request.body)

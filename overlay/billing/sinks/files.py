@@ -35,7 +35,9 @@ _PART: Final = ".part"
 _MANIFEST: Final = ".manifest.json"
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes spreadsheets take a field for a formula."""
-_TEXTS: Final = frozenset({"callid", "from_tag", "to_tag", "caller", "callee", "request_uri"})
+_TEXTS: Final = frozenset(
+    {"callid", "from_tag", "to_tag", "caller", "callee", "request_uri", "reason"}
+)
 """Columns whose content callers choose."""
 
 

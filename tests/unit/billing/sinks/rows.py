@@ -19,6 +19,8 @@ def row(number: int, revision: int = 2, caller: str = "sip:bob@farm.test") -> Ro
         end_time="2026-01-02T03:05:06.000006Z",
         duration="61.000",
         hangup="caller",
+        cause="bye",
+        reason="",
         sip_code=200,
         nodes="n1 n2",
         event_ids="01 02",
