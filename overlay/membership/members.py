@@ -19,69 +19,15 @@ time to refute.
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from overlay.limits import MEMBERS_MAX
 from overlay.links.messages import Hello, MemberUpdate, NodeInfo
 from overlay.membership.kept_links import KeptLinks
+from overlay.membership.member import LIVING, Learned, Member, Redial
 from overlay.membership.suspicion import Patience, Suspicion
 from overlay.membership.updates import RANK, Claim, State, claim_of, merge, order
 
-__all__ = ["Learned", "Member", "Members", "Patience", "Redial", "State"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Redial:
-    """How long to wait before a peer is dialled again."""
-
-    first_s: float
-    longest_s: float
-
-    def after_s(self, failures: int) -> float:
-        """After so many failures in a row; chance makes it up to twice as long."""
-        return min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 32))
-
-
-@dataclass(kw_only=True)
-class Member:
-    """One other node."""
-
-    info: NodeInfo
-    state: State
-    since_s: float
-    """When it came into this state, on the loop's clock."""
-    number: int
-    """Its id."""
-    claim: Claim = (0, State.ALIVE)
-    linked: bool = False
-    proven: bool = False
-    """A link has shown that this id lives at this address."""
-    suspicion: Suspicion | None = None
-    """While it is a suspect."""
-    dial_after_s: float = 0.0
-    """Not to be dialled before this."""
-    dials_failed: int = 0
-    """In a row."""
-
-    @property
-    def incarnation(self) -> int:
-        """The highest heard of."""
-        return self.claim[0]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learned:
-    """What became of a claim."""
-
-    news: bool = False
-    """It is worth passing on."""
-    check: bool = False
-    """This node's own link may say otherwise: probe it at once."""
-    dial: bool = False
-    """It is said to be alive, and there is no link."""
-
-
-LIVING = (State.ALIVE, State.SUSPECT)
+__all__ = ["LIVING", "Learned", "Member", "Members", "Patience", "Redial", "State"]
 
 
 class Members:
