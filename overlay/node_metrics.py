@@ -29,6 +29,7 @@ def watch(node: "Node") -> None:
     for state in State:
         members.labels(state.value).set_function(_count(node, state))
     plain = {
+        "links": ("Peers with a link", lambda: len(node.membership.members.linked())),
         "bindings": ("Registration records held", lambda: len(node.bindings)),
         "subscribers": ("Subscriber records held", lambda: len(node.subscribers)),
         "hot_records": ("Registrations under a lease of this node", lambda: len(node.hot)),
@@ -61,6 +62,11 @@ def watch(node: "Node") -> None:
         "commits": ("Commits of call events and subscribers", lambda: node.committer.batches),
         "committed_rows": ("Rows in those commits", lambda: node.committer.rows),
         "redis_writes": ("Entries written to Redis", lambda: node.projection.writes),
+        "lookups": (
+            "Lookups of a record's replicas that had to ask others",
+            lambda: node.membership.lookups,
+        ),
+        "lookup_hops": ("Steps that these took", lambda: node.membership.lookup_hops),
         "repairs_sent": ("Records handed to replicas that lacked them", lambda: node.repair.sent),
         "revoked_refused": (
             "Connections of revoked nodes that were refused",

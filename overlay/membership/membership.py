@@ -275,9 +275,11 @@ class Membership:
         for update in updates:
             if self._stopped or not sane(update):
                 continue
+            known = self.members.get(update.node.node_id)
             if update.node.node_id == self.own.node_id:
                 self._refute(update)
-            else:
+            elif known is None or known.claim != claim_of(update):
+                # Who passes on a suspicion has not found the same: that would be no confirmation.
                 self._learn(update, spread=False)
 
     def _learn(self, update: MemberUpdate, *, spread: bool = True) -> None:

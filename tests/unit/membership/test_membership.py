@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import pytest
 
 from overlay.config import Overlay
@@ -252,3 +253,35 @@ def test_nodes_that_overslept_blame_themselves(caplog: pytest.LogCaptureFixture)
         assert not [c for p in peers for c in p.changes if c[1] is not State.ALIVE]
 
     play(3, story)
+
+
+def test_who_repeats_a_suspicion_when_lists_are_compared_confirms_nothing() -> None:
+    async def story(net: Net, peers: list[Peer]) -> None:
+        first, second, third, *_ = peers
+        known = first.membership
+        member = known.members.get(second.id)
+        assert member is not None
+        suspected = MemberUpdate(
+            node=second.info, state=RANK[State.SUSPECT], incarnation=1, origin=third.id
+        )
+        # In one turn of the loop: nobody can refute it meanwhile.
+        known.gossip_received(Gossip(updates=(suspected,)))
+        assert member.suspicion is not None
+        repeated = msgspec.structs.replace(suspected, origin=peers[3].id)
+        known._compared((repeated,))
+        assert member.suspicion.confirmations == 0
+        known.gossip_received(Gossip(updates=(repeated,)))
+        assert member.suspicion.confirmations == 1
+
+    play(5, story)
+
+
+def test_a_newcomer_hears_of_everybody_by_one_comparison() -> None:
+    async def story(net: Net, peers: list[Peer]) -> None:
+        first, last = peers[0], Peer(net, 99)
+        reply = first.membership.compare(CompareMembers(digests=last.membership._comparer._own()))
+        last.membership._compared(reply.updates)
+        heard = {member.info.name for member in last.membership.members}
+        assert heard == {peer.info.name for peer in peers}
+
+    play(6, story)
