@@ -161,6 +161,8 @@ class Billing(_Section, frozen=True, kw_only=True):
     """Write START and STOP events before the message is forwarded."""
     when_unwritable: Literal["serve", "refuse"] = "serve"
     """What happens to new calls while no event can be written: go on and count, or 503."""
+    attempts: bool = False
+    """Also write ATTEMPT for calls that the callee refuses."""
     session_s: int = 1_800
     """Session-Expires (RFC 4028) that calls are asked for, so that a phone that vanished does not
     talk for ever: phones refresh at half of it. 0: calls are not asked."""

@@ -2,7 +2,8 @@
 
 In: the 2xx to an initial INVITE, and the BYE. Out: `WriteEvent` to the daemon, and whether the
 event is safe. Counterpart: `overlay.replication`. When it is not safe, the message is dropped; its
-sender repeats it, and the next try, on any node, writes the same event.
+sender repeats it, and the next try, on any node, writes the same event. Refreshes and refusals are
+written as well, but nothing is held up for them.
 """
 
 import time
@@ -16,16 +17,32 @@ from proxy.worker import Worker
 
 REMEMBERED_MAX: Final = 8_192
 """Events per worker that are known to be safe, so that a retransmission is not written again."""
+_OF_REPLIES: Final = frozenset({EventKind.START, EventKind.ATTEMPT})
 UNWRITABLE_S: Final = 2.0
 """How long new calls count as unbillable after a failed write; then one is let through to try."""
 
 
-def start(worker: Worker, call_id: str, from_tag: str) -> bool:
+def start(worker: Worker, call_id: str, from_tag: str, session_s: int) -> bool:
     """Whether the START of the call that this 2xx answers is safe."""
     if not worker.settings.config.billing.enabled:
         return True
-    agent = fields.user_agent(worker) or fields.text(worker, "$hdr(Server)")
-    return _write(worker, EventKind.START, call_id, from_tag, agent, worker.ksr.kx.get_status())
+    return _write(worker, EventKind.START, call_id, from_tag, session_s=session_s)
+
+
+def refreshed(worker: Worker, call_id: str, from_tag: str, session_s: int) -> None:
+    """Write INTERIM for a session refresh (RFC 4028): the call lives. A refresh is never held up
+    for it: the next one says the same."""
+    if worker.settings.config.billing.enabled:
+        unique = f"{from_tag}:{worker.ksr.pv.get('$cs')}"
+        _write(worker, EventKind.INTERIM, call_id, from_tag, unique=unique, session_s=session_s)
+
+
+def failed(worker: Worker, call_id: str, from_tag: str) -> None:
+    """Write ATTEMPT for a call that this answer refuses; it goes on whatever becomes of that."""
+    billing = worker.settings.config.billing
+    if billing.enabled and billing.attempts:
+        unique = str(worker.ksr.pv.get("$cs"))
+        _write(worker, EventKind.ATTEMPT, call_id, from_tag, unique=unique)
 
 
 def stop(worker: Worker) -> bool:
@@ -33,7 +50,7 @@ def stop(worker: Worker) -> bool:
     if not worker.settings.config.billing.enabled:
         return True
     call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
-    return _write(worker, EventKind.STOP, call_id, from_tag, fields.user_agent(worker), 0)
+    return _write(worker, EventKind.STOP, call_id, from_tag)
 
 
 def writable(worker: Worker) -> bool:
@@ -50,15 +67,24 @@ def _bare(name_address: str) -> str:
 
 
 def _write(
-    worker: Worker, kind: EventKind, call_id: str, from_tag: str, agent: str, code: int
+    worker: Worker,
+    kind: EventKind,
+    call_id: str,
+    from_tag: str,
+    *,
+    unique: str = "",
+    session_s: int = 0,
 ) -> bool:
     to_tag = fields.text(worker, "$tt")
-    identity = event_id(kind, call_id, from_tag, to_tag)
+    identity = event_id(kind, call_id, from_tag, to_tag, unique)
     if identity in worker.events_safe:
         worker.count(counters.EVENTS_REPEATED)
         return True
-    is_stop = kind is EventKind.STOP
+    is_stop, is_reply = kind is EventKind.STOP, kind in _OF_REPLIES
     kx = worker.ksr.kx
+    agent = fields.user_agent(worker)
+    if is_reply and not agent:
+        agent = fields.text(worker, "$hdr(Server)")
     event = CallEvent(
         kind=kind,
         event_id=identity,
@@ -66,14 +92,15 @@ def _write(
         from_tag=from_tag[:HEADER_CHARS_MAX],
         to_tag=to_tag[:HEADER_CHARS_MAX],
         time_us=time.time_ns() // 1000,
-        code=code,
+        code=kx.get_status() if is_reply else 0,
         from_uri=fields.text(worker, "$fu")[:URI_CHARS_MAX],
         to_uri=fields.text(worker, "$tu")[:URI_CHARS_MAX],
         request_uri=fields.text(worker, "$ou")[:URI_CHARS_MAX] if is_stop else "",
-        contact="" if is_stop else _bare(fields.text(worker, "$ct"))[:URI_CHARS_MAX],
+        contact="" if not is_reply else _bare(fields.text(worker, "$ct"))[:URI_CHARS_MAX],
         source=f"{sip_uri.bracketed(kx.get_srcip())}:{kx.get_srcport()}",
         user_agent=agent[:HEADER_CHARS_MAX],
         reason=fields.text(worker, "$hdr(Reason)")[:HEADER_CHARS_MAX] if is_stop else "",
+        session_s=session_s,
     )
     if not worker.overlay.write(event, worker.settings.event_deadline_s):
         worker.unwritable_until_s = worker.clock() + UNWRITABLE_S

@@ -6,7 +6,7 @@ it is treated as one out of dialog to a subscriber, or refused (no open relay).
 """
 
 from proxy import counters, route_token
-from proxy.routes import answers, call_events, flows, identity, relay
+from proxy.routes import answers, call_events, flows, identity, relay, session
 from proxy.worker import Worker
 
 
@@ -38,6 +38,8 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
         worker.count(counters.EVENTS_DROPPED)
         answers.unavailable(worker)
         return True
+    if method in ("INVITE", "UPDATE"):
+        call_events.refreshed(worker, call_id, from_tag, session.interval_s(worker))
     if not relay.send(worker, method, hop):
         answers.send(worker, 480, "Temporarily Unavailable")
     return True

@@ -55,6 +55,16 @@ def all_of(worker: Worker, name: str) -> list[str]:
     return values
 
 
+def joined(worker: Worker, name: str) -> str | None:
+    """The values of all header fields of a name, as one list; None if there are none, or one that
+    is not UTF-8."""
+    try:
+        values = all_of(worker, name)
+    except UnicodeDecodeError:
+        return None
+    return ", ".join(values) if values else None
+
+
 def table_key(call_id: str, cseq: object, from_tag: str) -> str:
     """What all messages of a transaction have in common, as a key of a htable; no NUL is in it, as
     Kamailio takes C strings."""

@@ -20,7 +20,7 @@ from overlay.control import messages
 from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
 from proxy import counters, route_token, sip_uri
-from proxy.routes import answers, fields, flows, location
+from proxy.routes import answers, fields, flows, location, session
 from proxy.worker import Worker
 
 DIALOG_CREATING: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -92,9 +92,13 @@ def acknowledge(worker: Worker) -> None:
     _follow_invite(worker, "ACK")
 
 
-def is_pinned(worker: Worker, call_id: str, from_tag: str) -> bool:
-    """Whether this node sent an initial INVITE on that is not answered yet."""
-    return worker.ksr.htable.sht_get(_PINS, _pin_key(worker, call_id, from_tag)) is not None
+def is_pinned(worker: Worker, call_id: str, from_tag: str, *, alone: bool = False) -> bool:
+    """Whether this node sent an initial INVITE on that is not answered yet; with `alone`, whether
+    it sent it to one target and without a transaction."""
+    pin = worker.ksr.htable.sht_get(_PINS, _pin_key(worker, call_id, from_tag))
+    if alone:
+        return isinstance(pin, str) and not pin.startswith(_WITH_TRANSACTION)
+    return pin is not None
 
 
 def unpin(worker: Worker, call_id: str, from_tag: str) -> None:
@@ -214,7 +218,7 @@ def _record_route(worker: Worker, target: Target, call_id: str, from_tag: str) -
     uri = route_token.record_route(
         settings.route_key, settings.record_route_host, call_id, from_tag, caller, callee
     )
-    worker.ksr.hdr.insert(f"Record-Route: <{uri}>\r\n")
+    worker.ksr.hdr.insert(f"Record-Route: <{uri}{session.parameter(worker)}>\r\n")
 
 
 def _fork(

@@ -1,14 +1,13 @@
 """Replies: all but one kind go through as they are.
 
 In: any reply. Out: nothing but what identity it claims, or the reply dropped, so that its sender
-repeats it. A 2xx to an
-initial INVITE is the start of a call: it goes on only after its event is safe. It is known by the
-Record-Route that the farm wrote into its request, as requests inside a dialog get none; and should
-the callee have left that out, by the pin of its INVITE.
+repeats it. A 2xx to an initial INVITE is the start of a call: it goes on only after its event is
+safe. It is known by the Record-Route that the farm wrote into its request, as requests inside a
+dialog get none; and should the callee have left that out, by the pin of its INVITE.
 """
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, fields, identity, relay
+from proxy.routes import call_events, fields, identity, relay, session
 from proxy.worker import Worker
 
 
@@ -22,27 +21,45 @@ def route(worker: Worker) -> None:
     status = ksr.kx.get_status()
     if status > 100:
         identity.strip(worker)
-    if not 200 <= status < 300 or method != "INVITE":
+    if method != "INVITE" or status < 200:
         return
     call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
+    if status >= 300:
+        _refused(worker, status, call_id, from_tag)
+        return
     if not worker.settings.config.billing.enabled:
         relay.unpin(worker, call_id, from_tag)
         return
-    if not _starts_call(worker, call_id, from_tag):
+    passed = _passed_with(worker, call_id, from_tag)
+    if passed is None:
         return
-    if not call_events.start(worker, call_id, from_tag):
+    session_s = session.settle(worker, passed)
+    if not call_events.start(worker, call_id, from_tag, session_s):
         worker.count(counters.EVENTS_DROPPED)
         ksr.set_drop()
         return
     relay.unpin(worker, call_id, from_tag)
 
 
-def _starts_call(worker: Worker, call_id: str, from_tag: str) -> bool:
+def _refused(worker: Worker, status: int, call_id: str, from_tag: str) -> None:
+    """A final answer that is no 2xx. In dialogs there are such, too; those have no pin. A fork has
+    several, and the call may be answered all the same."""
+    if (
+        status not in (401, 407)
+        and worker.settings.config.billing.attempts
+        and relay.is_pinned(worker, call_id, from_tag, alone=True)
+    ):
+        call_events.failed(worker, call_id, from_tag)
+
+
+def _passed_with(worker: Worker, call_id: str, from_tag: str) -> dict[str, str] | None:
+    """The parameters of the Record-Route that the farm gave this call's INVITE; None if the reply
+    does not start a call."""
     settings = worker.settings
     for parameters in _own_record_routes(worker):
         if route_token.passage(settings.route_key, parameters, call_id, from_tag, from_tag):
-            return True
-    return relay.is_pinned(worker, call_id, from_tag)
+            return parameters
+    return {} if relay.is_pinned(worker, call_id, from_tag) else None
 
 
 def _own_record_routes(worker: Worker) -> list[dict[str, str]]:

@@ -22,6 +22,7 @@ from proxy.routes import (
     policy,
     registrar,
     relay,
+    session,
 )
 from proxy.worker import Worker
 
@@ -89,7 +90,7 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
         return
     if not _sender_is_welcome(worker, method, to_own_host=to_own_host):
         return
-    if method == "INVITE" and not _call_is_welcome(worker):
+    if method == "INVITE" and not (_call_is_welcome(worker) and session.pass_invite(worker)):
         return
     if to_own_host:
         _to_subscriber(worker, method)

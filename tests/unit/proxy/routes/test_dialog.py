@@ -71,7 +71,7 @@ def test_the_callees_flow_is_for_the_caller_and_the_other_way_round(
 def test_a_flow_is_not_for_a_request_that_has_more_proxies_to_visit(
     worker: Worker, kamailio: FakeKsr
 ) -> None:
-    _in_dialog(kamailio, "INVITE", callee=Flow("n2", "tcp", "10.0.0.2", 2))
+    _in_dialog(kamailio, "INFO", callee=Flow("n2", "tcp", "10.0.0.2", 2))
     kamailio.message.fields["Route"].append("<sip:example.org;lr>")
     request.route(worker)
     assert kamailio.next_hop == "sip:example.org;lr"
@@ -152,3 +152,21 @@ def test_a_flow_of_another_node_or_call_is_refused(
     _handed_over(kamailio, Flow(owner, "tcp", "10.0.0.1", 1), call_id)
     request.route(worker)
     assert kamailio.done == [403]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_refresh_is_proof_of_life_and_is_never_held_up(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, method: str
+) -> None:
+    _in_dialog(kamailio, method)
+    kamailio.message.fields["Session-Expires"] = ["1800;refresher=uac"]
+    for _ in range(2):
+        request.route(worker)
+    (asked,) = daemon.asked
+    assert isinstance(asked, WriteEvent)
+    assert (asked.event.kind, asked.event.session_s) == (EventKind.INTERIM, 1_800)
+    kamailio.message.cseq = 2
+    daemon.answers.clear()
+    kamailio.done.clear()
+    request.route(worker)
+    assert "forward" in kamailio.done

@@ -133,10 +133,59 @@ def test_fields_are_bounded(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemo
     assert len(asked.event.user_agent) == HEADER_CHARS_MAX
 
 
+def test_a_callee_without_timers_leaves_the_refresh_to_the_caller(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    kamailio.message.fields["Record-Route"] = [
+        each.replace(";lr;s=", ";lr;t=1800;s=") for each in kamailio.message.fields["Record-Route"]
+    ]
+    reply.route(worker)
+    assert kamailio.inserted == [
+        "Session-Expires: 1800;refresher=uac\r\n",
+        "Require: timer\r\n",
+    ]
+    (asked,) = daemon.asked
+    assert isinstance(asked, WriteEvent)
+    assert asked.event.session_s == 1_800
+
+
+def test_what_the_callee_says_of_the_session_holds(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    kamailio.message.fields["Session-Expires"] = ["600;refresher=uas"]
+    reply.route(worker)
+    assert kamailio.inserted == []
+    (asked,) = daemon.asked
+    assert isinstance(asked, WriteEvent)
+    assert asked.event.session_s == 600
+
+
+@pytest.mark.parametrize(("attempts", "written"), [(True, 1), (False, 0)])
+def test_a_refusal_is_an_attempt_where_that_is_wanted(
+    make_worker: MakeWorker,
+    kamailio: FakeKsr,
+    daemon: FakeDaemon,
+    attempts: bool,
+    written: int,
+) -> None:
+    worker = make_worker(billing={"attempts": attempts})
+    daemon.located(Target(uri="sip:bob@192.0.2.20"))
+    kamailio.message.to_tag = ""
+    request.route(worker)
+    daemon.asked.clear()
+    kamailio.message.to_tag = "tt"
+    for status in (180, 486, 486):
+        kamailio.message.status = status
+        reply.route(worker)
+    events = [asked.event for asked in daemon.asked if isinstance(asked, WriteEvent)]
+    assert [(event.kind, event.code) for event in events] == [(EventKind.ATTEMPT, 486)] * written
+    assert not kamailio.dropped
+
+
 def test_the_memory_of_written_events_is_bounded(worker: Worker, kamailio: FakeKsr) -> None:
     for number in range(call_events.REMEMBERED_MAX + 10):
         kamailio.message.to_tag = str(number)
-        assert call_events.start(worker, "call-1", "ft")
+        assert call_events.start(worker, "call-1", "ft", 0)
     assert len(worker.events_safe) == call_events.REMEMBERED_MAX
 
 

@@ -19,8 +19,32 @@ def test_a_call_to_a_subscriber_goes_to_his_phone(
     request.route(worker)
     assert kamailio.message.request_uri == BOB.uri
     assert kamailio.done == ["forward"]
-    assert kamailio.inserted[0].startswith("Record-Route: <sip:farm.test;lr;s=")
+    assert kamailio.inserted[0] == "Session-Expires: 1800\r\n"
+    assert kamailio.inserted[1].startswith("Record-Route: <sip:farm.test;lr;s=")
+    assert ";t=" not in kamailio.inserted[1]
     assert kamailio.counts == {counters.LOOKUPS_COLD: 1}
+
+
+def test_a_caller_who_understands_timers_is_remembered_in_the_route(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.located(BOB)
+    kamailio.message.fields["Supported"] = ["100rel", "timer, path"]
+    kamailio.message.fields["Min-SE"] = ["2400"]
+    request.route(worker)
+    assert kamailio.inserted[0] == "Session-Expires: 2400\r\n"
+    assert kamailio.inserted[1].endswith(";t=2400>\r\n")
+
+
+def test_too_short_a_session_is_refused_with_the_smallest(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.located(BOB)
+    kamailio.message.fields |= {"Session-Expires": ["30;refresher=uac"], "Supported": ["timer"]}
+    request.route(worker)
+    assert kamailio.done == [422]
+    assert kamailio.reply_fields == ["Min-SE: 90\r\n"]
+    assert kamailio.counts == {counters.SESSIONS_TOO_SHORT: 1}
 
 
 def test_a_hot_lookup_asks_nobody(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:

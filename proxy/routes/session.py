@@ -1,0 +1,84 @@
+"""Session timers of calls that are billed.
+
+In: initial INVITEs, the 2xx to them, and refreshes. Out: Session-Expires where it was missing; 422;
+how long the call lives without a refresh. Counterparts: `session_timer.py` has the rules;
+`overlay/billing/closer.py` closes the calls that are not refreshed.
+
+What the caller was offered has to be known when the 2xx comes, on whatever node: the Record-Route
+carries it (`t`), for callers that understand timers.
+"""
+
+from typing import Final
+
+from proxy import counters, session_timer
+from proxy.routes import answers, fields
+from proxy.session_timer import Offer
+from proxy.worker import Worker
+
+PARAMETER: Final = "t"
+
+
+def pass_invite(worker: Worker) -> bool:
+    """Ask an initial INVITE for a session timer; False if it was refused (422)."""
+    billing = worker.settings.config.billing
+    if not billing.enabled or not billing.session_s:
+        return True
+    offer = _offer(worker)
+    if offer.too_small:
+        worker.count(counters.SESSIONS_TOO_SHORT)
+        worker.ksr.hdr.append_to_reply(f"Min-SE: {billing.session_min_s}\r\n")
+        answers.send(worker, 422, "Session Interval Too Small")
+        return False
+    if offer.insert:
+        worker.ksr.hdr.append(f"Session-Expires: {offer.session_s}\r\n")
+    return True
+
+
+def parameter(worker: Worker) -> str:
+    """What the Record-Route of an INVITE says about its timer; empty for nothing."""
+    billing = worker.settings.config.billing
+    if not billing.enabled or not billing.session_s or worker.ksr.kx.get_method() != "INVITE":
+        return ""
+    offer = _offer(worker)
+    return f";{PARAMETER}={offer.session_s}" if offer.supported else ""
+
+
+def settle(worker: Worker, parameters: dict[str, str]) -> int:
+    """Complete the timer of a 2xx whose Record-Route has these parameters; the interval in seconds
+    that caller and callee agree on, 0 for none."""
+    billing = worker.settings.config.billing
+    if not billing.session_s:
+        return 0
+    told = _field(worker, "Session-Expires")
+    offered = parameters.get(PARAMETER, "")
+    offered_s = int(offered) if offered.isdecimal() and len(offered) < 10 else 0
+    if offered_s < billing.session_min_s:
+        # Not what this farm writes.
+        offered_s = 0
+    for field in session_timer.answer_fields(told, offered_s):
+        worker.ksr.hdr.append(field)
+    return offered_s if told is None else interval_s(worker)
+
+
+def interval_s(worker: Worker) -> int:
+    """The Session-Expires of the message, 0 if there is none."""
+    timer = session_timer.parse(_field(worker, "Session-Expires"))
+    return timer.session_s if timer else 0
+
+
+def _offer(worker: Worker) -> Offer:
+    billing = worker.settings.config.billing
+    return session_timer.offer(
+        _field(worker, "Session-Expires"),
+        _field(worker, "Min-SE"),
+        fields.joined(worker, "Supported"),
+        billing.session_s,
+        billing.session_min_s,
+    )
+
+
+def _field(worker: Worker, name: str) -> str | None:
+    try:
+        return worker.ksr.hdr.get_idx(name, 0)
+    except UnicodeDecodeError:
+        return None
