@@ -17,6 +17,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from overlay import tasks
 from overlay.limits import HTTP_CONNECTIONS_MAX, HTTP_REQUEST_BYTES_MAX
 
 REQUEST_TIMEOUT_S: Final = 5.0
@@ -88,9 +89,7 @@ class MetricsServer:
         """Stop listening and end every request."""
         if self._listener is not None:
             self._listener.close()
-        for task in self._requests:
-            task.cancel()
-        await asyncio.gather(*self._requests, return_exceptions=True)
+        await tasks.end(self._requests)
         if self._listener is not None:
             await self._listener.wait_closed()
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from overlay import tasks
 from overlay.billing.closer import Closer
 from overlay.billing.exporter import Exporter
 from overlay.billing.sinks.configured import configured
@@ -155,9 +156,7 @@ class Node:
         await self.publisher.stop()
         await self._remember_peers()
         await self.network.stop(left=self.leaving)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(self._tasks)
         await self.projection.close()
         await self.bindings.close()
         await self.committer.close()

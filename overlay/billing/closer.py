@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from overlay import tasks
 from overlay.billing.assemble import last_proof_us
 from overlay.billing.open_calls import OpenCalls, overdue_us
 from overlay.config import Billing
@@ -91,9 +92,7 @@ class Closer:
 
     async def stop(self) -> None:
         """End the task."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end([self._task])
 
     async def close_overdue(self) -> None:
         """Look once; raises `SipfarmError`."""

@@ -23,6 +23,7 @@ from typing import Final
 
 import msgspec
 
+from overlay import tasks
 from overlay.billing.assemble import assemble
 from overlay.billing.columns import FINAL_STATES, Row, row_of
 from overlay.billing.sinks.sink import Sink
@@ -133,9 +134,7 @@ class Exporter:
 
     async def stop(self) -> None:
         """End the tasks and finish what is open."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(self._tasks)
         for sink in self.sinks:
             await sink.close()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from overlay import tasks
 from overlay.limits import HOT_RECORDS_MAX
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,7 @@ class Projection:
 
     async def close(self) -> None:
         """Stop, and let nobody wait."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end([self._task])
         self._finish()
         await self._redis.aclose()
 

@@ -16,6 +16,7 @@ from typing import cast
 
 import msgspec
 
+from overlay import tasks
 from overlay.control import messages
 from overlay.control.service import Service
 from overlay.errors import (
@@ -71,9 +72,7 @@ class ControlServer:
             self._server.close()
         for connection in list(self.connections):
             connection.close()
-        for task in list(self.tasks):
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await tasks.end(self.tasks)
         if self._path is not None:
             _clear(self._path)
 

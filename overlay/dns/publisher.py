@@ -27,6 +27,7 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 
+from overlay import tasks
 from overlay.config import Config, split_address
 from overlay.dns import tsig
 from overlay.dns.publication import (
@@ -91,9 +92,7 @@ class Publisher:
 
     async def stop(self) -> None:
         """End the task; what is published stays."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end([self._task])
 
     def farm_changed(self) -> None:
         """Somebody came or went."""

@@ -17,6 +17,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from overlay import tasks
 from overlay.config import Config, split_address
 from overlay.enrollment.asking import ask, trusting
 from overlay.enrollment.messages import Renew, Renewed
@@ -61,9 +62,7 @@ class Renewal:
 
     async def stop(self) -> None:
         """End the task."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end([self._task])
 
     async def _keep_renewing(self) -> None:
         while True:

@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from overlay import tasks
 from overlay.errors import ForgedError, IdentityError, StorageError
 from overlay.identity import revocations
 from overlay.identity.operator import Operator
@@ -88,10 +89,7 @@ class Revoker:
 
     async def stop(self) -> None:
         """End every task."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.end(self._tasks)
 
     async def take(self, body: bytes) -> bool:
         """A list from the operator or a peer: check, enforce, store, announce.

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 from cryptography import x509
 
+from overlay import tasks
 from overlay.enrollment import messages, token_book
 from overlay.enrollment.messages import (
     AskAuthority,
@@ -87,9 +88,7 @@ class EnrollmentService:
 
     async def stop(self) -> None:
         """Listen no more."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
+        await tasks.end([self._keeping])
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()

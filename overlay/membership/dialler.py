@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from overlay import tasks
 from overlay.errors import IdentityError, UnavailableError
 from overlay.limits import DIALS_MAX
 from overlay.links.network import Transport
@@ -48,10 +49,7 @@ class Dialler:
 
     async def stop(self) -> None:
         """End every dial."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.end(self._under_way.values())
 
     async def _dial(self, host: str, port: int, node_id: bytes | None) -> None:
         try:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from kademlia.node import Node
 
+from overlay import tasks
 from overlay.config import Overlay
 from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
@@ -133,9 +134,7 @@ class Membership:
         self._stopped = True
         self._prober.forget()
         self._gossiper.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(self._tasks)
         await self._dialler.stop()
 
     def listen(self, listener: Listener) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
+from overlay import tasks
 from overlay.config import Config
 from overlay.limits import DISCOVERED_ADDRESSES_MAX
 
@@ -60,9 +61,7 @@ class Neighbours:
 
     async def stop(self) -> None:
         """Say goodbye and close the sockets."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(self._tasks)
         if self._browser is not None:
             await self._browser.async_cancel()
         if self._mdns is not None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from overlay import tasks
 from overlay.config import Config
 from overlay.errors import SipfarmError, StorageError
 from overlay.links.messages import NodeInfo, Reply, Store, Stored
@@ -82,9 +83,7 @@ class EventWriter:
         """End every task; what is in the journal stays there for the next start."""
         for finding in list(self._finding):
             finding.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end([self._task])
 
     def farm_changed(self) -> None:
         """Peers came: the journal may be emptied now."""

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
+from overlay import tasks
 from overlay.config import Overlay
 from overlay.errors import SipfarmError
 from overlay.links.messages import Failed, NodeInfo, Offer, Store, Wanted
@@ -59,9 +60,7 @@ class Repair:
 
     async def stop(self) -> None:
         """End the task."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end([self._task])
 
     def farm_changed(self, _: Member) -> None:
         """Somebody came or went."""

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from overlay import tasks
 from overlay.errors import StorageError
 from overlay.records import registration
 from overlay.storage.database import BindingsDatabase
@@ -50,9 +51,7 @@ class Bindings:
 
     async def close(self) -> None:
         """Write what is not yet written, and close the file."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end([self._task])
         await self._flush()
         await self._loop.run_in_executor(self._thread, self._database.close)
         self._thread.shutdown()
