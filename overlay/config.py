@@ -45,6 +45,12 @@ class Node(_Section, frozen=True, kw_only=True):
     """Unix sockets: control.sock, dns.sock, redis.sock, kamailio.sock."""
     identity_dir: str = "/etc/sipfarm"
     """node.key, node.pem, ca.pem, operator.pem, farm.secret."""
+    zone: str = ""
+    """What fails together with this node: a rack, a site. The replicas of a record are spread over
+    the zones. All nodes have one, or none."""
+    capacity: int = 100
+    """Weight of this node in the farm's SRV records, from 0 to 65535: phones that follow RFC 2782
+    come in that proportion."""
 
 
 class Overlay(_Section, frozen=True, kw_only=True):
@@ -342,6 +348,10 @@ def _problems(config: Config) -> list[str]:
             found.append(f"node.address: {node.address} cannot be reached by others")
     except ValueError:
         found.append(f"node.address: {node.address!r} is not an IP address")
+    if node.zone and not _LABEL.fullmatch(node.zone):
+        found.append(f"node.zone: {node.zone!r} is not like a lower-case DNS label")
+    if not 0 <= node.capacity <= 65_535:
+        found.append("node.capacity: must be from 0 to 65535")
     for entry in overlay.bootstrap:
         try:
             split_address(entry, overlay.port)

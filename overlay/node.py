@@ -26,7 +26,7 @@ from overlay.enrollment.revoker import Revoker
 from overlay.errors import SipfarmError, StorageError
 from overlay.identity.identity import Identity
 from overlay.links import messages
-from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Reply, Request
+from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Reply, Request, Traits
 from overlay.links.network import hello_of
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
@@ -38,6 +38,7 @@ from overlay.readiness import Readiness
 from overlay.records import registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind
+from overlay.replication.drain import Drain
 from overlay.replication.events import EventWriter
 from overlay.replication.placement import Placement
 from overlay.replication.reader import Reader
@@ -69,6 +70,7 @@ class Node:
             name=identity.name,
             host=identity.address,
             port=config.overlay.port,
+            traits=Traits(zone=config.node.zone, capacity=config.node.capacity),
         )
         now_ms = self.parts.now_ms
         self.clock = HybridClock(now_ms)
@@ -100,7 +102,9 @@ class Node:
             now_ms,
             self.vetting,
         )
-        self.placement = Placement(self.membership, config.overlay.replicas)
+        self.placement = Placement(
+            self.membership, config.overlay.replicas, config.overlay.write_quorum
+        )
         self.reader = Reader(
             own_id, self.placement, self.replica, self.network, config.overlay.read_quorum
         )
@@ -122,6 +126,14 @@ class Node:
         )
         self.replica.event_stored = self.closer.open_calls.saw
         self.events.event_stored = self.closer.open_calls.saw
+        self.drain = Drain(
+            config.overlay,
+            self.membership,
+            self.repair,
+            self.replica,
+            self.events,
+            self._placement_changed,
+        )
         self._build_control()
         self.publisher = Publisher(
             config,
@@ -146,6 +158,7 @@ class Node:
             await self._dns.wait_closed()
         await self.closer.stop()
         await self.exporter.stop()
+        await self.drain.stop()
         await self.repair.stop()
         self.spreader.flush()
         await self.events.stop()
@@ -351,6 +364,7 @@ class Node:
             self.metrics,
             self.parts.now_ms,
             self.leave,
+            self.drain,
         )
         self.control = self.parts.control(service, self.metrics)
 
@@ -377,11 +391,8 @@ class Node:
         # A suspect is as good as alive: its time is short, and most refute.
         good = (State.ALIVE, State.SUSPECT)
         members = list(self.membership.members)
-        kept = [self.own, *(m.info for m in members if m.state in good)]
-        live = [ZoneNode(name=i.name, addresses=(i.host,)) for i in kept]
-        others = [m.info for m in members if m.state not in good]
-        lost = [ZoneNode(name=i.name, addresses=(i.host,), live=False) for i in others]
-        nodes = [*live, *lost]
+        nodes = [_zone_node(self.membership.own, live=True)]
+        nodes += [_zone_node(m.info, live=m.state in good) for m in members]
         return ZoneView(
             farm=self.config.farm.name,
             nodes=tuple(sorted(nodes, key=lambda node: node.name)),
@@ -391,11 +402,14 @@ class Node:
             serial=self._zone_changed_s,
         )
 
-    def _member_changed(self, member: Member) -> None:
+    def _placement_changed(self) -> None:
         self.hot.end_leases()
         self._zone_changed_s = max(self._zone_changed_s + 1, self.parts.now_ms() // 1000)
-        self.repair.farm_changed(member)
+        self.repair.farm_changed()
         self.publisher.farm_changed()
+
+    def _member_changed(self, member: Member) -> None:
+        self._placement_changed()
         if member.state is State.ALIVE:
             self.events.farm_changed()
 
@@ -406,3 +420,13 @@ class Node:
             await self.committer.commit_wait(Peers(peers=infos))
         except SipfarmError as error:
             log.error("peers cannot be remembered: %s", error)
+
+
+def _zone_node(info: NodeInfo, *, live: bool) -> ZoneNode:
+    traits = info.traits or Traits()
+    return ZoneNode(
+        name=info.name,
+        addresses=(info.host,),
+        weight=traits.capacity,
+        live=live and not traits.draining,
+    )

@@ -16,6 +16,7 @@ _HEADER = (
     "STATE",
     "READY",
     "ADDRESS",
+    "ZONE",
     "UPTIME",
     "VERSION",
     "BINDINGS",
@@ -53,12 +54,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _row(node: NodeStatus) -> tuple[table.Cell, ...]:
     if not node.version:
-        return (node.name, node.state, "no", node.address, *[None] * 8)
+        return (node.name, node.state, "no", node.address, node.zone or None, *[None] * 8)
     return (
         node.name,
-        node.state,
+        "draining" if node.draining and node.state == "alive" else node.state,
         "yes" if node.ready else "no",
         node.address,
+        node.zone or None,
         output.age_of(node.uptime_s),
         node.version,
         str(node.bindings),

@@ -74,6 +74,8 @@ class FarmWide:
                         id=info.node_id.hex(),
                         address=f"{info.host}:{info.port}",
                         state=member.state.value,
+                        zone=info.zone,
+                        draining=info.draining,
                     )
                 )
         nodes[1:] = sorted(nodes[1:], key=lambda node: node.name)

@@ -63,6 +63,8 @@ class Local:
             subscribers=len(self._replica.subscribers),
             journal_depth=self._events.journal_depth,
             redis=self._projection.error or "ok",
+            zone=self._membership.own.zone,
+            draining=self._membership.own.draining,
             disk=self._replica.committer.last_error or self._replica.bindings.last_error or "ok",
         )
 

@@ -154,6 +154,8 @@ class Registered(Answer, frozen=True, kw_only=True, tag=3):
 
     outcome: RegisterOutcome
     bindings: tuple[BoundContact, ...] = ()
+    move: bool = False
+    """The phone should find another node: its connection ends soon."""
 
 
 class WriteEvent(Request, frozen=True, kw_only=True, tag=4):
@@ -199,6 +201,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`ok` or what is wrong."""
     disk: str = ""
     """`ok` or what is wrong."""
+    zone: str = ""
+    """`node.zone`."""
+    draining: bool = False
+    """It is being taken out of service."""
 
 
 class Status(Answer, frozen=True, kw_only=True, tag=20):
@@ -314,6 +320,48 @@ class Leave(Request, frozen=True, kw_only=True, tag=27):
     """Leave the farm gracefully: tell every peer, then stop. Answered by `Done`."""
 
 
+class DrainWish(IntEnum):
+    """What to do about the draining of the asked node."""
+
+    LOOK = 0
+    BEGIN = 1
+    BEGIN_FORCED = 2
+    """Also when fewer than W nodes would stay."""
+    END = 3
+
+
+class DrainPhase(IntEnum):
+    """How far it is."""
+
+    SERVING = 0
+    DRAINING = 1
+    """It gets no new records, and hands over those that it holds."""
+    DRAINED = 2
+    """Others are proven to hold all of them."""
+
+
+class Drain(Request, frozen=True, kw_only=True, tag=30):
+    """Take the asked node out of service, or back. Answered by `Drained`."""
+
+    wish: DrainWish = DrainWish.LOOK
+
+
+class Drained(Answer, frozen=True, kw_only=True, tag=30):
+    """How far the asked node's draining is."""
+
+    phase: DrainPhase
+    records: int = 0
+    """That it holds, by the last look at all of them."""
+    unproven: int = 0
+    """Of these: not proven to be on all the nodes that they belong to."""
+    copies: int = 0
+    """The fewest proven copies elsewhere that one of them has."""
+    journal: int = 0
+    """Call events that are on fewer than W disks."""
+    problem: str = ""
+    """What keeps it from being done."""
+
+
 class GetSubscriber(Request, frozen=True, kw_only=True, tag=28):
     """What is in force of a subscriber? Answered by `SubscriberInForce`."""
 
@@ -351,6 +399,7 @@ Requests = (
     | Leave
     | GetSubscriber
     | PutRevocations
+    | Drain
 )
 Answers = (
     Refused
@@ -364,6 +413,7 @@ Answers = (
     | Subscribers
     | Done
     | SubscriberInForce
+    | Drained
 )
 
 encode = msgspec.msgpack.Encoder().encode

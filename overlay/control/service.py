@@ -7,18 +7,30 @@ classes of `overlay.replication` do the work.
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from overlay.billing.assemble import assemble
 from overlay.cache.hot import HotRecords
 from overlay.config import Config
 from overlay.control import messages
 from overlay.control.farm_wide import FarmWide
-from overlay.control.messages import Answers, Located, Reach, Refused, Requests, Written
+from overlay.control.messages import (
+    Answers,
+    DrainPhase,
+    DrainWish,
+    Located,
+    Reach,
+    Refused,
+    Requests,
+    Written,
+)
 from overlay.enrollment.revoker import Revoker
 from overlay.errors import ProtocolError, UnavailableError
 from overlay.limits import HEADER_CHARS_MAX
 from overlay.metrics import Metrics
 from overlay.records.names import RecordKind, key_of
 from overlay.records.routing import targets_of
+from overlay.replication.drain import Drain
 from overlay.replication.events import EventWriter
 from overlay.replication.registrations import Registrations
 from overlay.replication.subscribers import SubscriberDirectory
@@ -41,6 +53,7 @@ class Service:
         metrics: Metrics,
         now_ms: Callable[[], int],
         leave: Callable[[], None],
+        drain: Drain,
     ) -> None:
         self._config = config
         self._hot = hot
@@ -52,6 +65,7 @@ class Service:
         self._metrics = metrics
         self._now_ms = now_ms
         self._leave = leave
+        self._drain = drain
         self._loop = asyncio.get_running_loop()
         self._locating: dict[str, asyncio.Task[Located]] = {}
 
@@ -70,6 +84,8 @@ class Service:
         if max(longest, len(request.call_id), len(request.aor)) > HEADER_CHARS_MAX:
             answer(Refused(id=0, code="too-large", reason="a field is too long"))
             return
+        if self._drain.phase is not DrainPhase.SERVING:
+            request, answer = self._moving(request, answer)
         self._registrations.register(request, deadline_s, answer)
 
     def write_event(self, request: messages.WriteEvent, deadline_s: float, answer: Answer) -> None:
@@ -135,7 +151,33 @@ class Service:
         if isinstance(request, messages.Leave):
             self._loop.call_soon(self._leave)
             return messages.Done(id=0, detail="leaving")
+        if isinstance(request, messages.Drain):
+            return await self._drained(request.wish)
         raise ProtocolError(f"{type(request).__name__} cannot be asked this way")
+
+    def _moving(
+        self, request: messages.Register, answer: Answer
+    ) -> tuple[messages.Register, Answer]:
+        """A phone that registers at a node that drains is to come again soon, elsewhere."""
+        shortest_s = self._config.proxy.expires_min_s
+        shortened = tuple(
+            msgspec.structs.replace(contact, expires_s=min(contact.expires_s, shortest_s))
+            for contact in request.contacts
+        )
+
+        def told(reply: Answers) -> None:
+            if isinstance(reply, messages.Registered):
+                reply = msgspec.structs.replace(reply, move=True)
+            answer(reply)
+
+        return msgspec.structs.replace(request, contacts=shortened), told
+
+    async def _drained(self, wish: DrainWish) -> messages.Drained:
+        if wish is DrainWish.LOOK:
+            return self._drain.state()
+        if wish is DrainWish.END:
+            return await self._drain.end()
+        return await self._drain.begin(forced=wish is DrainWish.BEGIN_FORCED)
 
     async def _locate(self, aor: str, deadline_s: float) -> Located:
         """A read from the overlay; one at a time for an address-of-record, however many wait."""

@@ -26,6 +26,17 @@ class Capability(StrEnum):
     """A request of a kind that it does not know is answered so, and the link stays."""
 
 
+class Traits(msgspec.Struct, frozen=True, array_like=True, kw_only=True, order=True):
+    """What a node says of itself besides its address; the same for one incarnation of it."""
+
+    draining: bool = False
+    """It hands over what it holds: it gets no new records, and no new phones."""
+    zone: str = ""
+    """What fails together with it: a rack, a site. Replicas are spread over zones."""
+    capacity: int = 100
+    """Share of the phones that choose by weight (RFC 2782), from 0 to 65535."""
+
+
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A node as others reach it."""
 
@@ -34,6 +45,18 @@ class NodeInfo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     name: str
     host: str
     port: int
+    traits: Traits | None = None
+    """None: unknown, as older nodes pass it on."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether it hands over what it holds."""
+        return self.traits is not None and self.traits.draining
+
+    @property
+    def zone(self) -> str:
+        """Its zone; empty without a label."""
+        return self.traits.zone if self.traits is not None else ""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

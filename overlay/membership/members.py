@@ -25,7 +25,17 @@ from overlay.links.messages import Hello, MemberUpdate, NodeInfo
 from overlay.membership.kept_links import KeptLinks
 from overlay.membership.member import LIVING, Learned, Member, Redial
 from overlay.membership.suspicion import Patience, Suspicion
-from overlay.membership.updates import RANK, Claim, State, claim_of, merge, order
+from overlay.membership.updates import (
+    RANK,
+    Claim,
+    State,
+    agreed,
+    claim_of,
+    merge,
+    order,
+    same_place,
+    with_traits,
+)
 
 __all__ = ["LIVING", "Learned", "Member", "Members", "Patience", "Redial", "State"]
 
@@ -107,7 +117,9 @@ class Members:
         member = self._members.get(hello.node.node_id)
         if member is None:
             member = self._add(hello.node, State.ALIVE, now_s)
-        member.info = hello.node
+        # It may have said more of itself since this link was dialled.
+        older = hello.incarnation < member.incarnation
+        member.info = with_traits(hello.node, member.info.traits) if older else hello.node
         if hello.incarnation > member.incarnation:
             self._set_claim(member, (hello.incarnation, State.ALIVE))
         member.linked, member.proven, member.dials_failed = True, True, 0
@@ -194,6 +206,10 @@ class Members:
         if order(said) < order(member.claim):
             return Learned()
         if said == member.claim:
+            traits = agreed(member.info.traits, update.node.traits)
+            if traits != member.info.traits:
+                member.info = with_traits(member.info, traits)
+                return Learned(news=True)
             suspicion = member.suspicion if said[1] is State.SUSPECT else None
             return Learned(news=suspicion is not None and suspicion.confirm(update.origin))
         self._set_claim(member, merge(member.claim, said))
@@ -299,14 +315,16 @@ class Members:
         """A claim that overrules the one before; a link of this node's own has its say first."""
         if said is State.ALIVE:
             if member.linked:
+                member.info = with_traits(member.info, update.node.traits)
                 self._enter(member, State.ALIVE, now_s)
                 return Learned(news=True)
             if not self.mesh:
                 self._enter(member, State.ALIVE, now_s)
             elif member.state is State.LEFT:
                 self._enter(member, State.DEAD, now_s)
-            member.proven = member.proven and member.info == update.node
-            member.info, member.dial_after_s, member.dials_failed = update.node, now_s, 0
+            member.proven = member.proven and same_place(member.info, update.node)
+            member.info = with_traits(update.node, update.node.traits or member.info.traits)
+            member.dial_after_s, member.dials_failed = now_s, 0
             return Learned(news=True, dial=True)
         if said is State.LEFT:
             if not member.linked:

@@ -15,6 +15,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
 
+import msgspec
 from kademlia.node import Node
 
 from overlay import tasks
@@ -32,6 +33,7 @@ from overlay.links.messages import (
     NodeInfo,
     PingFor,
     Reply,
+    Traits,
 )
 from overlay.links.network import Transport
 from overlay.membership.comparer import Comparer
@@ -137,8 +139,16 @@ class Membership:
         await tasks.end(self._tasks)
         await self._dialler.stop()
 
+    def announce(self, traits: Traits) -> None:
+        """This node is otherwise from now on: tell the farm, under a new incarnation."""
+        self.own = msgspec.structs.replace(self.own, traits=traits)
+        self.dht.source_node.info = self.own
+        self.incarnation = min(self.incarnation + 1, INCARNATION_MAX - 1)
+        self.epoch += 1
+        self._gossiper.spread(self._of_myself())
+
     def listen(self, listener: Listener) -> None:
-        """`listener` is called after a member came, lost its link, died or left.
+        """`listener` is called after a member came, changed, lost its link, died or left.
 
         Suspicions that come to nothing are not told.
         """
@@ -285,6 +295,7 @@ class Membership:
         now_s, node_id = self._loop.time(), update.node.node_id
         before = self.members.get(node_id)
         was = before.state if before else State.DEAD
+        traits = before.info.traits if before else None
         learned = self.members.learn(update, now_s)
         member = self.members.get(node_id)
         if member is None or not learned.news:
@@ -301,8 +312,10 @@ class Membership:
             self._gone(member)
         elif was not in LIVING and member.state in LIVING:
             self._heard_alive(member)
-        elif learned.dial and member.state in LIVING:
+        elif (learned.dial or member.info.traits != traits) and member.state in LIVING:
             self.dht.router.add_contact(Contact(member.info, proven=member.proven))
+            if member.info.traits != traits:
+                self._changed(member)
 
     def _refute(self, update: MemberUpdate) -> None:
         incarnation, state = claim_of(update)

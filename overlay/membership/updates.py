@@ -11,12 +11,16 @@ whatever order they heard them.
 
 from enum import StrEnum
 
-from overlay.links.messages import MemberUpdate, NodeInfo
+import msgspec
+
+from overlay.links.messages import MemberUpdate, NodeInfo, Traits
 
 NODE_ID_BYTES = 20
 NAME_CHARS_MAX = 63
 HOST_CHARS_MAX = 45
 INCARNATION_MAX = 1 << 53
+ZONE_CHARS_MAX = 63
+CAPACITY_MAX = 65_535
 
 
 class State(StrEnum):
@@ -55,8 +59,39 @@ def claim_of(update: MemberUpdate) -> Claim:
     return (update.incarnation, BY_RANK[update.state])
 
 
+def same_place(one: NodeInfo, other: NodeInfo) -> bool:
+    """Whether both name the same node at the same address."""
+    return (one.node_id, one.host, one.port) == (other.node_id, other.host, other.port)
+
+
+def with_traits(info: NodeInfo, traits: Traits | None) -> NodeInfo:
+    """The node with these traits; with its own if they are unknown."""
+    if traits is None or traits == info.traits:
+        return info
+    return msgspec.structs.replace(info, traits=traits)
+
+
+def agreed(one: Traits | None, other: Traits | None) -> Traits | None:
+    """Of two hearsays about one incarnation; they differ only where somebody dropped some.
+
+    Commutative, associative and idempotent.
+    """
+    if one is None or other is None:
+        return one or other
+    return max(one, other)
+
+
 def sane_node(info: NodeInfo) -> bool:
     """Whether hearsay about a node can be about a node at all."""
+    traits = info.traits or Traits()
+    return (
+        len(traits.zone) <= ZONE_CHARS_MAX
+        and 0 <= traits.capacity <= CAPACITY_MAX
+        and _sane_address(info)
+    )
+
+
+def _sane_address(info: NodeInfo) -> bool:
     return (
         len(info.node_id) == NODE_ID_BYTES
         and 0 < len(info.name) <= NAME_CHARS_MAX

@@ -2,20 +2,49 @@
 
 In: keys. Out: nodes, nearest first; the same on every node that sees the same farm. Counterpart:
 `overlay.membership`, whose epoch says when an answer is out of date.
+
+Nodes that drain get no records as long as W others are there, and zones share them evenly: no zone
+holds more than N / zones of a record's replicas, rounded up, while other zones have nodes.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+
 from overlay.links.messages import NodeInfo
+from overlay.membership.member import LIVING
 from overlay.membership.membership import Membership
 
 REMEMBERED_MAX = 50_000
+CANDIDATES_PER_REPLICA = 8
+"""How many of the nearest are looked at for a replica where zones or draining nodes matter: enough
+that each of three zones is among them but for one key in 10,000."""
+
+
+def choose(nearest: Sequence[NodeInfo], replicas: int, needed: int) -> tuple[NodeInfo, ...]:
+    """Those of the candidates that hold a record: so many replicas, W of them needed."""
+    staying = [node for node in nearest if not node.draining]
+    candidates = staying if len(staying) >= needed else list(nearest)
+    zones = len({node.zone for node in candidates})
+    most = -(-replicas // zones) if zones else 0
+    chosen: list[NodeInfo] = []
+    held: Counter[str] = Counter()
+    for node in candidates:
+        if len(chosen) < replicas and held[node.zone] < most:
+            chosen.append(node)
+            held[node.zone] += 1
+    rest = (node for node in candidates if node not in chosen)
+    chosen.extend(node for node, _ in zip(rest, range(replicas - len(chosen)), strict=False))
+    return tuple(node for node in candidates if node in chosen)
 
 
 class Placement:
     """The replicas of keys, remembered until the farm changes."""
 
-    def __init__(self, membership: Membership, replicas: int) -> None:
+    def __init__(self, membership: Membership, replicas: int, needed: int) -> None:
         self._membership = membership
         self._replicas = replicas
+        self._needed = needed
+        self._candidates = replicas
         self._epoch = -1
         self._known: dict[bytes, tuple[NodeInfo, ...]] = {}
         self._certain: dict[bytes, tuple[NodeInfo, ...] | None] = {}
@@ -30,7 +59,7 @@ class Placement:
         self._forget_the_outdated()
         nodes = self._known.get(key)
         if nodes is None:
-            nodes = tuple(self._membership.nearest(key, self._replicas))
+            nodes = self._choose(self._membership.nearest(key, self._candidates))
             self._known[key] = nodes
         return nodes
 
@@ -38,18 +67,24 @@ class Placement:
         """The same, or None where the table cannot know for certain."""
         self._forget_the_outdated()
         if key not in self._certain:
-            nodes = self._membership.surely_nearest(key, self._replicas)
-            self._certain[key] = tuple(nodes) if nodes is not None else None
+            nodes = self._membership.surely_nearest(key, self._candidates)
+            self._certain[key] = self._choose(nodes) if nodes is not None else None
         return self._certain[key]
 
     async def find(self, key: bytes, timeout_s: float) -> tuple[NodeInfo, ...]:
         """The same, asking others where the table does not hold the whole farm."""
         nodes = self.surely(key)
         if nodes is None:
-            nodes = tuple(await self._membership.lookup(key, self._replicas, timeout_s))
+            found = await self._membership.lookup(key, self._candidates, timeout_s)
+            nodes = self._choose(found)
             if self._epoch == self._membership.epoch and len(nodes) == self._replicas:
                 self._known[key] = self._certain[key] = nodes
         return nodes
+
+    def _choose(self, nearest: Sequence[NodeInfo]) -> tuple[NodeInfo, ...]:
+        if self._candidates == self._replicas:
+            return tuple(nearest)
+        return choose(nearest, self._replicas, self._needed)
 
     def _forget_the_outdated(self) -> None:
         if (
@@ -59,3 +94,11 @@ class Placement:
             self._known.clear()
             self._certain.clear()
             self._epoch = self._membership.epoch
+            plain = not self._differ()
+            self._candidates = self._replicas * (1 if plain else CANDIDATES_PER_REPLICA)
+
+    def _differ(self) -> bool:
+        """Whether anything but nearness matters: a node that drains, or zones."""
+        members = (m.info for m in self._membership.members if m.state in LIVING)
+        nodes = [self._membership.own, *members]
+        return any(node.draining for node in nodes) or len({node.zone for node in nodes}) > 1

@@ -11,12 +11,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
+import msgspec
+
 from overlay import tasks
 from overlay.config import Overlay
 from overlay.errors import SipfarmError
-from overlay.links.messages import Failed, NodeInfo, Offer, Store, Wanted
+from overlay.links.messages import Failed, NodeInfo, Offer, Store, Stored, Wanted
 from overlay.links.network import Transport
-from overlay.membership.members import Member
 from overlay.records.names import RecordKind
 from overlay.replication.placement import Placement
 from overlay.replication.replica import Replica, digest_of
@@ -30,6 +31,17 @@ PAUSE_S = 1.0
 TIMEOUT_S = 2.0
 
 Bodies = tuple[bytes, ...]
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What the other nodes said of the records that this one holds."""
+
+    records: int = 0
+    unproven: int = 0
+    """Those that a node which should hold them has not confirmed, byte for byte."""
+    copies: int = 0
+    """The fewest confirmed copies elsewhere that a record has; 0 without records."""
+    problem: str = ""
 
 
 class Repair:
@@ -62,9 +74,24 @@ class Repair:
         """End the task."""
         await tasks.end([self._task])
 
-    def farm_changed(self, _: Member) -> None:
+    def farm_changed(self) -> None:
         """Somebody came or went."""
         self._urgent.set()
+
+    async def prove(self) -> Proof:
+        """Look at all that this node holds, hand over what is missing elsewhere, and count.
+
+        Raises `SipfarmError` when the records cannot be read.
+        """
+        records = unproven = 0
+        copies: int | None = None
+        for kind in RecordKind:
+            async for keys in self._slices(kind):
+                for there, wanted in await self._offer(kind, keys):
+                    records += 1
+                    unproven += there < max(1, wanted)
+                    copies = there if copies is None else min(copies, there)
+        return Proof(records=records, unproven=unproven, copies=copies or 0)
 
     async def _keep_passing(self) -> None:
         while True:
@@ -110,20 +137,28 @@ class Repair:
     async def _call_keys(self, after: bytes) -> list[bytes]:
         return await self._replica.committer.read(lambda db: db.call_keys_after(after, SLICE))
 
-    async def _offer(self, kind: RecordKind, keys: list[bytes]) -> None:
-        """Offer each of these records to its other replicas, and send what they want."""
-        copies = await self._copies(kind, keys)
+    async def _offer(self, kind: RecordKind, keys: list[bytes]) -> list[tuple[int, int]]:
+        """Offer each of these records to its other replicas, and send what they want.
+
+        Of each, on how many of them it is now, and on how many it should be.
+        """
+        copies = {k: bodies for k, bodies in (await self._copies(kind, keys)).items() if bodies}
         by_peer: dict[NodeInfo, list[bytes]] = {}
-        for key, bodies in copies.items():
-            for node in self._placement.of(key) if bodies else ():
+        there, wanted = dict.fromkeys(copies, 0), dict.fromkeys(copies, 0)
+        for key in copies:
+            for node in await self._placement.find(key, TIMEOUT_S):
                 if node.node_id != self._own_id:
                     by_peer.setdefault(node, []).append(key)
-        await asyncio.gather(
+                    wanted[key] += 1
+        for confirmed in await asyncio.gather(
             *(
-                self._offer_to(node, kind, {key: copies[key] for key in wanted})
-                for node, wanted in by_peer.items()
+                self._offer_to(node, kind, {key: copies[key] for key in offered})
+                for node, offered in by_peer.items()
             )
-        )
+        ):
+            for key in confirmed:
+                there[key] += 1
+        return [(there[key], wanted[key]) for key in copies]
 
     async def _copies(self, kind: RecordKind, keys: list[bytes]) -> dict[bytes, Bodies]:
         if kind is RecordKind.CALL:
@@ -135,13 +170,14 @@ class Repair:
 
     async def _offer_to(
         self, node: NodeInfo, kind: RecordKind, copies: dict[bytes, Bodies]
-    ) -> None:
+    ) -> set[bytes]:
+        """The keys of those that the peer has now."""
         records = tuple((key, digest_of(*bodies)) for key, bodies in copies.items())
         reply = await self._transport.ask(
             node.node_id, Offer(kind=kind, records=records), TIMEOUT_S
         )
         if not isinstance(reply, Wanted):
-            return
+            return set()
         stores = [
             Store(kind=kind, key=key, body=body)
             for key in reply.keys
@@ -149,6 +185,10 @@ class Repair:
         ]
         self.sent += len(stores)
         sending = (self._transport.ask(node.node_id, store, TIMEOUT_S) for store in stores)
-        for answer in await asyncio.gather(*sending):
+        confirmed = set(copies)
+        for store, answer in zip(stores, await asyncio.gather(*sending), strict=True):
+            if not isinstance(answer, Stored):
+                confirmed.discard(store.key)
             if isinstance(answer, Failed):
                 log.info("repair: %s did not take a record: %s", node.name, answer.reason)
+        return confirmed

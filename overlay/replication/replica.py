@@ -81,6 +81,8 @@ class Replica:
         self.leases = Leases()
         self.event_stored: Callable[[bytes, CallEvent], None] = lambda key, event: None
         """Told of every call event that this node has on its disk as a replica."""
+        self.stored = 0
+        """Records that coordinators and repairs sent here."""
         self._hot = hot
         self._transport = transport
         self._loop = asyncio.get_running_loop()
@@ -142,6 +144,7 @@ class Replica:
 
     def store(self, sender: bytes, request: Store, answer: Answer) -> None:
         """Merge a record that a coordinator sends."""
+        self.stored += sender != self._own_id
         try:
             if request.kind == RecordKind.REGISTRATION:
                 self._store_registration(sender, request, answer)

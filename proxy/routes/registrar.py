@@ -27,6 +27,9 @@ from proxy.worker import Worker
 
 PATH_HOPS_MAX: Final = 8
 NEVER_TOO_BRIEF_S: Final = 3600
+MOVE_AFTER_S: Final = 2
+"""A connection whose phone should move ends after this: its answer has arrived, and what it began
+meanwhile is answered."""
 """An hour must be taken, whatever the shortest is (RFC 3261 10.3 step 7)."""
 _OPTIONS: Final = ("outbound", "path")
 """Extensions that a REGISTER may require."""
@@ -190,6 +193,8 @@ def _answer(worker: Worker, request: Register, answer: Registered | None) -> Non
                     append(f"Flow-Timer: {worker.settings.config.proxy.flow_timer_s}\r\n")
             append(time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()))
             answers.send(worker, 200, "OK")
+            if answer.move and not worker.ksr.is_UDP():
+                worker.ksr.tcpops.tcp_set_connection_lifetime(MOVE_AFTER_S)
         case RegisterOutcome.STALE:
             _refuse(worker, Refusal(500, "Out Of Order"))
         case RegisterOutcome.TOO_MANY:

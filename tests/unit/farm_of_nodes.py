@@ -50,6 +50,8 @@ class Farm:
         self._overlay = overlay
         self.sections: dict[str, dict[str, object]] = {}
         """Further sections of every node's configuration; set before the nodes start."""
+        self.of_node: dict[str, dict[str, object]] = {}
+        """Further settings of section node, by name."""
         self._port = free_port()
         self._redis: dict[str, subprocess.Popen[bytes]] = {}
         ca.create(directory / "ca", FARM)
@@ -70,6 +72,7 @@ class Farm:
                 "data_dir": str(home / "data"),
                 "run_dir": str(home / "run"),
                 "identity_dir": str(home / "etc"),
+                **self.of_node.get(name, {}),
             },
             "overlay": {
                 "port": self._port,

@@ -124,8 +124,8 @@ def test_the_socket_can_be_named_without_a_configuration(
     cli.config.unlink()
     socket = str(cli.directory / "control.sock")
     assert cli.run("status", "--socket", socket, config=False).out == "farm farm.test\n" + (
-        "NODE  STATE  READY  ADDRESS  UPTIME  VERSION  BINDINGS  CALLS  SUBSCRIBERS  JOURNAL  "
-        "REDIS  DISK\n"
+        "NODE  STATE  READY  ADDRESS  ZONE  UPTIME  VERSION  BINDINGS  CALLS  SUBSCRIBERS  "
+        "JOURNAL  REDIS  DISK\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from overlay.control.messages import NodeStatus, Status
@@ -22,25 +23,26 @@ N1 = NodeStatus(
     journal_depth=4,
     redis="ok",
     disk="ok",
+    zone="east",
 )
 N2 = NodeStatus(name="n2", id="cd" * 20, address="192.0.2.2:7460", state="dead")
 UNREADY = NodeStatus(
     name="n3", id="ef" * 20, address="192.0.2.3:7460", state="alive", version="0.1.0"
 )
+DRAINING = msgspec.structs.replace(UNREADY, draining=True)
 
 
 def test_a_line_a_node(cli: Cli, played: PlayedDaemon) -> None:
-    played.answer(Status(id=0, farm="farm.test", nodes=(N1, N2, UNREADY)))
+    played.answer(Status(id=0, farm="farm.test", nodes=(N1, N2, UNREADY, DRAINING)))
     done = cli.run("status")
     assert (done.code, done.err) == (0, "")
     title, header, *rows = done.out.splitlines()
     assert title == "farm farm.test"
     assert header.split()[:4] == ["NODE", "STATE", "READY", "ADDRESS"]
-    assert rows[0].split() == (
-        ["n1", "alive", "yes", "192.0.2.1:7460", "1d2h", "0.1.0", "3", "2", "1", "4", "ok", "ok"]
-    )
-    assert rows[1].split() == ["n2", "dead", "no", "192.0.2.2:7460", *"-" * 8]
+    assert rows[0].split() == "n1 alive yes 192.0.2.1:7460 east 1d2h 0.1.0 3 2 1 4 ok ok".split()
+    assert rows[1].split() == ["n2", "dead", "no", "192.0.2.2:7460", *"-" * 9]
     assert rows[2].split()[:3] == ["n3", "alive", "no"]
+    assert rows[3].split()[:3] == ["n3", "draining", "no"]
 
 
 def test_json_has_the_fields_of_the_message(cli: Cli, played: PlayedDaemon) -> None:
@@ -62,6 +64,8 @@ def test_json_has_the_fields_of_the_message(cli: Cli, played: PlayedDaemon) -> N
             "journal_depth": 4,
             "redis": "ok",
             "disk": "ok",
+            "zone": "east",
+            "draining": False,
         }
     ]
 

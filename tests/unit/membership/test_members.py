@@ -2,7 +2,9 @@
 
 import random
 
-from overlay.links.messages import Hello, MemberUpdate, NodeInfo
+from msgspec.structs import replace
+
+from overlay.links.messages import Hello, MemberUpdate, NodeInfo, Traits
 from overlay.membership.members import Learned, Members, Patience, Redial, State
 from overlay.membership.updates import RANK
 
@@ -300,3 +302,34 @@ def test_of_the_dead_beyond_the_mesh_one_is_dialled_at_a_time() -> None:
     assert len(members.to_dial(9.0)) == 1
     assert len(members.to_dial(9.1)) == 0
     assert len(members.to_dial(9.6)) == 1
+
+
+def test_what_a_member_says_of_itself_reaches_those_with_a_link() -> None:
+    members = members_of()
+    members.link_up(hello(incarnation=5), 0.0)
+    drains = replace(INFO, traits=Traits(draining=True))
+    update = MemberUpdate(node=drains, state=0, incarnation=6, origin=INFO.node_id)
+    assert members.learn(update, 1.0).news
+    member = members.get(PEER)
+    assert member is not None
+    assert member.info.draining
+    # A second link says what held when it was dialled; an older node passes on less.
+    members.link_up(hello(incarnation=5), 2.0)
+    assert not members.learn(replace(update, node=INFO), 3.0).news
+    assert member.info.draining
+    back = replace(INFO, traits=Traits())
+    assert members.learn(replace(update, node=back, incarnation=7), 4.0).news
+    assert not member.info.draining
+
+
+def test_traits_that_an_older_node_dropped_are_taken_from_the_next_who_knows() -> None:
+    members = members_of()
+    members.link_up(hello(incarnation=5), 0.0)
+    stripped = MemberUpdate(node=INFO, state=0, incarnation=6, origin=INFO.node_id)
+    assert members.learn(stripped, 1.0).news
+    whole = replace(stripped, node=replace(INFO, traits=Traits(draining=True)))
+    assert members.learn(whole, 2.0).news
+    assert not members.learn(whole, 3.0).news
+    member = members.get(PEER)
+    assert member is not None
+    assert member.info.draining

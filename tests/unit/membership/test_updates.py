@@ -5,12 +5,13 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.links.messages import MemberUpdate, NodeInfo
+from overlay.links.messages import MemberUpdate, NodeInfo, Traits
 from overlay.membership.members import Members, State
 from overlay.membership.updates import (
     BY_RANK,
     RANK,
     Claim,
+    agreed,
     merge,
     next_incarnation,
     order,
@@ -88,3 +89,18 @@ def test_nonsense_is_not_taken_in() -> None:
 @given(st.integers(0, 1 << 48), st.integers(1, 1 << 48))
 def test_an_incarnation_is_never_had_twice(before: int, now_ms: int) -> None:
     assert next_incarnation(before, now_ms) > before
+
+
+traits = st.none() | st.builds(
+    Traits, draining=st.booleans(), zone=st.sampled_from(["", "a", "b"]), capacity=st.integers(0, 3)
+)
+
+
+@given(traits, traits, traits)
+def test_traits_are_agreed_in_any_order(
+    one: Traits | None, two: Traits | None, three: Traits | None
+) -> None:
+    assert agreed(one, two) == agreed(two, one)
+    assert agreed(agreed(one, two), three) == agreed(one, agreed(two, three))
+    assert agreed(one, one) == one
+    assert agreed(one, None) == one, "who does not know them takes nothing away"

@@ -111,6 +111,9 @@ class FakeKsr:
             t_get_status_code=lambda: self.message.status,
             t_get_branch_index=lambda: self.branch,
         )
+        self.tcpops = get(
+            tcp_set_connection_lifetime=lambda s: self.done.append(("connection ends", s)) or 1
+        )
         self.corex = get(append_branch_uri=lambda uri: self.done.append(("branch", uri)) or 1)
         self.kex = get(setdebug=lambda level: self.done.append(("setdebug", level)) or 1)
         self.textops = get(remove_hf_idx=self._remove)

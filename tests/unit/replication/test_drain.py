@@ -1,0 +1,182 @@
+"""Whole daemons: one is taken out of service, and the others hold all that it held."""
+
+from pathlib import Path
+
+import pytest
+
+from overlay.control import messages
+from overlay.control.client import RefusedError
+from overlay.control.messages import Drain, DrainPhase, DrainWish, Reach, RegisterOutcome
+from overlay.node import Node
+from overlay.records.names import RecordKind, key_of
+from tests.unit.farm_of_nodes import (
+    Farm,
+    eventually,
+    play,
+    register,
+    start_event,
+    stop_event,
+    until,
+)
+
+CONTACT = "sip:alice@192.0.2.7:5060"
+AORS = [f"user{number}@farm.test" for number in range(30)]
+CALLS = [f"call-{number}" for number in range(30)]
+FIVE = ["n1", "n2", "n3", "n4", "n5"]
+
+
+async def fill(farm: Farm, *names: str) -> None:
+    for number, (aor, call_id) in enumerate(zip(AORS, CALLS, strict=True)):
+        name = names[number % len(names)]
+        assert (await farm.ask(name, register(aor, CONTACT))).outcome is RegisterOutcome.DONE
+        assert (await farm.ask(name, start_event(call_id))).level == "quorum"
+        assert (await farm.ask(name, stop_event(call_id))).level == "quorum"
+
+
+async def drained(farm: Farm, name: str) -> messages.Drained:
+    async def done() -> bool:
+        state = await farm.ask(name, Drain())
+        return bool(state.phase is DrainPhase.DRAINED)
+
+    await eventually(done, 20.0)
+    state: messages.Drained = await farm.ask(name, Drain())
+    return state
+
+
+def holders(farm: Farm, aor: str) -> set[str]:
+    key = key_of(RecordKind.REGISTRATION, aor)
+    return {name for name, node in farm.nodes.items() if node.bindings.get(key)}
+
+
+def served_by(node: Node) -> set[str]:
+    return {each.name for each in node.zone().nodes if each.live}
+
+
+def test_a_drained_node_is_not_needed(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start(*FIVE)
+        await farm.joined()
+        await fill(farm, *FIVE)
+        assert any("n2" in holders(farm, aor) for aor in AORS)
+
+        begun = await farm.ask("n2", Drain(wish=DrainWish.BEGIN))
+        assert begun.phase is DrainPhase.DRAINING
+        staying = set(FIVE) - {"n2"}
+        await until(
+            lambda: all(served_by(node) == staying for node in farm.nodes.values()),
+            1.0,
+            "its name is in nobody's DNS answers",
+        )
+        proof = await drained(farm, "n2")
+        assert (proof.unproven, proof.journal, proof.copies) == (0, 0, 3)
+        assert proof.records > 0
+        for aor in AORS:
+            assert len(holders(farm, aor) - {"n2"}) == 3, aor
+
+        # What comes now goes by it.
+        for number in range(20):
+            aor = f"late{number}@farm.test"
+            await farm.ask("n2", register(aor, CONTACT))
+            assert "n2" not in holders(farm, aor)
+
+        await farm.stop("n2")
+        for aor, call_id in zip(AORS, CALLS, strict=True):
+            assert (await farm.ask("n4", messages.Locate(aor=aor))).reach is Reach.FOUND
+            (record,) = (await farm.ask("n4", messages.ShowCall(call_id=call_id))).calls
+            assert record.state == "complete"
+            assert len(record.replicas) == 3
+
+    play(tmp_path, story)
+
+
+def test_it_can_serve_again(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start(*FIVE)
+        await farm.joined()
+        await farm.ask("n2", Drain(wish=DrainWish.BEGIN))
+        await drained(farm, "n2")
+        assert (await farm.ask("n2", Drain(wish=DrainWish.END))).phase is DrainPhase.SERVING
+        await until(
+            lambda: all(served_by(node) == set(FIVE) for node in farm.nodes.values()),
+            what="all are in everybody's DNS answers",
+        )
+        await fill(farm, *FIVE)
+        assert any("n2" in holders(farm, aor) for aor in AORS)
+
+    play(tmp_path, story)
+
+
+def test_a_restart_ends_it(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start(*FIVE)
+        await farm.joined()
+        await farm.ask("n2", Drain(wish=DrainWish.BEGIN))
+        await drained(farm, "n2")
+        await farm.stop("n2")
+        await farm.start("n2")
+        await farm.joined()
+        await until(
+            lambda: all(served_by(node) == set(FIVE) for node in farm.nodes.values()),
+            what="all are in everybody's DNS answers",
+        )
+
+    play(tmp_path, story)
+
+
+def test_too_few_would_stay(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start("n1", "n2")
+        await farm.joined()
+        await fill(farm, "n1", "n2")
+        with pytest.raises(RefusedError, match="1 other nodes would stay"):
+            await farm.ask("n2", Drain(wish=DrainWish.BEGIN))
+        assert (await farm.ask("n2", Drain())).phase is DrainPhase.SERVING
+        await farm.ask("n2", Drain(wish=DrainWish.BEGIN_FORCED))
+        proof = await drained(farm, "n2")
+        assert (proof.copies, proof.unproven) == (1, 0)
+
+        # The last one has nobody to hand over to.
+        await farm.stop("n2")
+        await until(lambda: len(farm.nodes["n1"].membership.alive()) == 1)
+        await farm.ask("n1", Drain(wish=DrainWish.BEGIN_FORCED))
+        await eventually(lambda: _unproven(farm, "n1"))
+        assert (await farm.ask("n1", Drain())).phase is DrainPhase.DRAINING
+
+    async def _unproven(farm: Farm, name: str) -> bool:
+        state = await farm.ask(name, Drain())
+        return bool(state.records and state.unproven == state.records)
+
+    play(tmp_path, story)
+
+
+def test_phones_are_told_to_come_again_soon(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start(*FIVE)
+        await farm.joined()
+        before = await farm.ask("n2", register("alice@farm.test", CONTACT, 1, 3600))
+        assert (before.bindings[0].expires_s, before.move) == (3600, False)
+        await farm.ask("n2", Drain(wish=DrainWish.BEGIN))
+        after = await farm.ask("n2", register("alice@farm.test", CONTACT, 2, 3600))
+        assert (after.bindings[0].expires_s, after.move) == (60, True)
+        removed = await farm.ask("n2", register("alice@farm.test", CONTACT, 3, 0))
+        assert removed.bindings == ()
+        elsewhere = await farm.ask("n3", register("alice@farm.test", CONTACT, 4, 3600))
+        assert (elsewhere.bindings[0].expires_s, elsewhere.move) == (3600, False)
+
+    play(tmp_path, story)
+
+
+def test_replicas_are_spread_over_zones(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        zones = dict(zip(FIVE, ("east", "east", "east", "west", "north"), strict=True))
+        farm.of_node = {name: {"zone": zone} for name, zone in zones.items()}
+        await farm.start(*FIVE)
+        await farm.joined()
+        await fill(farm, *FIVE)
+        for aor in AORS:
+            await until(lambda aor=aor: len(holders(farm, aor)) == 3)  # type: ignore[misc]
+            assert {zones[name] for name in holders(farm, aor)} == {"east", "west", "north"}
+        status = await farm.ask("n1", messages.GetStatus())
+        assert {node.name: node.zone for node in status.nodes} == zones
+
+    play(tmp_path, story)
