@@ -39,7 +39,7 @@ def test_a_line_a_node(cli: Cli, played: PlayedDaemon) -> None:
     title, header, *rows = done.out.splitlines()
     assert title == "farm farm.test"
     assert header.split()[:4] == ["NODE", "STATE", "READY", "ADDRESS"]
-    assert rows[0].split() == "n1 alive yes 192.0.2.1:7460 east 1d2h 0.1.0 3 2 1 4 ok ok".split()
+    assert " ".join(rows[0].split()) == "n1 alive yes 192.0.2.1:7460 east 1d2h 0.1.0 3 2 1 4 ok ok"
     assert rows[1].split() == ["n2", "dead", "no", "192.0.2.2:7460", *"-" * 9]
     assert rows[2].split()[:3] == ["n3", "alive", "no"]
     assert rows[3].split()[:3] == ["n3", "draining", "no"]
