@@ -18,6 +18,8 @@ from overlay.limits import ENROLLMENT_PORT_DEFAULT
 PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
 _ROUTE = re.compile(r"sips?:[^\s<>\"?]+;lr(;[^\s<>\"?]*)?")
 _TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?")
+_PORTS_THAT_MAY_BE_0 = frozenset({"tls_port"})
+"""Transports that are not served."""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -130,6 +132,15 @@ class Proxy(_Section, frozen=True, kw_only=True):
 
     port: int = 5060
     """SIP port, UDP and TCP."""
+    tls_port: int = 0
+    """TCP port of SIP over TLS, 5061 by RFC 3261; 0: not served. The same on every node."""
+    tls_certificate: str = "/etc/sipfarm/sip.pem"
+    """PEM: the certificate that phones are shown, and those between it and their CA. It names the
+    farm (RFC 5922); `node.farm` as well, if other nodes are to check it."""
+    tls_key: str = "/etc/sipfarm/sip.key"
+    """PEM: its private key."""
+    tls_ca: str = "/etc/ssl/certs/ca-certificates.crt"
+    """PEM: the CAs of SIP servers that this node connects to, the farm's other nodes among them."""
     workers: int = 4
     """Worker processes a UDP socket; each has one request under way."""
     authenticate: bool = True
@@ -382,6 +393,7 @@ def _problems(config: Config) -> list[str]:
     for peer in proxy.trusted_peers:
         if network_of(peer) is None and not all(map(_LABEL.fullmatch, peer.split("."))):
             found.append(f"proxy.trusted_peers: {peer!r} is no address, network or domain name")
+    found += _edge_problems(proxy)
     ports = (("overlay", overlay.port), ("proxy", proxy.port), ("metrics", config.metrics.port))
     for section, port in (*ports, ("dns", config.dns.port)):
         if not 0 < port < 65536:
@@ -389,8 +401,20 @@ def _problems(config: Config) -> list[str]:
     positive = (("overlay", overlay), ("proxy", proxy), ("dns", config.dns))
     for section, values in positive:
         for name, value in msgspec.structs.asdict(values).items():
-            if type(value) is int and value <= 0:
+            if type(value) is int and value <= 0 and name not in _PORTS_THAT_MAY_BE_0:
                 found.append(f"{section}.{name}: must be above 0")
+    return found
+
+
+def _edge_problems(proxy: Proxy) -> list[str]:
+    found = []
+    served = {name: getattr(proxy, name) for name in ("port", *sorted(_PORTS_THAT_MAY_BE_0))}
+    for name, port in served.items():
+        if name != "port" and not 0 <= port < 65536:
+            found.append(f"proxy.{name}: {port} is not from 0 to 65535")
+    used = [port for port in served.values() if port]
+    if len(used) != len(set(used)):
+        found.append("proxy: two transports have the same port")
     return found
 
 

@@ -182,12 +182,12 @@ class Node:
     # What the links tell.
 
     def peer_up(self, hello: Hello) -> None:
-        self.hot.end_leases()
+        self.hot.end_leases_of(hello.node.node_id)
         self.membership.peer_up(hello)
         self.revoker.peer_up(hello.node.node_id)
 
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
-        self.hot.end_leases()
+        self.hot.end_leases_of(node_id)
         self.membership.peer_down(node_id, reason, left)
 
     def request_received(

@@ -7,9 +7,10 @@ before they acknowledge it; `projection.py`.
 A push may overtake the answer of the read that it belongs to, so it is kept for reads under way and
 merged into their result.
 
-Only a linked replica can push, and only one that remembers the lease: all leases end when a link
-comes or goes. A replica that died has forgotten its holders, one that is cut off cannot reach them,
-and one that takes a place among a record's replicas has never heard of them.
+Only a linked replica can push, and only one that remembers the lease. So a replica's leases end
+when a link with it comes or goes: it may have died and forgotten its holders, or pushed in vain.
+And all leases end when a member comes, dies or changes: one that takes a place among a record's
+replicas has never heard of its holders.
 """
 
 import asyncio
@@ -26,6 +27,9 @@ from overlay.records.registration import Registration
 from overlay.records.routing import targets_of
 from overlay.records.subscriber import Subscriber
 
+Granters = tuple[bytes, ...]
+"""Ids of the replicas that granted a lease."""
+
 
 class HotRecord(msgspec.Struct, kw_only=True):
     """A registration under a lease."""
@@ -34,6 +38,16 @@ class HotRecord(msgspec.Struct, kw_only=True):
     record: Registration
     until_s: float
     """End of the lease, on the loop's clock."""
+    granters: Granters
+    """Who would tell of a change."""
+
+
+class HotSubscriber(msgspec.Struct, kw_only=True):
+    """A subscriber under a lease; None: there is none of this name."""
+
+    record: Subscriber | None
+    until_s: float
+    granters: Granters
 
 
 class HotRecords:
@@ -44,19 +58,27 @@ class HotRecords:
         self._projection = projection
         self._loop = asyncio.get_running_loop()
         self._hot: OrderedDict[bytes, HotRecord] = OrderedDict()
-        self._subscribers: OrderedDict[bytes, tuple[Subscriber | None, float]] = OrderedDict()
+        self._subscribers: OrderedDict[bytes, HotSubscriber] = OrderedDict()
         self._reading: dict[bytes, Registration] = {}
         self._reads: dict[bytes, int] = {}
         self.lost: Callable[[], frozenset[str]] = frozenset
         """Names of nodes that are dead or have left: flows to them are no targets."""
         self.turn = 0
-        """Grows when all leases end; a read that began in an earlier turn brings no lease."""
+        """Grows when leases end; a read that began in an earlier turn brings no lease."""
 
     def __len__(self) -> int:
         return len(self._hot)
 
+    def end_leases_of(self, replica: bytes) -> None:
+        """A link with this replica came or went: it may have changed what it could not push."""
+        self.turn += 1
+        for key in [key for key, hot in self._subscribers.items() if replica in hot.granters]:
+            del self._subscribers[key]
+        for key in [key for key, hot in self._hot.items() if replica in hot.granters]:
+            self._projection.delete(redis_key(self._hot.pop(key).aor))
+
     def end_leases(self) -> None:
-        """A link came or went: nothing that was read until now may be served again."""
+        """The farm changed: nothing that was read until now may be served again."""
         self.turn += 1
         self._subscribers.clear()
         if self._hot:
@@ -80,7 +102,12 @@ class HotRecords:
         self._reading.setdefault(key, ())
 
     def read_ends(
-        self, key: bytes, aor: str, record: Registration | None, until_s: float
+        self,
+        key: bytes,
+        aor: str,
+        record: Registration | None,
+        until_s: float,
+        granters: Granters = (),
     ) -> tuple[Target, ...]:
         """Take a read's result, None when it failed; the targets, pushes meanwhile included."""
         pushed = self._reading.get(key, ())
@@ -92,7 +119,12 @@ class HotRecords:
         before = self._hot.pop(key, None)
         if before is not None:
             record = registration.merge(record, before.record)
-        hot = HotRecord(aor=aor, record=registration.merge(record, pushed), until_s=until_s)
+        hot = HotRecord(
+            aor=aor,
+            record=registration.merge(record, pushed),
+            until_s=until_s,
+            granters=granters,
+        )
         if until_s <= self._loop.time():
             return targets_of(hot.record, self._now_ms(), self.lost())
         targets, _ = self._show(hot)
@@ -119,16 +151,19 @@ class HotRecords:
     def subscriber(self, key: bytes) -> tuple[bool, Subscriber | None]:
         """(known, record): whether there is a lease, and the subscriber if there is one."""
         found = self._subscribers.get(key)
-        if found is None or found[1] <= self._loop.time():
+        if found is None or found.until_s <= self._loop.time():
             return False, None
-        return True, found[0]
+        return True, found.record
 
-    def keep_subscriber(self, key: bytes, record: Subscriber | None, until_s: float) -> None:
+    def keep_subscriber(
+        self, key: bytes, record: Subscriber | None, until_s: float, granters: Granters = ()
+    ) -> None:
         """A read's result."""
         before = self._subscribers.pop(key, None)
-        if before is not None and before[0] is not None and record is not None:
-            record = subscriber.merge(before[0], record)
-        self._subscribers[key] = (record, until_s)
+        if before is not None and before.record is not None and record is not None:
+            record = subscriber.merge(before.record, record)
+        hot = HotSubscriber(record=record, until_s=until_s, granters=granters)
+        self._subscribers[key] = hot
         if len(self._subscribers) > HOT_RECORDS_MAX:
             self._subscribers.popitem(last=False)
 
@@ -136,8 +171,7 @@ class HotRecords:
         """A subscriber is now this."""
         found = self._subscribers.get(key)
         if found is not None:
-            merged = subscriber.merge(found[0], record) if found[0] else record
-            self._subscribers[key] = (merged, found[1])
+            found.record = subscriber.merge(found.record, record) if found.record else record
 
     def _show(self, hot: HotRecord) -> tuple[tuple[Target, ...], "asyncio.Future[None]"]:
         now_ms = self._now_ms()

@@ -195,13 +195,14 @@ class Service:
         turn = self._hot.turn
         self._hot.read_begins(key)
         record, until_s = None, began_s
+        granters: tuple[bytes, ...] = ()
         try:
             found = await self._registrations.read(aor, deadline_s, lease_ms)
-            record = found.record
+            record, granters = found.record, found.granters
             if found.complete and turn == self._hot.turn:
                 until_s = began_s + found.lease_ms / 1000
         finally:
-            targets = self._hot.read_ends(key, aor, record, until_s)
+            targets = self._hot.read_ends(key, aor, record, until_s, granters)
         if targets:
             return Located(id=0, reach=Reach.FOUND, targets=targets)
         left_s = max(0.01, deadline_s - (self._loop.time() - began_s))

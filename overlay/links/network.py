@@ -246,9 +246,13 @@ class Network:
         self._forget(link)
         if self._links.get(node_id) is not link:
             return
-        if self._take_spare(node_id):
-            return
         assert self._handler is not None
+        if self._take_spare(node_id):
+            # What was under way on the other one failed: it is a new link in all but its age.
+            spare = self._links[node_id].peer
+            assert spare is not None
+            self._handler.peer_up(spare)
+            return
         self._handler.peer_down(node_id, reason, node_id in self._left)
 
     def goodbye_received(self, link: Link, goodbye: Goodbye) -> None:

@@ -35,6 +35,8 @@ class Found(msgspec.Struct, Generic[R], kw_only=True):
     """Enough replicas answered for the quorum."""
     lease_ms: int
     """For how long changes will be pushed; 0 when a replica had no room for the lease."""
+    granters: tuple[bytes, ...] = ()
+    """Ids of the nodes that will push them."""
 
 
 class Reader:
@@ -90,6 +92,7 @@ class Reader:
             replicas=holders,
             complete=len(copies) >= min(self._quorum, len(nodes)),
             lease_ms=min(answer.lease_ms for answer in answers.values()),
+            granters=tuple(node.node_id for node in answers),
         )
 
     async def _collect(

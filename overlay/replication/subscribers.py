@@ -54,7 +54,8 @@ class SubscriberDirectory:
             found = await self._read(key, timeout_s, lease_ms=self._config.overlay.lease_ms)
             record = found.record
             if found.complete and found.lease_ms and turn == self._hot.turn:
-                self._hot.keep_subscriber(key, record, began_s + found.lease_ms / 1000)
+                until_s = began_s + found.lease_ms / 1000
+                self._hot.keep_subscriber(key, record, until_s, found.granters)
         return record if record and not record.removed else None
 
     async def latest(self, aor: str, timeout_s: float) -> Subscriber | None:

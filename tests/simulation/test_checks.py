@@ -42,6 +42,7 @@ def test_a_farm_without_repair_is_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_leases_that_never_end_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HotRecords, "end_leases", lambda _: None)
+    monkeypatch.setattr(HotRecords, "end_leases_of", lambda *_: None)
     assert found("was answered", range(50, 150))
 
 

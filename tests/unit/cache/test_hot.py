@@ -123,6 +123,28 @@ def test_after_the_lease_the_overlay_is_asked_again() -> None:
     run(story)
 
 
+def test_the_leases_of_one_replica_end() -> None:
+    async def story(hot: HotRecords, shown: Shown) -> None:
+        other = b"o" * 20
+        for key, aor, granters in (
+            (KEY, AOR, (b"a", b"b")),
+            (other, "bob@farm.test", (b"b", b"c")),
+        ):
+            hot.read_begins(key)
+            hot.read_ends(key, aor, record(1), now_s() + 10, granters)
+            hot.keep_subscriber(key, None, now_s() + 10, granters)
+        turn = hot.turn
+        hot.end_leases_of(b"a")
+        assert hot.targets(KEY) is None
+        assert hot.subscriber(KEY) == (False, None)
+        assert hot.targets(other)
+        assert hot.subscriber(other) == (True, None)
+        assert set(shown.entries) == {"l:bob@farm.test"}
+        assert hot.turn > turn
+
+    run(story)
+
+
 def test_all_leases_end_at_once_and_redis_shows_nothing_any_more() -> None:
     async def story(hot: HotRecords, shown: Shown) -> None:
         hot.read_begins(KEY)
