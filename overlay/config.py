@@ -170,6 +170,12 @@ class Proxy(_Section, frozen=True, kw_only=True):
     shared_memory_mib: int = 64
     """Kamailio's shared memory."""
 
+    @property
+    def further_ports(self) -> dict[str, int]:
+        """The ports of the transports besides UDP and TCP that are to be served, by name."""
+        ports = {"tls": self.tls_port}
+        return {name: port for name, port in ports.items() if port}
+
 
 class Billing(_Section, frozen=True, kw_only=True):
     """Call events."""

@@ -24,6 +24,7 @@ from overlay.dns.zone import ZoneNode, ZoneView
 from overlay.enrollment.renewal import Renewal
 from overlay.enrollment.revoker import Revoker
 from overlay.errors import SipfarmError, StorageError
+from overlay.identity import sip_certificate
 from overlay.identity.identity import Identity
 from overlay.links import messages
 from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Reply, Request, Traits
@@ -70,7 +71,11 @@ class Node:
             name=identity.name,
             host=identity.address,
             port=config.overlay.port,
-            traits=Traits(zone=config.node.zone, capacity=config.node.capacity),
+            traits=Traits(
+                zone=config.node.zone,
+                capacity=config.node.capacity,
+                transports=sip_certificate.servable(config),
+            ),
         )
         now_ms = self.parts.now_ms
         self.clock = HybridClock(now_ms)
@@ -381,6 +386,8 @@ class Node:
         self.publisher.start()
         await self.discovery.start()
         self.membership.start(self._known)
+        await self.projection.tried()
+        await self.membership.settled()
         await self.control.start(config.control_socket)
         if config.dns.enabled:
             config.dns_socket.unlink(missing_ok=True)
@@ -398,6 +405,7 @@ class Node:
             nodes=tuple(sorted(nodes, key=lambda node: node.name)),
             ttl_s=self.config.dns.ttl_s,
             sip_port=self.config.proxy.port,
+            transport_ports=self.config.proxy.further_ports,
             overlay_port=self.config.overlay.port,
             serial=self._zone_changed_s,
         )
@@ -428,5 +436,6 @@ def _zone_node(info: NodeInfo, *, live: bool) -> ZoneNode:
         name=info.name,
         addresses=(info.host,),
         weight=traits.capacity,
+        transports=frozenset(traits.transports),
         live=live and not traits.draining,
     )

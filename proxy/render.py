@@ -1,8 +1,9 @@
-"""Writes a node's kamailio.cfg.
+"""Writes a node's kamailio.cfg and the file of its tls module.
 
-In: the node's configuration and the farm's secret. Out: the file's text, which holds keys derived
-from the secret and so must be readable by nobody else. Counterparts: `kamailio.cfg.j2`, and
-`settings.py`, which reads the defines in the worker.
+In: the node's configuration, the farm's secret, whether TLS can be served. Out: the files' texts;
+kamailio.cfg holds keys derived from the secret and so must be readable by nobody else.
+Counterparts: the templates beside this file, and `settings.py`, which reads the defines in the
+worker.
 """
 
 import hmac
@@ -14,6 +15,7 @@ from typing import Final
 
 import jinja2
 import msgspec
+from msgspec.structs import replace
 
 from overlay.config import Config
 from proxy.counters import COUNTERS
@@ -22,20 +24,19 @@ from proxy.settings import Settings
 _HERE: Final = Path(__file__).resolve().parent
 
 
-def render(config: Config, secret: str) -> str:
-    """The text of kamailio.cfg; `secret` is the farm's, the same on every node."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
+def render(config: Config, secret: str, tls_file: Path | None = None) -> str:
+    """The text of kamailio.cfg; `secret` is the farm's, the same on every node. `tls_file` is where
+    the tls module's file will be; None: TLS is not served, whatever the configuration says."""
+    if tls_file is None:
+        config = replace(config, proxy=replace(config.proxy, tls_port=0))
     address = ipaddress.ip_address(config.node.address)
-    return environment.get_template("kamailio.cfg.j2").render(
+    settings = Settings.from_config(config, b"")
+    return _template("kamailio.cfg.j2").render(
         config=config,
         config_json=msgspec.json.encode(config).decode(),
         address=f"[{address}]" if address.version == 6 else str(address),
-        advertised=Settings.from_config(config, b"").record_route_host,
+        advertised=settings.record_route_host,
+        tls_file=tls_file if config.proxy.tls_port else None,
         own_names=(config.farm.name, f"{config.node.name}.{config.farm.name}"),
         route_key=derive_key(secret, "record-route"),
         server_id=int(derive_key(config.node.name, "server id")[:7], 16) + 1,
@@ -46,9 +47,24 @@ def render(config: Config, secret: str) -> str:
     )
 
 
+def render_tls(config: Config) -> str:
+    """The text of the tls module's file."""
+    return _template("tls.cfg.j2").render(config=config)
+
+
 def derive_key(secret: str, purpose: str) -> str:
     """A key of its own for each purpose, 64 hex digits, the same on every node."""
     return hmac.digest(secret.encode(), purpose.encode(), sha256).hex()
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.get_template(name)
 
 
 def _modules() -> str:

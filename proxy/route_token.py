@@ -77,12 +77,12 @@ def flow_of(owner: str, received: str) -> Flow | None:
 
 
 def record_route(
-    key: bytes, host: str, call_id: str, from_tag: str, caller: Flow | None, callee: Flow | None
+    key: bytes, call_id: str, from_tag: str, caller: Flow | None, callee: Flow | None
 ) -> str:
-    """The Record-Route URI of a request that creates a dialog."""
+    """What the Record-Route URI of a request that creates a dialog says of it, as parameters."""
     up = encode_flow(caller) if caller else ""
     down = encode_flow(callee) if callee else ""
-    text = f"sip:{host};lr;s={_sign(key, 'r', call_id, from_tag, up, down)}"
+    text = f"s={_sign(key, 'r', call_id, from_tag, up, down)}"
     if up:
         text += f";u={up}"
     if down:

@@ -6,7 +6,7 @@ defines.
 
 import ipaddress
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -14,6 +14,7 @@ from overlay import config as configuration
 from overlay.config import Config
 
 PORT_DEFAULT: Final = 5060
+TLS_PORT_DEFAULT: Final = 5061
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -29,6 +30,8 @@ class Settings:
     """Hosts of a Request-URI or Route that mean this farm, in lower case."""
     record_route_host: str
     """The farm's name as it stands in Record-Route, with the port if it is not 5060."""
+    route_ends: Mapping[str, tuple[str, str]]
+    """By transport, host and further parameters of a Record-Route on its side (RFC 5658)."""
     own_route: str
     """What a Route of this farm begins with, unless a phone has rewritten it."""
     route_key: bytes
@@ -53,6 +56,7 @@ class Settings:
             node=config.node.name,
             own_hosts=frozenset(name.lower() for name in names),
             record_route_host=record_route_host,
+            route_ends=_route_ends(config, record_route_host),
             own_route=f"<sip:{record_route_host};lr;",
             route_key=route_key,
             trusted_networks=tuple(
@@ -76,6 +80,25 @@ class Settings:
         config = configuration.parse(json.loads(text or "{}"), "kamailio.cfg")
         return cls.from_config(config, bytes.fromhex(define("SIPFARM_ROUTE_KEY")))
 
+    def route_end(self, protocol: str) -> tuple[str, str]:
+        """Host and further parameters of a Record-Route on the side of this transport."""
+        return self.route_ends.get(protocol) or self.route_ends["udp"]
+
     def node_uri(self, node: str, protocol: str) -> str:
         """Where this node reaches another one of the farm."""
-        return f"sip:{node}.{self.farm}:{self.config.proxy.port};transport={protocol}"
+        proxy = self.config.proxy
+        port = proxy.tls_port if protocol == "tls" else proxy.port
+        return f"sip:{node}.{self.farm}:{port};transport={protocol}"
+
+
+def _route_ends(config: Config, host: str) -> dict[str, tuple[str, str]]:
+    """UDP and TCP have the same port, and a phone may take either; the others must say."""
+    farm, tls_port = config.farm.name, config.proxy.tls_port
+    tls_host = farm if tls_port == TLS_PORT_DEFAULT else f"{farm}:{tls_port}"
+    return {
+        "udp": (host, ""),
+        "tcp": (host, ";transport=tcp"),
+        "tls": (tls_host, ";transport=tls"),
+        "ws": (farm, ";transport=ws"),
+        "wss": (farm, ";transport=wss"),
+    }

@@ -5,6 +5,7 @@ whatever it forwards by itself.
 """
 
 import ipaddress
+from collections.abc import Sequence
 from typing import Final
 
 TRANSPORTS: Final = frozenset({"", "udp", "tcp", "tls", "sctp", "ws", "wss"})
@@ -52,3 +53,11 @@ def bracketed(address: str) -> str:
 def is_reliable(uri: str) -> bool:
     """Whether the URI asks for a connection: its transport is given, and is not UDP."""
     return transport_of(uri) not in ("", "udp") or uri[:5].lower() == "sips:"
+
+
+def protocol_of(path: Sequence[str], uri: str) -> str:
+    """What Kamailio sends on to the first hop of a path, or to the URI without one."""
+    hop = path[0] if path else uri
+    if ";" in hop and (transport := transport_of(hop)):
+        return transport
+    return "tls" if hop[:5].lower() == "sips:" else "udp"

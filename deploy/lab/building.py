@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from deploy.lab import layout, network, processes, services
+from deploy.lab import certificates, layout, network, processes, services
 from deploy.lab.layout import Host, LabError, LabState, host
 from deploy.lab.readiness import Report
 from overlay import config as configuration
@@ -23,6 +23,7 @@ from overlay.identity import ca
 BOOTSTRAP_NODES: Final = 3
 """How many other nodes a node is told of; it learns of the rest from them."""
 
+TLS_PORT: Final = 5061
 _LOCK_WITHIN_S: Final = 180.0
 AUTHORITY_DIR: Final = layout.STATE_DIR / "ca"
 
@@ -76,7 +77,7 @@ def node_config(
         },
         "overlay": {"bootstrap": others[:BOOTSTRAP_NODES]},
         # sipp looks at the first challenge alone, and knows no other algorithm.
-        "proxy": {"digest_algorithms": ("MD5", "SHA-256")},
+        "proxy": {"digest_algorithms": ("MD5", "SHA-256"), **edge_settings(node)},
     }
     for name, value in settings.items():
         section, dot, key = name.partition(".")
@@ -86,10 +87,21 @@ def node_config(
     return configuration.parse(data, node.name)
 
 
+def edge_settings(node: Host) -> dict[str, object]:
+    """What a node of the lab serves besides UDP and TCP, as values of `[proxy]`."""
+    return {
+        "tls_port": TLS_PORT,
+        "tls_certificate": str(certificates.certificate_file(node)),
+        "tls_key": str(certificates.key_file(node)),
+        "tls_ca": str(certificates.AUTHORITY),
+    }
+
+
 def build(state: LabState, configs: Mapping[str, Config], report: Report) -> None:
     """Make everything of a lab and start its services."""
     layout.save_state(state)
     ca.create(AUTHORITY_DIR, state.farm)
+    certificates.create()
     network.create_bridge()
     for name in state.nodes:
         build_host(host(name), state.farm)

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from deploy.lab import building, layout, network, processes, services
 from deploy.lab.layout import Host, LabError, LabState
 from overlay import config as configuration
@@ -78,6 +80,10 @@ def join(state: LabState, node: Host, given: Token) -> Config:
     if done.returncode:
         raise LabError(f"{node.name} cannot join: {done.stderr.strip()}")
     config = configuration.load(node.config)
+    # Certificates for phones are the operator's business: no token brings them.
+    edge = msgspec.structs.replace(config.proxy, **building.edge_settings(node))
+    config = msgspec.structs.replace(config, proxy=edge)
+    node.config.write_text(configuration.dump(config), encoding="utf-8")
     services.render_node(node, config, building.AUTHORITY_DIR)
     for service in state.services:
         processes.start(node, service, services.command_of(service, node, config))

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import msgspec
 
+from deploy.lab import certificates
 from deploy.lab.lab import Lab
 from deploy.lab.layout import LabError
 
@@ -37,6 +38,9 @@ class PhoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     outbound_proxy: str = ""
     """Sends what begins a dialog, and REGISTER, by way of this URI."""
     transport: str = "udp"
+    """`udp`, `tcp`, or `tls`, which sends all by way of the farm's name, encrypted."""
+    authority: str = ""
+    """PEM: the CA whose certificates the phone takes; for TLS."""
     expires_s: int = 300
     answers: bool = True
     """Answer calls at once; otherwise let them ring."""
@@ -87,6 +91,7 @@ class Phone:
             domain=lab.farm,
             address=address,
             nameservers=servers,
+            authority=str(certificates.AUTHORITY),
             **settings,
         )
         self.aor = f"sip:{user}@{lab.farm}"

@@ -13,6 +13,7 @@ from typing import Final
 
 import redis
 
+from deploy.lab import certificates
 from deploy.lab.layout import Host
 from overlay.cli.render import write_files
 from overlay.config import Config, dump
@@ -46,6 +47,7 @@ def write_node(host: Host, config: Config, authority: Path) -> None:
 def render_node(host: Host, config: Config, authority: Path) -> None:
     """What each service of an enrolled node reads, and the way to the operator's key."""
     # The lab's machine is the operator's, so its nodes find what a farm's nodes never have.
+    certificates.issue(host, config.farm.name)
     (host.etc / files.OPERATOR_KEY).symlink_to(authority / files.OPERATOR_KEY)
     write_files(config, host.etc)
 

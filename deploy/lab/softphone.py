@@ -104,6 +104,11 @@ class SoftPhone:
         transport.port = settings.port
         for kind in (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_TCP):
             self._endpoint.transportCreate(kind, transport)
+        if settings.transport == "tls":
+            transport.port = 0
+            transport.tlsConfig.CaListFile = settings.authority
+            transport.tlsConfig.verifyServer = True
+            self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TLS, transport)
         self._endpoint.libStart()
         self._account = PhoneAccount(settings)
         self._account.create(_account_config(settings))
@@ -174,13 +179,15 @@ def _endpoint_config(settings: PhoneSettings) -> Any:
 def _account_config(settings: PhoneSettings) -> Any:
     config = pj.AccountConfig()
     config.idUri = f"sip:{settings.user}@{settings.domain}"
-    over = ";transport=tcp" if settings.transport == "tcp" else ""
+    over = f";transport={settings.transport}" if settings.transport != "udp" else ""
     config.regConfig.registrarUri = f"sip:{settings.domain}{over}"
     config.regConfig.registerOnAdd = False
     config.regConfig.timeoutSec = settings.expires_s
     config.regConfig.retryIntervalSec = 0
     if settings.outbound_proxy:
         config.sipConfig.proxies.append(settings.outbound_proxy)
+    elif settings.transport == "tls":
+        config.sipConfig.proxies.append(f"sip:{settings.domain};transport=tls;lr")
     if settings.password:
         credentials = pj.AuthCredInfo("digest", "*", settings.user, 0, settings.password)
         config.sipConfig.authCreds.append(credentials)

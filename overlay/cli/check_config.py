@@ -13,7 +13,9 @@ from overlay import config as configuration
 from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
 from overlay.dns import tsig
+from overlay.errors import IdentityError
 from overlay.identity import identity as identities
+from overlay.identity import sip_certificate
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -38,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     identity = identities.load(config) if args.identity else None
     if args.identity and config.dns_update.server:
         tsig.load(Path(config.dns_update.key_file))
+    if args.identity and (problem := sip_certificate.problem(config)):
+        raise IdentityError(f"SIP over TLS: {problem}")
     if args.json:
         known: dict[str, object] = {"path": str(args.config), "config": msgspec.to_builtins(config)}
         if identity is not None:

@@ -1,6 +1,8 @@
 """`sipfarm render`: what Kamailio, Redis and PowerDNS of a node read.
 
-In: farm.toml and the farm's secret. Out: kamailio.cfg, redis.conf and pdns.conf in a directory.
+In: farm.toml and the farm's secret. Out: kamailio.cfg, tls.cfg, redis.conf and pdns.conf in a
+directory. A certificate that phones would not take keeps Kamailio from serving TLS, not from
+starting: it is told, and the other transports go on.
 Counterparts: the templates beside the code that each serves, in proxy/, overlay/cache/ and
 overlay/dns/.
 """
@@ -16,14 +18,16 @@ from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
 from overlay.config import Config
 from overlay.errors import ConfigError
-from overlay.identity import files
+from overlay.identity import files, sip_certificate
 from proxy.render import render as render_kamailio
+from proxy.render import render_tls
 
 _TEMPLATES: Final = {
     "redis.conf": "cache/redis.conf.j2",
     "pdns.conf": "dns/pdns.conf.j2",
 }
 _KAMAILIO_FILE: Final = "kamailio.cfg"
+_TLS_FILE: Final = "tls.cfg"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -41,7 +45,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Write the files and name them."""
-    written = [str(path) for path in write_files(arguments.load_config(args), args.out)]
+    config = arguments.load_config(args)
+    written = [str(path) for path in write_files(config, args.out)]
+    if problem := sip_certificate.problem(config):
+        output.note(f"SIP over TLS is not served: {problem}")
     if args.json:
         output.show_json({"written": written})
     else:
@@ -50,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_files(config: Config, into: Path) -> list[Path]:
-    """Write the three files and return their paths; raises `SipfarmError` if one cannot be."""
+    """Write the files and return their paths; raises `SipfarmError` if one cannot be."""
     try:
         into.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -58,8 +65,14 @@ def write_files(config: Config, into: Path) -> list[Path]:
     for name, template in _TEMPLATES.items():
         files.write_public(into / name, _render(template, config).encode())
     secret = files.read_farm_secret(Path(config.node.identity_dir))
-    files.write_secret(into / _KAMAILIO_FILE, render_kamailio(config, secret).encode())
-    return sorted(into / name for name in (*_TEMPLATES, _KAMAILIO_FILE))
+    tls_file = into.absolute() / _TLS_FILE
+    served = config.proxy.tls_port and not sip_certificate.problem(config)
+    text = render_kamailio(config, secret, tls_file if served else None)
+    files.write_secret(into / _KAMAILIO_FILE, text.encode())
+    if served:
+        files.write_public(tls_file, render_tls(config).encode())
+    names = (*_TEMPLATES, _KAMAILIO_FILE, *((_TLS_FILE,) if served else ()))
+    return sorted(into / name for name in names)
 
 
 def _render(template: str, config: Config) -> str:

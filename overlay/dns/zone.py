@@ -8,7 +8,7 @@ never empty, and the names of the name servers never change: a delegation, once 
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
@@ -19,6 +19,28 @@ SOA_MINIMUM_S_MAX: Final = 60
 """How long resolvers may keep that a name does not exist (RFC 2308 section 5)."""
 SRV_PRIORITY: Final = 10
 WEIGHT_DEFAULT: Final = 100
+
+ALWAYS: Final = frozenset({"udp", "tcp"})
+"""Transports that every node serves."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """How a transport stands in DNS (RFC 3263 4.1; RFC 7118 10.2 for those over WebSocket)."""
+
+    naptr: str
+    srv: str
+
+
+SERVICES: Final = {
+    "udp": Service("SIP+D2U", "_sip._udp"),
+    "tcp": Service("SIP+D2T", "_sip._tcp"),
+    "tls": Service("SIPS+D2T", "_sips._tcp"),
+    "ws": Service("SIP+D2W", "_sip._ws"),
+    "wss": Service("SIPS+D2W", "_sips._ws"),
+}
+"""By transport, the preferred first. What is encrypted comes last: who wants it (`sips`) takes
+nothing else, and a phone that does not trust the CA is not led there."""
 
 _SOA_REFRESH_S: Final = 10_800
 _SOA_RETRY_S: Final = 3_600
@@ -35,6 +57,8 @@ class ZoneNode:
     """IPv4 and IPv6."""
     weight: int = WEIGHT_DEFAULT
     """Share of the phones that choose by weight (RFC 2782), from 0 to 65535."""
+    transports: frozenset[str] = frozenset()
+    """What it serves besides UDP and TCP: names of `Service`."""
     live: bool = True
     """Whether it stands in the farm's sets; its own name resolves in any case."""
 
@@ -48,6 +72,8 @@ class ZoneView:
     """All that are known, the asked node among them."""
     ttl_s: int = 60
     sip_port: int = 5060
+    transport_ports: Mapping[str, int] = field(default_factory=dict)
+    """Ports of further transports, by name of `Service`; the same on every node that serves it."""
     overlay_port: int = 7460
     serial: int = 1
     """Of the SOA: rises when the nodes change, e.g. the Unix time of the last change."""
@@ -138,18 +164,21 @@ def _records(view: ZoneView) -> Iterable[Record]:
     yield record(apex, "SOA", _soa(view))
     for label in NAME_SERVERS:
         yield record(apex, "NS", f"{label}.{apex}")
-    yield record(apex, "NAPTR", f'10 10 "s" "SIP+D2U" "" _sip._udp.{apex}')
-    yield record(apex, "NAPTR", f'10 20 "s" "SIP+D2T" "" _sip._tcp.{apex}')
+    ports = {"udp": view.sip_port, "tcp": view.sip_port, **view.transport_ports}
+    for place, (transport, service) in enumerate(SERVICES.items(), start=1):
+        serving = [n for n in live if transport in ALWAYS or transport in n.transports]
+        if not serving or transport not in ports:
+            continue
+        content = f'10 {10 * place} "s" "{service.naptr}" "" {service.srv}.{apex}'
+        yield record(apex, "NAPTR", content)
+        for node in serving:
+            content = f"{SRV_PRIORITY} {node.weight} {ports[transport]} {node.name}.{apex}"
+            yield record(f"{service.srv}.{apex}", "SRV", content)
     for node in live:
         for kind, address in _typed(node.addresses):
             yield record(apex, kind, address)
-        for service, port in (
-            ("_sip._udp", view.sip_port),
-            ("_sip._tcp", view.sip_port),
-            ("_sipfarm-overlay._tcp", view.overlay_port),
-        ):
-            content = f"{SRV_PRIORITY} {node.weight} {port} {node.name}.{apex}"
-            yield record(f"{service}.{apex}", "SRV", content)
+        content = f"{SRV_PRIORITY} {node.weight} {view.overlay_port} {node.name}.{apex}"
+        yield record(f"_sipfarm-overlay._tcp.{apex}", "SRV", content)
     for name, addresses in _hosts(view.nodes, live):
         for kind, address in _typed(addresses):
             yield record(f"{name}.{apex}", kind, address)

@@ -35,6 +35,10 @@ class Traits(msgspec.Struct, frozen=True, array_like=True, kw_only=True, order=T
     """What fails together with it: a rack, a site. Replicas are spread over zones."""
     capacity: int = 100
     """Share of the phones that choose by weight (RFC 2782), from 0 to 65535."""
+    transports: tuple[str, ...] = ()
+    """What it serves phones on besides UDP and TCP: `tls`, `ws`, `wss`."""
+    address6: str = ""
+    """Where phones reach it by IPv6, besides `NodeInfo.host`."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -9,6 +9,7 @@ two is commutative, associative and idempotent, so nodes that heard the same cla
 whatever order they heard them.
 """
 
+import ipaddress
 from enum import StrEnum
 
 import msgspec
@@ -21,6 +22,7 @@ HOST_CHARS_MAX = 45
 INCARNATION_MAX = 1 << 53
 ZONE_CHARS_MAX = 63
 CAPACITY_MAX = 65_535
+TRANSPORTS_MAX = 8
 
 
 class State(StrEnum):
@@ -86,9 +88,20 @@ def sane_node(info: NodeInfo) -> bool:
     traits = info.traits or Traits()
     return (
         len(traits.zone) <= ZONE_CHARS_MAX
+        and len(traits.transports) <= TRANSPORTS_MAX
+        and all(len(each) <= NAME_CHARS_MAX for each in traits.transports)
+        and _is_address6(traits.address6)
         and 0 <= traits.capacity <= CAPACITY_MAX
         and _sane_address(info)
     )
+
+
+def _is_address6(text: str) -> bool:
+    """Whether it is an IPv6 address as it may stand in DNS, or empty."""
+    try:
+        return not text or ipaddress.IPv6Address(text[: HOST_CHARS_MAX + 1]).scope_id is None
+    except ValueError:
+        return False
 
 
 def _sane_address(info: NodeInfo) -> bool:

@@ -39,7 +39,14 @@ def follow(worker: Worker, flow: Flow, call_id: str, *, answered: bool = False) 
         host = f"{flow.owner}.{settings.farm}"
         route = route_token.owner_route(settings.route_key, host, call_id, flow)
         ksr.hdr.insert(f"Route: <{route}>\r\n")
-        hop = settings.node_uri(flow.owner, "udp" if ksr.is_UDP() else "tcp")
+        hop = settings.node_uri(flow.owner, _between_nodes(worker, flow))
         worker.count(counters.HANDED_OVER)
     ksr.setdsturi(hop)
     return hop
+
+
+def _between_nodes(worker: Worker, flow: Flow) -> str:
+    """How a request for the flow goes to its owner: what is encrypted to the phone is before."""
+    if flow.protocol in ("tls", "wss") and worker.settings.config.proxy.tls_port:
+        return "tls"
+    return "udp" if worker.ksr.is_UDP() else "tcp"

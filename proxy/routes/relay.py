@@ -21,6 +21,7 @@ from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
 from proxy import counters, route_token, sip_uri
 from proxy.routes import answers, fields, flows, location, session
+from proxy.settings import Settings
 from proxy.worker import Worker
 
 DIALOG_CREATING: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -212,13 +213,25 @@ def _aim(worker: Worker, target: Target, call_id: str, *, rewrite: bool = True) 
 
 
 def _record_route(worker: Worker, target: Target, call_id: str, from_tag: str) -> None:
-    settings = worker.settings
-    caller = flows.incoming(worker, worker.ksr.hdr.get_idx("Contact", 0) or "")
+    ksr, settings = worker.ksr, worker.settings
+    caller = flows.incoming(worker, ksr.hdr.get_idx("Contact", 0) or "")
     callee = route_token.flow_of(target.owner, target.received) if target.received else None
-    uri = route_token.record_route(
-        settings.route_key, settings.record_route_host, call_id, from_tag, caller, callee
-    )
-    worker.ksr.hdr.insert(f"Record-Route: <{uri}{session.parameter(worker)}>\r\n")
+    rest = route_token.record_route(settings.route_key, call_id, from_tag, caller, callee)
+    rest += session.parameter(worker)
+    came_on = "udp" if ksr.is_UDP() else ksr.kx.get_proto()
+    goes_on = callee.protocol if callee else sip_uri.protocol_of(target.path, target.uri)
+    host, parameters = settings.route_end(came_on)
+    text = f"<sip:{host};lr;{rest}{parameters}>"
+    if came_on != goes_on:
+        text = _two_ends(settings, rest, goes_on, came_on)
+    ksr.hdr.insert(f"Record-Route: {text}\r\n")
+
+
+def _two_ends(settings: Settings, rest: str, *protocols: str) -> str:
+    """A Record-Route for each side, the callee's first: each is to send on its own transport (RFC
+    5658). Kamailio takes both away at once, by `r2`."""
+    ends = [settings.route_end(protocol) for protocol in protocols]
+    return ", ".join(f"<sip:{host};lr;{rest}{more};r2=on>" for host, more in ends)
 
 
 def _fork(

@@ -1,6 +1,7 @@
 """The farm's zone: which names there are, and what never happens to them."""
 
 import ipaddress
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,17 @@ def test_transports_are_offered_udp_first() -> None:
         '10 10 "s" "SIP+D2U" "" _sip._udp.farm.test.',
         '10 20 "s" "SIP+D2T" "" _sip._tcp.farm.test.',
     ]
+
+
+def test_a_further_transport_is_offered_where_it_is_served() -> None:
+    serving = replace(N1, transports=frozenset({"tls"}))
+    ports = {"tls": 5061, "ws": 8080}
+    zone = Zone(replace(view(serving, N2), transport_ports=ports))
+    assert contents(zone, "_sips._tcp.farm.test.", "SRV") == ["10 100 5061 n1.farm.test."]
+    assert contents(zone, "farm.test.", "NAPTR")[2:] == [
+        '10 30 "s" "SIPS+D2T" "" _sips._tcp.farm.test.'
+    ]
+    assert zone.lookup("_sip._ws.farm.test.", "SRV") == ()
 
 
 def test_a_nodes_own_name_resolves_dead_or_alive() -> None:

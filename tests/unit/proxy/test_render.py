@@ -1,6 +1,7 @@
 """kamailio.cfg, and what a worker reads back from it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from overlay import config as configuration
 from overlay.config import Config
 from overlay.errors import ConfigError
 from proxy.counters import COUNTERS
-from proxy.render import derive_key, render
+from proxy.render import derive_key, render, render_tls
 from proxy.settings import Settings
 
 SECRET = "ab" * 32
@@ -41,6 +42,19 @@ def test_the_farms_name_is_advertised_with_its_port_only_if_it_is_not_5060() -> 
     assert "listen=udp:192.0.2.1:5060 advertise farm.test\n" in render(_config(), SECRET)
     text = render(_config(proxy={"port": 5080}), SECRET)
     assert "listen=tcp:192.0.2.1:5080 advertise farm.test:5080\n" in text
+
+
+def test_tls_is_served_with_a_file_for_its_module_and_not_without() -> None:
+    config = _config(proxy={"tls_port": 5061, "tls_ca": "/etc/ca.pem"})
+    text = render(config, SECRET, Path("/etc/x/tls.cfg"))
+    assert "listen=tls:192.0.2.1:5061 advertise farm.test:5061\n" in text
+    assert 'modparam("tls", "config", "/etc/x/tls.cfg")\n' in text
+    assert "ca_list = /etc/ca.pem\n" in render_tls(config)
+    without = render(config, SECRET)
+    assert "tls:" not in without
+    assert "tls.so" not in without
+    settings = Settings.from_defines(_defines(without).__getitem__)
+    assert settings.config.proxy.tls_port == 0
 
 
 def test_an_ipv6_address_is_bracketed() -> None:

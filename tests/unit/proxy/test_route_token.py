@@ -12,7 +12,7 @@ CALLEE = Flow("n2", "udp", "2001:db8::7", 1024)
 
 
 def _parameters(caller: Flow | None = None, callee: Flow | None = None) -> dict[str, str]:
-    uri = route_token.record_route(KEY, "farm.test", "call", "from", caller, callee)
+    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call", "from", caller, callee)
     return route_token.parameters_of(uri)
 
 

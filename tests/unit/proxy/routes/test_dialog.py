@@ -25,7 +25,7 @@ def _in_dialog(
     message = kamailio.message
     message.method, message.request_uri = method, PHONE
     message.from_tag, message.to_tag = ("tt", "ft") if from_callee else ("ft", "tt")
-    uri = route_token.record_route(KEY, "farm.test", "call-1", "ft", caller, callee)
+    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", caller, callee)
     message.fields["Route"] = [f"<{uri}>"]
 
 

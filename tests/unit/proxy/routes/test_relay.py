@@ -7,6 +7,7 @@ from overlay.control.messages import Reach, Target
 from proxy import counters, route_token
 from proxy.route_token import Flow
 from proxy.routes import relay
+from proxy.settings import Settings
 from proxy.worker import Worker
 from tests.unit.proxy.conftest import KEY, FakeDaemon
 from tests.unit.proxy.fake_ksr import FakeKsr
@@ -114,7 +115,7 @@ def test_a_flow_of_this_node(worker: Worker, kamailio: FakeKsr) -> None:
     relay.to_targets(worker, "INVITE", (MINE,))
     assert kamailio.next_hop == MINE.received
     assert kamailio.done == ["no connect", "forward"]
-    assert ";d=n1~tcp~198.51.100.1~99>" in kamailio.inserted[0]
+    assert ";d=n1~tcp~198.51.100.1~99;" in kamailio.inserted[0]
 
 
 def test_a_flow_of_another_node_goes_through_that_node(worker: Worker, kamailio: FakeKsr) -> None:
@@ -207,6 +208,45 @@ def test_the_callers_flow_is_in_the_record_route(
     relay.to_targets(worker, "INVITE", (TCP,))
     assert flow in kamailio.inserted[0]
     assert (";u=" in kamailio.inserted[0]) is bool(flow)
+
+
+def _ends(kamailio: FakeKsr) -> list[dict[str, str]]:
+    values = kamailio.inserted[0].removeprefix("Record-Route: ").split(", ")
+    return [route_token.parameters_of(each.strip().strip("<>")) for each in values]
+
+
+@pytest.mark.parametrize("uri", ["sip:bob@192.0.2.20;transport=tls", "sips:bob@192.0.2.20"])
+def test_each_side_is_to_send_on_its_own_transport(
+    worker: Worker, kamailio: FakeKsr, uri: str
+) -> None:
+    relay.to_targets(worker, "INVITE", (Target(uri=uri),))
+    callee, caller = _ends(kamailio)
+    assert callee.pop("transport") == "tls"
+    assert callee == caller
+    assert caller["r2"] == "on"
+    assert "transport" not in caller
+
+
+@pytest.mark.parametrize(("protocol", "said"), [("udp", None), ("tcp", "tcp"), ("tls", "tls")])
+def test_one_transport_on_both_sides_is_said_once(
+    worker: Worker, kamailio: FakeKsr, protocol: str, said: str | None
+) -> None:
+    kamailio.message.protocol = protocol
+    relay.to_targets(worker, "INVITE", (Target(uri=f"sip:b@192.0.2.20;transport={protocol}"),))
+    (end,) = _ends(kamailio)
+    assert (end.get("transport"), end.get("r2")) == (said, None)
+
+
+def test_an_encrypted_flow_is_encrypted_between_the_nodes_as_well(
+    worker: Worker, kamailio: FakeKsr
+) -> None:
+    proxy = msgspec.structs.replace(worker.settings.config.proxy, tls_port=5071)
+    config = msgspec.structs.replace(worker.settings.config, proxy=proxy)
+    worker.settings = Settings.from_config(config, b"")
+    received = "sip:198.51.100.1:99;transport=tls"
+    target = Target(uri="sip:bob@10.0.0.1", received=received, owner="n2")
+    relay.to_targets(worker, "INVITE", (target,))
+    assert kamailio.next_hop == "sip:n2.farm.test:5071;transport=tls"
 
 
 def test_a_proxy_in_between_has_no_flow(worker: Worker, kamailio: FakeKsr) -> None:

@@ -17,7 +17,7 @@ def _answered(kamailio: FakeKsr, daemon: FakeDaemon) -> None:
     daemon.answers[WriteEvent] = Written(id=1, level="quorum")
     message = kamailio.message
     message.status, message.to_tag, message.source = 200, "tt", ("192.0.2.20", 5060)
-    uri = route_token.record_route(KEY, "farm.test", "call-1", "ft", None, None)
+    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", None, None)
     message.fields = {
         "Record-Route": ["<sip:example.org;lr>", f"<sip:x;lr>, <{uri}>"],
         "Contact": ['"Bob" <sip:bob@192.0.2.20>;x=y'],
