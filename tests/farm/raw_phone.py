@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from deploy.lab import Lab
+from deploy.lab import Lab, certificates
 from deploy.lab.layout import NETNS_DIR
 from overlay.records.subscriber import with_password
 from proxy import digest
 from tests.farm.asking import PASSWORD
+from tests.farm.carriers import WebSocket, over_tls
 
 SIP_PORT = 5060
 _CLONE_NEWNET = 0x40000000
@@ -78,7 +79,7 @@ def socket_on(lab: Lab, host: str, kind: socket.SocketKind) -> socket.socket:
 
 
 class RawPhone:
-    """One socket of one user: UDP, or a connection to one node."""
+    """One socket of one user: UDP, or a connection to one node, `over` tcp, tls, ws or wss."""
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class RawPhone:
         user: str,
         *,
         tcp_to: str = "",
+        over: str = "tcp",
         algorithm: str = "SHA-256",
         password: str = PASSWORD,
     ) -> None:
@@ -96,12 +98,13 @@ class RawPhone:
         self._tcp = bool(tcp_to)
         self._held = b""
         kind = socket.SOCK_STREAM if tcp_to else socket.SOCK_DGRAM
-        self._socket = socket_on(lab, host, kind)
-        if tcp_to:
-            self._socket.settimeout(5)
-            self._socket.connect((lab.node(tcp_to).address, SIP_PORT))
-        else:
-            self._socket.bind((lab.phone(host).address, 0))
+        self.transport = over if tcp_to else "udp"
+        with contextlib.ExitStack() as undo:
+            plain = undo.enter_context(socket_on(lab, host, kind))
+            self._socket = self._connected(plain, tcp_to, over) if tcp_to else plain
+            if not tcp_to:
+                plain.bind((lab.phone(host).address, 0))
+            undo.pop_all()
         self.address, self.port = self._socket.getsockname()
         self.call_id = uuid.uuid4().hex
         self.cseqs = itertools.count(1)
@@ -114,7 +117,9 @@ class RawPhone:
     @property
     def contact(self) -> str:
         """A Contact URI that is right."""
-        transport = ";transport=tcp" if self._tcp else ""
+        transport = f";transport={self.transport}" if self._tcp else ""
+        if self.transport in ("ws", "wss"):
+            return f"sip:{self.user}@{self.user}-{self.port}.invalid{transport}"
         return f"sip:{self.user}@{self.address}:{self.port}{transport}"
 
     def ask(
@@ -127,6 +132,7 @@ class RawPhone:
         from_uri: str = "",
         to_uri: str = "",
         to_tag: str = "",
+        from_tag: str = "caller",
         call_id: str = "",
         cseq: int = 0,
         prove: bool = True,
@@ -142,6 +148,7 @@ class RawPhone:
                 from_uri=from_uri,
                 to_uri=to_uri,
                 to_tag=to_tag,
+                from_tag=from_tag,
                 call_id=call_id or self.call_id,
                 cseq=number,
             )
@@ -193,7 +200,7 @@ class RawPhone:
     def receive(self, timeout_s: float = 8.0) -> Message:
         """The next message; raises `TimeoutError` if none comes."""
         self._socket.settimeout(max(0.001, timeout_s))
-        if not self._tcp:
+        if isinstance(self._socket, socket.socket) and not self._tcp:
             data, source = self._socket.recvfrom(65_535)
             return _parsed(data, source)
         while b"\r\n\r\n" not in self._held.lstrip(b"\r\n"):
@@ -231,16 +238,17 @@ class RawPhone:
         from_uri: str = "",
         to_uri: str = "",
         to_tag: str = "",
+        from_tag: str = "caller",
         call_id: str,
         cseq: int,
     ) -> tuple[str, str]:
         """A request's text, and its branch; `uri` stands in To where there is no `to_uri`."""
         branch = f"z9hG4bK{os.getpid()}-{next(_numbers)}"
-        transport = "TCP" if self._tcp else "UDP"
+        transport = self.transport.upper()
         lines = [
             f"{method} {uri} SIP/2.0",
             f"Via: SIP/2.0/{transport} {self.address}:{self.port};branch={branch};rport",
-            f"From: <{from_uri or self.aor}>;tag=caller",
+            f"From: <{from_uri or self.aor}>;tag={from_tag}",
             f"To: <{to_uri or uri}>{f';tag={to_tag}' if to_tag else ''}",
             f"Call-ID: {call_id}",
             f"CSeq: {cseq} {method}",
@@ -276,6 +284,16 @@ class RawPhone:
     ) -> None:
         self.close()
 
+    def _connected(self, plain: socket.socket, node: str, over: str) -> socket.socket | WebSocket:
+        plain.settimeout(5)
+        port = {"tcp": SIP_PORT, **self._lab.config(node).proxy.further_ports}[over]
+        plain.connect((self._lab.node(node).address, port))
+        if over in ("tls", "wss"):
+            plain = over_tls(plain, self.farm, certificates.AUTHORITY)
+        if over in ("ws", "wss"):
+            return WebSocket(plain, f"{over}://{self.farm}:{port}/")
+        return plain
+
     def _transact(self, node: str, text: str, branch: str, timeout_s: float) -> Message:
         until_s = time.monotonic() + timeout_s
         self.send(node, text)
@@ -296,7 +314,7 @@ class RawPhone:
                 self.send(node, text)
 
     def _write(self, text: str, to: tuple[str, int]) -> None:
-        if self._tcp:
+        if self._tcp or isinstance(self._socket, WebSocket):
             self._socket.sendall(text.encode())
         else:
             self._socket.sendto(text.encode(), to)

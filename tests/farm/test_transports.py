@@ -1,0 +1,114 @@
+"""Calls between transports: what the farm tells each side, and that any node takes what follows."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+
+from deploy.lab import Lab, Phone, certificates
+from tests.farm.asking import PASSWORD, locate, one_record, sipfarm
+from tests.farm.calling import Side, call
+from tests.farm.raw_phone import RawPhone
+
+CALLS = (
+    ("tls", "udp"),
+    ("udp", "tls"),
+    ("tls", "tls"),
+    ("tcp", "tls"),
+)
+"""Caller's and callee's transports, so that each meets each kind of the other side."""
+
+
+def _phone(stack: ExitStack, lab: Lab, host: str, user: str, node: str, over: str) -> RawPhone:
+    connection = {} if over == "udp" else {"tcp_to": node, "over": over}
+    phone = stack.enter_context(RawPhone(lab, host, user, **connection))
+    assert phone.register(node).code == 200
+    stack.callback(phone.register, node, ";expires=0")
+    return phone
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Closes what a test opened."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def _node_of(side: Side, own: str, other: str) -> str:
+    """Where a side can send to: over UDP anywhere, otherwise where its connection is."""
+    return other if side.phone.transport == "udp" else own
+
+
+@pytest.mark.parametrize(("caller", "callee"), CALLS)
+def test_a_call_between_transports(lab: Lab, stack: ExitStack, caller: str, callee: str) -> None:
+    carol = _phone(stack, lab, "p3", "carol", "n1", caller)
+    dave = _phone(stack, lab, "p4", "dave", "n2", callee)
+    calling, called = call(carol, dave, "n1")
+    for side, transport in ((calling, caller), (called, callee)):
+        assert side.first_hop.get("transport", "udp") == transport
+    assert len(calling.routes) == len(called.routes) == (1 if caller == callee else 2)
+    assert called.ask(_node_of(called, "n2", "n3"), "INVITE", calling).code == 200
+    assert calling.ask(_node_of(calling, "n1", "n3"), "UPDATE", called).code == 200
+    ending = called if callee == "udp" else calling
+    own = "n2" if ending is called else "n1"
+    other = calling if ending is called else called
+    assert ending.ask(_node_of(ending, own, "n3"), "BYE", other).code == 200
+    record = one_record(lab, calling.call_id)
+    assert record.state == "complete"
+    for side in (calling, called):
+        assert all("Route" not in dict(message.fields) for message in side.seen)
+
+
+def test_real_phones_over_tls_and_udp(lab: Lab, alice: Phone) -> None:
+    names = {lab.farm: lab.node("n2").address}
+    with Phone(lab, "p5", "dave", PASSWORD, names=names, transport="tls") as dave:
+        assert dave.register().code == 200
+        (bound,) = [each for each in locate(lab, "n3", "dave").bindings if not each.removed]
+        assert (bound.owner, bound.received.partition(";")[2]) == ("n2", "transport=tls")
+        answered = alice.call(dave.aor)
+        assert answered.state == "CONFIRMED", answered
+        dave.wait("call", "CONFIRMED")
+        dave.hang_up()
+        assert alice.wait("call", "DISCONNECTED").code == 200
+        dave.wait("call", "DISCONNECTED")
+        assert one_record(lab, answered.call_id).hangup == "callee"
+        answered = dave.call(alice.aor)
+        assert answered.state == "CONFIRMED", answered
+        dave.hang_up()
+        dave.wait("call", "DISCONNECTED")
+        assert one_record(lab, answered.call_id).hangup == "caller"
+
+
+def test_an_expired_certificate_costs_tls_alone_and_is_named(breakable_lab: Lab) -> None:
+    lab = breakable_lab
+    node = lab.node("n3")
+    try:
+        certificates.issue(node, lab.farm, lifetime=timedelta(days=-1))
+        checked = sipfarm("check-config", "--identity", "--config", str(node.config))
+        assert checked.returncode == 4
+        assert "expired" in checked.stderr
+        _restart(lab, "n3")
+        dug = lab.run_on("p1", ["dig", "+short", "SRV", f"_sips._tcp.{lab.farm}"], timeout_s=10)
+        assert sorted(line.split()[-1] for line in dug.stdout.splitlines()) == [
+            f"n1.{lab.farm}.",
+            f"n2.{lab.farm}.",
+        ]
+        with RawPhone(lab, "p3", "carol") as carol:
+            assert carol.register("n3", ";expires=0").code == 200
+        with pytest.raises(ConnectionRefusedError):
+            RawPhone(lab, "p3", "carol", tcp_to="n3", over="tls")
+    finally:
+        certificates.issue(node, lab.farm)
+        _restart(lab, "n3")
+    with RawPhone(lab, "p3", "carol", tcp_to="n3", over="tls") as carol:
+        assert carol.register("n3", ";expires=0").code == 200
+
+
+def _restart(lab: Lab, name: str) -> None:
+    node = lab.node(name)
+    lab.stop(name)
+    done = sipfarm("render", "--config", str(node.config), "--out", str(node.etc))
+    assert done.returncode == 0, done.stderr
+    lab.start(name)
+    lab.wait_ready(every_service=True)
