@@ -18,7 +18,8 @@ from overlay.limits import ENROLLMENT_PORT_DEFAULT
 PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
 _ROUTE = re.compile(r"sips?:[^\s<>\"?]+;lr(;[^\s<>\"?]*)?")
 _TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?")
-_PORTS_THAT_MAY_BE_0 = frozenset({"tls_port"})
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")
+_PORTS_THAT_MAY_BE_0 = frozenset({"tls_port", "ws_port", "wss_port"})
 """Transports that are not served."""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -141,6 +142,15 @@ class Proxy(_Section, frozen=True, kw_only=True):
     """PEM: its private key."""
     tls_ca: str = "/etc/ssl/certs/ca-certificates.crt"
     """PEM: the CAs of SIP servers that this node connects to, the farm's other nodes among them."""
+    ws_port: int = 0
+    """TCP port of SIP over WebSocket (RFC 7118), for a reverse proxy that speaks TLS; 0: not
+    served."""
+    wss_port: int = 0
+    """TCP port of SIP over WebSocket over TLS, with the certificate of TLS; 0: not served."""
+    ws_origins: tuple[str, ...] = ()
+    """Where browsers must have their page from to connect by WebSocket, as
+    `https://phone.example.net`; empty: from anywhere. A client that tells no Origin is no browser,
+    and is let in."""
     workers: int = 4
     """Worker processes a UDP socket; each has one request under way."""
     authenticate: bool = True
@@ -173,7 +183,7 @@ class Proxy(_Section, frozen=True, kw_only=True):
     @property
     def further_ports(self) -> dict[str, int]:
         """The ports of the transports besides UDP and TCP that are to be served, by name."""
-        ports = {"tls": self.tls_port}
+        ports = {"tls": self.tls_port, "ws": self.ws_port, "wss": self.wss_port}
         return {name: port for name, port in ports.items() if port}
 
 
@@ -413,7 +423,11 @@ def _problems(config: Config) -> list[str]:
 
 
 def _edge_problems(proxy: Proxy) -> list[str]:
-    found = []
+    found = [
+        f"proxy.ws_origins: {origin!r} is not like https://phone.example.net"
+        for origin in proxy.ws_origins
+        if not _ORIGIN.fullmatch(origin)
+    ]
     served = {name: getattr(proxy, name) for name in ("port", *sorted(_PORTS_THAT_MAY_BE_0))}
     for name, port in served.items():
         if name != "port" and not 0 <= port < 65536:

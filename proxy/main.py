@@ -28,7 +28,7 @@ from overlay.control.client import ControlClient  # noqa: E402
 from proxy import counters  # noqa: E402
 from proxy.ksr import Ksr, kamailio  # noqa: E402
 from proxy.overlay_client import OverlayClient  # noqa: E402
-from proxy.routes import answers, relay, reply, request  # noqa: E402
+from proxy.routes import answers, handshake, relay, reply, request  # noqa: E402
 from proxy.settings import Settings  # noqa: E402
 from proxy.worker import RateLimitedLog, Worker  # noqa: E402
 
@@ -99,6 +99,16 @@ class EntryPoints:
         except Exception as error:
             self._failed("reply", error)
             self._hold_back()
+        return 1
+
+    def ksr_xhttp_event(self, _message: object, _event: object = None) -> int:
+        """An HTTP request came in on a connection."""
+        try:
+            handshake.route(self._worker)
+        except UnicodeDecodeError:
+            self._worker.count(counters.MALFORMED)
+        except Exception as error:
+            self._failed("handshake", error)
         return 1
 
     def ksr_onsend_route(self, _message: object) -> int:

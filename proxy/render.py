@@ -28,7 +28,7 @@ def render(config: Config, secret: str, tls_file: Path | None = None) -> str:
     """The text of kamailio.cfg; `secret` is the farm's, the same on every node. `tls_file` is where
     the tls module's file will be; None: TLS is not served, whatever the configuration says."""
     if tls_file is None:
-        config = replace(config, proxy=replace(config.proxy, tls_port=0))
+        config = replace(config, proxy=replace(config.proxy, tls_port=0, wss_port=0))
     address = ipaddress.ip_address(config.node.address)
     settings = Settings.from_config(config, b"")
     return _template("kamailio.cfg.j2").render(
@@ -36,7 +36,9 @@ def render(config: Config, secret: str, tls_file: Path | None = None) -> str:
         config_json=msgspec.json.encode(config).decode(),
         address=f"[{address}]" if address.version == 6 else str(address),
         advertised=settings.record_route_host,
-        tls_file=tls_file if config.proxy.tls_port else None,
+        tls_file=tls_file if config.proxy.tls_port or config.proxy.wss_port else None,
+        further=_further_sockets(config),
+        websocket=config.proxy.ws_port or config.proxy.wss_port,
         own_names=(config.farm.name, f"{config.node.name}.{config.farm.name}"),
         route_key=derive_key(secret, "record-route"),
         server_id=int(derive_key(config.node.name, "server id")[:7], 16) + 1,
@@ -55,6 +57,12 @@ def render_tls(config: Config) -> str:
 def derive_key(secret: str, purpose: str) -> str:
     """A key of its own for each purpose, 64 hex digits, the same on every node."""
     return hmac.digest(secret.encode(), purpose.encode(), sha256).hex()
+
+
+def _further_sockets(config: Config) -> list[tuple[str, int]]:
+    """What to listen on besides UDP and TCP: Kamailio's protocol, port."""
+    below = {"tls": "tls", "ws": "tcp", "wss": "tls"}
+    return [(below[name], port) for name, port in config.proxy.further_ports.items()]
 
 
 def _template(name: str) -> jinja2.Template:

@@ -40,6 +40,13 @@ class Flow:
         return f"sip:{host}:{self.port};transport={self.protocol}"
 
     @property
+    def hop(self) -> str:
+        """The same, as Kamailio takes it: its URIs have no transport `wss` (RFC 7118 has none)."""
+        if self.protocol == "wss":
+            return f"sips:{sip_uri.bracketed(self.address)}:{self.port};transport=ws"
+        return self.uri
+
+    @property
     def reliable(self) -> bool:
         """Whether it is a connection."""
         return self.protocol != "udp"

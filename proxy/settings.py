@@ -84,10 +84,16 @@ class Settings:
         """Host and further parameters of a Record-Route on the side of this transport."""
         return self.route_ends.get(protocol) or self.route_ends["udp"]
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether TLS is served on any port."""
+        return bool(self.config.proxy.tls_port or self.config.proxy.wss_port)
+
     def node_uri(self, node: str, protocol: str) -> str:
         """Where this node reaches another one of the farm."""
         proxy = self.config.proxy
-        port = proxy.tls_port if protocol == "tls" else proxy.port
+        # Kamailio takes SIP over TLS on the port of WebSocket over TLS as well.
+        port = proxy.tls_port or proxy.wss_port if protocol == "tls" else proxy.port
         return f"sip:{node}.{self.farm}:{port};transport={protocol}"
 
 
@@ -100,5 +106,5 @@ def _route_ends(config: Config, host: str) -> dict[str, tuple[str, str]]:
         "tcp": (host, ";transport=tcp"),
         "tls": (tls_host, ";transport=tls"),
         "ws": (farm, ";transport=ws"),
-        "wss": (farm, ";transport=wss"),
+        "wss": (farm, ";transport=ws"),
     }

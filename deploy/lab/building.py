@@ -24,6 +24,9 @@ BOOTSTRAP_NODES: Final = 3
 """How many other nodes a node is told of; it learns of the rest from them."""
 
 TLS_PORT: Final = 5061
+WS_PORT: Final = 8080
+WSS_PORT: Final = 8443
+WS_ORIGINS: Final = ("https://phone.farm.test",)
 _LOCK_WITHIN_S: Final = 180.0
 AUTHORITY_DIR: Final = layout.STATE_DIR / "ca"
 
@@ -91,6 +94,9 @@ def edge_settings(node: Host) -> dict[str, object]:
     """What a node of the lab serves besides UDP and TCP, as values of `[proxy]`."""
     return {
         "tls_port": TLS_PORT,
+        "ws_port": WS_PORT,
+        "wss_port": WSS_PORT,
+        "ws_origins": WS_ORIGINS,
         "tls_certificate": str(certificates.certificate_file(node)),
         "tls_key": str(certificates.key_file(node)),
         "tls_ca": str(certificates.AUTHORITY),

@@ -66,7 +66,8 @@ def write_files(config: Config, into: Path) -> list[Path]:
         files.write_public(into / name, _render(template, config).encode())
     secret = files.read_farm_secret(Path(config.node.identity_dir))
     tls_file = into.absolute() / _TLS_FILE
-    served = config.proxy.tls_port and not sip_certificate.problem(config)
+    wanted = config.proxy.tls_port or config.proxy.wss_port
+    served = wanted and not sip_certificate.problem(config)
     text = render_kamailio(config, secret, tls_file if served else None)
     files.write_secret(into / _KAMAILIO_FILE, text.encode())
     if served:

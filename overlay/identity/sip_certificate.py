@@ -18,7 +18,7 @@ from overlay.config import Config
 def problem(config: Config, now: datetime | None = None) -> str:
     """Why TLS cannot be served at `now` (default: this moment); empty if it can or shall not be."""
     proxy = config.proxy
-    if not proxy.tls_port:
+    if not (proxy.tls_port or proxy.wss_port):
         return ""
     try:
         certificate = x509.load_pem_x509_certificate(Path(proxy.tls_certificate).read_bytes())

@@ -32,7 +32,7 @@ def follow(worker: Worker, flow: Flow, call_id: str, *, answered: bool = False) 
     its owner, to itself, so that a transaction hears it when the flow has failed."""
     ksr, settings = worker.ksr, worker.settings
     if flow.owner == "" or (flow.owner == settings.node and not answered):
-        hop = flow.uri
+        hop = flow.hop
         if flow.reliable:
             ksr.set_forward_no_connect()
     else:
@@ -47,6 +47,6 @@ def follow(worker: Worker, flow: Flow, call_id: str, *, answered: bool = False) 
 
 def _between_nodes(worker: Worker, flow: Flow) -> str:
     """How a request for the flow goes to its owner: what is encrypted to the phone is before."""
-    if flow.protocol in ("tls", "wss") and worker.settings.config.proxy.tls_port:
+    if flow.protocol in ("tls", "wss") and worker.settings.encrypts:
         return "tls"
     return "udp" if worker.ksr.is_UDP() else "tcp"

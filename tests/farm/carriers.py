@@ -6,12 +6,15 @@ below them. Counterpart: `raw_phone.py`.
 
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.typing import Origin, Subprotocol
+from websockets.uri import parse_uri
 
 _HANDSHAKE_WITHIN_S: Final = 10.0
 
@@ -23,49 +26,81 @@ def over_tls(plain: socket.socket, farm: str, authority: Path) -> ssl.SSLSocket:
     return context.wrap_socket(plain, server_hostname=farm)
 
 
-class WebSocket:
-    """SIP over WebSocket, as a socket: what is sent at once is one message."""
+class WebSocketRefused(Exception):
+    """The node did not take the handshake."""
 
-    def __init__(self, below: socket.socket, uri: str, *, origin: str = "") -> None:
+
+class WebSocket:
+    """SIP over WebSocket, as a socket: what is sent at once is one message.
+
+    Without threads, as Python's TLS sockets are not for two at a time.
+    """
+
+    def __init__(
+        self,
+        below: socket.socket,
+        uri: str,
+        *,
+        origin: str | None = None,
+        protocols: Sequence[str] = ("sip",),
+    ) -> None:
         self._below = below
-        self._addresses = (below.getsockname(), below.getpeername())
-        # For wss, the socket speaks TLS already.
-        uri = uri.replace("wss://", "ws://")
-        self._socket: ClientConnection = connect(
-            uri,
-            sock=below,
-            subprotocols=[Subprotocol("sip")],
-            additional_headers={"Origin": origin} if origin else None,
-            open_timeout=_HANDSHAKE_WITHIN_S,
-            close_timeout=1,
-            proxy=None,
+        self._protocol = ClientProtocol(
+            parse_uri(uri),
+            origin=Origin(origin) if origin is not None else None,
+            subprotocols=[Subprotocol(each) for each in protocols],
         )
-        self._timeout_s: float | None = None
+        self._protocol.send_request(self._protocol.connect())
+        below.settimeout(_HANDSHAKE_WITHIN_S)
+        self._flush()
+        while self._protocol.state is State.CONNECTING and not self._protocol.handshake_exc:
+            self._protocol.receive_data(below.recv(65_535))
+        if self._protocol.handshake_exc:
+            raise WebSocketRefused(str(self._protocol.handshake_exc))
+        self._frames: list[Frame] = []
 
     def sendall(self, data: bytes) -> None:
         """Send one message."""
-        self._socket.send(data.decode())
+        self._protocol.send_text(data)
+        self._flush()
 
     def recv(self, _bytes_max: int) -> bytes:
         """The next message; empty when the node has closed."""
-        try:
-            got = self._socket.recv(self._timeout_s)
-        except ConnectionClosed:
-            return b""
-        return got.encode() if isinstance(got, str) else got
+        while True:
+            events = self._protocol.events_received()
+            self._frames += [each for each in events if isinstance(each, Frame)]
+            while self._frames:
+                frame = self._frames.pop(0)
+                if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+                    return bytes(frame.data)
+            if self._protocol.state is not State.OPEN:
+                return b""
+            data = self._below.recv(65_535)
+            self._protocol.receive_data(data) if data else self._protocol.receive_eof()
+            self._flush()
 
     def settimeout(self, timeout_s: float | None) -> None:
         """How long `recv` waits."""
-        self._timeout_s = timeout_s
+        self._below.settimeout(timeout_s)
 
     def getsockname(self) -> tuple[str, int]:
         """This end."""
-        return self._addresses[0]  # type: ignore[no-any-return]
+        host, port, *_ = self._below.getsockname()
+        return host, port
 
     def getpeername(self) -> tuple[str, int]:
         """The node's end."""
-        return self._addresses[1]  # type: ignore[no-any-return]
+        host, port, *_ = self._below.getpeername()
+        return host, port
 
     def close(self) -> None:
         """End the connection."""
-        self._socket.close()
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close()
+            self._flush()
+        self._below.close()
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._below.sendall(data)

@@ -117,10 +117,15 @@ class RawPhone:
     @property
     def contact(self) -> str:
         """A Contact URI that is right."""
-        transport = f";transport={self.transport}" if self._tcp else ""
+        transport = f";transport={uri_transport(self.transport)}" if self._tcp else ""
+        return f"sip:{self.user}@{self._sent_by}{transport}"
+
+    @property
+    def _sent_by(self) -> str:
+        """What the phone takes for its address; a browser knows none (RFC 7118 5.2)."""
         if self.transport in ("ws", "wss"):
-            return f"sip:{self.user}@{self.user}-{self.port}.invalid{transport}"
-        return f"sip:{self.user}@{self.address}:{self.port}{transport}"
+            return f"{self.user}-{self.port}.invalid"
+        return f"{self.address}:{self.port}"
 
     def ask(
         self,
@@ -247,7 +252,7 @@ class RawPhone:
         transport = self.transport.upper()
         lines = [
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/{transport} {self.address}:{self.port};branch={branch};rport",
+            f"Via: SIP/2.0/{transport} {self._sent_by};branch={branch};rport",
             f"From: <{from_uri or self.aor}>;tag={from_tag}",
             f"To: <{to_uri or uri}>{f';tag={to_tag}' if to_tag else ''}",
             f"Call-ID: {call_id}",
@@ -318,6 +323,11 @@ class RawPhone:
             self._socket.sendall(text.encode())
         else:
             self._socket.sendto(text.encode(), to)
+
+
+def uri_transport(transport: str) -> str:
+    """The transport as URIs name it: that it is encrypted, WebSocket does not say (RFC 7118 5)."""
+    return "ws" if transport == "wss" else transport
 
 
 _ECHOED = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")

@@ -1,5 +1,6 @@
 """Calls between transports: what the farm tells each side, and that any node takes what follows."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -9,13 +10,19 @@ import pytest
 from deploy.lab import Lab, Phone, certificates
 from tests.farm.asking import PASSWORD, locate, one_record, sipfarm
 from tests.farm.calling import Side, call
-from tests.farm.raw_phone import RawPhone
+from tests.farm.raw_phone import RawPhone, socket_on, uri_transport
 
 CALLS = (
     ("tls", "udp"),
     ("udp", "tls"),
     ("tls", "tls"),
     ("tcp", "tls"),
+    ("ws", "udp"),
+    ("udp", "wss"),
+    ("wss", "tls"),
+    ("tls", "ws"),
+    ("ws", "wss"),
+    ("tcp", "ws"),
 )
 """Caller's and callee's transports, so that each meets each kind of the other side."""
 
@@ -46,7 +53,7 @@ def test_a_call_between_transports(lab: Lab, stack: ExitStack, caller: str, call
     dave = _phone(stack, lab, "p4", "dave", "n2", callee)
     calling, called = call(carol, dave, "n1")
     for side, transport in ((calling, caller), (called, callee)):
-        assert side.first_hop.get("transport", "udp") == transport
+        assert side.first_hop.get("transport", "udp") == uri_transport(transport)
     assert len(calling.routes) == len(called.routes) == (1 if caller == callee else 2)
     assert called.ask(_node_of(called, "n2", "n3"), "INVITE", calling).code == 200
     assert calling.ask(_node_of(calling, "n1", "n3"), "UPDATE", called).code == 200
@@ -58,6 +65,47 @@ def test_a_call_between_transports(lab: Lab, stack: ExitStack, caller: str, call
     assert record.state == "complete"
     for side in (calling, called):
         assert all("Route" not in dict(message.fields) for message in side.seen)
+
+
+HANDSHAKE = (
+    "GET / HTTP/1.1",
+    "Host: farm.test",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Protocol: sip",
+)
+
+
+@pytest.mark.parametrize(
+    ("port", "instead", "code"),
+    [
+        (8080, "", 101),
+        (8080, "Host: n1.farm.test:8080", 101),
+        (8080, "Host: elsewhere.test", 403),
+        (8080, "Upgrade: h2c", 404),
+        (8080, "POST / HTTP/1.1", 404),
+        (8080, "Sec-WebSocket-Protocol: msrp", 400),
+        (8080, "Sec-WebSocket-Version: 8", 426),
+        (8080, "Origin: https://phone.farm.test", 101),
+        (8080, "Origin: https://evil.test", 403),
+        (5060, "", 403),
+    ],
+)
+def test_what_becomes_a_websocket(lab: Lab, port: int, instead: str, code: int) -> None:
+    name = instead.partition(" ")[0]
+    first, *fields = HANDSHAKE
+    if name == "POST":
+        first = instead
+    elif instead:
+        fields = [each for each in fields if not each.startswith(name)] + [instead]
+    with socket_on(lab, "p3", socket.SOCK_STREAM) as connection:
+        connection.settimeout(10)
+        connection.connect((lab.node("n1").address, port))
+        connection.sendall("\r\n".join([first, *fields, "", ""]).encode())
+        answer = connection.recv(65_535).decode()
+    assert answer.split()[1] == str(code), answer
 
 
 def test_real_phones_over_tls_and_udp(lab: Lab, alice: Phone) -> None:

@@ -57,6 +57,33 @@ def test_tls_is_served_with_a_file_for_its_module_and_not_without() -> None:
     assert settings.config.proxy.tls_port == 0
 
 
+def test_websocket_needs_its_modules_and_messages_without_length() -> None:
+    text = render(_config(proxy={"ws_port": 8080}), SECRET)
+    assert "listen=tcp:192.0.2.1:8080 advertise farm.test:8080\n" in text
+    assert 'loadmodule "websocket.so"\n' in text
+    assert "tcp_accept_no_cl=yes\n" in text
+    both = render(_config(proxy={"ws_port": 8080, "wss_port": 8443}), SECRET, Path("/x/tls.cfg"))
+    assert "listen=tls:192.0.2.1:8443 advertise farm.test:8443\n" in both
+    plain = render(_config(proxy={"wss_port": 8443}), SECRET)
+    assert "websocket" not in plain.replace("websockets_", "")
+    assert "tcp_accept_no_cl=no\n" in plain
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        {"tls_port": 5060},
+        {"ws_port": -1},
+        {"ws_port": 70_000},
+        {"ws_port": 8080, "wss_port": 8080},
+        {"ws_origins": ["phone.example.net"]},
+    ],
+)
+def test_ports_and_origins_are_checked(proxy: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        _config(proxy=proxy)
+
+
 def test_an_ipv6_address_is_bracketed() -> None:
     text = render(_config(node={"name": "n1", "address": "2001:db8::1"}), SECRET)
     assert "listen=udp:[2001:db8::1]:5060 " in text

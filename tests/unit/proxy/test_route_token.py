@@ -70,3 +70,10 @@ def test_anything_else_is_no_flow(text: str) -> None:
     assert flow is None or flow.protocol in {"udp", "tcp", "tls", "ws", "wss"}
     route_token.flow_of("n1", text)
     route_token.parameters_of(text)
+
+
+def test_kamailio_is_told_of_an_encrypted_websocket_in_its_own_way() -> None:
+    flow = Flow("n1", "wss", "192.0.2.9", 4711)
+    assert flow.hop == "sips:192.0.2.9:4711;transport=ws"
+    assert route_token.flow_of("n1", flow.uri) == flow
+    assert Flow("n1", "ws", "2001:db8::9", 1).hop == "sip:[2001:db8::9]:1;transport=ws"
