@@ -75,6 +75,7 @@ class Node:
                 zone=config.node.zone,
                 capacity=config.node.capacity,
                 transports=sip_certificate.servable(config),
+                address6=config.node.address6,
             ),
         )
         now_ms = self.parts.now_ms
@@ -434,7 +435,7 @@ def _zone_node(info: NodeInfo, *, live: bool) -> ZoneNode:
     traits = info.traits or Traits()
     return ZoneNode(
         name=info.name,
-        addresses=(info.host,),
+        addresses=(info.host, *((traits.address6,) if traits.address6 else ())),
         weight=traits.capacity,
         transports=frozenset(traits.transports),
         live=live and not traits.draining,

@@ -5,7 +5,8 @@ proxies' `GET l:<aor>` (`overlay.control.messages.redis_key`).
 
 Redis holds only what can be thrown away. When it was out of reach, entries in it may be stale, so
 it is emptied before it is used again; until then what it still shows ends with its TTL, which is
-never longer than the lease that it was read under.
+never longer than the lease that it was read under. So does what it shows while no daemon runs:
+proxies go on with it, rather than with nothing.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ import logging
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from overlay import tasks
@@ -32,6 +35,8 @@ class Projection:
             unix_socket_path=str(socket_path),
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
+            # The client's own repetitions take seconds, and hide from this class what happened.
+            retry=Retry(NoBackoff(), 0),
         )
         self._loop = asyncio.get_running_loop()
         self._pending: dict[str, tuple[bytes, int] | None] = {}
@@ -39,6 +44,7 @@ class Projection:
         self._clearing = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
         self.error = "not connected yet"
         """Empty while Redis works."""
         self.writes = 0
@@ -46,6 +52,10 @@ class Projection:
     def start(self) -> None:
         """Begin to write."""
         self._task = asyncio.create_task(self._keep_writing(), name="projection")
+
+    async def tried(self) -> None:
+        """Wait until Redis shows nothing of an earlier run, or was found to be out of reach."""
+        await self._tried.wait()
 
     async def close(self) -> None:
         """Stop, and let nobody wait."""
@@ -88,6 +98,7 @@ class Projection:
                 if self.error:
                     log.info("Redis is in use")
                 self.error = ""
+                self._tried.set()
                 while True:
                     await self._wake.wait()
                     await self._write()
@@ -97,6 +108,7 @@ class Projection:
                 self.error = str(error) or type(error).__name__
                 self._pending.clear()
                 self._finish()
+                self._tried.set()
                 await asyncio.sleep(RETRY_S)
 
     async def _write(self) -> None:

@@ -47,6 +47,11 @@ class Dialler:
             task.add_done_callback(lambda _: self._under_way.pop(address, None))
         return task
 
+    @property
+    def busy(self) -> bool:
+        """Whether a dial is under way."""
+        return bool(self._under_way)
+
     async def stop(self) -> None:
         """End every dial."""
         await tasks.end(self._under_way.values())

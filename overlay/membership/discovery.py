@@ -7,6 +7,7 @@ believed: who answers a dial proves by certificate that it belongs to the farm.
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final, cast
 
 import dns.asyncresolver
@@ -46,13 +47,16 @@ class Discovery:
         if self._neighbours is not None:
             await self._neighbours.stop()
 
-    async def find(self) -> list[Address]:
-        """Where to look, most likely first; takes some seconds at most and never raises."""
+    async def find(self) -> AsyncIterator[list[Address]]:
+        """Where to look: what is known here, then what DNS says, which takes some seconds at most.
+
+        Never raises.
+        """
         port = self._config.overlay.port
         configured = [split_address(entry, port) for entry in self._config.overlay.bootstrap]
         heard = self._neighbours.addresses if self._neighbours is not None else []
-        named = await self._named()
-        return list(dict.fromkeys([*configured, *heard, *named]))[:DISCOVERED_ADDRESSES_MAX]
+        yield list(dict.fromkeys([*configured, *heard]))[:DISCOVERED_ADDRESSES_MAX]
+        yield list(dict.fromkeys(await self._named()))[:DISCOVERED_ADDRESSES_MAX]
 
     async def _named(self) -> list[Address]:
         """What DNS has under the farm's name: SRV, or at least addresses."""

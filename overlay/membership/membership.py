@@ -13,7 +13,7 @@ and through that node's gossip to all; those with a link check for themselves.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import msgspec
 from kademlia.node import Node
@@ -51,6 +51,10 @@ REFRESH_S = 5.0
 """Between comparisons of this node's list of members with that of a peer."""
 SETTLE_S = 0.1
 """How soon another may follow when a member came."""
+SETTLED_WITHIN_S = 3.0
+"""How long a node that starts waits at most until it knows who is there;"""
+SETTLED_LOOK_S = 0.01
+"""how often it looks whether it does."""
 LOOKUP_BREADTH = 8
 """How many of the nearest a lookup asks at least: those it looks for may be unknown to some."""
 FORGET_S = 7 * 86_400.0
@@ -58,7 +62,7 @@ FORGET_S = 7 * 86_400.0
 FORGET_EVERY_S = 60.0
 
 Listener = Callable[[Member], None]
-Resolve = Callable[[], Awaitable[list[tuple[str, int]]]]
+Resolve = Callable[[], AsyncIterator[list[tuple[str, int]]]]
 
 
 class Membership:
@@ -118,6 +122,8 @@ class Membership:
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
+        self._alone_once = self._compared_once = False
+        """Whether the addresses to begin with were dialled, and lists compared, once."""
         self._wake = asyncio.Event()
         self._refresh = asyncio.Event()
 
@@ -138,6 +144,20 @@ class Membership:
         self._gossiper.stop()
         await tasks.end(self._tasks)
         await self._dialler.stop()
+
+    async def settled(self) -> None:
+        """Wait until this node has tried to reach every node that it knows of, or could hear of.
+
+        Before that it may think itself alone, and would answer for a farm of one.
+        """
+        until_s = self._loop.time() + SETTLED_WITHIN_S
+        while self._loop.time() < until_s:
+            looked = self._compared_once or (self._alone_once and len(self.alive()) == 1)
+            pending = self._dialler.busy or self.members.to_dial(self._loop.time())
+            if looked and not pending:
+                return
+            await asyncio.sleep(SETTLED_LOOK_S)
+        log.warning("serving, though not all nodes that may be there have answered")
 
     def announce(self, traits: Traits) -> None:
         """This node is otherwise from now on: tell the farm, under a new incarnation."""
@@ -439,11 +459,15 @@ class Membership:
         while True:
             self._refresh.clear()
             if len(self.alive()) == 1:
-                for host, port in await self._resolve():
-                    if (host, port) != (self.own.host, self.own.port):
-                        self._dialler.dial(host, port, None)
+                async for addresses in self._resolve():
+                    for host, port in addresses:
+                        if (host, port) != (self.own.host, self.own.port):
+                            self._dialler.dial(host, port, None)
+                    self._alone_once = self._alone_once or bool(addresses)
+                self._alone_once = True
             else:
                 await self._look_around()
+                self._compared_once = True
                 await asyncio.sleep(SETTLE_S)
             wait_s = self._settings.redial_ms / 1000 if len(self.alive()) == 1 else REFRESH_S
             try:

@@ -17,7 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from overlay import config as configuration
-from overlay.config import Config, split_address
+from overlay.config import Config
 from overlay.control import messages as control
 from overlay.control.server import ControlServer
 from overlay.frames import FrameBuffer, pack
@@ -57,9 +57,8 @@ class ProvenNetwork(Network):
 class ConfiguredAddresses(Discovery):
     """There is no DNS."""
 
-    async def find(self) -> list[tuple[str, int]]:
-        port = self._config.overlay.port
-        return [split_address(entry, port) for entry in self._config.overlay.bootstrap]
+    async def _named(self) -> list[tuple[str, int]]:
+        return []
 
 
 class ControlSocket(ControlServer):

@@ -57,6 +57,9 @@ class ProcessProjection(Projection):
     def start(self) -> None:
         self._loop.call_later(self.DELAY_S, self._connect)
 
+    async def tried(self) -> None:
+        await asyncio.sleep(2 * self.DELAY_S)
+
     async def close(self) -> None:
         self.error = "closed"
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -68,8 +68,8 @@ class Peer:
     def changed(self, member: Member) -> None:
         self.changes.append((member.info.name, member.state))
 
-    async def resolve(self) -> list[tuple[str, int]]:
-        return [(peer.info.host, peer.info.port) for peer in self.net.nodes.values()]
+    async def resolve(self) -> AsyncIterator[list[tuple[str, int]]]:
+        yield [(peer.info.host, peer.info.port) for peer in self.net.nodes.values()]
 
     def state(self, other: "Peer") -> State | None:
         member = self.membership.members.get(other.id)

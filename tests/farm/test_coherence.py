@@ -1,0 +1,15 @@
+"""A re-REGISTER is seen by every node as soon as it is acknowledged, also while daemons die."""
+
+from deploy.lab import Lab
+from tests.farm import coherence
+
+TRIES = 1_500
+KILL_EVERY = 500
+
+
+def test_no_node_serves_an_older_binding(breakable_lab: Lab) -> None:
+    counts = coherence.run(breakable_lab, TRIES, KILL_EVERY, seed=1)
+    assert counts.stale == []
+    assert counts.kills == TRIES // KILL_EVERY
+    assert counts.unacknowledged < TRIES // 20
+    assert counts.hot > counts.looks // 2, "the caches were hardly used: this shows little"
