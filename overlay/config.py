@@ -42,6 +42,9 @@ class Node(_Section, frozen=True, kw_only=True):
     """One DNS label; `name.farm` is the node's host name."""
     address: str
     """The address that phones and peers reach this node at, IPv4 or IPv6."""
+    address6: str = ""
+    """An IPv6 address that phones reach this node at as well. Peers and the certificate know
+    `address` alone."""
     data_dir: str = "/var/lib/sipfarm"
     """What must survive a restart: the databases."""
     run_dir: str = "/run/sipfarm"
@@ -375,6 +378,7 @@ def _problems(config: Config) -> list[str]:
             found.append(f"node.address: {node.address} cannot be reached by others")
     except ValueError:
         found.append(f"node.address: {node.address!r} is not an IP address")
+    found += _address6_problems(node)
     if node.zone and not _LABEL.fullmatch(node.zone):
         found.append(f"node.zone: {node.zone!r} is not like a lower-case DNS label")
     if not 0 <= node.capacity <= 65_535:
@@ -420,6 +424,18 @@ def _problems(config: Config) -> list[str]:
             if type(value) is int and value <= 0 and name not in _PORTS_THAT_MAY_BE_0:
                 found.append(f"{section}.{name}: must be above 0")
     return found
+
+
+def _address6_problems(node: Node) -> list[str]:
+    if not node.address6:
+        return []
+    try:
+        address = ipaddress.IPv6Address(node.address6)
+    except ValueError:
+        return [f"node.address6: {node.address6!r} is not an IPv6 address"]
+    if address.is_unspecified or address.scope_id or node.address6 == node.address:
+        return [f"node.address6: {node.address6} is not one more address for others to reach"]
+    return []
 
 
 def _edge_problems(proxy: Proxy) -> list[str]:

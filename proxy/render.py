@@ -29,13 +29,15 @@ def render(config: Config, secret: str, tls_file: Path | None = None) -> str:
     the tls module's file will be; None: TLS is not served, whatever the configuration says."""
     if tls_file is None:
         config = replace(config, proxy=replace(config.proxy, tls_port=0, wss_port=0))
-    address = ipaddress.ip_address(config.node.address)
+    node = config.node
+    addresses = [ipaddress.ip_address(each) for each in (node.address, node.address6) if each]
     settings = Settings.from_config(config, b"")
     return _template("kamailio.cfg.j2").render(
         config=config,
         config_json=msgspec.json.encode(config).decode(),
-        address=f"[{address}]" if address.version == 6 else str(address),
+        addresses=[f"[{each}]" if each.version == 6 else str(each) for each in addresses],
         advertised=settings.record_route_host,
+        has_ipv6=any(each.version == 6 for each in addresses),
         tls_file=tls_file if config.proxy.tls_port or config.proxy.wss_port else None,
         further=_further_sockets(config),
         websocket=config.proxy.ws_port or config.proxy.wss_port,

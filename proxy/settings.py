@@ -47,8 +47,9 @@ class Settings:
     def from_config(cls, config: Config, route_key: bytes) -> Self:
         """The settings of a node."""
         farm, port = config.farm.name, config.proxy.port
-        address = config.node.address
-        names = (farm, f"{config.node.name}.{farm}", address, f"[{address}]")
+        node = config.node
+        addresses = [each for each in (node.address, node.address6) if each]
+        names = (farm, f"{node.name}.{farm}", *addresses, *(f"[{each}]" for each in addresses))
         record_route_host = farm if port == PORT_DEFAULT else f"{farm}:{port}"
         return cls(
             config=config,

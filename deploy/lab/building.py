@@ -74,6 +74,7 @@ def node_config(
         "node": {
             "name": node.name,
             "address": node.address,
+            "address6": node.address6,
             "data_dir": str(node.data),
             "run_dir": str(node.run),
             "identity_dir": str(node.etc),

@@ -80,9 +80,10 @@ def join(state: LabState, node: Host, given: Token) -> Config:
     if done.returncode:
         raise LabError(f"{node.name} cannot join: {done.stderr.strip()}")
     config = configuration.load(node.config)
-    # Certificates for phones are the operator's business: no token brings them.
+    # Certificates for phones and further addresses are the operator's business: no token has them.
     edge = msgspec.structs.replace(config.proxy, **building.edge_settings(node))
-    config = msgspec.structs.replace(config, proxy=edge)
+    own = msgspec.structs.replace(config.node, address6=node.address6)
+    config = msgspec.structs.replace(config, proxy=edge, node=own)
     node.config.write_text(configuration.dump(config), encoding="utf-8")
     services.render_node(node, config, building.AUTHORITY_DIR)
     for service in state.services:

@@ -28,6 +28,11 @@ NETWORK: Final = "10.77.0.0/24"
 NETWORK_PREFIX: Final = "10.77.0."
 PREFIX_BITS: Final = 24
 GATEWAY: Final = "10.77.0.1"
+NETWORK6_PREFIX: Final = "fd77::"
+"""A host's IPv6 address ends with the same number as its IPv4 address, so that people see it."""
+PREFIX6_BITS: Final = 64
+GATEWAY6: Final = f"{NETWORK6_PREFIX}1"
+_IPV6_OFF: Final = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
 NODE_FIRST: Final = 11
 PHONE_FIRST: Final = 101
 NODES_MAX: Final = 80
@@ -42,10 +47,12 @@ class LabError(SipfarmError):
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """A node or a phone host: a network namespace with one address on the bridge."""
+    """A node or a phone host: a network namespace with one address on the bridge, and an IPv6
+    address if this machine knows IPv6."""
 
     name: str
     address: str
+    address6: str = ""
     is_node: bool
 
     @property
@@ -101,7 +108,20 @@ def host(name: str) -> Host:
     if number > (NODES_MAX if is_node else PHONES_MAX):
         raise LabError(f"{name}: the lab has room for {NODES_MAX} nodes and {PHONES_MAX} phones")
     last = number - 1 + (NODE_FIRST if is_node else PHONE_FIRST)
-    return Host(name=name, address=f"{NETWORK_PREFIX}{last}", is_node=is_node)
+    return Host(
+        name=name,
+        address=f"{NETWORK_PREFIX}{last}",
+        address6=f"{NETWORK6_PREFIX}{last}" if has_ipv6() else "",
+        is_node=is_node,
+    )
+
+
+def has_ipv6() -> bool:
+    """Whether this machine's kernel gives new interfaces IPv6."""
+    try:
+        return _IPV6_OFF.read_text(encoding="ascii").strip() == "0"
+    except OSError:
+        return False
 
 
 class LabState(msgspec.Struct, frozen=True, kw_only=True):

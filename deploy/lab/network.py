@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from deploy.lab import layout
-from deploy.lab.layout import BRIDGE, GATEWAY, NETNS_DIR, NETWORK, PREFIX_BITS, Host, LabError
+from deploy.lab.layout import (
+    BRIDGE,
+    GATEWAY,
+    GATEWAY6,
+    NETNS_DIR,
+    NETWORK,
+    PREFIX6_BITS,
+    PREFIX_BITS,
+    Host,
+    LabError,
+)
 
 _CUT_TABLE = "sipfarm_lab"
 _COMMAND_TIMEOUT_S = 30
@@ -65,6 +75,7 @@ def create_bridge() -> None:
         f"link add {BRIDGE} type bridge forward_delay 0",
         f"link set {BRIDGE} addrgenmode none",
         f"address add {GATEWAY}/{PREFIX_BITS} dev {BRIDGE}",
+        *_address6(GATEWAY6 if layout.has_ipv6() else "", BRIDGE),
         f"link set {BRIDGE} up",
     )
 
@@ -100,6 +111,7 @@ def create_host(host: Host, hosts_file: str, nameservers: Iterable[str], search:
         "link set lo up",
         "link set eth0 addrgenmode none",
         f"address add {host.address}/{PREFIX_BITS} dev eth0",
+        *_address6(host.address6, "eth0"),
         "link set eth0 up",
         f"route add default via {GATEWAY}",
         namespace=host.name,
@@ -149,6 +161,11 @@ def hosts_with_interface() -> set[str]:
     prefix = layout.INTERFACE_PREFIX
     names = (entry.name for entry in Path("/sys/class/net").iterdir())
     return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+
+
+def _address6(address: str, interface: str) -> list[str]:
+    """Nobody else is on the bridge, so an address need not be tried for a second before use."""
+    return [f"address add {address}/{PREFIX6_BITS} dev {interface} nodad"] if address else []
 
 
 def _interface_exists(name: str) -> bool:

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from deploy.lab import Lab, certificates
+from deploy.lab import Host, Lab, certificates
 from deploy.lab.layout import NETNS_DIR
 from overlay.records.subscriber import with_password
-from proxy import digest
+from proxy import digest, sip_uri
 from tests.farm.asking import PASSWORD
 from tests.farm.carriers import WebSocket, over_tls
 
@@ -58,7 +58,12 @@ class Message:
         return next(iter(self.all(name)), "")
 
 
-def socket_on(lab: Lab, host: str, kind: socket.SocketKind) -> socket.socket:
+def socket_on(
+    lab: Lab,
+    host: str,
+    kind: socket.SocketKind,
+    family: socket.AddressFamily = socket.AF_INET,
+) -> socket.socket:
     """A socket in a host's network; the calling thread stays where it is."""
     made: list[socket.socket] = []
     lab.node(host) if host.startswith("n") else lab.phone(host)
@@ -68,7 +73,7 @@ def socket_on(lab: Lab, host: str, kind: socket.SocketKind) -> socket.socket:
         try:
             if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
-            made.append(socket.socket(socket.AF_INET, kind))
+            made.append(socket.socket(family, kind))
         finally:
             os.close(descriptor)
 
@@ -79,7 +84,8 @@ def socket_on(lab: Lab, host: str, kind: socket.SocketKind) -> socket.socket:
 
 
 class RawPhone:
-    """One socket of one user: UDP, or a connection to one node, `over` tcp, tls, ws or wss."""
+    """One socket of one user: UDP, or a connection to one node, `over` tcp, tls, ws or wss;
+    with `ipv6` by the hosts' IPv6 addresses."""
 
     def __init__(
         self,
@@ -89,6 +95,7 @@ class RawPhone:
         *,
         tcp_to: str = "",
         over: str = "tcp",
+        ipv6: bool = False,
         algorithm: str = "SHA-256",
         password: str = PASSWORD,
     ) -> None:
@@ -99,13 +106,15 @@ class RawPhone:
         self._held = b""
         kind = socket.SOCK_STREAM if tcp_to else socket.SOCK_DGRAM
         self.transport = over if tcp_to else "udp"
+        self._ipv6 = ipv6
         with contextlib.ExitStack() as undo:
-            plain = undo.enter_context(socket_on(lab, host, kind))
+            family = socket.AF_INET6 if ipv6 else socket.AF_INET
+            plain = undo.enter_context(socket_on(lab, host, kind, family))
             self._socket = self._connected(plain, tcp_to, over) if tcp_to else plain
             if not tcp_to:
-                plain.bind((lab.phone(host).address, 0))
+                plain.bind((self._address_of(lab.phone(host)), 0))
             undo.pop_all()
-        self.address, self.port = self._socket.getsockname()
+        self.address, self.port = self._socket.getsockname()[:2]
         self.call_id = uuid.uuid4().hex
         self.cseqs = itertools.count(1)
 
@@ -125,7 +134,10 @@ class RawPhone:
         """What the phone takes for its address; a browser knows none (RFC 7118 5.2)."""
         if self.transport in ("ws", "wss"):
             return f"{self.user}-{self.port}.invalid"
-        return f"{self.address}:{self.port}"
+        return f"{sip_uri.bracketed(self.address)}:{self.port}"
+
+    def _address_of(self, host: Host) -> str:
+        return host.address6 if self._ipv6 else host.address
 
     def ask(
         self,
@@ -200,7 +212,7 @@ class RawPhone:
 
     def send(self, node: str, text: str) -> None:
         """Send this text as it is."""
-        self._write(text, (self._lab.node(node).address, SIP_PORT))
+        self._write(text, (self._address_of(self._lab.node(node)), SIP_PORT))
 
     def receive(self, timeout_s: float = 8.0) -> Message:
         """The next message; raises `TimeoutError` if none comes."""
@@ -292,7 +304,7 @@ class RawPhone:
     def _connected(self, plain: socket.socket, node: str, over: str) -> socket.socket | WebSocket:
         plain.settimeout(5)
         port = {"tcp": SIP_PORT, **self._lab.config(node).proxy.further_ports}[over]
-        plain.connect((self._lab.node(node).address, port))
+        plain.connect((self._address_of(self._lab.node(node)), port))
         if over in ("tls", "wss"):
             plain = over_tls(plain, self.farm, certificates.AUTHORITY)
         if over in ("ws", "wss"):

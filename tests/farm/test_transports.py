@@ -27,9 +27,11 @@ CALLS = (
 """Caller's and callee's transports, so that each meets each kind of the other side."""
 
 
-def _phone(stack: ExitStack, lab: Lab, host: str, user: str, node: str, over: str) -> RawPhone:
+def _phone(
+    stack: ExitStack, lab: Lab, host: str, user: str, node: str, over: str, *, ipv6: bool = False
+) -> RawPhone:
     connection = {} if over == "udp" else {"tcp_to": node, "over": over}
-    phone = stack.enter_context(RawPhone(lab, host, user, **connection))
+    phone = stack.enter_context(RawPhone(lab, host, user, ipv6=ipv6, **connection))
     assert phone.register(node).code == 200
     stack.callback(phone.register, node, ";expires=0")
     return phone
@@ -65,6 +67,22 @@ def test_a_call_between_transports(lab: Lab, stack: ExitStack, caller: str, call
     assert record.state == "complete"
     for side in (calling, called):
         assert all("Route" not in dict(message.fields) for message in side.seen)
+
+
+@pytest.mark.parametrize("over", ["udp", "tls"])
+def test_calls_between_ipv6_and_ipv4(lab: Lab, stack: ExitStack, over: str) -> None:
+    carol = _phone(stack, lab, "p3", "carol", "n1", over, ipv6=True)
+    dave = _phone(stack, lab, "p4", "dave", "n2", "udp")
+    for caller, callee, node in ((carol, dave, "n1"), (dave, carol, "n2")):
+        calling, called = call(caller, callee, node)
+        ending = "n3" if called.phone.transport == "udp" else "n1"
+        assert called.ask(ending, "BYE", calling).code == 200
+        assert one_record(lab, calling.call_id).state == "complete"
+
+
+def test_the_farms_name_has_ipv6_addresses(lab: Lab) -> None:
+    dug = lab.run_on("p1", ["dig", "+short", "AAAA", lab.farm], timeout_s=10)
+    assert sorted(dug.stdout.split()) == [node.address6 for node in lab.nodes]
 
 
 HANDSHAKE = (
@@ -123,8 +141,9 @@ def test_real_phones_over_tls_and_udp(lab: Lab, alice: Phone) -> None:
         assert one_record(lab, answered.call_id).hangup == "callee"
         answered = dave.call(alice.aor)
         assert answered.state == "CONFIRMED", answered
+        alice.wait("call", "CONFIRMED")
         dave.hang_up()
-        dave.wait("call", "DISCONNECTED")
+        alice.wait("call", "DISCONNECTED")
         assert one_record(lab, answered.call_id).hangup == "caller"
 
 

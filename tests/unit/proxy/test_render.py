@@ -89,6 +89,23 @@ def test_an_ipv6_address_is_bracketed() -> None:
     assert "listen=udp:[2001:db8::1]:5060 " in text
 
 
+def test_a_second_address_is_listened_on_as_well() -> None:
+    node = {"name": "n1", "address": "192.0.2.1", "address6": "2001:db8::1"}
+    config = _config(node=node, proxy={"ws_port": 8080})
+    text = render(config, SECRET)
+    for socket in ("udp:192.0.2.1:5060", "tcp:[2001:db8::1]:5060", "tcp:[2001:db8::1]:8080"):
+        assert f"listen={socket} " in text
+    assert "dns_try_ipv6=yes\n" in text
+    assert "[2001:db8::1]" in Settings.from_config(config, b"").own_hosts
+    assert "dns_try_ipv6=no\n" in render(_config(), SECRET)
+
+
+@pytest.mark.parametrize("address6", ["192.0.2.9", "::", "fe80::1%eth0", "x"])
+def test_a_second_address_must_be_one_that_phones_reach(address6: str) -> None:
+    with pytest.raises(ConfigError, match="address6"):
+        _config(node={"name": "n1", "address": "192.0.2.1", "address6": address6})
+
+
 def test_the_farms_secret_itself_is_not_in_the_file() -> None:
     text = render(_config(), SECRET)
     assert SECRET not in text
