@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import billed_call, durable_write, lookup, proxied_call, registration, report
+from bench import (
+    billed_call,
+    durable_write,
+    lookup,
+    memory,
+    proxied_call,
+    registration,
+    report,
+)
 from bench.farm import data_directory
 from bench.measure import Comparison
 from bench.plan import Plan
@@ -76,6 +84,7 @@ class Measurement:
 MEASUREMENTS = {
     "P4": Measurement(title="how long a lookup takes, hot and cold", run=lookup.run),
     "P5": Measurement(title="how long a durable write takes", run=durable_write.run),
+    "P6": Measurement(title="memory of a binding, and restart with 300,000", run=memory.run),
 }
 NAMES = (*BENCHMARKS, *MEASUREMENTS)
 
