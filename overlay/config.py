@@ -20,6 +20,7 @@ _ROUTE = re.compile(r"sips?:[^\s<>\"?]+;lr(;[^\s<>\"?]*)?")
 _TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")
 _PORTS_THAT_MAY_BE_0 = frozenset({"tls_port", "ws_port", "wss_port"})
+_MAY_BE_0 = frozenset({"udp_bytes_max"})
 """Transports that are not served."""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -180,6 +181,10 @@ class Proxy(_Section, frozen=True, kw_only=True):
     trusted_peers: tuple[str, ...] = ()
     """Addresses, networks and domain names of gateways and other proxies whose P-Asserted-Identity
     is believed, and that are told identities that their owners keep private (RFC 3325)."""
+    udp_bytes_max: int = 1_200
+    """A call or message longer than this, as it came, is sent over TCP to a phone that leaves the
+    transport open (RFC 3261 18.1.1), and over UDP if that fails: 1500 of an Ethernet frame, less
+    300 for what the farm adds. 0: over UDP whatever its length."""
     shared_memory_mib: int = 64
     """Kamailio's shared memory."""
 
@@ -421,7 +426,7 @@ def _problems(config: Config) -> list[str]:
     positive = (("overlay", overlay), ("proxy", proxy), ("dns", config.dns))
     for section, values in positive:
         for name, value in msgspec.structs.asdict(values).items():
-            if type(value) is int and value <= 0 and name not in _PORTS_THAT_MAY_BE_0:
+            if type(value) is int and value <= 0 and name not in (_PORTS_THAT_MAY_BE_0 | _MAY_BE_0):
                 found.append(f"{section}.{name}: must be above 0")
     return found
 

@@ -20,7 +20,7 @@ from overlay.control import messages
 from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
 from proxy import counters, route_token, sip_uri
-from proxy.routes import answers, fields, flows, location, session
+from proxy.routes import answers, bulk, fields, flows, location, session
 from proxy.settings import Settings
 from proxy.worker import Worker
 
@@ -30,6 +30,8 @@ VIAS_OF_A_FORK_MAX: Final = 6
 FLOW_FAILED: Final = frozenset({408, 430, 477})
 """Answers after which the device's next flow is tried: the timer's, the owner's, and Kamailio's
 when it could not send."""
+ANSWER_WITHIN_MS: Final = 8_000
+"""How long a transaction waits for any answer, as kamailio.cfg says as well."""
 _PINS: Final = "pins"
 _WITH_TRANSACTION: Final = "tm"
 _REASONS: Final = {
@@ -50,6 +52,7 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
     call_id = ksr.kx.get_callid()
     from_tag = ksr.pv.get("$ft") or ""
     record_routed = method in DIALOG_CREATING
+    targets = bulk.prefer_tcp(worker, method, targets)
     if len(targets) > 1 or targets[0].backups:
         _fork(worker, method, targets, (call_id, from_tag) if record_routed else None)
         return
@@ -132,6 +135,9 @@ def try_next_flow(worker: Worker) -> None:
     index = ksr.tm.t_get_branch_index()
     if not 0 <= index < len(targets) or not targets[index].backups:
         return
+    if bulk.is_attempt(targets[index]):
+        bulk.remember(worker, targets[index])
+        ksr.tm.t_set_fr(0, ANSWER_WITHIN_MS)
     spent = replace(targets[index], backups=())
     following, *backups = targets[index].backups
     following = replace(following, backups=tuple(backups))
@@ -252,7 +258,16 @@ def _fork(
     for target in targets[1:]:
         ksr.corex.append_branch_uri(target.uri)
     tag = dialog[1] if dialog else None
+    if any(map(bulk.is_attempt, targets)):
+        ksr.tm.t_set_fr(0, bulk.WAIT_MS)
     sent = _relay_branches(worker, targets, tag, watched=has_backups)
+    if not sent and len(targets) == 1 and bulk.is_attempt(targets[0]):
+        bulk.remember(worker, targets[0])
+        (second,) = targets[0].backups
+        ksr.tm.t_set_fr(0, ANSWER_WITHIN_MS)
+        ksr.seturi(second.uri)
+        # What could not be sent was a branch, so this is the transaction's second one.
+        sent = _relay_branches(worker, (targets[0], second), tag, watched=False)
     worker.count(counters.TRANSACTIONS)
     if not sent:
         answers.send(worker, 480, "Temporarily Unavailable")

@@ -118,6 +118,14 @@ class RawPhone:
         self.call_id = uuid.uuid4().hex
         self.cseqs = itertools.count(1)
 
+    @classmethod
+    def on_connection(cls, lab: Lab, connection: socket.socket, user: str) -> Self:
+        """The same user's phone, on a connection that a node has opened to it."""
+        phone = cls(lab, lab.describe().phones[0].name, user)
+        phone._socket.close()
+        phone._socket, phone._tcp, phone.transport = connection, True, "tcp"
+        return phone
+
     @property
     def aor(self) -> str:
         """This user's address-of-record as a URI."""

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -83,6 +84,51 @@ def test_calls_between_ipv6_and_ipv4(lab: Lab, stack: ExitStack, over: str) -> N
 def test_the_farms_name_has_ipv6_addresses(lab: Lab) -> None:
     dug = lab.run_on("p1", ["dig", "+short", "AAAA", lab.farm], timeout_s=10)
     assert sorted(dug.stdout.split()) == [node.address6 for node in lab.nodes]
+
+
+LARGE = f"Subject: {'x' * 4000}"
+
+
+@pytest.mark.parametrize("over", ["udp", "wss"])
+def test_a_large_call_goes_over_tcp(lab: Lab, stack: ExitStack, over: str) -> None:
+    carol = _phone(stack, lab, "p3", "carol", "n1", over)
+    dave = _phone(stack, lab, "p4", "dave", "n2", "udp")
+    with socket_on(lab, "p4", socket.SOCK_STREAM) as listening, ThreadPoolExecutor(1) as pool:
+        listening.bind((dave.address, dave.port))
+        listening.listen()
+        listening.settimeout(10)
+        answer = pool.submit(carol.ask, "n1", "INVITE", dave.aor, [LARGE], timeout_s=15)
+        connection, _ = listening.accept()
+        with RawPhone.on_connection(lab, connection, "dave") as called:
+            invite = called.await_request("INVITE")
+            assert invite.get("Via").startswith("SIP/2.0/TCP ")
+            assert ";transport=tcp" in invite.get("Record-Route").partition(",")[0]
+            called.reply(invite, 486, "Busy Here")
+            assert answer.result().code == 486
+
+
+@pytest.mark.parametrize("over", ["udp", "wss"])
+@pytest.mark.parametrize("lost", ["refused", "swallowed"])
+def test_a_large_call_goes_over_udp_if_there_is_no_other_way(
+    lab: Lab, stack: ExitStack, over: str, lost: str
+) -> None:
+    carol = _phone(stack, lab, "p3", "carol", "n1", over)
+    dave = _phone(stack, lab, "p4", "dave", "n2", "udp")
+    if lost == "swallowed":
+        _swallow_tcp(stack, lab, "p4")
+    for _ in range(2):
+        calling, called = call(carol, dave, "n1", LARGE)
+        assert called.seen[0].get("Via").startswith("SIP/2.0/UDP ")
+        assert called.ask("n3", "BYE", calling).code == 200
+
+
+def _swallow_tcp(stack: ExitStack, lab: Lab, host: str) -> None:
+    """What a firewall does that tells nobody."""
+    rule = (
+        "table inet deaf { chain in { type filter hook input priority 0; tcp flags syn drop; }; }"
+    )
+    assert lab.run_on(host, ["nft", rule], timeout_s=10).returncode == 0
+    stack.callback(lab.run_on, host, ["nft", "delete table inet deaf"], timeout_s=10)
 
 
 HANDSHAKE = (

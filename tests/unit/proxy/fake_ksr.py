@@ -32,6 +32,7 @@ class Message:
     source: tuple[str, int] = ("192.0.2.10", 5060)
     protocol: str = "udp"
     user_agent: str = "phone"
+    length: int = 700
 
 
 def _user_of(uri: str) -> str:
@@ -104,6 +105,7 @@ class FakeKsr:
         self.tm = get(
             t_check_trans=lambda: self.transaction,
             t_relay=lambda: self.done.append("t_relay") or 1,
+            t_set_fr=lambda invite_ms, any_ms: self.done.append(("fr", invite_ms, any_ms)) or 1,
             t_on_branch=lambda _route: 1,
             t_on_branch_failure=lambda route: self.done.append(route) or 1,
             t_on_failure=lambda _route: 1,
@@ -166,6 +168,7 @@ class FakeKsr:
             "$si": message.source[0],
             "$sp": message.source[1],
             "$hdrc(Via)": message.vias,
+            "$ml": message.length,
             "$ct": self._get_idx("Contact", 0),
             "$redis(l=>value)": self._redis_answer,
         }

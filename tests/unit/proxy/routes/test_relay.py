@@ -6,7 +6,7 @@ import pytest
 from overlay.control.messages import Reach, Target
 from proxy import counters, route_token
 from proxy.route_token import Flow
-from proxy.routes import relay
+from proxy.routes import bulk, relay
 from proxy.settings import Settings
 from proxy.worker import Worker
 from tests.unit.proxy.conftest import KEY, FakeDaemon
@@ -208,6 +208,36 @@ def test_the_callers_flow_is_in_the_record_route(
     relay.to_targets(worker, "INVITE", (TCP,))
     assert flow in kamailio.inserted[0]
     assert (";u=" in kamailio.inserted[0]) is bool(flow)
+
+
+def test_a_large_call_goes_over_tcp_and_then_over_udp(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.length = 4_000
+    relay.to_targets(worker, "INVITE", (OLD,))
+    assert kamailio.done == [("fr", 0, bulk.WAIT_MS), "ksr_branch_failure_route", "t_relay"]
+    assert kamailio.message.request_uri == f"{OLD.uri};transport=tcp"
+    done = _fail(worker, kamailio, 0, 408)
+    assert done[:2] == [("fr", 0, relay.ANSWER_WITHIN_MS), ("branch", OLD.uri)]
+    kamailio.done.clear()
+    relay.to_targets(worker, "INVITE", (OLD,))
+    assert kamailio.done == ["forward"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target(uri="sip:bob@192.0.2.20;transport=udp"),
+        Target(uri="sips:bob@192.0.2.20"),
+        Target(uri="sip:bob@192.0.2.20?Subject=x"),
+        Target(uri="sip:bob@192.0.2.20", received="sip:198.51.100.1:9;transport=udp", owner="n1"),
+        Target(uri="sip:bob@192.0.2.20", path=("sip:edge.test;lr",)),
+    ],
+)
+def test_who_has_one_way_gets_large_calls_on_it(
+    worker: Worker, kamailio: FakeKsr, target: Target
+) -> None:
+    kamailio.message.length = 4_000
+    relay.to_targets(worker, "INVITE", (target,))
+    assert kamailio.done[-1] == "forward"
 
 
 def _ends(kamailio: FakeKsr) -> list[dict[str, str]]:
