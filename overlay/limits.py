@@ -26,6 +26,10 @@ OPEN_CALLS_MAX: Final = 200_000
 """Whose end a replica awaits."""
 COMMIT_BATCH_MAX: Final = 1_000
 COMMIT_QUEUE_MAX: Final = 20_000
+ROTTEN_ROWS_MAX: Final = 10_000
+"""Rows with a wrong checksum that are kept aside; then the oldest go."""
+ROTTEN_ROWS_TOLD_MAX: Final = 10_000
+"""That are logged once; beyond, as often as they are found."""
 
 HOT_RECORDS_MAX: Final = 200_000
 LEASE_HOLDERS_PER_KEY_MAX: Final = 256

@@ -49,7 +49,8 @@ from overlay.replication.replica import Replica
 from overlay.replication.spreader import Spreader
 from overlay.replication.subscribers import SubscriberDirectory
 from overlay.replication.vetting import Vetting
-from overlay.storage.database import IncarnationRow, Peers
+from overlay.storage.rows import IncarnationRow, Peers
+from overlay.storage.scrubber import Scrubber
 from overlay.storage.subscribers import Subscribers
 from overlay.version import VERSION
 
@@ -166,6 +167,7 @@ class Node:
         await self.exporter.stop()
         await self.drain.stop()
         await self.repair.stop()
+        await self.scrubber.stop()
         self.spreader.flush()
         await self.events.stop()
         await self.membership.stop()
@@ -272,6 +274,7 @@ class Node:
         self.committer, self.bindings = self.parts.storage(directory, self.parts.now_ms)
         rows = await self.committer.read(lambda db: db.subscribers())
         self.subscribers = Subscribers(rows)
+        self.scrubber = Scrubber(self.bindings, self.subscribers, self.committer)
         self._known = await self.committer.read(lambda db: db.peers())
 
     async def _join_membership(self) -> None:
@@ -383,6 +386,7 @@ class Node:
         self.exporter.start()
         self.closer.start()
         self.repair.start()
+        self.scrubber.start()
         self.renewal.start()
         self.publisher.start()
         await self.discovery.start()

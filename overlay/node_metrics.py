@@ -61,6 +61,10 @@ def watch(node: "Node") -> None:
     totals = {
         "commits": ("Commits of call events and subscribers", lambda: node.committer.batches),
         "committed_rows": ("Rows in those commits", lambda: node.committer.rows),
+        "rotten_rows": (
+            "Rows on disk that were not as they were written, since the start",
+            lambda: node.committer.damage.rotten_rows,
+        ),
         "redis_writes": ("Entries written to Redis", lambda: node.projection.writes),
         "lookups": (
             "Lookups of a record's replicas that had to ask others",

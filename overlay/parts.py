@@ -20,8 +20,10 @@ from overlay.links.network import Network
 from overlay.membership.discovery import Discovery
 from overlay.metrics import Metrics
 from overlay.storage.bindings import Bindings
-from overlay.storage.committer import Committer, RecordsDisk
-from overlay.storage.database import BindingsDatabase
+from overlay.storage.bindings_database import BindingsDatabase
+from overlay.storage.committer import Committer
+from overlay.storage.damage import Damage
+from overlay.storage.records_disk import RecordsDisk
 
 NowMs = Callable[[], int]
 
@@ -34,7 +36,9 @@ def now_ms() -> int:
 def open_storage(directory: Path, now: NowMs) -> tuple[Committer, Bindings]:
     """The files in `directory`, which is made if need be; raises `StorageError` or `OSError`."""
     directory.mkdir(parents=True, exist_ok=True)
-    return Committer(RecordsDisk(directory)), Bindings(BindingsDatabase(directory), now)
+    damage = Damage()
+    committer = Committer(RecordsDisk(directory, damage))
+    return committer, Bindings(BindingsDatabase(directory, damage), now)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,8 +35,8 @@ from overlay.records.names import RecordKind
 from overlay.replication.placement import Placement
 from overlay.replication.spreader import Spreader
 from overlay.storage.committer import Committer
-from overlay.storage.database import EventRow
 from overlay.storage.outbox import OutboxEntry, Sinks
+from overlay.storage.rows import EventRow
 
 log = logging.getLogger(__name__)
 

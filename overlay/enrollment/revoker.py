@@ -30,7 +30,7 @@ from overlay.links.messages import (
 )
 from overlay.links.network import Transport
 from overlay.storage.committer import Committer
-from overlay.storage.database import RevocationsRow
+from overlay.storage.rows import RevocationsRow
 
 log = logging.getLogger(__name__)
 

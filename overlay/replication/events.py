@@ -29,7 +29,7 @@ from overlay.replication.quorum import Outcome, Votes
 from overlay.replication.reader import Found, Reader
 from overlay.replication.spreader import Spreader
 from overlay.storage.committer import Committer
-from overlay.storage.database import EventRow, JournalDone
+from overlay.storage.rows import EventRow, JournalDone
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ class EventWriter:
             lambda events: [call.encode(event) for event in events],
             timeout_s,
             copies_wanted=self._replicas,
+            genuine=lambda body: _belongs(body, key),
         )
 
     @property
@@ -283,6 +284,14 @@ class _Write:
             self.timer = None
         if done is not None:
             done(level, reason)
+
+
+def _belongs(body: bytes, key: bytes) -> bool:
+    """Whether a peer, or a disk, has sent an event of this call."""
+    try:
+        return key_of(RecordKind.CALL, call.decode(body).call_id) == key
+    except (msgspec.MsgspecError, ValueError):
+        return False
 
 
 def merge_bodies(bodies: list[bytes]) -> CallEvents:

@@ -39,7 +39,7 @@ from overlay.replication.leases import Leases
 from overlay.replication.vetting import Vetting
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
-from overlay.storage.database import EventRow, SubscriberRow
+from overlay.storage.rows import EventRow, SubscriberRow
 from overlay.storage.subscribers import Subscribers
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """Registration records of which this node is a replica: in memory, written behind.
 
-In: records by key. Out: the same, at once. Counterpart: `database.BindingsDatabase`, which is
+In: records by key. Out: the same, at once. Counterpart: `bindings_database.py`, which is
 brought up to date every FLUSH_S seconds and read at the start.
 
 Records are kept encoded: a decoded one would take several times the memory.
@@ -16,7 +16,7 @@ import msgspec
 from overlay import tasks
 from overlay.errors import StorageError
 from overlay.records import registration
-from overlay.storage.database import BindingsDatabase
+from overlay.storage.bindings_database import BindingsDatabase
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,17 @@ class Bindings:
     def keys(self) -> list[bytes]:
         """The keys of all records."""
         return list(self._records)
+
+    async def scrub(self, after: bytes, limit: int) -> bytes:
+        """Write rows again that have rotted on disk; where to go on, empty at the end.
+
+        Raises `StorageError`.
+        """
+        rotten, last = await self._loop.run_in_executor(
+            self._thread, self._database.rotten_after, after, limit
+        )
+        self._dirty.update(rotten)
+        return last
 
     async def _keep_flushing(self) -> None:
         while True:

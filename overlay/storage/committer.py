@@ -1,21 +1,20 @@
 """Group commit: many writes, one fsync.
 
 In: rows from the event loop. Out: each row's outcome, once its commit is on disk. Counterpart:
-`database.py`, which `RecordsDisk` runs in one writing and one reading thread. While one batch is
-being committed the next one gathers: the batch grows with the load and the cost of a write falls.
+`records_disk.py`, which commits in one thread and reads in another. While one batch is being
+committed the next one gathers: the batch grows with the load and the cost of a write falls. What a
+read finds rotten is set aside with the next batch.
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
 from overlay.errors import StorageError
 from overlay.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
-from overlay.storage.database import RecordsDatabase, Row
+from overlay.storage.damage import Damage
+from overlay.storage.database import RecordsDatabase
+from overlay.storage.rows import Row
 
 Committed = Callable[[StorageError | None], None]
 Batch = list[tuple[Row, Committed]]
@@ -24,6 +23,8 @@ T = TypeVar("T")
 
 class Disk(Protocol):
     """What a committer needs of a disk."""
+
+    damage: Damage
 
     def commit(self, rows: list[Row], finished: Committed) -> None:
         """Commit all rows or none; `finished` is called on the loop, when they are safe."""
@@ -36,45 +37,6 @@ class Disk(Protocol):
     async def close(self) -> None:
         """No commit is under way any more."""
         ...
-
-
-class RecordsDisk:
-    """`records.db` in a writing and a reading thread."""
-
-    def __init__(self, directory: Path) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._database = RecordsDatabase(directory)
-        self._reader = RecordsDatabase(directory)
-        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records-read")
-        self._batches: SimpleQueue[tuple[list[Row], Committed] | None] = SimpleQueue()
-        self._writing = threading.Thread(target=self._write, name="records", daemon=True)
-        self._writing.start()
-
-    def commit(self, rows: list[Row], finished: Committed) -> None:
-        self._batches.put((rows, finished))
-
-    async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
-        return await self._loop.run_in_executor(self._reading, question, self._reader)
-
-    async def close(self) -> None:
-        self._batches.put(None)
-        await self._loop.run_in_executor(self._reading, self._writing.join)
-        await self._loop.run_in_executor(self._reading, self._reader.close)
-        self._database.close()
-        self._reading.shutdown()
-
-    def _write(self) -> None:
-        """The writing thread."""
-        while (batch := self._batches.get()) is not None:
-            rows, finished = batch
-            failure = None
-            try:
-                self._database.commit(rows)
-            except StorageError as error:
-                failure = error
-            except Exception as error:
-                failure = StorageError(f"{type(error).__name__}: {error}")
-            self._loop.call_soon_threadsafe(finished, failure)
 
 
 class Committer:
@@ -91,6 +53,11 @@ class Committer:
         self.last_error = ""
         self.batches = 0
         self.rows = 0
+
+    @property
+    def damage(self) -> Damage:
+        """What was found broken."""
+        return self._disk.damage
 
     @property
     def waiting(self) -> int:
@@ -128,7 +95,10 @@ class Committer:
         """Ask the database; raises `StorageError`."""
         if self._closed:
             raise StorageError("closing")
-        return await self._disk.read(question)
+        answer = await self._disk.read(question)
+        for row in self._disk.damage.take():
+            self.commit(row, lambda _: None)
+        return answer
 
     async def close(self) -> None:
         """Commit what is queued, then close the files."""

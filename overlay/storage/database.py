@@ -1,157 +1,47 @@
-"""The node's SQLite files, as plain blocking code that runs in a storage thread.
+"""`records.db`, as plain blocking code that runs in a storage thread.
 
-In: batches of writes, questions. Out: rows; `StorageError` when the disk refuses. Counterparts:
-`committer.py` batches the writes of `records.db`, `bindings.py` those of `bindings.db`.
+In: batches of writes, questions. Out: rows that are as they were written; `StorageError` when the
+disk refuses. Counterparts: `committer.py` batches the writes; `damage.py` is told of rotten rows.
 
-`records.db` is durable: WAL with synchronous=FULL, so a commit that returned survives power loss.
-`bindings.db` is written behind: registrations are safe by being on several nodes, and the file only
-lets them survive a restart of all.
+The file is durable: WAL with synchronous=FULL, so a commit that returned survives power loss.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
-import apsw
-import msgspec
-
-from overlay.errors import StorageError
-from overlay.limits import PAGE_BYTES_MAX
+from overlay.limits import PAGE_BYTES_MAX, ROTTEN_ROWS_MAX
 from overlay.links.messages import NodeInfo
-from overlay.storage import outbox
+from overlay.storage.damage import Damage
 from overlay.storage.outbox import Outbox, OutboxEntry, Sinks
-
-_RECORDS_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS events (
-    call_key BLOB NOT NULL, event_id BLOB NOT NULL, time_us INTEGER NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (call_key, event_id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS events_by_time ON events (time_us, call_key);
-CREATE TABLE IF NOT EXISTS subscribers (
-    key BLOB PRIMARY KEY, aor TEXT NOT NULL UNIQUE, body BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS journal (
-    event_id BLOB PRIMARY KEY, call_key BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS peers (
-    node_id BLOB PRIMARY KEY, name TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS revocations (
-    one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS incarnation (id INTEGER PRIMARY KEY, value INTEGER NOT NULL);
-PRAGMA user_version = 1;
-"""
-_BINDINGS_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS bindings (key BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;
-"""
-SCHEMA_VERSION: Final = 1
-
-
-class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A call event on its way to disk."""
-
-    call_key: bytes
-    event_id: bytes
-    time_us: int
-    body: bytes
-    journal: bool | None = None
-    """True: also note that it is not yet on W disks; False: take that note away."""
-
-
-class SubscriberRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A subscriber record on its way to disk."""
-
-    key: bytes
-    aor: str
-    body: bytes
-
-
-class JournalDone(msgspec.Struct, frozen=True, kw_only=True):
-    """This event is on W disks now."""
-
-    event_id: bytes
-
-
-class IncarnationRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The incarnation that this run of the node began with."""
-
-    value: int
-
-
-class Peers(msgspec.Struct, frozen=True, kw_only=True):
-    """The peers to remember, in place of those remembered before."""
-
-    peers: tuple[NodeInfo, ...]
-
-
-class RevocationsRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The revocation list that is in force, in place of the one before."""
-
-    body: bytes
-
-
-Row = (
-    EventRow
-    | SubscriberRow
-    | JournalDone
-    | Peers
-    | RevocationsRow
-    | IncarnationRow
-    | Sinks
-    | OutboxEntry
+from overlay.storage.rows import (
+    EventRow,
+    IncarnationRow,
+    JournalDone,
+    RevocationsRow,
+    RottenRow,
+    Row,
+    SubscriberRow,
 )
+from overlay.storage.schema import RECORDS, checksum, connect, disk_errors, transaction
+
 CallRow = tuple[int, bytes, tuple[bytes, ...]]
 """Time in us, call key, bodies of the call's events."""
 
-
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """SQLite's errors as `StorageError`."""
-    try:
-        yield
-    except apsw.Error as error:
-        raise StorageError(f"{type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def _transaction(connection: apsw.Connection) -> Iterator[None]:
-    """All or nothing. A full disk makes SQLite roll back by itself, which is no second error."""
-    with disk_errors():
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-
-def _open(path: Path | None, schema: str, synchronous: str) -> apsw.Connection:
-    with disk_errors():
-        connection = apsw.Connection(str(path) if path else ":memory:")
-        connection.set_busy_timeout(5_000)
-        found = connection.pragma("user_version")
-        if found not in (0, SCHEMA_VERSION):
-            connection.close()
-            raise StorageError(f"{path}: made by another version (schema {found})")
-        connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", synchronous)
-        connection.pragma("cache_size", -16_384)
-        connection.execute(schema)
-        return connection
+# Bytes whatever a rotten header of the row calls them: what is no text cannot be read as text.
+_BODY = "CAST(body AS BLOB)"
+_EVENT_SUM = "row_sum(events.call_key, events.event_id, events.time_us, CAST(events.body AS BLOB))"
+_SUBSCRIBER_SUM = (
+    "row_sum(subscribers.key, CAST(subscribers.aor AS BLOB), CAST(subscribers.body AS BLOB))"
+)
 
 
 class RecordsDatabase:
-    """`records.db`; one instance belongs to one thread at a time."""
+    """One instance belongs to one thread at a time."""
 
-    def __init__(self, directory: Path | None) -> None:
+    def __init__(self, directory: Path | None, damage: Damage | None = None) -> None:
         """Open the file; without a directory the database is in memory and ends with this."""
-        path = directory / "records.db" if directory else None
-        self._connection = _open(path, _RECORDS_SCHEMA + outbox.SCHEMA, "full")
+        self.damage = damage or Damage()
+        self._connection = connect(directory / "records.db" if directory else None, RECORDS)
         with disk_errors():
             self._outbox = Outbox(self._connection)
 
@@ -164,10 +54,11 @@ class RecordsDatabase:
 
         Of two versions of one event the earlier stays (`overlay.records.call.earlier`).
         """
-        events: list[tuple[bytes, bytes, int, bytes]] = []
+        events: list[tuple[bytes, bytes, int, bytes, int]] = []
         journal: list[tuple[bytes, bytes]] = []
         done: list[tuple[bytes]] = []
-        subscribers: list[tuple[bytes, str, bytes]] = []
+        subscribers: list[tuple[bytes, str, bytes, int]] = []
+        rotten: list[RottenRow] = []
         peers: tuple[NodeInfo, ...] | None = None
         revocations = b""
         incarnation = 0
@@ -175,11 +66,13 @@ class RecordsDatabase:
         settled: list[OutboxEntry] = []
         for row in rows:
             if isinstance(row, EventRow):
-                events.append((row.call_key, row.event_id, row.time_us, row.body))
+                event = (row.call_key, row.event_id, row.time_us, row.body)
+                events.append((*event, checksum(*event)))
                 if row.journal:
                     journal.append((row.event_id, row.call_key))
             elif isinstance(row, SubscriberRow):
-                subscribers.append((row.key, row.aor, row.body))
+                total = checksum(row.key, row.aor, row.body)
+                subscribers.append((row.key, row.aor, row.body, total))
             elif isinstance(row, JournalDone):
                 done.append((row.event_id,))
             elif isinstance(row, RevocationsRow):
@@ -190,14 +83,19 @@ class RecordsDatabase:
                 settled.append(row)
             elif isinstance(row, Sinks):
                 sinks = row
+            elif isinstance(row, RottenRow):
+                rotten.append(row)
             else:
                 peers = row.peers
         connection = self._connection
-        with _transaction(connection):
+        with transaction(connection):
+            for each in rotten:
+                self._set_aside(each)
             connection.executemany(
-                "INSERT INTO events VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "time_us = excluded.time_us, body = excluded.body WHERE "
-                "(excluded.time_us, excluded.body) < (events.time_us, events.body)",
+                "INSERT INTO events VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "time_us = excluded.time_us, body = excluded.body, checksum = excluded.checksum "
+                "WHERE (excluded.time_us, excluded.body) < (events.time_us, events.body) "
+                f"OR events.checksum IS NOT {_EVENT_SUM}",
                 events,
             )
             if sinks is not None:
@@ -210,7 +108,7 @@ class RecordsDatabase:
                 connection.executemany("DELETE FROM journal WHERE event_id = ?", done)
             if subscribers:
                 connection.executemany(
-                    "INSERT OR REPLACE INTO subscribers VALUES (?, ?, ?)", subscribers
+                    "INSERT OR REPLACE INTO subscribers VALUES (?, ?, ?, ?)", subscribers
                 )
             if revocations:
                 connection.execute(
@@ -228,12 +126,18 @@ class RecordsDatabase:
                 )
 
     def events(self, call_key: bytes) -> tuple[bytes, ...]:
-        """The bodies of a call's events."""
+        """The bodies of a call's events, but those that have rotted."""
+        bodies = []
         with disk_errors():
-            rows = self._connection.execute(
-                "SELECT body FROM events WHERE call_key = ?", (call_key,)
-            )
-            return tuple(body for (body,) in rows)
+            for event_id, time_us, body, stored in self._connection.execute(
+                f"SELECT event_id, time_us, {_BODY}, checksum FROM events WHERE call_key = ?",
+                (call_key,),
+            ):
+                if checksum(call_key, event_id, time_us, body) == stored:
+                    bodies.append(body)
+                else:
+                    self.damage.found("events", call_key, event_id)
+        return tuple(bodies)
 
     def calls_after(
         self, after: tuple[int, bytes], until_us: int, limit: int
@@ -260,6 +164,8 @@ class RecordsDatabase:
                     break
                 bodies = self.events(call_key)
                 seen.add(call_key)
+                if not bodies:
+                    continue
                 page.append((time_us, call_key, bodies))
                 size += sum(map(len, bodies))
         return tuple(page), more
@@ -283,11 +189,17 @@ class RecordsDatabase:
         """(event id, body) of events that are not yet on W disks."""
         with disk_errors():
             rows = self._connection.execute(
-                "SELECT j.event_id, e.body FROM journal j JOIN events e USING (call_key, event_id) "
-                "LIMIT ?",
+                f"SELECT call_key, event_id, time_us, {_BODY}, checksum "
+                "FROM journal JOIN events USING (call_key, event_id) LIMIT ?",
                 (limit,),
             )
-            return list(rows)
+            sound = []
+            for call_key, event_id, time_us, body, stored in rows:
+                if checksum(call_key, event_id, time_us, body) == stored:
+                    sound.append((event_id, body))
+                else:
+                    self.damage.found("events", call_key, event_id)
+            return sound
 
     def journal_depth(self) -> int:
         """How many there are."""
@@ -315,9 +227,23 @@ class RecordsDatabase:
             return int(self._connection.pragma("page_count"))
 
     def subscribers(self) -> list[tuple[bytes, str, bytes]]:
-        """All (key, aor, body)."""
+        """All (key, aor, body), but those that have rotted."""
+        sound = []
         with disk_errors():
-            return list(self._connection.execute("SELECT key, aor, body FROM subscribers"))
+            for key, aor, body, stored in self._connection.execute(
+                f"SELECT key, CAST(aor AS BLOB), {_BODY}, checksum FROM subscribers"
+            ):
+                if checksum(key, aor, body) == stored:
+                    sound.append((key, aor.decode(), body))
+                else:
+                    self.damage.found("subscribers", key)
+        return sound
+
+    def unsound_subscribers(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Those of these that are not on disk as they should be."""
+        sound = f"SELECT 1 FROM subscribers WHERE key = ? AND checksum IS {_SUBSCRIBER_SUM}"
+        with disk_errors():
+            return [key for key in keys if not any(self._connection.execute(sound, (key,)))]
 
     def revocations(self) -> bytes:
         """The revocation list in force; empty if there is none."""
@@ -337,33 +263,27 @@ class RecordsDatabase:
             rows = self._connection.execute("SELECT node_id, name, host, port FROM peers")
             return [NodeInfo(node_id=i, name=n, host=h, port=p) for i, n, h, p in rows]
 
+    # inner workings
 
-class BindingsDatabase:
-    """`bindings.db`; one instance belongs to one thread at a time."""
-
-    def __init__(self, directory: Path | None) -> None:
-        """Open the file; without a directory the database is in memory and ends with this."""
-        path = directory / "bindings.db" if directory else None
-        self._connection = _open(path, _BINDINGS_SCHEMA, "normal")
-
-    def close(self) -> None:
-        """Checkpoint and close."""
-        self._connection.close()
-
-    def load(self) -> dict[bytes, bytes]:
-        """Every record, by key."""
-        with disk_errors():
-            return dict(self._connection.execute("SELECT key, body FROM bindings"))
-
-    def write(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Replace records; None deletes one."""
-        kept, deleted = [], []
-        for key, body in records:
-            if body is None:
-                deleted.append((key,))
-            else:
-                kept.append((key, body))
-        connection = self._connection
-        with _transaction(connection):
-            connection.executemany("INSERT OR REPLACE INTO bindings VALUES (?, ?)", kept)
-            connection.executemany("DELETE FROM bindings WHERE key = ?", deleted)
+    def _set_aside(self, row: RottenRow) -> None:
+        """Unless a sound copy has taken its place meanwhile."""
+        execute = self._connection.execute
+        if row.table == "events":
+            which = f"events WHERE (call_key, event_id) = (?, ?) AND checksum IS NOT {_EVENT_SUM}"
+        else:
+            which = f"subscribers WHERE key = ? AND checksum IS NOT {_SUBSCRIBER_SUM}"
+        key = b"".join(row.key)
+        execute(
+            f"INSERT INTO rotten (origin, key, body) SELECT ?, ?, body FROM {which}",
+            (row.table, key, *row.key),
+        )
+        if not self._connection.changes():
+            return
+        execute(f"DELETE FROM {which}", row.key)
+        if row.table == "events":
+            # There is nothing left here that could be brought to other disks.
+            execute("DELETE FROM journal WHERE event_id = ?", (row.key[1],))
+        execute(
+            "DELETE FROM rotten WHERE number <= (SELECT max(number) FROM rotten) - ?",
+            (ROTTEN_ROWS_MAX,),
+        )

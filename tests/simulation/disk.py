@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from overlay.errors import StorageError
-from overlay.storage.database import BindingsDatabase, RecordsDatabase, Row
+from overlay.storage.bindings_database import BindingsDatabase
+from overlay.storage.damage import Damage
+from overlay.storage.database import RecordsDatabase
+from overlay.storage.rows import Row
 from tests.simulation.clock import VirtualLoop
 
 T = TypeVar("T")
@@ -24,6 +27,7 @@ class Disk:
         self.full = False
         self.slow_s = 0.0
         self.generation = 0
+        self.damage = Damage()
         self.records: SurvivingRecords
         self.bindings: SurvivingBindings
         self._make()
@@ -61,7 +65,7 @@ class SurvivingRecords(RecordsDatabase):
     """Stays when a process closes it."""
 
     def __init__(self, disk: Disk) -> None:
-        super().__init__(None)
+        super().__init__(None, disk.damage)
         self._disk = disk
 
     def close(self) -> None:
@@ -76,7 +80,7 @@ class SurvivingBindings(BindingsDatabase):
     """Stays when a process closes it."""
 
     def __init__(self, disk: Disk) -> None:
-        super().__init__(None)
+        super().__init__(None, disk.damage)
         self._disk = disk
 
     def close(self) -> None:
@@ -91,6 +95,7 @@ class ProcessDisk:
     """One process' use of its host's disk."""
 
     def __init__(self, disk: Disk, loop: VirtualLoop, chance: random.Random) -> None:
+        self.damage = disk.damage
         self._disk = disk
         self._loop = loop
         self._chance = chance

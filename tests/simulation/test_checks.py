@@ -8,7 +8,7 @@ from overlay.cache.hot import HotRecords
 from overlay.errors import StorageError
 from overlay.records import registration
 from overlay.replication.repair import Repair
-from overlay.storage.database import Row
+from overlay.storage.rows import Row
 from tests.simulation.disk import ProcessDisk
 from tests.simulation.simulation import run
 

@@ -9,15 +9,12 @@ from overlay.errors import StorageError
 from overlay.links.messages import NodeInfo
 from overlay.parts import now_ms
 from overlay.storage.bindings import Bindings
-from overlay.storage.committer import Committer, RecordsDisk
-from overlay.storage.database import (
-    BindingsDatabase,
-    EventRow,
-    JournalDone,
-    Peers,
-    RecordsDatabase,
-    SubscriberRow,
-)
+from overlay.storage.bindings_database import BindingsDatabase
+from overlay.storage.committer import Committer
+from overlay.storage.damage import Damage
+from overlay.storage.database import RecordsDatabase
+from overlay.storage.records_disk import RecordsDisk
+from overlay.storage.rows import EventRow, JournalDone, Peers, SubscriberRow
 
 KEY = b"k" * 20
 
@@ -94,7 +91,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
 
 def test_many_writes_share_commits_and_each_is_answered(tmp_path: Path) -> None:
     async def scenario() -> None:
-        committer = Committer(RecordsDisk(tmp_path))
+        committer = Committer(RecordsDisk(tmp_path, Damage()))
         rows = [row(n) for n in range(200)]
         await asyncio.gather(*(committer.commit_wait(one) for one in rows))
         assert committer.batches < len(rows) / 4
@@ -108,7 +105,7 @@ def test_many_writes_share_commits_and_each_is_answered(tmp_path: Path) -> None:
 
 def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> None:
     async def scenario() -> None:
-        disk = RecordsDisk(tmp_path)
+        disk = RecordsDisk(tmp_path, Damage())
         committer = Committer(disk)
         pages = disk._database.limit_pages(1)
         body = b"x" * (pages + 1) * 65_536

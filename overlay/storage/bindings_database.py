@@ -1,0 +1,77 @@
+"""`bindings.db`, as plain blocking code that runs in a storage thread.
+
+In: registration records to keep, all of them at the start. Out: what was kept. Counterpart:
+`bindings.py`. The file is written behind: registrations are safe by being on several nodes, and it
+only lets them survive a restart of all.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from overlay.storage.damage import Damage
+from overlay.storage.schema import BINDINGS, checksum, connect, disk_errors, transaction
+
+_ALL = "SELECT key, CAST(body AS BLOB), checksum FROM bindings"
+
+
+class BindingsDatabase:
+    """One instance belongs to one thread at a time."""
+
+    def __init__(self, directory: Path | None, damage: Damage | None = None) -> None:
+        """Open the file; without a directory the database is in memory and ends with this."""
+        self.damage = damage or Damage()
+        self._connection = connect(directory / "bindings.db" if directory else None, BINDINGS)
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+        self._connection.close()
+
+    def load(self) -> dict[bytes, bytes]:
+        """Every record, by key; what has rotted is set aside."""
+        rotten: list[tuple[bytes]] = []
+        records: dict[bytes, bytes] = {}
+        with disk_errors():
+            for key, body, stored in self._connection.execute(_ALL):
+                if checksum(key, body) == stored:
+                    records[key] = body
+                else:
+                    self.damage.found("bindings", key)
+                    rotten.append((key,))
+        if rotten:
+            self._set_aside(rotten)
+        return records
+
+    def write(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Replace records; None deletes one."""
+        kept, deleted = [], []
+        for key, body in records:
+            if body is None:
+                deleted.append((key,))
+            else:
+                kept.append((key, body, checksum(key, body)))
+        connection = self._connection
+        with transaction(connection):
+            connection.executemany("INSERT OR REPLACE INTO bindings VALUES (?, ?, ?)", kept)
+            connection.executemany("DELETE FROM bindings WHERE key = ?", deleted)
+
+    def rotten_after(self, after: bytes, limit: int) -> tuple[list[bytes], bytes]:
+        """Of the next rows by key, those that have rotted; and the last key, empty at the end."""
+        rotten, last, count = [], b"", 0
+        with disk_errors():
+            for key, body, stored in self._connection.execute(
+                f"{_ALL} WHERE key > ? ORDER BY key LIMIT ?", (after, limit)
+            ):
+                last, count = key, count + 1
+                if checksum(key, body) != stored:
+                    self.damage.found("bindings", key)
+                    rotten.append(key)
+        return rotten, last if count == limit else b""
+
+    def _set_aside(self, keys: list[tuple[bytes]]) -> None:
+        with transaction(self._connection):
+            self._connection.executemany(
+                "INSERT INTO rotten (origin, key, body) "
+                "SELECT 'bindings', key, body FROM bindings WHERE key = ?",
+                keys,
+            )
+            self._connection.executemany("DELETE FROM bindings WHERE key = ?", keys)

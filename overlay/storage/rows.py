@@ -1,0 +1,74 @@
+"""What can be committed to `records.db`.
+
+In: what the daemon wants to keep. Out: the same as rows, committed in one transaction with others.
+Counterparts: `committer.py` gathers them, `database.py` writes them.
+"""
+
+import msgspec
+
+from overlay.links.messages import NodeInfo
+from overlay.storage.outbox import OutboxEntry, Sinks
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A call event on its way to disk."""
+
+    call_key: bytes
+    event_id: bytes
+    time_us: int
+    body: bytes
+    journal: bool | None = None
+    """True: also note that it is not yet on W disks; False: take that note away."""
+
+
+class SubscriberRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscriber record on its way to disk."""
+
+    key: bytes
+    aor: str
+    body: bytes
+
+
+class JournalDone(msgspec.Struct, frozen=True, kw_only=True):
+    """This event is on W disks now."""
+
+    event_id: bytes
+
+
+class IncarnationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The incarnation that this run of the node began with."""
+
+    value: int
+
+
+class Peers(msgspec.Struct, frozen=True, kw_only=True):
+    """The peers to remember, in place of those remembered before."""
+
+    peers: tuple[NodeInfo, ...]
+
+
+class RevocationsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The revocation list that is in force, in place of the one before."""
+
+    body: bytes
+
+
+class RottenRow(msgspec.Struct, frozen=True, kw_only=True):
+    """This row is not as it was written; it is to be set aside, if it is still there like that."""
+
+    table: str
+    """`events` or `subscribers`."""
+    key: tuple[bytes, ...]
+
+
+Row = (
+    EventRow
+    | SubscriberRow
+    | JournalDone
+    | Peers
+    | RevocationsRow
+    | IncarnationRow
+    | Sinks
+    | OutboxEntry
+    | RottenRow
+)

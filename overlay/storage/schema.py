@@ -1,0 +1,138 @@
+"""The tables of the node's SQLite files, their versions, and how a file is opened.
+
+In: a path. Out: a connection to a file of today's schema; `StorageError` when the disk refuses.
+Counterparts: `database.py` and `bindings_database.py`.
+
+Every row that matters bears a checksum over its other columns: SQLite takes what the disk hands it,
+and a body that changed by one bit may still be decoded.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import apsw
+import msgspec
+
+from overlay.errors import StorageError
+from overlay.storage import outbox
+
+SCHEMA_VERSION: Final = 2
+ROTTEN: Final = """
+CREATE TABLE IF NOT EXISTS rotten (
+    number INTEGER PRIMARY KEY, origin TEXT NOT NULL, key BLOB NOT NULL, body
+);
+"""
+"""What was set aside, for whoever wants to know what became of it; nothing here reads it."""
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True):
+    """One file's."""
+
+    tables: str
+    from_1: tuple[str, ...]
+    """What makes a file of version 1 one of version 2."""
+    synchronous: str
+
+
+RECORDS: Final = Schema(
+    synchronous="full",
+    tables="""
+CREATE TABLE IF NOT EXISTS events (
+    call_key BLOB NOT NULL, event_id BLOB NOT NULL, time_us INTEGER NOT NULL, body BLOB NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (call_key, event_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS events_by_time ON events (time_us, call_key);
+CREATE TABLE IF NOT EXISTS subscribers (
+    key BLOB PRIMARY KEY, aor TEXT NOT NULL UNIQUE, body BLOB NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS journal (
+    event_id BLOB PRIMARY KEY, call_key BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS peers (
+    node_id BLOB PRIMARY KEY, name TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS revocations (
+    one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS incarnation (id INTEGER PRIMARY KEY, value INTEGER NOT NULL);
+"""
+    + ROTTEN
+    + outbox.SCHEMA,
+    from_1=(
+        "ALTER TABLE events ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0",
+        "UPDATE events SET checksum = row_sum(call_key, event_id, time_us, body)",
+        "ALTER TABLE subscribers ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0",
+        "UPDATE subscribers SET checksum = row_sum(key, CAST(aor AS BLOB), body)",
+    ),
+)
+BINDINGS: Final = Schema(
+    synchronous="normal",
+    tables="""
+CREATE TABLE IF NOT EXISTS bindings (
+    key BLOB PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+"""
+    + ROTTEN,
+    from_1=(
+        "ALTER TABLE bindings ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0",
+        "UPDATE bindings SET checksum = row_sum(key, body)",
+    ),
+)
+
+
+def checksum(*values: object) -> int:
+    """Of a row's columns; of whatever type they have become."""
+    total = 0
+    for value in values:
+        total = crc32(value if isinstance(value, bytes) else str(value).encode(), total)
+    return total
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """SQLite's errors as `StorageError`."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise StorageError(f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All or nothing. A full disk makes SQLite roll back by itself, which is no second error."""
+    with disk_errors():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def connect(path: Path | None, schema: Schema) -> apsw.Connection:
+    """Open a file, or, without a path, a database in memory; older versions are brought up."""
+    with disk_errors():
+        connection = apsw.Connection(str(path) if path else ":memory:")
+        connection.set_busy_timeout(5_000)
+        found = connection.pragma("user_version")
+        if found not in (0, 1, SCHEMA_VERSION):
+            connection.close()
+            raise StorageError(f"{path}: made by another version (schema {found})")
+        connection.create_scalar_function("row_sum", checksum, -1, deterministic=True)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", schema.synchronous)
+        connection.pragma("cache_size", -16_384)
+        with transaction(connection):
+            if connection.pragma("user_version") == 1:
+                for statement in schema.from_1:
+                    connection.execute(statement)
+            if connection.pragma("user_version") != SCHEMA_VERSION:
+                connection.execute(schema.tables)
+                connection.pragma("user_version", SCHEMA_VERSION)
+        return connection

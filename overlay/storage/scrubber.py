@@ -1,0 +1,70 @@
+"""Looks whether what is in memory is still on disk as it was written, slowly and again and again.
+
+In: registrations and subscribers in memory. Out: rows that had rotted or were missing, written
+again. Counterparts: `bindings.py`, `subscribers.py`. Call events are not kept in memory: repair
+reads every one of them at each of its passes, and a rotten one is fetched from other replicas.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from overlay import tasks
+from overlay.errors import SipfarmError
+from overlay.records import subscriber
+from overlay.storage.bindings import Bindings
+from overlay.storage.committer import Committer
+from overlay.storage.rows import SubscriberRow
+from overlay.storage.subscribers import Subscribers
+
+log = logging.getLogger(__name__)
+
+SLICE_ROWS: Final = 500
+PAUSE_S: Final = 1.0
+"""Between two slices: a million rows take half an hour."""
+INTERVAL_S: Final = 3_600.0
+"""Between two passes."""
+
+
+class Scrubber:
+    """Of one node."""
+
+    def __init__(self, bindings: Bindings, subscribers: Subscribers, committer: Committer) -> None:
+        self._bindings = bindings
+        self._subscribers = subscribers
+        self._committer = committer
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin the first pass."""
+        self._task = asyncio.create_task(self._keep_scrubbing(), name="scrubber")
+
+    async def stop(self) -> None:
+        """End the task."""
+        await tasks.end([self._task])
+
+    async def scrub(self, pause_s: float = PAUSE_S) -> None:
+        """One pass; raises `SipfarmError`."""
+        keys = self._subscribers.keys()
+        for begin in range(0, len(keys), SLICE_ROWS):
+            await self._scrub_subscribers(keys[begin : begin + SLICE_ROWS])
+            await asyncio.sleep(pause_s)
+        after = await self._bindings.scrub(b"", SLICE_ROWS)
+        while after:
+            await asyncio.sleep(pause_s)
+            after = await self._bindings.scrub(after, SLICE_ROWS)
+
+    async def _keep_scrubbing(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            try:
+                await self.scrub()
+            except SipfarmError as error:
+                log.error("the disk cannot be looked through: %s", error)
+
+    async def _scrub_subscribers(self, keys: list[bytes]) -> None:
+        for key in await self._committer.read(lambda db: db.unsound_subscribers(keys)):
+            body = self._subscribers.get(key)
+            if body is not None:
+                row = SubscriberRow(key=key, aor=subscriber.decode(body).aor, body=body)
+                await self._committer.commit_wait(row)
