@@ -17,6 +17,7 @@ from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from overlay import decoding
 from overlay.limits import KAMAILIO_ANSWER_BYTES_MAX, KAMAILIO_FIGURES_MAX
 
 TIMEOUT_S: Final = 0.5
@@ -32,7 +33,7 @@ class _Answer(msgspec.Struct):
     result: list[str]
 
 
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_answer = decoding.json(_Answer)
 
 
 class KamailioFigures(Collector):

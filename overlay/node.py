@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from overlay import tasks
 from overlay.billing.closer import Closer
 from overlay.billing.exporter import Exporter
@@ -203,7 +205,14 @@ class Node:
     ) -> None:
         """Answer a peer; what can be answered at once is."""
         self.metrics.peer_asked(type(request).__name__)
-        peer = sender.node.node_id
+        try:
+            self._answer_at_once(sender.node.node_id, request, reply)
+        except (msgspec.MsgspecError, ValueError) as error:
+            reply(Failed(code="bad-request", reason=str(error)))
+
+    def _answer_at_once(
+        self, peer: bytes, request: Request, reply: Callable[[Reply], None]
+    ) -> None:
         if isinstance(request, messages.Store):
             self.replica.store(peer, request, reply)
         elif isinstance(request, messages.StoreMany):

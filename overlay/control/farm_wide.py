@@ -10,6 +10,7 @@ import binascii
 
 import msgspec
 
+from overlay import decoding
 from overlay.billing.assemble import assemble, involves
 from overlay.control.local import Local
 from overlay.control.messages import (
@@ -42,6 +43,7 @@ from overlay.records.call import CallEvents
 from overlay.replication.vetting import Vetting
 
 FOREVER_US = 1 << 62
+_decode_described = decoding.msgpack(NodeStatus)
 VETTED_AT_ONCE = 50
 """Signatures checked before others have their turn."""
 
@@ -64,7 +66,7 @@ class FarmWide:
         for member in self._membership.members:
             reply = replies.get(member.info)
             if isinstance(reply, Described):
-                described = msgspec.msgpack.decode(reply.body, type=NodeStatus)
+                described = _decode_described(reply.body)
                 nodes.append(msgspec.structs.replace(described, state=member.state.value))
             else:
                 info = member.info

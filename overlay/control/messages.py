@@ -7,11 +7,12 @@ Counterparts: `client.py` asks, `server.py` answers.
 Adding a field at the end of a message is compatible both ways; changing or removing one is not.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
 
 import msgspec
 
+from overlay import decoding
 from overlay.records.call import CallEvent
 from overlay.records.registration import Binding
 from overlay.records.subscriber import Policy, Subscriber
@@ -417,13 +418,13 @@ Answers = (
 )
 
 encode = msgspec.msgpack.Encoder().encode
-decode_request: Any = msgspec.msgpack.Decoder(Requests).decode
-decode_answer: Any = msgspec.msgpack.Decoder(Answers).decode
+decode_request = decoding.msgpack(Requests)
+decode_answer = decoding.msgpack(Answers)
 
 # What Redis shows to the proxies.
 
 _targets_encoder = msgspec.json.Encoder()
-_targets_decoder = msgspec.json.Decoder(tuple[Target, ...])
+_decode_targets: Callable[[bytes | str], tuple[Target, ...]] = decoding.json(tuple[Target, ...])
 
 
 def redis_key(aor: str) -> str:
@@ -438,4 +439,4 @@ def encode_targets(targets: tuple[Target, ...]) -> bytes:
 
 def decode_targets(text: str | bytes) -> tuple[Target, ...]:
     """The targets of `encode_targets`; raises `msgspec.MsgspecError` on anything else."""
-    return _targets_decoder.decode(text)
+    return _decode_targets(text)

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from overlay import decoding
 from overlay.dns.zone import Record, Zone, ZoneView, steady
 from overlay.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 
@@ -36,7 +37,7 @@ class _Question(msgspec.Struct):
     parameters: _Parameters = msgspec.field(default_factory=_Parameters)
 
 
-_decode_question = msgspec.json.Decoder(_Question).decode
+_decode_question = decoding.json(_Question)
 _encode = msgspec.json.Encoder().encode
 
 

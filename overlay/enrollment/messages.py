@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from overlay import decoding
+
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     pass
@@ -71,5 +73,5 @@ Questions = AskAuthority | Enroll | Renew
 Replies = Denied | Authority | Enrolled | Renewed
 
 encode = msgspec.msgpack.Encoder().encode
-decode_question: Any = msgspec.msgpack.Decoder(Questions).decode
-decode_reply: Any = msgspec.msgpack.Decoder(Replies).decode
+decode_question = decoding.msgpack(Questions)
+decode_reply = decoding.msgpack(Replies)

@@ -7,6 +7,7 @@ it. Whoever has the text can enroll one node: hand it over as a password is hand
 
 import base64
 import binascii
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -14,6 +15,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from overlay import decoding
 from overlay.errors import IdentityError
 
 PREFIX: Final = "sipfarm1-"
@@ -41,7 +43,7 @@ class Token(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Token)
+_decode: Callable[[bytes | memoryview], Token] = decoding.msgpack(Token)
 
 
 def fingerprint_of(authority: x509.Certificate) -> bytes:
@@ -62,7 +64,7 @@ def parse_token(text: str) -> Token:
         raise IdentityError(f"not a token: those begin with {PREFIX}")
     try:
         data = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
-        token = _decoder.decode(data)
+        token = _decode(data)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise IdentityError("not a token, or only a part of one") from error
     lengths = (len(token.fingerprint), len(token.token_id), len(token.secret))

@@ -5,11 +5,13 @@ the highest one says all. Counterparts: `ca.revoke` makes it; `overlay.enrollmen
 node checks, keeps and enforces it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from overlay import decoding
 from overlay.errors import ForgedError, IdentityError
 from overlay.identity import files
 from overlay.identity.operator import Operator, OperatorKey
@@ -36,7 +38,7 @@ NONE: Final = Revocations()
 """No list."""
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Revocations)
+_decode: Callable[[bytes | memoryview], Revocations] = decoding.msgpack(Revocations)
 
 
 def encode(revoked: Revocations) -> bytes:
@@ -55,7 +57,7 @@ def signed(version: int, node_ids: set[bytes], key: OperatorKey) -> Revocations:
 def admit(body: bytes, operator: Operator) -> Revocations:
     """The list in `body`; raises `ForgedError` if it is not the operator's or makes no sense."""
     try:
-        revoked = _decoder.decode(body)
+        revoked = _decode(body)
     except msgspec.MsgspecError as error:
         raise ForgedError(f"not a revocation list: {error}") from error
     if not operator.has_signed(PURPOSE, _signed_part(revoked), revoked.signature):

@@ -5,10 +5,14 @@ end is compatible both ways: older nodes ignore it, newer ones see its default.
 """
 
 from enum import StrEnum
-from typing import Any, get_args
+from typing import Annotated, get_args
 
 import msgspec
 
+from overlay import decoding
+
+Key = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
+"""A node's id, or a record's key."""
 PROTOCOL_VERSION = 1
 PROTOCOL_VERSION_MIN = 1
 
@@ -44,8 +48,8 @@ class Traits(msgspec.Struct, frozen=True, array_like=True, kw_only=True, order=T
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A node as others reach it."""
 
-    node_id: bytes
-    """20 bytes: SHA-1 of its public key."""
+    node_id: Key
+    """SHA-1 of its public key."""
     name: str
     host: str
     port: int
@@ -108,7 +112,7 @@ class Failed(Message, frozen=True, kw_only=True, tag=5):
 class FindNode(Message, frozen=True, kw_only=True, tag=6):
     """Kademlia FIND_NODE. Answered by `Nodes`."""
 
-    target: bytes
+    target: Key
 
 
 class Nodes(Message, frozen=True, kw_only=True, tag=7):
@@ -121,7 +125,7 @@ class Store(Message, frozen=True, kw_only=True, tag=8):
     """Merge this into the record under `key`. Answered by `Stored` when it is safe."""
 
     kind: int
-    key: bytes
+    key: Key
     body: bytes
     expected: bytes = b""
     """Digest of the merged record that the sender expects; it is sent back only if it differs."""
@@ -137,7 +141,7 @@ class Fetch(Message, frozen=True, kw_only=True, tag=10):
     """Read a record. Answered by `Fetched`."""
 
     kind: int
-    key: bytes
+    key: Key
     lease_ms: int = 0
     """Above 0: tell me of changes for so long."""
 
@@ -154,7 +158,7 @@ class Changed(Message, frozen=True, kw_only=True, tag=12):
     """A record that you hold a lease on is now this. Answered by `Ack`."""
 
     kind: int
-    key: bytes
+    key: Key
     body: bytes
 
 
@@ -175,14 +179,14 @@ class Offer(Message, frozen=True, kw_only=True, tag=15):
     """These records should be at your place too. Answered by `Wanted`."""
 
     kind: int
-    records: tuple[tuple[bytes, bytes], ...]
+    records: tuple[tuple[Key, bytes], ...]
     """Keys and digests."""
 
 
 class Wanted(Message, frozen=True, kw_only=True, tag=16):
     """The keys of those that the answerer lacks or has otherwise."""
 
-    keys: tuple[bytes, ...]
+    keys: tuple[Key, ...]
 
 
 class ListCallsAt(Message, frozen=True, kw_only=True, tag=17):
@@ -229,7 +233,7 @@ class StoreMany(Message, frozen=True, kw_only=True, tag=23):
     """Merge these into the records under their keys. Answered by `Ack` when they are safe."""
 
     kind: int
-    records: tuple[tuple[bytes, bytes], ...]
+    records: tuple[tuple[Key, bytes], ...]
     """Keys and bodies."""
 
 
@@ -258,7 +262,7 @@ class MemberUpdate(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     state: int
     """Place in `overlay.membership.updates.BY_RANK`."""
     incarnation: int
-    origin: bytes
+    origin: Key
     """Id of the node that found this out."""
 
 
@@ -271,7 +275,7 @@ class Gossip(Message, frozen=True, kw_only=True, tag=40):
 class PingFor(Message, frozen=True, kw_only=True, tag=41):
     """Ping this node for me. Answered by `Ack`, or by `Failed` with code `silent` in good time."""
 
-    target: bytes
+    target: Key
 
 
 class CompareMembers(Message, frozen=True, kw_only=True, tag=42):
@@ -372,6 +376,6 @@ def unknown_kind(payload: bytes) -> Head | None:
     return None if head.tag in _TAGS else head
 
 
-_decode_head = msgspec.msgpack.Decoder(Head).decode
+_decode_head = decoding.msgpack(Head)
 encode = msgspec.msgpack.Encoder().encode
-decode: Any = msgspec.msgpack.Decoder(Hello | Goodbye | Request | Reply).decode
+decode = decoding.msgpack(Hello | Goodbye | Request | Reply)

@@ -8,11 +8,13 @@ another node, is the same event. Of two versions of one event the earlier is kep
 that saw the message was nearest to the moment it happened.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from hashlib import sha1
 
 import msgspec
+
+from overlay import decoding
 
 
 class EventKind(IntEnum):
@@ -73,7 +75,7 @@ CallEvents = tuple[CallEvent, ...]
 """Events of one Call-ID, sorted by `event_id`, each id once."""
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(CallEvent)
+_decode: Callable[[bytes | memoryview], CallEvent] = decoding.msgpack(CallEvent)
 
 
 def encode(event: CallEvent) -> bytes:
@@ -83,7 +85,7 @@ def encode(event: CallEvent) -> bytes:
 
 def decode(data: bytes | memoryview) -> CallEvent:
     """The event of `encode`; raises `msgspec.MsgspecError` on anything else."""
-    return _decoder.decode(data)
+    return _decode(data)
 
 
 def event_id(kind: EventKind, call_id: str, from_tag: str, to_tag: str, unique: str = "") -> bytes:

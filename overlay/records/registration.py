@@ -11,9 +11,11 @@ merging is commutative, associative and idempotent. A place that was registered 
 RFC 3261 10.3 step 7 orders REGISTERs by CSeq only within one Call-ID, as this does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
+
+from overlay import decoding
 
 TOMBSTONE_GRACE_MS = 60_000
 """How long after its expiry an entry stays, so that no late copy brings it back."""
@@ -61,7 +63,7 @@ Registration = tuple[Binding, ...]
 """Entries of one address-of-record, sorted by `Binding.entry`, each entry once."""
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Registration)
+_decode: Callable[[bytes | memoryview], Registration] = decoding.msgpack(Registration)
 
 
 def place_of(contact: str, instance: str, reg_id: int) -> str:
@@ -76,7 +78,7 @@ def encode(record: Registration) -> bytes:
 
 def decode(data: bytes | memoryview) -> Registration:
     """The record of `encode`; raises `msgspec.MsgspecError` on anything else."""
-    return _decoder.decode(data)
+    return _decode(data)
 
 
 def newer(one: Binding, two: Binding) -> Binding:

@@ -5,11 +5,13 @@ digest check (RFC 3261 22, RFC 2617 3.2.2.2). Highest version wins; a removal is
 own. Counterpart: `overlay.replication.vetting` checks the signature.
 """
 
+from collections.abc import Callable
 from hashlib import md5, sha256
 from typing import Final
 
 import msgspec
 
+from overlay import decoding
 from overlay.identity.operator import OperatorKey
 
 
@@ -49,7 +51,7 @@ PURPOSE: Final = b"subscriber 1"
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Subscriber)
+_decode: Callable[[bytes | memoryview], Subscriber] = decoding.msgpack(Subscriber)
 
 
 def encode(record: Subscriber) -> bytes:
@@ -59,7 +61,7 @@ def encode(record: Subscriber) -> bytes:
 
 def decode(data: bytes | memoryview) -> Subscriber:
     """The record of `encode`; raises `msgspec.MsgspecError` on anything else."""
-    return _decoder.decode(data)
+    return _decode(data)
 
 
 def signed_part(record: Subscriber) -> bytes:

@@ -109,6 +109,7 @@ class Registrations:
             timeout_s,
             lease_ms,
             copies_wanted,
+            _readable,
         )
 
     # inner workings
@@ -276,6 +277,15 @@ class Registrations:
 
         asked = msgspec.structs.replace(request, deadline_ms=int(patience_s * 1000))
         self._transport.request(node.node_id, RegisterAt(body=encode(asked)), answered, patience_s)
+
+
+def _readable(body: bytes) -> bool:
+    """Whether a peer, or a disk, has sent a record at all."""
+    try:
+        registration.decode(body)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def _merge_bodies(bodies: list[bytes]) -> Registration:
