@@ -21,6 +21,11 @@ from overlay.config import Config
 from proxy.counters import COUNTERS
 from proxy.settings import Settings
 
+CONNECTION_KIB: Final = {"tcp": 66, "tls": 118, "ws": 134, "wss": 189}
+"""What an open connection takes of Kamailio's shared memory, measured; of that, 64 KiB for the
+longest message (RFC 3261 18.1.1)."""
+RESERVED_MIB: Final = 16
+"""Shared memory for all but connections; with less than 8 MiB free, TLS refuses to work."""
 _HERE: Final = Path(__file__).resolve().parent
 
 
@@ -40,6 +45,7 @@ def render(config: Config, secret: str, tls_file: Path | None = None) -> str:
         has_ipv6=any(each.version == 6 for each in addresses),
         tls_file=tls_file if config.proxy.tls_port or config.proxy.wss_port else None,
         further=_further_sockets(config),
+        connections_max=connections_max(config),
         websocket=config.proxy.ws_port or config.proxy.wss_port,
         own_names=(config.farm.name, f"{config.node.name}.{config.farm.name}"),
         route_key=derive_key(secret, "record-route"),
@@ -59,6 +65,14 @@ def render_tls(config: Config) -> str:
 def derive_key(secret: str, purpose: str) -> str:
     """A key of its own for each purpose, 64 hex digits, the same on every node."""
     return hmac.digest(secret.encode(), purpose.encode(), sha256).hex()
+
+
+def connections_max(config: Config) -> int:
+    """How many connections fit into Kamailio's shared memory, with room for all the rest: who opens
+    many of them must not take the memory from calls over UDP."""
+    served = ("tcp", *config.proxy.further_ports)
+    each_kib = max(CONNECTION_KIB[transport] for transport in served)
+    return max(1, (config.proxy.shared_memory_mib - RESERVED_MIB) * 1024 // each_kib)
 
 
 def _further_sockets(config: Config) -> list[tuple[str, int]]:

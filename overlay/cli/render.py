@@ -14,6 +14,7 @@ from typing import Final
 import jinja2
 
 import overlay
+from overlay import kamailio_rpc
 from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
 from overlay.config import Config
@@ -37,9 +38,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "render",
         "write kamailio.cfg, redis.conf and pdns.conf of this node",
         "example:\n  sipfarm render --out /etc/sipfarm/rendered\n"
-        "kamailio.cfg holds keys and is readable by its owner alone.",
+        "kamailio.cfg holds keys and is readable by its owner alone.\n"
+        "After a certificate of SIP over TLS was renewed: sipfarm render --out DIR --reload-tls",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--reload-tls",
+        action="store_true",
+        help="have the running Kamailio show new connections the certificate that is there now",
+    )
     parser.set_defaults(run=run)
 
 
@@ -49,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     written = [str(path) for path in write_files(config, args.out)]
     if problem := sip_certificate.problem(config):
         output.note(f"SIP over TLS is not served: {problem}")
+    if args.reload_tls:
+        kamailio_rpc.ask(config.kamailio_socket, "tls.reload")
     if args.json:
         output.show_json({"written": written})
     else:

@@ -11,6 +11,7 @@ import pytest
 from deploy.lab import Lab, Phone, certificates
 from tests.farm.asking import PASSWORD, locate, one_record, sipfarm
 from tests.farm.calling import Side, call
+from tests.farm.carriers import over_tls
 from tests.farm.raw_phone import RawPhone, socket_on, uri_transport
 
 CALLS = (
@@ -216,6 +217,24 @@ def test_an_expired_certificate_costs_tls_alone_and_is_named(breakable_lab: Lab)
         _restart(lab, "n3")
     with RawPhone(lab, "p3", "carol", tcp_to="n3", over="tls") as carol:
         assert carol.register("n3", ";expires=0").code == 200
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(lab: Lab) -> None:
+    node = lab.node("n2")
+
+    def shown() -> object:
+        with socket_on(lab, "p3", socket.SOCK_STREAM) as plain:
+            plain.connect((node.address, lab.config("n2").proxy.tls_port))
+            with over_tls(plain, lab.farm, certificates.AUTHORITY) as secured:
+                return (secured.getpeercert() or {})["serialNumber"]
+
+    before = shown()
+    certificates.issue(node, lab.farm)
+    assert shown() == before
+    command = ("render", "--config", str(node.config), "--out", str(node.etc), "--reload-tls")
+    done = sipfarm(*command)
+    assert done.returncode == 0, done.stderr
+    assert shown() != before
 
 
 def _restart(lab: Lab, name: str) -> None:

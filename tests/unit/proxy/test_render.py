@@ -9,7 +9,7 @@ from overlay import config as configuration
 from overlay.config import Config
 from overlay.errors import ConfigError
 from proxy.counters import COUNTERS
-from proxy.render import derive_key, render, render_tls
+from proxy.render import connections_max, derive_key, render, render_tls
 from proxy.settings import Settings
 
 SECRET = "ab" * 32
@@ -123,3 +123,11 @@ def test_every_counter_is_declared_and_has_a_name_that_kamailio_can_take() -> No
 def test_defines_that_are_not_ours_are_refused() -> None:
     with pytest.raises(ConfigError):
         Settings.from_defines(lambda _name: "")
+
+
+def test_connections_leave_room_for_calls_over_udp() -> None:
+    assert connections_max(_config(proxy={"shared_memory_mib": 82})) == 1_024
+    assert connections_max(_config(proxy={"shared_memory_mib": 205, "wss_port": 8443})) == 1_024
+    assert connections_max(_config(proxy={"shared_memory_mib": 8})) == 1
+    text = render(_config(proxy={"shared_memory_mib": 82}), SECRET)
+    assert "tcp_max_connections=1024\n" in text
