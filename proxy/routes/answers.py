@@ -19,9 +19,9 @@ def send(worker: Worker, code: int, reason: str) -> None:
     worker.ksr.sl.sl_send_reply(code, reason)
 
 
-def warned(worker: Worker, code: int, reason: str, warning: str) -> None:
+def warned(worker: Worker, code: int, reason: str, warning: str, number: int = 399) -> None:
     """A final reply with a Warning (RFC 3261 20.43) that tells people why."""
-    worker.ksr.hdr.append_to_reply(f'Warning: 399 {worker.settings.farm} "{warning}"\r\n')
+    worker.ksr.hdr.append_to_reply(f'Warning: {number} {worker.settings.farm} "{warning}"\r\n')
     send(worker, code, reason)
 
 

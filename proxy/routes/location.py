@@ -7,11 +7,12 @@ In: an address-of-record. Out: its targets, or why there are none. Counterparts:
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from overlay.control import messages
 from overlay.control.messages import Reach, Target
 from overlay.limits import URI_CHARS_MAX
-from proxy import counters
+from proxy import counters, sip_uri
 from proxy.worker import Worker
 
 _COMMAND: Final = f"GET {messages.redis_key('%s')}"
@@ -34,6 +35,21 @@ def find(worker: Worker, aor: str) -> tuple[Target, ...] | Reach | None:
     if located.reach is not Reach.FOUND:
         return located.reach
     return located.targets or Reach.OFFLINE
+
+
+def encrypted(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    """The targets whose way is encrypted, which a `sips` URI asks for (RFC 5630 3.1)."""
+    return tuple(
+        replace(target, backups=encrypted(target.backups))
+        for target in targets
+        if _protocol(target) in ("tls", "wss")
+    )
+
+
+def _protocol(target: Target) -> str:
+    if target.received and not target.path:
+        return sip_uri.transport_of(target.received)
+    return sip_uri.protocol_of(target.path, target.uri)
 
 
 def _cached(worker: Worker, aor: str) -> tuple[Target, ...]:

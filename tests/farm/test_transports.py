@@ -87,6 +87,22 @@ def test_the_farms_name_has_ipv6_addresses(lab: Lab) -> None:
     assert sorted(dug.stdout.split()) == [node.address6 for node in lab.nodes]
 
 
+@pytest.mark.parametrize(("over", "code"), [("tls", 200), ("wss", 200), ("udp", 480), ("ws", 480)])
+def test_a_sips_uri_is_followed_encrypted_or_not_at_all(
+    lab: Lab, stack: ExitStack, over: str, code: int
+) -> None:
+    carol = _phone(stack, lab, "p3", "carol", "n1", "tls")
+    dave = _phone(stack, lab, "p4", "dave", "n2", over)
+    uri = dave.aor.replace("sip:", "sips:", 1)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(carol.ask, "n1", "OPTIONS", uri)
+        if code == 200:
+            dave.reply(dave.await_request("OPTIONS"), 200, "OK")
+        assert answer.result().code == code
+    if code == 480:
+        assert "380 " in answer.result().get("Warning")
+
+
 LARGE = f"Subject: {'x' * 4000}"
 
 
