@@ -3,6 +3,7 @@
 In: bytes as the transport delivers them. Out: whole payloads. Counterpart: `pack`.
 """
 
+from overlay import limit_hits
 from overlay.errors import ProtocolError
 from overlay.limits import FRAME_HEADER_BYTES
 
@@ -15,7 +16,9 @@ def pack(payload: bytes) -> bytes:
 class FrameBuffer:
     """Collects bytes and gives out the payloads that are whole."""
 
-    def __init__(self, payload_bytes_max: int) -> None:
+    def __init__(self, payload_bytes_max: int, limit: str = "") -> None:
+        """`limit` names the bound in `limits.py`, where hits of it are to be counted."""
+        self._limit = limit
         self._payload_bytes_max = payload_bytes_max
         self._buffer = b""
 
@@ -28,6 +31,8 @@ class FrameBuffer:
             body = start + FRAME_HEADER_BYTES
             size = int.from_bytes(buffer[start:body], "big")
             if size > self._payload_bytes_max:
+                if self._limit:
+                    limit_hits.hit(self._limit)
                 raise ProtocolError(
                     f"frame of {size} bytes; the limit is {self._payload_bytes_max}"
                 )

@@ -22,6 +22,9 @@ HEADER_CHARS_MAX: Final = 1_024
 BINDINGS_PER_AOR_MAX: Final = 128
 """Entries of a registration record, tombstones included."""
 
+REGISTRATIONS_MAX: Final = 4_000_000
+"""Registration records of one node, 330 bytes each."""
+
 OPEN_CALLS_MAX: Final = 200_000
 """Whose end a replica awaits."""
 COMMIT_BATCH_MAX: Final = 1_000

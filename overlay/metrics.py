@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from overlay import limit_hits
+
 WRITE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
 
 
@@ -19,6 +21,15 @@ class _Total(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         yield CounterMetricFamily(self._name, self._text, value=self._value())
+
+
+class _LimitHits(Collector):
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        text = "How often a bound was hit, by its name in overlay/limits.py"
+        family = CounterMetricFamily("sipfarm_limit_hit", text, labels=("limit",))
+        for limit, count in limit_hits.counted().items():
+            family.add_metric((limit.removesuffix("_MAX").lower(),), count)
+        yield family
 
 
 class Metrics:
@@ -56,6 +67,7 @@ class Metrics:
             "Control connections closed because of what was sent",
             registry=self.registry,
         )
+        self.registry.register(_LimitHits())
         self._answered: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._asked: dict[str, Counter] = {}
         self._info = Info("sipfarm", "Which node this is", registry=self.registry)

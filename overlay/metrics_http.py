@@ -17,7 +17,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from overlay import tasks
+from overlay import limit_hits, tasks
 from overlay.limits import HTTP_CONNECTIONS_MAX, HTTP_REQUEST_BYTES_MAX
 
 REQUEST_TIMEOUT_S: Final = 5.0
@@ -95,6 +95,7 @@ class MetricsServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._requests) >= HTTP_CONNECTIONS_MAX:
+            limit_hits.hit("HTTP_CONNECTIONS_MAX")
             writer.transport.abort()
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))

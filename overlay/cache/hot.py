@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from overlay import limit_hits
 from overlay.cache.projection import Projection
 from overlay.control.messages import Target, encode_targets, redis_key
 from overlay.limits import HOT_RECORDS_MAX
@@ -131,6 +132,7 @@ class HotRecords:
         if targets:
             self._hot[key] = hot
             if len(self._hot) > HOT_RECORDS_MAX:
+                limit_hits.hit("HOT_RECORDS_MAX")
                 _, oldest = self._hot.popitem(last=False)
                 self._projection.delete(redis_key(oldest.aor))
         return targets

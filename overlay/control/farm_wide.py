@@ -7,6 +7,9 @@ give theirs. Counterpart: `local.py` answers for one node.
 import asyncio
 import base64
 import binascii
+import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -28,6 +31,7 @@ from overlay.links.messages import (
     CallsAt,
     Described,
     DescribeNode,
+    Failed,
     ListCallsAt,
     ListSubscribersAt,
     NodeInfo,
@@ -42,7 +46,11 @@ from overlay.records import call, subscriber
 from overlay.records.call import CallEvents
 from overlay.replication.vetting import Vetting
 
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
 FOREVER_US = 1 << 62
+KEY_BYTES = 20
 _decode_described = decoding.msgpack(NodeStatus)
 VETTED_AT_ONCE = 50
 """Signatures checked before others have their turn."""
@@ -61,12 +69,11 @@ class FarmWide:
 
     async def status(self, farm: str, timeout_s: float) -> Status:
         """Every node's description, this one first; silent ones as this node knows them."""
-        replies = await self._ask_all(DescribeNode(), timeout_s)
+        replies = await self._ask_all(DescribeNode(), _description, timeout_s)
         nodes = [await self._local.describe()]
         for member in self._membership.members:
-            reply = replies.get(member.info)
-            if isinstance(reply, Described):
-                described = _decode_described(reply.body)
+            described = replies.get(member.info)
+            if described is not None:
                 nodes.append(msgspec.structs.replace(described, state=member.state.value))
             else:
                 info = member.info
@@ -92,9 +99,9 @@ class FarmWide:
             after_us=after[0], after_key=after[1], until_us=until_us, limit=limit
         )
         own = await self._local.list_calls(question)
-        replies = await self._ask_all(question, timeout_s)
-        pages = [(self._membership.own.name, own)]
-        pages += [(n.name, r) for n, r in replies.items() if isinstance(r, CallsAt)]
+        replies = await self._ask_all(question, lambda r: _page_of_calls(r, after), timeout_s)
+        pages = [(self._membership.own.name, _page_of_calls(own, after))]
+        pages += [(node.name, page) for node, page in replies.items() if page is not None]
         merged, horizon = _merge_pages(pages)
         taken = [row for row in sorted(merged.items(), key=_position) if _position(row) <= horizon]
         more = len(taken) > limit or horizon < (FOREVER_US, b"\xff" * 20)
@@ -107,7 +114,7 @@ class FarmWide:
         if request.subscriber:
             records = [r for r in records if involves(r, request.subscriber)]
         cursor = _encode_cursor(_position(taken[-1])) if more and taken else ""
-        silent = tuple(n.name for n, r in replies.items() if not isinstance(r, CallsAt))
+        silent = tuple(node.name for node, page in replies.items() if page is None)
         return Calls(id=0, calls=tuple(records), cursor=cursor, silent=silent)
 
     async def subscribers(self, request: ListSubscribers, timeout_s: float) -> Subscribers:
@@ -115,54 +122,95 @@ class FarmWide:
         limit = max(1, min(request.limit, PAGE_ROWS_MAX))
         question = ListSubscribersAt(after=request.cursor, limit=limit)
         own = self._local.list_subscribers(question)
-        replies = await self._ask_all(question, timeout_s)
-        pages = [own, *(r for r in replies.values() if isinstance(r, SubscribersAt))]
+        replies = await self._ask_all(question, _page_of_subscribers, timeout_s)
+        mine_first = _page_of_subscribers(own)
+        pages = [mine_first, *(page for page in replies.values() if page is not None)]
         newest: dict[str, subscriber.Subscriber] = {}
         ends = []
         for page in pages:
-            found = [subscriber.decode(body) for body in page.bodies]
+            found, more = page
             for number, record in enumerate(found):
                 mine = newest.get(record.aor)
-                if record == mine or (page is not own and not self._vetting.signed(record)):
+                if record == mine or (page is not mine_first and not self._vetting.signed(record)):
                     continue
                 if number % VETTED_AT_ONCE == 0:
                     await asyncio.sleep(0)
                 newest[record.aor] = subscriber.merge(mine, record) if mine else record
-            if page.more and found:
+            if more and found:
                 ends.append(found[-1].aor)
         names = [name for name in sorted(newest) if not ends or name <= min(ends)]
         cursor = names[:limit][-1] if names and (ends or len(names) > limit) else ""
         live = tuple(name for name in names[:limit] if not newest[name].removed)
-        silent = tuple(n.name for n, r in replies.items() if not isinstance(r, SubscribersAt))
+        silent = tuple(node.name for node, page in replies.items() if page is None)
         return Subscribers(id=0, aors=live, cursor=cursor, silent=silent)
 
-    async def _ask_all(self, request: Request, timeout_s: float) -> dict[NodeInfo, Reply]:
+    async def _ask_all(
+        self, request: Request, read: Callable[[Reply], T], timeout_s: float
+    ) -> dict[NodeInfo, T | None]:
+        """What every live peer says; None of those that do not answer, or answer nonsense."""
         peers = [m.info for m in self._membership.members if m.state is State.ALIVE]
         asked = (self._transport.ask(peer.node_id, request, timeout_s) for peer in peers)
-        return dict(zip(peers, await asyncio.gather(*asked), strict=True))
+        found: dict[NodeInfo, T | None] = {}
+        for peer, reply in zip(peers, await asyncio.gather(*asked), strict=True):
+            try:
+                found[peer] = read(reply)
+            except (msgspec.MsgspecError, ValueError) as error:
+                found[peer] = None
+                if not isinstance(reply, Failed):
+                    log.warning("%s answered nonsense: %s", peer.name, error)
+        return found
 
 
 Position = tuple[int, bytes]
+CallPage = tuple[list[tuple[Position, CallEvents]], bool]
+"""Calls in order, and whether there are more."""
+
+
+def _description(reply: Reply) -> NodeStatus:
+    if not isinstance(reply, Described):
+        raise ValueError(type(reply).__name__)
+    described: NodeStatus = _decode_described(reply.body)
+    return described
+
+
+def _page_of_calls(reply: Reply, after: Position) -> CallPage:
+    if not isinstance(reply, CallsAt):
+        raise ValueError(type(reply).__name__)
+    rows = [
+        ((time_us, key), call.merge(map(call.decode, bodies), ()))
+        for time_us, key, bodies in reply.rows
+    ]
+    for position, events in rows:
+        if position <= after or not events or len(position[1]) != KEY_BYTES:
+            raise ValueError("a page out of order")
+        after = position
+    return rows, reply.more and bool(rows)
+
+
+def _page_of_subscribers(reply: Reply) -> tuple[list[subscriber.Subscriber], bool]:
+    if not isinstance(reply, SubscribersAt):
+        raise ValueError(type(reply).__name__)
+    return [subscriber.decode(body) for body in reply.bodies], reply.more
+
+
 Merged = dict[bytes, tuple[Position, CallEvents, list[str]]]
 
 
-def _merge_pages(pages: list[tuple[str, CallsAt]]) -> tuple[Merged, Position]:
+def _merge_pages(pages: list[tuple[str, CallPage]]) -> tuple[Merged, Position]:
     """The calls of all pages, and up to where every page is whole."""
     merged: Merged = {}
     horizon: Position = (FOREVER_US, b"\xff" * 20)
-    for name, page in pages:
-        for time_us, key, bodies in page.rows:
-            events = call.merge((call.decode(body) for body in bodies), ())
-            position = (time_us, key)
+    for name, (rows, more) in pages:
+        for position, events in rows:
+            key = position[1]
             if key in merged:
                 before = merged[key]
-                position = min(position, before[0])
-                events = call.merge(before[1], events)
-                merged[key] = (position, events, [*before[2], name])
+                both = call.merge(before[1], events)
+                merged[key] = (min(position, before[0]), both, [*before[2], name])
             else:
                 merged[key] = (position, events, [name])
-        if page.more and page.rows:
-            horizon = min(horizon, (page.rows[-1][0], page.rows[-1][1]))
+        if more:
+            horizon = min(horizon, rows[-1][0])
     return merged, horizon
 
 

@@ -16,7 +16,7 @@ from typing import cast
 
 import msgspec
 
-from overlay import tasks
+from overlay import limit_hits, tasks
 from overlay.control import messages
 from overlay.control.service import Service
 from overlay.errors import (
@@ -80,13 +80,14 @@ class ControlServer:
 class _Connection(asyncio.Protocol):
     def __init__(self, server: ControlServer) -> None:
         self._server = server
-        self._frames = FrameBuffer(CONTROL_REQUEST_BYTES_MAX)
+        self._frames = FrameBuffer(CONTROL_REQUEST_BYTES_MAX, "CONTROL_REQUEST_BYTES_MAX")
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         if len(self._server.connections) >= CONTROL_CONNECTIONS_MAX:
+            limit_hits.hit("CONTROL_CONNECTIONS_MAX")
             log.warning("refusing a control connection: %d are open", CONTROL_CONNECTIONS_MAX)
             self._transport.abort()
             return
@@ -154,6 +155,7 @@ class _Connection(asyncio.Protocol):
             return
         payload = messages.encode(msgspec.structs.replace(result, id=request_id))
         if len(payload) > CONTROL_REPLY_BYTES_MAX:
+            limit_hits.hit("CONTROL_REPLY_BYTES_MAX")
             reason = f"the answer has {len(payload)} bytes; ask for fewer rows"
             payload = messages.encode(
                 messages.Refused(id=request_id, code="too-large", reason=reason)

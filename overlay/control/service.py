@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from overlay import limit_hits
 from overlay.billing.assemble import assemble
 from overlay.cache.hot import HotRecords
 from overlay.config import Config
@@ -82,6 +83,7 @@ class Service:
             (len(text) for c in request.contacts for text in (c.uri, c.instance)), default=0
         )
         if max(longest, len(request.call_id), len(request.aor)) > HEADER_CHARS_MAX:
+            limit_hits.hit("HEADER_CHARS_MAX")
             answer(Refused(id=0, code="too-large", reason="a field is too long"))
             return
         if self._drain.phase is not DrainPhase.SERVING:

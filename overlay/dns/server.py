@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from overlay import decoding
+from overlay import decoding, limit_hits
 from overlay.dns.zone import Record, Zone, ZoneView, steady
 from overlay.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 
@@ -123,6 +123,7 @@ class _Connection(asyncio.Protocol):
         # uvloop's transports have the methods but not the base class.
         self.transport = cast(asyncio.Transport, transport)
         if len(self._connections) >= DNS_CONNECTIONS_MAX:
+            limit_hits.hit("DNS_CONNECTIONS_MAX")
             _log.warning("DNS: more than %d connections, one refused", DNS_CONNECTIONS_MAX)
             self.transport.abort()
             return
@@ -152,6 +153,7 @@ class _Connection(asyncio.Protocol):
             self._refuse(str(error))
             return
         if len(rest) > DNS_QUESTION_BYTES_MAX:
+            limit_hits.hit("DNS_QUESTION_BYTES_MAX")
             self._refuse(f"line of more than {DNS_QUESTION_BYTES_MAX} bytes")
             return
         if answers:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 from cryptography import x509
 
-from overlay import tasks
+from overlay import limit_hits, tasks
 from overlay.enrollment import messages, token_book
 from overlay.enrollment.messages import (
     AskAuthority,
@@ -124,6 +124,7 @@ class EnrollmentService:
     ) -> Replies:
         loop = asyncio.get_running_loop()
         if self._open > ENROLLMENT_CONNECTIONS_MAX or not self._rate.allows(peer, loop.time()):
+            limit_hits.hit("ENROLLMENT_CONNECTIONS_MAX")
             return Denied(code="busy", reason="too many attempts; try again in a minute")
         size = int.from_bytes(await reader.readexactly(FRAME_HEADER_BYTES), "big")
         if size > ENROLLMENT_FRAME_BYTES_MAX:

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 import msgspec
 
+from overlay import limit_hits
 from overlay.errors import IdentityError, LimitError, ProtocolError
 from overlay.frames import FrameBuffer, pack
 from overlay.identity.peer import Peer
@@ -58,7 +59,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._certificate: Peer | None = None
-        self._frames = FrameBuffer(LINK_FRAME_BYTES_MAX)
+        self._frames = FrameBuffer(LINK_FRAME_BYTES_MAX, "LINK_FRAME_BYTES_MAX")
         self._outbox: list[bytes] = []
         self._waiting: dict[int, tuple[Answered, float]] = {}
         self._last_id = 0
@@ -102,6 +103,7 @@ class Link(asyncio.Protocol):
             answered(Failed(code="unknown-kind", reason=f"{self._peer_name()} is too old for it"))
             return
         if len(self._waiting) >= REQUESTS_OUTSTANDING_PER_LINK_MAX:
+            limit_hits.hit("REQUESTS_OUTSTANDING_PER_LINK_MAX")
             answered(Failed(code="busy", reason="too many requests outstanding"))
             return
         if not isinstance(request, UPKEEP):
@@ -134,6 +136,7 @@ class Link(asyncio.Protocol):
         """Queue a message; it leaves at the end of this turn of the loop. False: too large."""
         payload = messages.encode(message)
         if len(payload) > LINK_FRAME_BYTES_MAX:
+            limit_hits.hit("LINK_FRAME_BYTES_MAX")
             return False
         if self._transport is not None:
             if not self._outbox:
@@ -254,6 +257,7 @@ class Link(asyncio.Protocol):
         if self._transport is None or not outbox:
             return
         if self._transport.get_write_buffer_size() > LINK_SEND_BUFFER_BYTES_MAX:
+            limit_hits.hit("LINK_SEND_BUFFER_BYTES_MAX")
             self.abort("peer does not read")
             return
         self._transport.write(b"".join(outbox) if len(outbox) > 1 else outbox[0])

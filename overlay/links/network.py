@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from overlay import limit_hits
 from overlay.errors import IdentityError, UnavailableError
 from overlay.identity.identity import Identity
 from overlay.identity.peer import Peer, peer_of
@@ -339,6 +340,7 @@ class Network:
         if self._stopping:
             link.refuse("stopping")
         elif len(self._open) >= LINKS_MAX:
+            limit_hits.hit("LINKS_MAX")
             log.warning("refusing a link: %d are open", len(self._open))
             link.refuse("too many links")
         return link

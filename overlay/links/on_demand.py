@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from overlay import limit_hits
 from overlay.limits import REQUESTS_WAITING_PER_PEER_MAX
 from overlay.links.link import Answered, Link
 from overlay.links.messages import Failed, Reply, Request
@@ -85,6 +86,7 @@ class Waiting:
             entries = self._entries[node_id] = []
             dial.add_done_callback(lambda _: self._dialled(node_id))
         if len(entries) >= REQUESTS_WAITING_PER_PEER_MAX:
+            limit_hits.hit("REQUESTS_WAITING_PER_PEER_MAX")
             answered(Failed(code="busy", reason="too many requests wait for a link"))
             return
         until_s = self._loop.time() + timeout_s

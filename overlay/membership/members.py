@@ -20,6 +20,7 @@ time to refute.
 import random
 from collections.abc import Iterator
 
+from overlay import limit_hits
 from overlay.limits import MEMBERS_MAX
 from overlay.links.messages import Hello, MemberUpdate, NodeInfo
 from overlay.membership.kept_links import KeptLinks
@@ -106,8 +107,10 @@ class Members:
 
     def heard_of(self, info: NodeInfo, now_s: float) -> bool:
         """Somebody spoke of this node; True when it is news and should be dialled."""
-        known = info.node_id == self._own_id or info.node_id in self._members
-        if known or len(self._members) >= MEMBERS_MAX:
+        if info.node_id == self._own_id or info.node_id in self._members:
+            return False
+        if len(self._members) >= MEMBERS_MAX:
+            limit_hits.hit("MEMBERS_MAX")
             return False
         self._add(info, State.DEAD, now_s)
         return True

@@ -5,6 +5,7 @@ which serves what it read for no longer than the lease. Bounded: what does not f
 and its reader is told so by a lease of nothing.
 """
 
+from overlay import limit_hits
 from overlay.limits import LEASE_HOLDERS_PER_KEY_MAX, LEASED_KEYS_MAX
 
 
@@ -24,9 +25,11 @@ class Leases:
             if len(self._holders) >= LEASED_KEYS_MAX:
                 self.expire(now_s)
                 if len(self._holders) >= LEASED_KEYS_MAX:
+                    limit_hits.hit("LEASED_KEYS_MAX")
                     return False
             holders = self._holders[key] = {}
         if len(holders) >= LEASE_HOLDERS_PER_KEY_MAX and holder not in holders:
+            limit_hits.hit("LEASE_HOLDERS_PER_KEY_MAX")
             return False
         holders[holder] = until_s
         return True

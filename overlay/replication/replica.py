@@ -14,9 +14,10 @@ from hashlib import blake2b
 
 import msgspec
 
+from overlay import limit_hits
 from overlay.cache.hot import HotRecords
 from overlay.errors import ForgedError, StorageError
-from overlay.limits import BINDINGS_PER_AOR_MAX
+from overlay.limits import BINDINGS_PER_AOR_MAX, REGISTRATIONS_MAX
 from overlay.links.messages import (
     Ack,
     Changed,
@@ -111,7 +112,11 @@ class Replica:
         if merged == before:
             return before, False
         if len(merged) > BINDINGS_PER_AOR_MAX:
+            limit_hits.hit("BINDINGS_PER_AOR_MAX")
             raise ValueError(f"more than {BINDINGS_PER_AOR_MAX} entries in a registration record")
+        if not before and len(self.bindings) >= REGISTRATIONS_MAX:
+            limit_hits.hit("REGISTRATIONS_MAX")
+            raise ValueError(f"this node holds {REGISTRATIONS_MAX} registration records")
         self.bindings.put(key, registration.encode(merged))
         return merged, True
 

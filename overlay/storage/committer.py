@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from overlay import limit_hits
 from overlay.errors import StorageError
 from overlay.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
 from overlay.storage.damage import Damage
@@ -67,6 +68,7 @@ class Committer:
     def commit(self, row: Row, committed: Committed) -> None:
         """Queue a row; `committed` is called once, with None when it is on disk."""
         if self._closed or len(self._queue) >= COMMIT_QUEUE_MAX:
+            limit_hits.hit("COMMIT_QUEUE_MAX")
             reason = "closing" if self._closed else "too many writes are waiting for the disk"
             committed(StorageError(reason))
             return
