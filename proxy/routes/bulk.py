@@ -27,7 +27,7 @@ _TABLE: Final = "deaf"
 def prefer_tcp(worker: Worker, method: str, targets: tuple[Target, ...]) -> tuple[Target, ...]:
     """The targets, those over TCP first that may be and should."""
     bytes_max = worker.settings.config.proxy.udp_bytes_max
-    if method not in METHODS or not bytes_max or worker.ksr.pv.get("$ml") <= bytes_max:
+    if method not in METHODS or not bytes_max or worker.ksr.kx.get_msglen() <= bytes_max:
         return targets
     return tuple(_both_ways(worker, target) for target in targets)
 

@@ -33,6 +33,9 @@ def route(worker: Worker) -> None:
     """Deal with one request."""
     ksr = worker.ksr
     method = ksr.kx.get_method()
+    if not ksr.is_UDP() and ksr.kx.get_proto() in ("ws", "wss"):
+        # Browsers do not ask for it, and their sent-by leads nowhere (RFC 7118 5.2).
+        ksr.force_rport()
     if not checks.pass_hops(worker):
         return
     first_route = ksr.hdr.get_idx("Route", 0)

@@ -270,9 +270,11 @@ class RawPhone:
         """A request's text, and its branch; `uri` stands in To where there is no `to_uri`."""
         branch = f"z9hG4bK{os.getpid()}-{next(_numbers)}"
         transport = self.transport.upper()
+        # Phones in browsers do not ask for it.
+        rport = "" if transport in ("WS", "WSS") else ";rport"
         lines = [
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/{transport} {self._sent_by};branch={branch};rport",
+            f"Via: SIP/2.0/{transport} {self._sent_by};branch={branch}{rport}",
             f"From: <{from_uri or self.aor}>;tag={from_tag}",
             f"To: <{to_uri or uri}>{f';tag={to_tag}' if to_tag else ''}",
             f"Call-ID: {call_id}",

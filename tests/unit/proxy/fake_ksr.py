@@ -79,6 +79,7 @@ class FakeKsr:
             get_srcip=lambda: self.message.source[0],
             get_srcport=lambda: self.message.source[1],
             get_proto=lambda: self.message.protocol,
+            get_msglen=lambda: self.message.length,
         )
         self.pv = get(get=self._pv)
         self.hdr = get(
@@ -144,6 +145,10 @@ class FakeKsr:
         self.done.append("forward" if self.forward_result > 0 else "forward failed")
         return self.forward_result
 
+    def force_rport(self) -> int:
+        self.done.append("rport")
+        return 1
+
     def set_drop(self) -> None:
         self.dropped = True
 
@@ -168,7 +173,6 @@ class FakeKsr:
             "$si": message.source[0],
             "$sp": message.source[1],
             "$hdrc(Via)": message.vias,
-            "$ml": message.length,
             "$ct": self._get_idx("Contact", 0),
             "$redis(l=>value)": self._redis_answer,
         }

@@ -205,3 +205,12 @@ def test_a_user_with_a_nul_is_nobody(worker: Worker, kamailio: FakeKsr, daemon: 
     request.route(worker)
     assert kamailio.done == [404]
     assert daemon.asked == []
+
+
+@pytest.mark.parametrize(("protocol", "asked"), [("udp", False), ("tls", False), ("wss", True)])
+def test_answers_to_browsers_go_where_the_request_came_from(
+    worker: Worker, kamailio: FakeKsr, protocol: str, asked: bool
+) -> None:
+    kamailio.message.protocol = protocol
+    request.route(worker)
+    assert ("rport" in kamailio.done) is asked
