@@ -30,7 +30,7 @@ VERBS: Final = {
         "this node: join the farm, hand it revocations, leave it",
     ),
     "check-config": ("overlay.cli.check_config", "check farm.toml and this node's identity"),
-    "render": ("overlay.cli.render", "write kamailio.cfg, redis.conf and pdns.conf of this node"),
+    "render": ("overlay.cli.render", "write what Kamailio, Redis and PowerDNS of this node read"),
     "lab": ("overlay.cli.lab", "a farm in network namespaces of this machine"),
 }
 

@@ -36,7 +36,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = arguments.add_verb(
         subparsers,
         "render",
-        "write kamailio.cfg, redis.conf and pdns.conf of this node",
+        "write what Kamailio, Redis and PowerDNS of this node read",
         "example:\n  sipfarm render --out /etc/sipfarm/rendered\n"
         "kamailio.cfg holds keys and is readable by its owner alone.\n"
         "After a certificate of SIP over TLS was renewed: sipfarm render --out DIR --reload-tls",
