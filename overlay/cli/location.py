@@ -52,6 +52,8 @@ def _show(location: Location, now_ms: int, *, everything: bool) -> None:
         output.show(table.render(_HEADER, (_row(each, now_ms) for each in shown)))
         holders = ", ".join(sorted(location.replicas)) or "no node"
         output.show(f"held by {holders}; read in {location.elapsed_us / 1000:.1f} ms")
+    if not location.complete:
+        output.note("too few nodes answered: there may be newer bindings")
     match location.reach:
         case Reach.OFFLINE:
             output.note(f"{location.aor} is a subscriber, but not registered")

@@ -157,6 +157,8 @@ class Registered(Answer, frozen=True, kw_only=True, tag=3):
     bindings: tuple[BoundContact, ...] = ()
     move: bool = False
     """The phone should find another node: its connection ends soon."""
+    weak: bool = False
+    """Fewer nodes than overlay.write_quorum are there to hold it."""
 
 
 class WriteEvent(Request, frozen=True, kw_only=True, tag=4):
@@ -230,6 +232,8 @@ class Location(Answer, frozen=True, kw_only=True, tag=21):
     replicas: tuple[str, ...]
     """Names of the nodes that hold it."""
     elapsed_us: int
+    complete: bool = True
+    """At least overlay.read_quorum replicas answered: nothing that was acknowledged is missing."""
 
 
 class ListCalls(Request, frozen=True, kw_only=True, tag=22):

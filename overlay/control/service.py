@@ -230,6 +230,7 @@ class Service:
             bindings=found.record,
             replicas=found.replicas,
             elapsed_us=elapsed_us,
+            complete=found.answered >= self._config.overlay.read_quorum,
         )
 
     async def _put_subscriber(

@@ -37,6 +37,8 @@ class Found(msgspec.Struct, Generic[R], kw_only=True):
     """For how long changes will be pushed; 0 when a replica had no room for the lease."""
     granters: tuple[bytes, ...] = ()
     """Ids of the nodes that will push them."""
+    answered: int = 0
+    """How many replicas did."""
 
 
 class Reader:
@@ -93,6 +95,7 @@ class Reader:
             complete=len(copies) >= min(self._quorum, len(nodes)),
             lease_ms=min(answer.lease_ms for answer in answers.values()),
             granters=tuple(node.node_id for node in answers),
+            answered=len(answers),
         )
 
     async def _collect(

@@ -74,6 +74,8 @@ class Registrations:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.weak = 0
+        """REGISTERs done with fewer than W nodes, as there were no more."""
 
     def register(self, request: Register, timeout_s: float, done: Done) -> None:
         """Do a REGISTER; `done` is called once, within `timeout_s`."""
@@ -194,7 +196,8 @@ class Registrations:
                 refused = Registered(id=0, outcome=RegisterOutcome.TOO_MANY)
                 self._replicate(key, undo, nodes, left_s, lambda _: done(refused), done)
             else:
-                self._finish(delta, record, done)
+                weak = len(nodes) < self._config.overlay.write_quorum
+                self._finish(delta, record, done, weak=weak)
 
         self._replicate(key, delta, nodes, timeout_s, won, done)
 
@@ -237,13 +240,14 @@ class Registrations:
         else:
             write.spread()
 
-    def _finish(self, delta: Registration, merged: Registration, done: Done) -> None:
+    def _finish(self, delta: Registration, merged: Registration, done: Done, *, weak: bool) -> None:
         """The quorum is won: tell what it says."""
         outcome = RegisterOutcome.DONE
         if registrar.overtaken(merged, delta):
             outcome = RegisterOutcome.STALE
         listed = registrar.listed(merged, self._replica.now_ms())
-        done(Registered(id=0, outcome=outcome, bindings=listed))
+        self.weak += weak
+        done(Registered(id=0, outcome=outcome, bindings=listed, weak=weak))
 
     def _learned(self, key: bytes, record: Registration) -> None:
         """Another replica knew more."""

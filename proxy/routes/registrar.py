@@ -191,6 +191,10 @@ def _answer(worker: Worker, request: Register, answer: Registered | None) -> Non
                 append("Require: outbound\r\n")
                 if not request.path:
                     append(f"Flow-Timer: {worker.settings.config.proxy.flow_timer_s}\r\n")
+            if answer.weak:
+                # RFC 3261 20.43: for people and logs; the bindings are in force.
+                agent = worker.settings.config.farm.name
+                append(f'Warning: 399 {agent} "Held by fewer nodes than usual"\r\n')
             append(time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()))
             answers.send(worker, 200, "OK")
             if answer.move and not worker.ksr.is_UDP():

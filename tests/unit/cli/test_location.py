@@ -74,7 +74,7 @@ def test_json_has_every_binding(cli: Cli, played: PlayedDaemon) -> None:
     one = binding("sip:a@192.0.2.9", removed=True)
     played.answer(location(Reach.FOUND, one))
     shown = json.loads(cli.run("location", "alice", "--json").out)
-    assert list(shown) == ["aor", "reach", "bindings", "replicas", "elapsed_us"]
+    assert list(shown) == ["aor", "reach", "bindings", "replicas", "elapsed_us", "complete"]
     assert shown["replicas"] == ["n3", "n1"]
     assert shown["bindings"] == [
         {

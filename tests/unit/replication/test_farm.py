@@ -210,7 +210,9 @@ def test_a_node_alone_journals_and_hands_over_when_others_come_back(tmp_path: Pa
         await three(farm)
         await farm.stop("n2", "n3")
         await until(lambda: len(farm.nodes["n1"].membership.alive()) == 1)
-        assert (await farm.ask("n1", register(ALICE, CONTACT))).outcome is RegisterOutcome.DONE
+        done = await farm.ask("n1", register(ALICE, CONTACT))
+        assert (done.outcome, done.weak) == (RegisterOutcome.DONE, True)
+        assert not (await farm.ask("n1", messages.GetLocation(aor=ALICE))).complete
         assert (await farm.ask("n1", start_event("call-1"))).level == "journal"
         assert farm.nodes["n1"].events.journal_depth == 1
         await farm.start("n2", "n3")
@@ -221,6 +223,8 @@ def test_a_node_alone_journals_and_hands_over_when_others_come_back(tmp_path: Pa
             (record,) = (await farm.ask(name, messages.ShowCall(call_id="call-1"))).calls
             assert record.levels == ("journal",)
         await eventually(lambda: reached(farm, "n2", ALICE))
+        assert (await farm.ask("n2", messages.GetLocation(aor=ALICE))).complete
+        assert not (await farm.ask("n2", register(ALICE, CONTACT, 2))).weak
 
     play(tmp_path, story)
 

@@ -67,6 +67,27 @@ def test_a_phone_that_only_this_node_reaches(
     assert (change.uri, change.received, change.owner) == (PHONE, received, "n1")
 
 
+def test_the_phone_is_told_that_few_nodes_hold_it(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    registrar.register(worker)
+    assert not any(field.startswith("Warning:") for field in kamailio.reply_fields)
+    daemon.answers[Register] = Registered(id=1, outcome=RegisterOutcome.DONE, weak=True)
+    registrar.register(worker)
+    assert 'Warning: 399 farm.test "Held by fewer nodes than usual"\r\n' in kamailio.reply_fields
+
+
+def test_a_connection_to_a_node_that_drains_ends(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.answers[Register] = Registered(id=1, outcome=RegisterOutcome.DONE, move=True)
+    registrar.register(worker)
+    assert ("connection ends", registrar.MOVE_AFTER_S) not in kamailio.done
+    kamailio.message.protocol = "tcp"
+    registrar.register(worker)
+    assert ("connection ends", registrar.MOVE_AFTER_S) in kamailio.done
+
+
 def test_all_bindings_are_listed(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
     bindings = (
         BoundContact(uri=PHONE, expires_s=60),
