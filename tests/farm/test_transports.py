@@ -189,6 +189,30 @@ def test_what_becomes_a_websocket(lab: Lab, port: int, instead: str, code: int) 
     assert answer.split()[1] == str(code), answer
 
 
+def test_a_real_phone_finds_tls_in_dns(lab: Lab) -> None:
+    with Phone(lab, "p6", "dave", PASSWORD, transport="tls") as dave:
+        assert dave.register().code == 200
+        found = [each.received for each in locate(lab, "n1", "dave").bindings if not each.removed]
+        assert [uri.partition(";")[2] for uri in found] == ["transport=tls"]
+        assert dave.unregister().code == 200
+
+
+@pytest.mark.parametrize("over", ["tls", "wss"])
+def test_a_phone_that_closed_its_connection_is_not_dialled(
+    lab: Lab, stack: ExitStack, over: str
+) -> None:
+    carol = _phone(stack, lab, "p3", "carol", "n1", "udp")
+    with RawPhone(lab, "p4", "dave", tcp_to="n2", over=over) as dave:
+        assert dave.register("n2").code == 200
+    stack.callback(_forget, lab, dave)
+    assert carol.ask("n1", "INVITE", dave.aor).code == 430
+
+
+def _forget(lab: Lab, phone: RawPhone) -> None:
+    with RawPhone(lab, "p4", phone.user) as again:
+        assert again.register("n2", ";expires=0", uri=phone.contact).code == 200
+
+
 def test_real_phones_over_tls_and_udp(lab: Lab, alice: Phone) -> None:
     names = {lab.farm: lab.node("n2").address}
     with Phone(lab, "p5", "dave", PASSWORD, names=names, transport="tls") as dave:

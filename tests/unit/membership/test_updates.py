@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from overlay.membership.updates import (
     next_incarnation,
     order,
     sane,
+    sane_node,
 )
 from tests.unit.membership.test_members import INFO, OTHERS, PEER, hello, members_of
 
@@ -94,6 +96,22 @@ def test_an_incarnation_is_never_had_twice(before: int, now_ms: int) -> None:
 traits = st.none() | st.builds(
     Traits, draining=st.booleans(), zone=st.sampled_from(["", "a", "b"]), capacity=st.integers(0, 3)
 )
+
+
+@pytest.mark.parametrize(
+    ("said", "good"),
+    [
+        (Traits(transports=("tls", "wss"), address6="2001:db8::1"), True),
+        (Traits(address6="192.0.2.1"), False),
+        (Traits(address6="fe80::1%eth0"), False),
+        (Traits(address6="n1.farm.test"), False),
+        (Traits(transports=("tls",) * 9), False),
+        (Traits(transports=("x" * 64,)), False),
+    ],
+)
+def test_traits_that_cannot_be_ours_are_refused(said: Traits, good: bool) -> None:
+    info = NodeInfo(node_id=b"n" * 20, name="n1", host="192.0.2.1", port=7460, traits=said)
+    assert sane_node(info) is good
 
 
 @given(traits, traits, traits)
