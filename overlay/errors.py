@@ -35,3 +35,11 @@ class UnavailableError(SipfarmError):
 
 class StorageError(SipfarmError):
     """The disk refused: full, read-only, or broken."""
+
+
+class CorruptError(StorageError):
+    """A file is not what SQLite wrote; it has to be set aside."""
+
+
+class DeviceError(StorageError):
+    """Reading, writing or syncing failed; what the file has now must be made sure of."""

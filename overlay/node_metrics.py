@@ -49,6 +49,10 @@ def watch(node: "Node") -> None:
             lambda: node.publisher.publishing,
         ),
         "disk_ok": ("The last commit succeeded", lambda: not node.committer.last_error),
+        "broken_files": (
+            "Files that were broken and are set aside in the data directory",
+            lambda: len(node.committer.damage.files),
+        ),
         "revoked_nodes": ("Nodes on the list", lambda: len(node.revoker.current.node_ids)),
         "revocations_version": ("Of the list", lambda: node.revoker.current.version),
         "certificate_seconds": (
@@ -72,6 +76,10 @@ def watch(node: "Node") -> None:
         ),
         "lookup_hops": ("Steps that these took", lambda: node.membership.lookup_hops),
         "repairs_sent": ("Records handed to replicas that lacked them", lambda: node.repair.sent),
+        "registrations_weak": (
+            "REGISTERs that fewer than W nodes hold, as there were no more",
+            lambda: node.registrations.weak,
+        ),
         "revoked_refused": (
             "Connections of revoked nodes that were refused",
             lambda: node.network.revoked_refused,

@@ -53,7 +53,10 @@ class Bindings:
         """Write what is not yet written, and close the file."""
         await tasks.end([self._task])
         await self._flush()
-        await self._loop.run_in_executor(self._thread, self._database.close)
+        try:
+            await self._loop.run_in_executor(self._thread, self._database.close)
+        except StorageError as error:
+            log.error("bindings.db is left to be recovered at the next start: %s", error)
         self._thread.shutdown()
 
     def get(self, key: bytes) -> bytes | None:
@@ -104,6 +107,14 @@ class Bindings:
                 log.error("registrations cannot be written to disk: %s", error)
             self.last_error = str(error)
             self._dirty |= dirty
+            await self._mend(error)
+
+    async def _mend(self, error: StorageError) -> None:
+        try:
+            if await self._loop.run_in_executor(self._thread, self._database.mend, error):
+                self._dirty.update(self._records)
+        except StorageError as again:
+            log.error("bindings.db cannot be mended: %s", again)
 
     def _drop_expired(self) -> None:
         if self._loop.time() < self._sweep_after_s:

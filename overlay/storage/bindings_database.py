@@ -6,8 +6,11 @@ only lets them survive a restart of all.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from overlay.errors import CorruptError, DeviceError, StorageError
+from overlay.storage import salvage
 from overlay.storage.damage import Damage
 from overlay.storage.schema import BINDINGS, checksum, connect, disk_errors, transaction
 
@@ -20,14 +23,40 @@ class BindingsDatabase:
     def __init__(self, directory: Path | None, damage: Damage | None = None) -> None:
         """Open the file; without a directory the database is in memory and ends with this."""
         self.damage = damage or Damage()
-        self._connection = connect(directory / "bindings.db" if directory else None, BINDINGS)
+        self._path = directory / "bindings.db" if directory else None
+        if self._path is not None:
+            salvage.finish(self._path)
+        try:
+            self._connection = connect(self._path, BINDINGS)
+        except CorruptError:
+            self._rebuild()
 
     def close(self) -> None:
-        """Checkpoint and close."""
-        self._connection.close()
+        """Checkpoint and close; raises `StorageError`, and is closed."""
+        with disk_errors():
+            self._connection.close()
+
+    def mend(self, error: StorageError) -> bool:
+        """After an error, begin with a sound file; whether all records are to be written again."""
+        if self._path is None or not isinstance(error, CorruptError | DeviceError):
+            return False
+        with suppress(StorageError):
+            self.close()
+        if isinstance(error, CorruptError):
+            self._rebuild()
+        else:
+            self._connection = connect(self._path, BINDINGS)
+        return True
 
     def load(self) -> dict[bytes, bytes]:
         """Every record, by key; what has rotted is set aside."""
+        try:
+            return self._load()
+        except CorruptError as error:
+            self.mend(error)
+            return self._load()
+
+    def _load(self) -> dict[bytes, bytes]:
         rotten: list[tuple[bytes]] = []
         records: dict[bytes, bytes] = {}
         with disk_errors():
@@ -66,6 +95,11 @@ class BindingsDatabase:
                     self.damage.found("bindings", key)
                     rotten.append(key)
         return rotten, last if count == limit else b""
+
+    def _rebuild(self) -> None:
+        assert self._path is not None
+        salvage.rebuild(self._path, BINDINGS, self.damage)
+        self._connection = connect(self._path, BINDINGS)
 
     def _set_aside(self, keys: list[tuple[bytes]]) -> None:
         with transaction(self._connection):

@@ -7,11 +7,16 @@ fetches it again from the other replicas.
 
 import logging
 import threading
+from pathlib import Path
+from typing import Final
 
 from overlay.limits import ROTTEN_ROWS_TOLD_MAX
 from overlay.storage.rows import RottenRow
 
 log = logging.getLogger(__name__)
+
+SET_ASIDE: Final = ".db.corrupt-"
+"""In the name of a broken file, before the time."""
 
 
 class Damage:
@@ -23,6 +28,10 @@ class Damage:
         self._waiting: dict[RottenRow, None] = {}
         self.rotten_rows = 0
         """Rows that were found rotten, since the start."""
+        self.rebuilt = 0
+        """Files that were put in the place of broken ones, since the start."""
+        self.files: tuple[str, ...] = ()
+        """Broken files that were set aside and are still there."""
 
     def found(self, table: str, *key: bytes) -> None:
         """A row's checksum fails; the first time, this is logged and counted."""
@@ -37,6 +46,17 @@ class Damage:
         if not known:
             text = " ".join(part.hex() for part in key)
             log.error("a row of %s has rotted and is set aside: %s", table, text)
+
+    def look_for_files(self, directory: Path) -> None:
+        """See which files are aside; whoever has seen to them removes them."""
+        found = (path.name for path in directory.glob(f"*{SET_ASIDE}*"))
+        self.files = tuple(sorted(name for name in found if not name.endswith(("-wal", "-shm"))))
+
+    def describe(self) -> str:
+        """For the operator; empty when all is well."""
+        texts = [f"{self.rotten_rows} rotten rows"] if self.rotten_rows else []
+        texts += [f"{name} is set aside" for name in self.files]
+        return ", ".join(texts)
 
     def take(self) -> list[RottenRow]:
         """What is to be set aside; it is told once, and again when it is found again."""

@@ -9,6 +9,8 @@ The file is durable: WAL with synchronous=FULL, so a commit that returned surviv
 from collections.abc import Iterable
 from pathlib import Path
 
+import apsw
+
 from overlay.limits import PAGE_BYTES_MAX, ROTTEN_ROWS_MAX
 from overlay.links.messages import NodeInfo
 from overlay.storage.damage import Damage
@@ -38,16 +40,37 @@ _SUBSCRIBER_SUM = (
 class RecordsDatabase:
     """One instance belongs to one thread at a time."""
 
-    def __init__(self, directory: Path | None, damage: Damage | None = None) -> None:
+    def __init__(
+        self, directory: Path | None, damage: Damage | None = None, vfs: str | None = None
+    ) -> None:
         """Open the file; without a directory the database is in memory and ends with this."""
         self.damage = damage or Damage()
-        self._connection = connect(directory / "records.db" if directory else None, RECORDS)
-        with disk_errors():
-            self._outbox = Outbox(self._connection)
+        self._connection = connect(directory / "records.db" if directory else None, RECORDS, vfs)
+        try:
+            with disk_errors():
+                self._outbox = Outbox(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
-        """Checkpoint and close."""
-        self._connection.close()
+        """Checkpoint and close; raises `StorageError`, and is closed."""
+        with disk_errors():
+            self._connection.close()
+
+    def secure(self) -> None:
+        """After a failed sync: bring all that the file is said to have to disk once more.
+
+        A kernel takes pages that it failed to write for clean ones. Copying them out of the log
+        writes them anew, before anything is committed after them.
+        """
+        with disk_errors():
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """The sinks that calls are kept for."""
+        return self._outbox.names
 
     def commit(self, rows: Iterable[Row]) -> None:
         """All rows in one transaction, on disk when this returns.

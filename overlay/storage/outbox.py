@@ -48,6 +48,11 @@ class Outbox:
         self._sinks = [name for (name,) in connection.execute("SELECT name FROM sinks")]
         self._stamp = int(next(connection.execute("SELECT coalesce(max(stamp), 0) FROM outbox"))[0])
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sinks."""
+        return tuple(self._sinks)
+
     def choose(self, names: Iterable[str]) -> None:
         """Only these sinks from now on; one that is new has all calls yet to come."""
         wanted = set(names)

@@ -1,34 +1,63 @@
-"""`records.db` in a writing and a reading thread.
+"""`records.db` in a writing and a reading thread, and its repair when the disk fails.
 
 In: batches to commit, questions. Out: outcomes, on the event loop. Counterparts: `committer.py`
-asks; `database.py` does the work.
+asks; `database.py` does the work; `salvage.py` saves what can be saved of a broken file.
+
+After an error of the device nobody knows what the file has: it is closed, opened again and written
+out anew before the next commit. The batch whose sync failed was refused; it may be there or not.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from enum import IntEnum
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from overlay.errors import StorageError
+from overlay.errors import CorruptError, DeviceError, StorageError
+from overlay.storage import salvage
 from overlay.storage.committer import Committed
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
+from overlay.storage.outbox import Sinks
 from overlay.storage.rows import Row
+from overlay.storage.schema import RECORDS
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+class Trouble(IntEnum):
+    """What has to be done before the file is used again."""
+
+    NONE = 0
+    DEVICE = 1
+    CORRUPT = 2
 
 
 class RecordsDisk:
     """The `Disk` of a real node."""
 
-    def __init__(self, directory: Path, damage: Damage) -> None:
+    def __init__(self, directory: Path, damage: Damage, vfs: str | None = None) -> None:
         self.damage = damage
         self._loop = asyncio.get_running_loop()
-        self._database = RecordsDatabase(directory, damage)
-        self._reader = RecordsDatabase(directory, damage)
+        self._directory = directory
+        self._vfs = vfs
+        self._trouble = Trouble.NONE
+        self._files = threading.Lock()
+        """Held by who asks the reader, and by who puts another in its place."""
+        salvage.finish(directory / "records.db")
+        damage.look_for_files(directory)
+        try:
+            self._database, self._reader = self._open(), self._open()
+        except CorruptError:
+            salvage.rebuild(directory / "records.db", RECORDS, damage)
+            self._database, self._reader = self._open(), self._open()
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records-read")
         self._batches: SimpleQueue[tuple[list[Row], Committed] | None] = SimpleQueue()
         self._writing = threading.Thread(target=self._write, name="records", daemon=True)
@@ -38,14 +67,43 @@ class RecordsDisk:
         self._batches.put((rows, finished))
 
     async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
-        return await self._loop.run_in_executor(self._reading, question, self._reader)
+        try:
+            return await self._loop.run_in_executor(self._reading, self._ask, question)
+        except StorageError:
+            if not self._trouble:
+                raise
+            await self._mended()
+            return await self._loop.run_in_executor(self._reading, self._ask, question)
 
     async def close(self) -> None:
         self._batches.put(None)
         await self._loop.run_in_executor(self._reading, self._writing.join)
-        await self._loop.run_in_executor(self._reading, self._reader.close)
-        self._database.close()
+        try:
+            await self._loop.run_in_executor(self._reading, self._reader.close)
+            self._database.close()
+        except StorageError as error:
+            log.error("records.db is left to be recovered at the next start: %s", error)
         self._reading.shutdown()
+
+    # inner workings
+
+    def _open(self) -> RecordsDatabase:
+        return RecordsDatabase(self._directory, self.damage, self._vfs)
+
+    def _ask(self, question: Callable[[RecordsDatabase], T]) -> T:
+        """In the reading thread."""
+        with self._files:
+            try:
+                return question(self._reader)
+            except StorageError as error:
+                self._note(error)
+                raise
+
+    async def _mended(self) -> None:
+        """An empty batch mends the file."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.commit([], lambda _: done.set_result(None))
+        await done
 
     def _write(self) -> None:
         """The writing thread."""
@@ -53,9 +111,52 @@ class RecordsDisk:
             rows, finished = batch
             failure = None
             try:
-                self._database.commit(rows)
+                self._commit(rows)
             except StorageError as error:
                 failure = error
             except Exception as error:
                 failure = StorageError(f"{type(error).__name__}: {error}")
             self._loop.call_soon_threadsafe(finished, failure)
+
+    def _commit(self, rows: list[Row]) -> None:
+        if self._trouble:
+            self._mend()
+        if not rows:
+            return
+        try:
+            self._database.commit(rows)
+        except CorruptError as error:
+            self._note(error)
+            self._mend()
+            self._database.commit(rows)
+        except StorageError as error:
+            self._note(error)
+            raise
+
+    def _note(self, error: StorageError) -> None:
+        if isinstance(error, CorruptError):
+            self._trouble = Trouble.CORRUPT
+        elif isinstance(error, DeviceError):
+            log.error("records.db is opened anew: %s", error)
+            self._trouble = max(self._trouble, Trouble.DEVICE)
+
+    def _mend(self) -> None:
+        """In the writing thread; raises `StorageError`, and is tried again with the next batch."""
+        with self._files:
+            sinks = self._database.sinks
+            for database in (self._reader, self._database):
+                with suppress(StorageError):
+                    database.close()
+            if self._trouble is Trouble.CORRUPT:
+                salvage.rebuild(self._directory / "records.db", RECORDS, self.damage)
+            try:
+                self._database = self._open()
+                self._database.secure()
+                self._database.commit([Sinks(names=sinks)])
+                self._reader = self._open()
+            except StorageError as error:
+                self._note(error)
+                with suppress(StorageError):
+                    self._database.close()
+                raise
+            self._trouble = Trouble.NONE

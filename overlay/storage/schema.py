@@ -16,7 +16,7 @@ from zlib import crc32
 import apsw
 import msgspec
 
-from overlay.errors import StorageError
+from overlay.errors import CorruptError, DeviceError, StorageError
 from overlay.storage import outbox
 
 SCHEMA_VERSION: Final = 2
@@ -97,6 +97,10 @@ def disk_errors() -> Iterator[None]:
     """SQLite's errors as `StorageError`."""
     try:
         yield
+    except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError) as error:
+        raise CorruptError(f"{type(error).__name__}: {error}") from error
+    except apsw.IOError as error:
+        raise DeviceError(f"{type(error).__name__}: {error}") from error
     except apsw.Error as error:
         raise StorageError(f"{type(error).__name__}: {error}") from error
 
@@ -115,14 +119,26 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
             raise
 
 
-def connect(path: Path | None, schema: Schema) -> apsw.Connection:
-    """Open a file, or, without a path, a database in memory; older versions are brought up."""
+def connect(path: Path | None, schema: Schema, vfs: str | None = None) -> apsw.Connection:
+    """Open a file, or, without a path, a database in memory; older versions are brought up.
+
+    `vfs` names the way to the file, SQLite's own by default.
+    """
     with disk_errors():
-        connection = apsw.Connection(str(path) if path else ":memory:")
+        connection = apsw.Connection(str(path) if path else ":memory:", vfs=vfs)
+    try:
+        _prepare(connection, path, schema)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: apsw.Connection, path: Path | None, schema: Schema) -> None:
+    with disk_errors():
         connection.set_busy_timeout(5_000)
         found = connection.pragma("user_version")
         if found not in (0, 1, SCHEMA_VERSION):
-            connection.close()
             raise StorageError(f"{path}: made by another version (schema {found})")
         connection.create_scalar_function("row_sum", checksum, -1, deterministic=True)
         connection.pragma("journal_mode", "wal")
@@ -135,4 +151,3 @@ def connect(path: Path | None, schema: Schema) -> apsw.Connection:
             if connection.pragma("user_version") != SCHEMA_VERSION:
                 connection.execute(schema.tables)
                 connection.pragma("user_version", SCHEMA_VERSION)
-        return connection

@@ -24,6 +24,8 @@ PAUSE_S: Final = 1.0
 """Between two slices: a million rows take half an hour."""
 INTERVAL_S: Final = 3_600.0
 """Between two passes."""
+LOOK_S: Final = 5.0
+"""After a file was rebuilt, a pass begins so soon."""
 
 
 class Scrubber:
@@ -56,11 +58,19 @@ class Scrubber:
 
     async def _keep_scrubbing(self) -> None:
         while True:
-            await asyncio.sleep(INTERVAL_S)
+            await self._pause()
             try:
                 await self.scrub()
             except SipfarmError as error:
                 log.error("the disk cannot be looked through: %s", error)
+
+    async def _pause(self) -> None:
+        """Until the next pass is due, or a file was rebuilt from what could be read of it."""
+        rebuilt = self._committer.damage.rebuilt
+        for _ in range(round(INTERVAL_S / LOOK_S)):
+            await asyncio.sleep(LOOK_S)
+            if self._committer.damage.rebuilt != rebuilt:
+                return
 
     async def _scrub_subscribers(self, keys: list[bytes]) -> None:
         for key in await self._committer.read(lambda db: db.unsound_subscribers(keys)):
