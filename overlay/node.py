@@ -7,7 +7,6 @@ process; the tests run several in one.
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -279,8 +278,7 @@ class Node:
     # inner workings
 
     async def _open_storage(self) -> None:
-        directory = Path(self.config.node.data_dir)
-        self.committer, self.bindings = self.parts.storage(directory, self.parts.now_ms)
+        self.committer, self.bindings = self.parts.storage(self.config, self.parts.now_ms)
         rows = await self.committer.read(lambda db: db.subscribers())
         self.subscribers = Subscribers(rows)
         self.scrubber = Scrubber(self.bindings, self.subscribers, self.committer)

@@ -49,6 +49,10 @@ def watch(node: "Node") -> None:
             lambda: node.publisher.publishing,
         ),
         "disk_ok": ("The last commit succeeded", lambda: not node.committer.last_error),
+        "disk_free_bytes": (
+            "Free where the data directory is",
+            node.committer.space.free_bytes,
+        ),
         "broken_files": (
             "Files that were broken and are set aside in the data directory",
             lambda: len(node.committer.damage.files),

@@ -24,6 +24,7 @@ from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.committer import Committer
 from overlay.storage.damage import Damage
 from overlay.storage.records_disk import RecordsDisk
+from overlay.storage.space import Space, free_bytes_of
 
 NowMs = Callable[[], int]
 
@@ -33,12 +34,14 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_storage(directory: Path, now: NowMs) -> tuple[Committer, Bindings]:
-    """The files in `directory`, which is made if need be; raises `StorageError` or `OSError`."""
+def open_storage(config: Config, now: NowMs) -> tuple[Committer, Bindings]:
+    """The files in `node.data_dir`, made if need be; raises `StorageError` or `OSError`."""
+    directory = Path(config.node.data_dir)
     directory.mkdir(parents=True, exist_ok=True)
     damage = Damage()
-    committer = Committer(RecordsDisk(directory, damage))
-    return committer, Bindings(BindingsDatabase(directory, damage), now)
+    space = Space(free_bytes_of(directory), config.storage.free_bytes_min)
+    committer = Committer(RecordsDisk(directory, damage), space)
+    return committer, Bindings(BindingsDatabase(directory, damage), now, space)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,6 @@ class Parts:
     chance: random.Random = field(default_factory=random.Random)
     network: Callable[[Identity, Hello], Network] = Network
     discovery: Callable[[Config], Discovery] = Discovery
-    storage: Callable[[Path, NowMs], tuple[Committer, Bindings]] = open_storage
+    storage: Callable[[Config, NowMs], tuple[Committer, Bindings]] = open_storage
     projection: Callable[[Path], Projection] = Projection
     control: Callable[[Service, Metrics], ControlServer] = ControlServer

@@ -65,7 +65,8 @@ class Local:
             redis=self._projection.error or "ok",
             zone=self._membership.own.zone,
             draining=self._membership.own.draining,
-            disk=self._replica.committer.last_error
+            disk=self._replica.committer.space.short()
+            or self._replica.committer.last_error
             or self._replica.bindings.last_error
             or self._replica.committer.damage.describe()
             or "ok",

@@ -69,6 +69,8 @@ class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 PROOFS_OF_LIFE = (EventKind.START, EventKind.INTERIM)
+BEGINNINGS = (EventKind.START, EventKind.ATTEMPT)
+"""Events of calls that may have none yet."""
 
 
 CallEvents = tuple[CallEvent, ...]

@@ -130,6 +130,7 @@ class EventWriter:
             time_us=event.time_us,
             body=call.encode(event),
             journal=True,
+            new=event.kind in call.BEGINNINGS,
         )
 
         def committed(error: StorageError | None) -> None:
@@ -176,7 +177,13 @@ class EventWriter:
         )
         write.fanout.start(self._write_quorum - is_replica)
         if is_replica:
-            row = EventRow(call_key=key, event_id=event.event_id, time_us=event.time_us, body=body)
+            row = EventRow(
+                call_key=key,
+                event_id=event.event_id,
+                time_us=event.time_us,
+                body=body,
+                new=event.kind in call.BEGINNINGS,
+            )
 
             def committed(error: StorageError | None) -> None:
                 if error is None:

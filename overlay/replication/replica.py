@@ -246,7 +246,11 @@ class Replica:
         if len(event.event_id) != 20 or key_of(RecordKind.CALL, event.call_id) != request.key:
             raise ValueError("an event's id or key is wrong")
         row = EventRow(
-            call_key=request.key, event_id=event.event_id, time_us=event.time_us, body=request.body
+            call_key=request.key,
+            event_id=event.event_id,
+            time_us=event.time_us,
+            body=request.body,
+            new=event.kind in call.BEGINNINGS,
         )
 
         def committed(error: StorageError | None) -> None:
@@ -258,12 +262,13 @@ class Replica:
 
     def _store_subscriber(self, request: Store, answer: Answer) -> None:
         sent = self._vetting.subscriber(request.key, request.body)
+        is_new = self.subscribers.get(request.key) is None and not sent.removed
         record = self.subscribers.merge(request.key, sent)
         body = subscriber.encode(record)
         reply = Stored()
         if request.expected and digest_of(body) != request.expected:
             reply = Stored(body=body)
-        row = SubscriberRow(key=request.key, aor=record.aor, body=body)
+        row = SubscriberRow(key=request.key, aor=record.aor, body=body, new=is_new)
         self._hot.subscriber_changed(request.key, record)
         for holder in self.leases.holders(request.key, self._loop.time()):
             push = Changed(kind=RecordKind.SUBSCRIBER, key=request.key, body=body)

@@ -91,7 +91,9 @@ class SubscriberDirectory:
         self._hot.subscriber_changed(key, record)
         needed = min(self._config.overlay.write_quorum, len(nodes))
         if len(taken) < needed:
-            raise UnavailableError(f"only {len(taken)} of {needed} replicas stored it")
+            refusals = sorted({reply.reason for reply in replies if isinstance(reply, Failed)})
+            why = ": " + "; ".join(refusals) if refusals else ""
+            raise UnavailableError(f"only {len(taken)} of {needed} replicas stored it{why}")
         return len(taken)
 
     def pushed(self, push: Changed) -> Reply:

@@ -17,6 +17,7 @@ from overlay import tasks
 from overlay.errors import StorageError
 from overlay.records import registration
 from overlay.storage.bindings_database import BindingsDatabase
+from overlay.storage.space import Space, unlimited
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,10 @@ SWEEP_PAUSE_S = 30.0
 class Bindings:
     """All registration records of this node."""
 
-    def __init__(self, database: BindingsDatabase, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, database: BindingsDatabase, now_ms: Callable[[], int], space: Space | None = None
+    ) -> None:
+        self._space = space or unlimited()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bindings")
         self._loop = asyncio.get_running_loop()
         self._now_ms = now_ms
@@ -92,10 +96,15 @@ class Bindings:
         while True:
             await asyncio.sleep(FLUSH_S)
             self._drop_expired()
-            await self._flush()
+            short = self._space.short()
+            if short:
+                self.last_error = f"short of space: {short}"
+            else:
+                await self._flush()
 
     async def _flush(self) -> None:
         if not self._dirty:
+            self.last_error = ""
             return
         dirty, self._dirty = self._dirty, set()
         rows = [(key, self._records.get(key)) for key in dirty]

@@ -15,7 +15,8 @@ from overlay.errors import StorageError
 from overlay.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
-from overlay.storage.rows import Row
+from overlay.storage.rows import EventRow, Row, SubscriberRow
+from overlay.storage.space import Space, unlimited
 
 Committed = Callable[[StorageError | None], None]
 Batch = list[tuple[Row, Committed]]
@@ -43,7 +44,8 @@ class Disk(Protocol):
 class Committer:
     """The one writer and reader of the durable records."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, space: Space | None = None) -> None:
+        self.space = space or unlimited()
         self._loop = asyncio.get_running_loop()
         self._disk = disk
         self._queue: Batch = []
@@ -71,6 +73,9 @@ class Committer:
             limit_hits.hit("COMMIT_QUEUE_MAX")
             reason = "closing" if self._closed else "too many writes are waiting for the disk"
             committed(StorageError(reason))
+            return
+        if isinstance(row, EventRow | SubscriberRow) and row.new and (short := self.space.short()):
+            committed(StorageError(f"the disk is short of space: {short}"))
             return
         self._queue.append((row, committed))
         if not self._busy:

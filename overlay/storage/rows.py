@@ -19,6 +19,8 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     journal: bool | None = None
     """True: also note that it is not yet on W disks; False: take that note away."""
+    new: bool = False
+    """It begins a call: refused when the disk is short of space."""
 
 
 class SubscriberRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +29,8 @@ class SubscriberRow(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes
     aor: str
     body: bytes
+    new: bool = False
+    """There was none before: refused when the disk is short of space."""
 
 
 class JournalDone(msgspec.Struct, frozen=True, kw_only=True):

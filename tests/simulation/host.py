@@ -240,7 +240,7 @@ class Host:
 
     # inner workings
 
-    def _storage(self, _: Path, now_ms: NowMs) -> tuple[Committer, Bindings]:
+    def _storage(self, _: Config, now_ms: NowMs) -> tuple[Committer, Bindings]:
         self._process_disk = ProcessDisk(self.disk, self.loop, self.chance)
         return Committer(self._process_disk), Bindings(self.disk.bindings, now_ms)
 

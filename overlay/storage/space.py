@@ -1,0 +1,52 @@
+"""Whether the disk has room for what is new.
+
+In: how much is free. Out: why there is no room, for whoever is refused and for the operator.
+Counterparts: `committer.py` refuses rows that begin a record, `bindings.py` holds back its file.
+
+A disk that is filled to the last byte takes no BYE any more. Below the floor what is new stops, and
+what calls under way have yet to write goes on, as does all that takes something away.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+MIB = 1 << 20
+
+
+class Space:
+    """Of the disk that holds the data directory."""
+
+    def __init__(self, free_bytes: Callable[[], int], free_bytes_min: int) -> None:
+        self.free_bytes = free_bytes
+        """Right now."""
+        self._min = free_bytes_min
+        self._was_short = False
+
+    def short(self) -> str:
+        """Why nothing new is taken; empty when there is room. Changes are logged."""
+        free = self.free_bytes() if self._min else 0
+        is_short = free < self._min
+        text = ""
+        if is_short:
+            text = f"{free // MIB} MiB are free, storage.free_bytes_min is {self._min // MIB} MiB"
+        if is_short != self._was_short:
+            self._was_short = is_short
+            if is_short:
+                log.error("the disk is short of space, no new records are taken: %s", text)
+            else:
+                log.info("the disk has room again: %d MiB", free // MIB)
+        return text
+
+
+def free_bytes_of(directory: Path) -> Callable[[], int]:
+    """How much is free where a directory is; a system call of some microseconds."""
+    return lambda: shutil.disk_usage(directory).free
+
+
+def unlimited() -> Space:
+    """Of a disk that nobody watches."""
+    return Space(lambda: 0, 0)
