@@ -319,6 +319,11 @@ class Config(_Section, frozen=True, kw_only=True):
         return self.run_path("redis.sock")
 
     @property
+    def settings_file(self) -> Path:
+        """What the daemon tells the proxies of the farm's settings."""
+        return self.run_path("settings.json")
+
+    @property
     def dns_socket(self) -> Path:
         """Where PowerDNS asks the daemon."""
         return self.run_path("dns.sock")

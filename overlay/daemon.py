@@ -15,6 +15,7 @@ import uvloop
 from prometheus_client import disable_created_metrics
 
 from overlay import config as configuration
+from overlay.cache import shown_settings
 from overlay.config import Config
 from overlay.errors import SipfarmError
 from overlay.identity import identity as identities
@@ -33,6 +34,7 @@ async def run(config: Config) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     identity = identities.load(config)
     node = Node(config, identity)
+    node.show = lambda shown: shown_settings.write(config.settings_file, shown)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stopped.set)

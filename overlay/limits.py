@@ -67,6 +67,12 @@ PASSWORD_CHARS_MAX: Final = 256
 POLICY_ENTRIES_MAX: Final = 64
 """Destinations, and identities, of one subscriber."""
 SUBSCRIBERS_PER_FILE_MAX: Final = 1_000_000
+SETTINGS_BYTES_MAX: Final = 192 << 10
+"""Of the farm's settings, which have to fit into a control request."""
+TRUNKS_MAX: Final = 200
+GATEWAYS_PER_TRUNK_MAX: Final = 16
+TRUNK_ENTRIES_MAX: Final = 2_000
+"""Prefixes, domains, sources or rules of one trunk."""
 
 MEMBERS_MAX: Final = 4_000
 """Other nodes that a node keeps in mind, the dead of the last days included."""

@@ -40,6 +40,7 @@ from overlay.readiness import Readiness
 from overlay.records import registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind
+from overlay.records.settings import FarmSettings, Shown
 from overlay.replication.drain import Drain
 from overlay.replication.events import EventWriter
 from overlay.replication.placement import Placement
@@ -47,6 +48,7 @@ from overlay.replication.reader import Reader
 from overlay.replication.registrations import Registrations
 from overlay.replication.repair import Repair
 from overlay.replication.replica import Replica
+from overlay.replication.settings_keeper import SettingsKeeper
 from overlay.replication.spreader import Spreader
 from overlay.replication.subscribers import SubscriberDirectory
 from overlay.replication.vetting import Vetting
@@ -86,6 +88,8 @@ class Node:
         self._tasks: set[asyncio.Task[None]] = set()
         self._zone_changed_s = now_ms() // 1000
         self._dns: dns_server.DnsServer | None = None
+        self.show: Callable[[Shown], None] = lambda shown: None
+        """Given what the proxies are to know of the farm's settings."""
 
     async def start(self) -> None:
         """Open the files, listen, and begin to look for the farm.
@@ -97,6 +101,7 @@ class Node:
         await self._open_storage()
         await self._join_membership()
         await self._start_revoker()
+        await self._start_settings()
         self.projection = self.parts.projection(config.redis_socket)
         self.hot = HotRecords(self.projection, now_ms)
         self.hot.lost = self.membership.members.lost_names
@@ -174,6 +179,7 @@ class Node:
         await self.membership.stop()
         await self.discovery.stop()
         await self.revoker.stop()
+        await self.settings.stop()
         await self.renewal.stop()
         await self.publisher.stop()
         await self._remember_peers()
@@ -194,6 +200,7 @@ class Node:
         self.hot.end_leases_of(hello.node.node_id)
         self.membership.peer_up(hello)
         self.revoker.peer_up(hello.node.node_id)
+        self.settings.peer_up(hello.node.node_id)
 
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
         self.hot.end_leases_of(node_id)
@@ -235,6 +242,10 @@ class Node:
             reply(self.revoker.answer(request))
         elif isinstance(request, messages.RevocationsChanged):
             reply(self.revoker.announced(peer, request))
+        elif isinstance(request, messages.AskSettings):
+            reply(self.settings.answer(request))
+        elif isinstance(request, messages.SettingsChanged):
+            reply(self.settings.announced(peer, request))
         elif isinstance(request, messages.RegisterAt):
             self.registrations.register_at(request, reply)
         else:
@@ -324,6 +335,20 @@ class Node:
             await self.committer.close()
             raise
 
+    async def _start_settings(self) -> None:
+        self.settings = SettingsKeeper(
+            self.identity.operator,
+            self.network,
+            self.membership.linked,
+            self.committer,
+            self.parts.chance,
+            self._settings_changed,
+        )
+        await self.settings.start()
+
+    def _settings_changed(self, settings: FarmSettings) -> None:
+        self.show(Shown(settings=settings))
+
     def _build_coordinators(self) -> None:
         config, own_id = self.config, self.own.node_id
         self.spreader = Spreader(self.network)
@@ -377,6 +402,7 @@ class Node:
             self.directory,
             farm_wide,
             self.revoker,
+            self.settings,
             self.metrics,
             self.parts.now_ms,
             self.leave,

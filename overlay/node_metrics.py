@@ -59,6 +59,10 @@ def watch(node: "Node") -> None:
         ),
         "revoked_nodes": ("Nodes on the list", lambda: len(node.revoker.current.node_ids)),
         "revocations_version": ("Of the list", lambda: node.revoker.current.version),
+        "settings_version": (
+            "Of the farm's settings, 0 for none",
+            lambda: node.settings.current.version,
+        ),
         "certificate_seconds": (
             "Time until the node's certificate expires",
             lambda: node.identity.expires_at.timestamp() - time.time(),

@@ -390,6 +390,24 @@ class PutRevocations(Request, frozen=True, kw_only=True, tag=29):
     """As `overlay.identity.revocations` encodes it."""
 
 
+class GetSettings(Request, frozen=True, kw_only=True, tag=40):
+    """What is decided for the whole farm? Answered by `SettingsInForce`."""
+
+
+class SettingsInForce(Answer, frozen=True, kw_only=True, tag=40):
+    """The farm's settings."""
+
+    body: bytes
+    """As `overlay.records.settings` encodes them."""
+
+
+class PutSettings(Request, frozen=True, kw_only=True, tag=41):
+    """Settings that the operator signed, for the whole farm. Answered by `Done`."""
+
+    body: bytes
+    """As `overlay.records.settings` encodes them."""
+
+
 Requests = (
     Locate
     | Authenticate
@@ -405,6 +423,8 @@ Requests = (
     | GetSubscriber
     | PutRevocations
     | Drain
+    | GetSettings
+    | PutSettings
 )
 Answers = (
     Refused
@@ -419,6 +439,7 @@ Answers = (
     | Done
     | SubscriberInForce
     | Drained
+    | SettingsInForce
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -26,14 +26,16 @@ from overlay.control.messages import (
     Written,
 )
 from overlay.enrollment.revoker import Revoker
-from overlay.errors import ProtocolError, UnavailableError
+from overlay.errors import OutdatedError, ProtocolError, UnavailableError
 from overlay.limits import HEADER_CHARS_MAX
 from overlay.metrics import Metrics
+from overlay.records import settings as settings_record
 from overlay.records.names import RecordKind, key_of
 from overlay.records.routing import targets_of
 from overlay.replication.drain import Drain
 from overlay.replication.events import EventWriter
 from overlay.replication.registrations import Registrations
+from overlay.replication.settings_keeper import SettingsKeeper
 from overlay.replication.subscribers import SubscriberDirectory
 
 Answer = Callable[[Answers], None]
@@ -51,6 +53,7 @@ class Service:
         subscribers: SubscriberDirectory,
         farm_wide: FarmWide,
         revoker: Revoker,
+        settings: SettingsKeeper,
         metrics: Metrics,
         now_ms: Callable[[], int],
         leave: Callable[[], None],
@@ -63,6 +66,7 @@ class Service:
         self._subscribers = subscribers
         self._farm_wide = farm_wide
         self._revoker = revoker
+        self._settings = settings
         self._metrics = metrics
         self._now_ms = now_ms
         self._leave = leave
@@ -150,6 +154,14 @@ class Service:
                 id=0,
                 detail=f"{'now' if newer else 'already'} in force: {count} nodes are revoked",
             )
+        if isinstance(request, messages.GetSettings):
+            return messages.SettingsInForce(
+                id=0, body=settings_record.encode(self._settings.current)
+            )
+        if isinstance(request, messages.PutSettings):
+            if not await self._settings.take(request.body):
+                raise OutdatedError("later settings are in force")
+            return messages.Done(id=0, detail="in force")
         if isinstance(request, messages.Leave):
             self._loop.call_soon(self._leave)
             return messages.Done(id=0, detail="leaving")

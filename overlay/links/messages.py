@@ -26,6 +26,8 @@ class Capability(StrEnum):
 
     COMPARISON = "comparison"
     """Lists of members are compared, and links closed by agreement."""
+    SETTINGS = "settings"
+    """It keeps the farm's settings."""
     UNKNOWN_KINDS = "unknown-kinds"
     """A request of a kind that it does not know is answered so, and the link stays."""
 
@@ -255,6 +257,24 @@ class RevocationsChanged(Message, frozen=True, kw_only=True, tag=32):
     version: int
 
 
+class AskSettings(Message, frozen=True, kw_only=True, tag=90):
+    """Have you newer settings of the farm than this version? Answered by `SettingsAre`."""
+
+    have: int
+
+
+class SettingsAre(Message, frozen=True, kw_only=True, tag=91):
+    """The settings (`overlay.records.settings`); empty if there are no newer ones."""
+
+    body: bytes
+
+
+class SettingsChanged(Message, frozen=True, kw_only=True, tag=92):
+    """The sender has this version of the farm's settings. Answered by `Ack`."""
+
+    version: int
+
+
 class MemberUpdate(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What a node says of another, or of itself."""
 
@@ -314,6 +334,8 @@ Request = (
     | DescribeNode
     | AskRevocations
     | RevocationsChanged
+    | AskSettings
+    | SettingsChanged
     | Gossip
     | PingFor
     | CompareMembers
@@ -331,6 +353,7 @@ Reply = (
     | SubscribersAt
     | Described
     | RevocationsAre
+    | SettingsAre
     | MembersAre
 )
 REPLIES = (
@@ -345,14 +368,27 @@ REPLIES = (
     SubscribersAt,
     Described,
     RevocationsAre,
+    SettingsAre,
     MembersAre,
 )
-UPKEEP = (Ping, PingFor, Gossip, CompareMembers, AskRevocations, RevocationsChanged, Idle)
+UPKEEP = (
+    Ping,
+    PingFor,
+    Gossip,
+    CompareMembers,
+    AskRevocations,
+    RevocationsChanged,
+    AskSettings,
+    SettingsChanged,
+    Idle,
+)
 """What is asked on a link because it is there: not a use that keeps it."""
 
 NEEDS: dict[type[Message], Capability] = {
     CompareMembers: Capability.COMPARISON,
     Idle: Capability.COMPARISON,
+    AskSettings: Capability.SETTINGS,
+    SettingsChanged: Capability.SETTINGS,
 }
 """What a peer must be capable of to be asked this."""
 _TAGS = frozenset(

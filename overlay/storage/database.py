@@ -22,6 +22,7 @@ from overlay.storage.rows import (
     RevocationsRow,
     RottenRow,
     Row,
+    SettingsRow,
     SubscriberRow,
 )
 from overlay.storage.schema import RECORDS, checksum, connect, disk_errors, transaction
@@ -83,7 +84,7 @@ class RecordsDatabase:
         subscribers: list[tuple[bytes, str, bytes, int]] = []
         rotten: list[RottenRow] = []
         peers: tuple[NodeInfo, ...] | None = None
-        revocations = b""
+        revocations = settings = b""
         incarnation = 0
         sinks: Sinks | None = None
         settled: list[OutboxEntry] = []
@@ -100,6 +101,8 @@ class RecordsDatabase:
                 done.append((row.event_id,))
             elif isinstance(row, RevocationsRow):
                 revocations = row.body
+            elif isinstance(row, SettingsRow):
+                settings = row.body
             elif isinstance(row, IncarnationRow):
                 incarnation = row.value
             elif isinstance(row, OutboxEntry):
@@ -137,6 +140,8 @@ class RecordsDatabase:
                 connection.execute(
                     "INSERT OR REPLACE INTO revocations VALUES (1, ?)", (revocations,)
                 )
+            if settings:
+                connection.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", (settings,))
             if incarnation:
                 connection.execute(
                     "INSERT OR REPLACE INTO incarnation VALUES (1, ?)", (incarnation,)
@@ -272,6 +277,12 @@ class RecordsDatabase:
         """The revocation list in force; empty if there is none."""
         with disk_errors():
             rows = self._connection.execute("SELECT body FROM revocations")
+            return next((bytes(body) for (body,) in rows), b"")
+
+    def settings(self) -> bytes:
+        """The farm's settings in force; empty if there are none."""
+        with disk_errors():
+            rows = self._connection.execute("SELECT body FROM settings")
             return next((bytes(body) for (body,) in rows), b"")
 
     def incarnation(self) -> int:

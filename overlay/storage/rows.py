@@ -57,6 +57,12 @@ class RevocationsRow(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class SettingsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The farm's settings that are in force, in place of those before."""
+
+    body: bytes
+
+
 class RottenRow(msgspec.Struct, frozen=True, kw_only=True):
     """This row is not as it was written; it is to be set aside, if it is still there like that."""
 
@@ -71,6 +77,7 @@ Row = (
     | JournalDone
     | Peers
     | RevocationsRow
+    | SettingsRow
     | IncarnationRow
     | Sinks
     | OutboxEntry

@@ -32,6 +32,7 @@ TABLES: Final = (
     "journal",
     "peers",
     "revocations",
+    "settings",
     "incarnation",
     "rotten",
 )

@@ -58,6 +58,9 @@ CREATE TABLE IF NOT EXISTS peers (
 CREATE TABLE IF NOT EXISTS revocations (
     one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS settings (
+    one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS incarnation (id INTEGER PRIMARY KEY, value INTEGER NOT NULL);
 """
     + ROTTEN
@@ -148,6 +151,7 @@ def _prepare(connection: apsw.Connection, path: Path | None, schema: Schema) -> 
             if connection.pragma("user_version") == 1:
                 for statement in schema.from_1:
                     connection.execute(statement)
+            # Tables that a file of this version lacks are made: it may be older than they are.
+            connection.execute(schema.tables)
             if connection.pragma("user_version") != SCHEMA_VERSION:
-                connection.execute(schema.tables)
                 connection.pragma("user_version", SCHEMA_VERSION)

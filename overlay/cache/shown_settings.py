@@ -1,0 +1,30 @@
+"""The farm's settings as a file that the proxies of the node read when it has changed.
+
+In: settings, and what this node knows of gateways. Out: the file, never half written; readable by
+the daemon's user and group alone, as there are passwords in it. Counterpart: `proxy/shown.py`.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from overlay.records import settings
+from overlay.records.settings import Shown
+
+log = logging.getLogger(__name__)
+
+_MODE = 0o640
+
+
+def write(path: Path, shown: Shown) -> None:
+    """Put it there; what was there stays if that cannot be done."""
+    new = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.unlink(missing_ok=True)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(settings.encode_shown(shown))
+        new.rename(path)
+    except OSError as error:
+        log.error("the proxies cannot be told of the settings: %s", error)
