@@ -8,12 +8,16 @@ became of those before it.
 
 from bench import asking, farm
 from bench.asker import Job, Question
+from bench.peers import dht
 from bench.plan import Plan
-from bench.reading import Better, Reading, percentile
+from bench.reading import Better, Reading, each_percentile, percentile
 
 _SETTINGS = {"proxy.authenticate": False, "proxy.workers": 1}
 _WRITERS = 64
 """Writes under way at a time, over all nodes."""
+_PEER_WRITES = 100
+"""A second of a round: one after another, as nobody else asks."""
+_PEERS_NOTE = f"{dht.NOTE}; their writes come one after another"
 _GUESS_PER_S = 2_000
 """About what the farm can do, for the number of writes in a round."""
 
@@ -43,14 +47,41 @@ def run(plan: Plan) -> list[Reading]:
             capacity_per_s.append(per_s)
             p50_ms.append(percentile(tenth.latencies_us, 0.5) / 1000)
             p99_ms.append(percentile(tenth.latencies_us, 0.99) / 1000)
+    peers = {
+        kind: [
+            dht.measure(kind, plan.nodes, plan.count(_PEER_WRITES), plan.count(_GUESS_PER_S))
+            for _ in range(plan.rounds)
+        ]
+        for kind in dht.KINDS
+    }
+    latencies_us = {kind: [times.write_us for times in rounds] for kind, rounds in peers.items()}
     return [
-        Reading(name="p50 at a tenth", unit="ms", goal=3.0, ours=tuple(p50_ms)),
-        Reading(name="p99 at a tenth", unit="ms", goal=15.0, ours=tuple(p99_ms)),
+        Reading(
+            name="p50 at a tenth",
+            unit="ms",
+            goal=3.0,
+            ours=tuple(p50_ms),
+            peers=each_percentile(latencies_us, 0.5, 1000),
+            note=_PEERS_NOTE,
+        ),
+        Reading(
+            name="p99 at a tenth",
+            unit="ms",
+            goal=15.0,
+            ours=tuple(p99_ms),
+            peers=each_percentile(latencies_us, 0.99, 1000),
+            note=_PEERS_NOTE,
+        ),
         Reading(
             name="capacity",
             unit="writes/s",
             goal=4_000.0,
             better=Better.HIGHER,
             ours=tuple(capacity_per_s),
+            peers={
+                kind: tuple(times.writes_per_s for times in rounds)
+                for kind, rounds in peers.items()
+            },
+            note=f"{dht.NOTE}; written at one node, where ours are written at all",
         ),
     ]

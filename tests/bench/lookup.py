@@ -13,9 +13,10 @@ from pathlib import Path
 from bench import asking, farm
 from bench.asker import Job, Question, address_of_record
 from bench.network import Host
+from bench.peers import dht
 from bench.plan import Plan
 from bench.processes import MeasureError, running, wait_for
-from bench.reading import Reading, percentile
+from bench.reading import Reading, each_percentile, percentile
 from msgspec.structs import replace
 
 from deploy.lab import Lab
@@ -66,10 +67,28 @@ def run(plan: Plan) -> list[Reading]:
             cold_p99_us.append(percentile(cold, 0.99))
             hot = _hot_latencies_us(ours.nodes[at], plan.work_dir, names, count)
             hot_us.append(percentile(hot, 0.5))
+    peers = {
+        kind: [dht.measure(kind, plan.nodes, count, 0).read_us for _ in range(plan.rounds)]
+        for kind in dht.KINDS
+    }
     return [
         Reading(name="hot p50", unit="us", goal=60.0, ours=tuple(hot_us)),
-        Reading(name="cold p50", unit="us", goal=1_000.0, ours=tuple(cold_us)),
-        Reading(name="cold p99", unit="us", goal=5_000.0, ours=tuple(cold_p99_us)),
+        Reading(
+            name="cold p50",
+            unit="us",
+            goal=1_000.0,
+            ours=tuple(cold_us),
+            peers=each_percentile(peers, 0.5),
+            note=dht.NOTE,
+        ),
+        Reading(
+            name="cold p99",
+            unit="us",
+            goal=5_000.0,
+            ours=tuple(cold_p99_us),
+            peers=each_percentile(peers, 0.99),
+            note=dht.NOTE,
+        ),
     ]
 
 

@@ -25,6 +25,7 @@ from bench import (
     registration,
     report,
 )
+from bench import results as results_folder
 from bench.farm import data_directory
 from bench.measure import Comparison
 from bench.plan import Plan
@@ -87,6 +88,7 @@ MEASUREMENTS = {
     "P6": Measurement(title="memory of a binding, and restart with 300,000", run=memory.run),
 }
 NAMES = (*BENCHMARKS, *MEASUREMENTS)
+ALL = "all"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -98,16 +100,19 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     machine, versions = report.machine(), report.versions()
     failed = 0
+    measured: list[report.Result | report.ReadingResult] = []
     try:
         with _LOCK.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for name in args.names:
+            for name in NAMES if ALL in args.names else args.names:
                 try:
                     results = _measure(name, args, machine, versions)
                 except (MeasureError, SipfarmError, OSError, RuntimeError) as error:
                     print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
                     failed += 1
                 else:
+                    measured += results
+                    results_folder.keep(args.results, measured)
                     for result in results:
                         text = report.as_json(result) if args.json else report.as_text(result)
                         print(text, flush=True)
@@ -175,7 +180,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tests/bench/run", description="Measure the farm beside its peers, in the same run."
     )
-    parser.add_argument("names", nargs="+", choices=NAMES, metavar="NAME")
+    names = f"{', '.join(NAMES)}, or {ALL}"
+    parser.add_argument("names", nargs="+", choices=(*NAMES, ALL), metavar="NAME", help=names)
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=results_folder.FOLDER,
+        metavar="DIR",
+        help="where results.jsonl, .md and .svg are written (default: tests/bench/results)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--quick", action="store_true", help="only see whether it can be measured")
     parser.add_argument("--rounds", type=_positive_int, default=0, metavar="K")

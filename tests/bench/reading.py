@@ -6,8 +6,8 @@ In: what a benchmark measured, round by round. Out: a `Reading` for `report.py`.
 
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -29,11 +29,10 @@ class Reading:
     better: Better = Better.LOWER
     ours: tuple[float, ...]
     """One value a round."""
-    peer: tuple[float, ...] = ()
-    """The peer's in the same rounds; empty where nobody does the same."""
-    peer_name: str = ""
+    peers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """The peers' in the same rounds, by name; empty where nobody does the same."""
     note: str = ""
-    """How it was measured, and what the peer does not do for its figure."""
+    """How it was measured, and what the peers do not do for their figures."""
 
     @property
     def value(self) -> float:
@@ -44,6 +43,16 @@ class Reading:
     def holds(self) -> bool:
         """Whether the goal is reached."""
         return self.value <= self.goal if self.better is Better.LOWER else self.value >= self.goal
+
+
+def each_percentile(
+    rounds: Mapping[str, Sequence[Sequence[float]]], share: float, divisor: float = 1.0
+) -> dict[str, tuple[float, ...]]:
+    """`percentile` of every peer's every round, divided."""
+    return {
+        name: tuple(percentile(values, share) / divisor for values in each)
+        for name, each in rounds.items()
+    }
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -84,11 +84,10 @@ class ReadingResult(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     holds: bool
     ours: Spread
-    peer: Spread | None
-    peer_name: str
+    peers: dict[str, Spread]
     note: str
-    rounds: tuple[tuple[float, ...], ...]
-    """Ours, and the peer's if there is one."""
+    rounds: tuple[float, ...]
+    """Ours."""
     nodes: int
     machine: Machine
     versions: dict[str, str]
@@ -98,7 +97,6 @@ def reading_result(
     name: str, reading: Reading, nodes: int, machine: Machine, versions: dict[str, str]
 ) -> ReadingResult:
     """A reading, rounded."""
-    sides = (reading.ours, reading.peer) if reading.peer else (reading.ours,)
     return ReadingResult(
         name=f"{name} {reading.name}",
         goal=reading.goal,
@@ -107,10 +105,9 @@ def reading_result(
         unit=reading.unit,
         holds=reading.holds,
         ours=_spread(reading.ours),
-        peer=_spread(reading.peer) if reading.peer else None,
-        peer_name=reading.peer_name,
+        peers={peer: _spread(values) for peer, values in reading.peers.items()},
         note=reading.note,
-        rounds=tuple(tuple(round(v, 2) for v in values) for values in zip(*sides, strict=True)),
+        rounds=tuple(round(value, 2) for value in reading.ours),
         nodes=nodes,
         machine=machine,
         versions=versions,
@@ -161,11 +158,10 @@ def _read(result: ReadingResult) -> str:
         f"({result.ours.min:g} to {result.ours.max:g} in {len(result.rounds)} rounds), "
         f"goal {bound} {result.goal:g}: {verdict}"
     ]
-    if result.peer is not None:
-        peer = result.peer
-        lines.append(
-            f"    {result.peer_name}: {peer.median:g} {result.unit} ({peer.min:g} to {peer.max:g})"
-        )
+    lines += [
+        f"    {name}: {peer.median:g} {result.unit} ({peer.min:g} to {peer.max:g})"
+        for name, peer in result.peers.items()
+    ]
     if result.note:
         lines.append(f"    {result.note}")
     return "\n".join(lines)

@@ -14,14 +14,19 @@ NAMES = ["P1", "P2", "P3"]
 FIGURES = [
     *("P4 hot p50", "P4 cold p50", "P4 cold p99"),
     *("P5 p50 at a tenth", "P5 p99 at a tenth", "P5 capacity"),
+    *("P6 memory of a binding", "P6 restart"),
 ]
 
 
+def quick(results: Path, *names: str) -> "subprocess.CompletedProcess[str]":
+    """A run that only sees whether it can be measured."""
+    options = ["--quick", "--json", "--results", str(results)]
+    return subprocess.run([str(RUN), *names, *options], capture_output=True, text=True, check=False)
+
+
 @pytest.mark.timeout(240)
-def test_quick_run_measures_all() -> None:
-    done = subprocess.run(
-        [str(RUN), *NAMES, "--quick", "--json"], capture_output=True, text=True, check=False
-    )
+def test_quick_run_compares(tmp_path: Path) -> None:
+    done = quick(tmp_path, *NAMES)
     assert done.returncode == 0, done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert [result["name"] for result in results] == NAMES
@@ -37,10 +42,8 @@ def test_quick_run_measures_all() -> None:
 
 
 @pytest.mark.timeout(240)
-def test_quick_run_measures_latencies() -> None:
-    done = subprocess.run(
-        [str(RUN), "P4", "P5", "--quick", "--json"], capture_output=True, text=True, check=False
-    )
+def test_quick_run_measures(tmp_path: Path) -> None:
+    done = quick(tmp_path, "P4", "P5", "P6")
     assert done.returncode == 0, done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert [result["name"] for result in results] == FIGURES
@@ -49,7 +52,13 @@ def test_quick_run_measures_latencies() -> None:
         low = result["better"] == "lower"
         reached = result["value"] <= result["goal"] if low else result["value"] >= result["goal"]
         assert result["holds"] is reached
-        assert len(result["rounds"]) == 2
+        assert len(result["rounds"]) >= 2
+        with_peers = result["name"].startswith("P5") or "cold" in result["name"]
+        assert set(result["peers"]) == ({"opendht", "kademlia"} if with_peers else set())
+    table = (tmp_path / "results.md").read_text()
+    assert all(f"| {name} |" in table for name in FIGURES)
+    assert (tmp_path / "results.svg").read_text().count("<svg") == 1
+    assert (tmp_path / "results.jsonl").read_text() == done.stdout
 
 
 def test_unknown_benchmark_is_refused() -> None:
