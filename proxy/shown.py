@@ -1,0 +1,52 @@
+"""The farm's settings in one Kamailio worker.
+
+In: the file that the node's daemon writes. Out: a `TrunkTable`, at most `LOOK_EVERY_S` old.
+Counterpart: `overlay.cache.shown_settings`. What was read last stays in force when the file is gone
+or cannot be read: calls go on without the daemon.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from overlay.limits import SETTINGS_BYTES_MAX
+from overlay.records import settings
+from proxy.trunk_choice import NOTHING, TrunkTable
+
+LOOK_EVERY_S: Final = 1.0
+_BYTES_MAX: Final = 2 * SETTINGS_BYTES_MAX
+
+
+class ShownSettings:
+    """Reads the file when it has changed."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._clock = clock
+        self._look_at_s = 0.0
+        self._seen: tuple[int, int] | None = None
+        self._table = NOTHING
+
+    def table(self) -> TrunkTable:
+        """The settings in force."""
+        now_s = self._clock()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + LOOK_EVERY_S
+            self._look()
+        return self._table
+
+    def _look(self) -> None:
+        try:
+            found = os.stat(self._path)
+            seen = (found.st_mtime_ns, found.st_ino)
+            if seen == self._seen:
+                return
+            with self._path.open("rb") as file:
+                shown = settings.decode_shown(file.read(_BYTES_MAX))
+        except (OSError, msgspec.MsgspecError):
+            return
+        self._seen = seen
+        self._table = TrunkTable.of(shown.settings, shown.down)

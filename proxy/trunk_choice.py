@@ -1,0 +1,153 @@
+"""Which trunk a call takes, and in which order its gateways are tried.
+
+In: the farm's settings, what was dialled. Out: legs, the first one first; pure functions, the same
+on every node. Counterparts: `routes/trunks.py` sends; `sipfarm trunk route` explains.
+"""
+
+import ipaddress
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from hashlib import blake2s
+from typing import Final, Self
+
+from overlay.records.settings import FarmSettings, Gateway, Trunk
+from proxy import numbers
+
+_SOS: Final = "urn:service:sos"
+"""RFC 5031; and its subservices."""
+_LONGEST_PREFIX: Final = 16
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One try of a call."""
+
+    trunk: str
+    uri: str
+    """Request-URI to leave with."""
+    hop: str
+    """URI of the gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkTable:
+    """The settings in the form in which calls ask them."""
+
+    settings: FarmSettings
+    by_prefix: dict[str, Trunk]
+    by_domain: dict[str, Trunk]
+    by_source: dict[str, Trunk]
+    networks: tuple[tuple[Network, Trunk], ...]
+    down: frozenset[str]
+
+    @classmethod
+    def of(cls, settings: FarmSettings, down: Iterable[str] = ()) -> Self:
+        """Of two trunks with the same prefix, domain or source the first one has it."""
+        by_prefix: dict[str, Trunk] = {}
+        by_domain: dict[str, Trunk] = {}
+        by_source: dict[str, Trunk] = {}
+        networks: list[tuple[Network, Trunk]] = []
+        for trunk in settings.trunks:
+            for prefix in trunk.prefixes:
+                by_prefix.setdefault(prefix, trunk)
+            for domain in trunk.domains:
+                by_domain.setdefault(domain.lower(), trunk)
+            for source in trunk.sources:
+                network = ipaddress.ip_network(source)
+                if network.num_addresses == 1:
+                    by_source.setdefault(str(network.network_address), trunk)
+                else:
+                    networks.append((network, trunk))
+        return cls(settings, by_prefix, by_domain, by_source, tuple(networks), frozenset(down))
+
+    def from_source(self, address: str) -> Trunk | None:
+        """The trunk whose calls come from this address."""
+        if not self.by_source and not self.networks:
+            return None
+        try:
+            parsed = ipaddress.ip_address(address.strip("[]"))
+        except ValueError:
+            return None
+        found = self.by_source.get(str(parsed))
+        if found is not None:
+            return found
+        return next((trunk for network, trunk in self.networks if parsed in network), None)
+
+    def to_number(self, number: str) -> tuple[Trunk, str] | None:
+        """The trunk with the longest prefix of a number in E.164, and that prefix."""
+        for length in range(min(len(number), _LONGEST_PREFIX), 0, -1):
+            trunk = self.by_prefix.get(number[:length])
+            if trunk is not None:
+                return trunk, number[:length]
+        return None
+
+    def number_of(self, user: str) -> str:
+        """What was dialled, in E.164; empty if it is no number."""
+        return numbers.normalised(user, self.settings.numbering)
+
+    def emergency(self, request_uri: str, user: str) -> str:
+        """The emergency number that is called; empty for all other calls, and where no trunk takes
+        such calls."""
+        emergency = self.settings.emergency
+        if not emergency.trunks:
+            return ""
+        service = request_uri.lower().partition(";")[0]
+        if service == _SOS or service.startswith(f"{_SOS}."):
+            return emergency.service
+        number = numbers.dialled(user)
+        return number if number in emergency.numbers else ""
+
+    def emergency_legs(self, number: str, call_id: str) -> tuple[Leg, ...]:
+        """Every gateway of every trunk that takes emergency calls."""
+        found = (self.settings.trunk(name) for name in self.settings.emergency.trunks)
+        return tuple(
+            leg
+            for trunk in found
+            if trunk is not None
+            for leg in _legs(trunk, number, call_id, self.down)
+        )
+
+    def number_legs(self, trunk: Trunk, number: str, call_id: str) -> tuple[Leg, ...]:
+        """The gateways of a trunk for a number in E.164, which is told as the carrier wants it."""
+        return _legs(trunk, numbers.rewritten(number, trunk.dial), call_id, self.down)
+
+    def domain_legs(self, trunk: Trunk, request_uri: str, call_id: str) -> tuple[Leg, ...]:
+        """The gateways of a trunk for a Request-URI that goes there as it is."""
+        ordered = in_order(trunk.gateways, call_id, self.down)
+        return tuple(Leg(trunk.name, request_uri, gateway.uri) for gateway in ordered)
+
+
+NOTHING: Final = TrunkTable.of(FarmSettings())
+
+
+def in_order(
+    gateways: Iterable[Gateway], call_id: str, down: Collection[str] = ()
+) -> list[Gateway]:
+    """The gateways in the order in which a call tries them: those that are down last; by priority;
+    among the same by weight, the Call-ID being the dice."""
+    return sorted(
+        gateways,
+        key=lambda each: (each.uri in down, each.priority, _draw(each, call_id), each.uri),
+    )
+
+
+def _draw(gateway: Gateway, call_id: str) -> float:
+    """Weighted rendezvous hashing: the lowest is first, with probability weight / sum of weights;
+    a gateway more or less changes only the calls that are its own."""
+    if not gateway.weight:
+        return math.inf
+    data = f"{gateway.uri}\0{call_id}".encode("utf-8", "surrogateescape")
+    dice = int.from_bytes(blake2s(data, digest_size=6).digest(), "big")
+    return -math.log((dice + 1) / (1 << 48)) / gateway.weight
+
+
+def _legs(trunk: Trunk, user: str, call_id: str, down: Collection[str]) -> tuple[Leg, ...]:
+    # A `#` begins the headers of a URI (RFC 3261 25.1).
+    user = user.replace("#", "%23")
+    return tuple(
+        Leg(trunk.name, f"sip:{user}@{each.address};transport={each.transport}", each.uri)
+        for each in in_order(trunk.gateways, call_id, down)
+    )
