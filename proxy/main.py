@@ -7,6 +7,7 @@ no client waits in vain.
 """
 
 import gc
+import os
 import site
 import sys
 import time
@@ -16,10 +17,14 @@ import KSR
 
 
 def _add_site_packages() -> None:
-    """Find this project and its packages, before those of the system's Python."""
-    before = list(sys.path)
+    """Find this project and its packages, before those of the system's Python.
+
+    Kamailio adds this folder itself, whose files would hide modules of the same names.
+    """
+    before = [path for path in sys.path if path != os.path.dirname(__file__)]
     site.addsitedir(KSR.kx.get_def("SIPFARM_SITE_PACKAGES"))
-    sys.path[:] = [path for path in sys.path if path not in before] + before
+    own = [path for path in sys.path if path not in (*before, os.path.dirname(__file__))]
+    sys.path[:] = [*own, *before]
 
 
 _add_site_packages()
