@@ -24,6 +24,7 @@ VERBS: Final = {
     "location": ("overlay.cli.location", "where a subscriber is registered"),
     "cdr": ("overlay.cli.cdr", "billing records: list, show"),
     "subscriber": ("overlay.cli.subscriber", "subscribers: add, list, remove"),
+    "trunk": ("overlay.cli.trunk", "trunks to carriers, numbers, emergency calls"),
     "ca": ("overlay.cli.ca", "the farm's certificate authority: serve, token, revoke, ..."),
     "node": (
         "overlay.cli.node",
@@ -51,6 +52,9 @@ examples:
     sipfarm subscriber add alice@farm.example.com
   Where is she?
     sipfarm location alice
+  Calls to numbers go to a carrier; where does this one go?
+    sipfarm trunk add north --prefixes + --gateway sbc.north.example
+    sipfarm trunk route 0301234567
   Her calls of the last day, and one of them.
     sipfarm cdr list --subscriber alice --since 1d
     sipfarm cdr show a84b4c76e66710@pc33.example.com

@@ -159,6 +159,14 @@ def encode(record: SettingsRecord) -> bytes:
     return _encoder.encode(record)
 
 
+def decode(data: bytes) -> SettingsRecord:
+    """The record of `encode`, unchecked; raises `ProtocolError` on anything else."""
+    try:
+        return _decode(data)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"no settings: {error}") from error
+
+
 def signed(version: int, settings: FarmSettings, key: OperatorKey) -> SettingsRecord:
     """The settings as this version; raises `ProtocolError` if they make no sense."""
     body = _json.encode(settings)
@@ -171,9 +179,9 @@ def signed(version: int, settings: FarmSettings, key: OperatorKey) -> SettingsRe
 def admit(data: bytes, operator: Operator) -> SettingsRecord:
     """The record in `data`; raises `ForgedError` if it is not the operator's."""
     try:
-        record = _decode(data)
-    except msgspec.MsgspecError as error:
-        raise ForgedError(f"no settings: {error}") from error
+        record = decode(data)
+    except ProtocolError as error:
+        raise ForgedError(str(error)) from error
     if len(record.body) > SETTINGS_BYTES_MAX:
         raise ForgedError("settings that are too long")
     part = _signed_part(record.version, record.body)

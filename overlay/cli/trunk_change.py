@@ -1,0 +1,41 @@
+"""How the farm's settings are read, signed and put in force.
+
+In: what changes. Out: the next version of the settings to the daemon. Counterparts: `trunk.py` and
+`trunk_numbers.py`, which decide what changes.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+from overlay.cli import arguments
+from overlay.cli.asking import daemon
+from overlay.control.messages import Done, GetSettings, PutSettings, SettingsInForce
+from overlay.records import settings
+from overlay.records.settings import FarmSettings
+
+
+def in_force(args: argparse.Namespace) -> FarmSettings:
+    """What the asked node has, which has checked that it is the operator's."""
+    with daemon(args) as node:
+        answer = node.ask(GetSettings(), SettingsInForce)
+    return settings.content(settings.decode(answer.body))
+
+
+def change(
+    args: argparse.Namespace, changed: Callable[[FarmSettings], FarmSettings]
+) -> FarmSettings:
+    """Sign what `changed` makes of the settings in force, and hand it to the farm.
+
+    What is in force is checked before it is signed again: no node can slip something in.
+    """
+    key = arguments.operator_key(args, arguments.known_config(args))
+    with daemon(args) as node:
+        before = settings.decode(node.ask(GetSettings(), SettingsInForce).body)
+        if before.version:
+            before = settings.admit(settings.encode(before), key.public)
+        wanted = changed(settings.content(before))
+        version = max(time.time_ns() // 1_000_000, before.version + 1)
+        record = settings.signed(version, wanted, key)
+        node.ask(PutSettings(body=settings.encode(record)), Done)
+    return wanted
