@@ -4,9 +4,10 @@ In: dialog identifiers and flows. Out: URI text; and from a Route that comes bac
 if this farm wrote it. Counterparts: any node of the farm, as all have the same key.
 
 A Record-Route carries `s`, a signature over Call-ID and the caller's From tag, so that a node that
-never saw the call knows that the farm let it pass, and from which side a request comes; and `u`
-and `d`, the flows (RFC 5626) to the caller and to the callee, for phones that only one node
-reaches. A Route to such a node carries `f`, the flow to use, and `s` over it and the Call-ID.
+never saw the call knows that the farm let it pass, and from which side a request comes; and `u` and
+`d`, the flows (RFC 5626) to the caller and to the callee, for phones that only one node reaches;
+and `k`, the trunk that the call came from or goes to. A Route to such a node carries `f`, the flow
+to use, and `s` over it and the Call-ID.
 """
 
 import re
@@ -59,6 +60,8 @@ class Passage:
     from_caller: bool
     flow: Flow | None
     """The flow to the side that the request goes to, if that side needs one."""
+    trunk: str = ""
+    """The trunk of the call, if it has one."""
 
 
 def encode_flow(flow: Flow) -> str:
@@ -84,16 +87,24 @@ def flow_of(owner: str, received: str) -> Flow | None:
 
 
 def record_route(
-    key: bytes, call_id: str, from_tag: str, caller: Flow | None, callee: Flow | None
+    key: bytes,
+    call_id: str,
+    from_tag: str,
+    caller: Flow | None,
+    callee: Flow | None,
+    trunk: str = "",
 ) -> str:
     """What the Record-Route URI of a request that creates a dialog says of it, as parameters."""
     up = encode_flow(caller) if caller else ""
     down = encode_flow(callee) if callee else ""
-    text = f"s={_sign(key, 'r', call_id, from_tag, up, down)}"
+    named = (trunk,) if trunk else ()
+    text = f"s={_sign(key, 'r', call_id, from_tag, up, down, *named)}"
     if up:
         text += f";u={up}"
     if down:
         text += f";d={down}"
+    if trunk:
+        text += f";k={trunk}"
     return text
 
 
@@ -102,11 +113,12 @@ def passage(
 ) -> Passage | None:
     """What a Route's parameters say; None if the farm did not write them for this dialog."""
     signature = parameters.get("s", "")
-    up, down = parameters.get("u", ""), parameters.get("d", "")
-    if _same(signature, _sign(key, "r", call_id, from_tag, up, down)):
-        return Passage(True, decode_flow(down) if down else None)
-    if _same(signature, _sign(key, "r", call_id, to_tag, up, down)):
-        return Passage(False, decode_flow(up) if up else None)
+    up, down, trunk = (parameters.get(name, "") for name in "udk")
+    named = (trunk,) if trunk else ()
+    if _same(signature, _sign(key, "r", call_id, from_tag, up, down, *named)):
+        return Passage(True, decode_flow(down) if down else None, trunk)
+    if _same(signature, _sign(key, "r", call_id, to_tag, up, down, *named)):
+        return Passage(False, decode_flow(up) if up else None, trunk)
     return None
 
 

@@ -73,6 +73,7 @@ def _record(events: list[CallEvent], replicas: tuple[str, ...]) -> CallRecord:
         event_ids=tuple(event.event_id.hex() for event in events),
         cause=_cause(start, stop, failed, closed),
         reason=stop.reason if stop else "",
+        trunk=next((event.trunk for event in (start, failed, stop) if event and event.trunk), ""),
     )
 
 

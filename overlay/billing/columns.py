@@ -45,6 +45,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     nodes: str
     """The nodes that wrote its events, a space between."""
     event_ids: str
+    trunk: str = ""
+    """The trunk that the call came from or went to."""
 
 
 COLUMNS: Final = Row.__struct_fields__
@@ -71,6 +73,7 @@ def row_of(record: CallRecord) -> Row:
         sip_code=record.code,
         nodes=" ".join(record.nodes),
         event_ids=" ".join(record.event_ids),
+        trunk=record.trunk,
     )
 
 

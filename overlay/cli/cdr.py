@@ -114,6 +114,7 @@ def _details(call: CallRecord) -> str:
             ("hung up by", call.hangup),
             ("cause", call.cause),
             ("reason", call.reason),
+            ("trunk", call.trunk),
             ("status code", str(call.code) if call.code else None),
             ("written by", ", ".join(call.nodes)),
             ("written to", ", ".join(call.levels)),

@@ -283,6 +283,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Why it ended: `bye`, `lost-bye`, `refused`; empty while open."""
     reason: str = ""
     """Reason header (RFC 3326) of the BYE."""
+    trunk: str = ""
+    """The trunk that the call came from or went to."""
 
 
 class Calls(Answer, frozen=True, kw_only=True, tag=22):

@@ -66,6 +66,8 @@ class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     session_s: int = 0
     """Session-Expires (RFC 4028) of START and INTERIM: after so long without a refresh the call is
     dead. 0: nobody refreshes it."""
+    trunk: str = ""
+    """Name of the trunk that the call came from or went to."""
 
 
 PROOFS_OF_LIFE = (EventKind.START, EventKind.INTERIM)

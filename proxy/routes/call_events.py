@@ -22,11 +22,11 @@ UNWRITABLE_S: Final = 2.0
 """How long new calls count as unbillable after a failed write; then one is let through to try."""
 
 
-def start(worker: Worker, call_id: str, from_tag: str, session_s: int) -> bool:
+def start(worker: Worker, call_id: str, from_tag: str, session_s: int, trunk: str = "") -> bool:
     """Whether the START of the call that this 2xx answers is safe."""
     if not worker.settings.config.billing.enabled:
         return True
-    return _write(worker, EventKind.START, call_id, from_tag, session_s=session_s)
+    return _write(worker, EventKind.START, call_id, from_tag, session_s=session_s, trunk=trunk)
 
 
 def refreshed(worker: Worker, call_id: str, from_tag: str, session_s: int) -> None:
@@ -45,12 +45,12 @@ def failed(worker: Worker, call_id: str, from_tag: str) -> None:
         _write(worker, EventKind.ATTEMPT, call_id, from_tag, unique=unique)
 
 
-def stop(worker: Worker) -> bool:
+def stop(worker: Worker, trunk: str = "") -> bool:
     """Whether the STOP of the call that this BYE ends is safe."""
     if not worker.settings.config.billing.enabled:
         return True
     call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
-    return _write(worker, EventKind.STOP, call_id, from_tag)
+    return _write(worker, EventKind.STOP, call_id, from_tag, trunk=trunk)
 
 
 def writable(worker: Worker) -> bool:
@@ -74,6 +74,7 @@ def _write(
     *,
     unique: str = "",
     session_s: int = 0,
+    trunk: str = "",
 ) -> bool:
     to_tag = fields.text(worker, "$tt")
     identity = event_id(kind, call_id, from_tag, to_tag, unique)
@@ -101,6 +102,7 @@ def _write(
         user_agent=agent[:HEADER_CHARS_MAX],
         reason=fields.text(worker, "$hdr(Reason)")[:HEADER_CHARS_MAX] if is_stop else "",
         session_s=session_s,
+        trunk=trunk,
     )
     if not worker.overlay.write(event, worker.settings.event_deadline_s):
         worker.unwritable_until_s = worker.clock() + UNWRITABLE_S

@@ -34,7 +34,7 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
         if not host or host in settings.own_hosts:
             answers.send(worker, 404, "Not Found")
             return True
-    if method == "BYE" and not call_events.stop(worker):
+    if method == "BYE" and not call_events.stop(worker, passage.trunk):
         worker.count(counters.EVENTS_DROPPED)
         answers.unavailable(worker)
         return True

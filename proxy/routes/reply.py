@@ -34,7 +34,7 @@ def route(worker: Worker) -> None:
     if passed is None:
         return
     session_s = session.settle(worker, passed)
-    if not call_events.start(worker, call_id, from_tag, session_s):
+    if not call_events.start(worker, call_id, from_tag, session_s, passed.get("k", "")):
         worker.count(counters.EVENTS_DROPPED)
         ksr.set_drop()
         return

@@ -140,7 +140,7 @@ def test_route_explains(farm: Settings) -> None:
     ]
     assert [trunk for trunk, _ in tries("urn:service:sos.police")] == ["north", "north", "berlin"]
     assert tries("x@north.example")[0] == ("north", "sip:x@north.example")
-    for nowhere in ("0049", "+1212", "bob"):
+    for nowhere in ("0040123", "+1212", "bob"):
         assert farm.run("route", nowhere).code == 1
     assert "+4930 of trunk berlin" in farm.run("route", "+4930123").out
     assert farm.run("remove", "berlin").code == 2
