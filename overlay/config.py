@@ -171,6 +171,8 @@ class Proxy(_Section, frozen=True, kw_only=True):
     """For a REGISTER that asks for nothing."""
     contacts_max: int = 10
     """Bindings an address-of-record may have, unless the subscriber has a limit of his own."""
+    ring_s: int = 20
+    """How long the phones with the highest q ring before those with a lower one do."""
     flow_timer_s: int = 120
     """What phones with flows (RFC 5626) are told: how long a flow lives without a sign of life."""
     service_route: tuple[str, ...] = ()
@@ -214,6 +216,9 @@ class Billing(_Section, frozen=True, kw_only=True):
     """Min-SE: a shorter one is refused with 422."""
     close_grace_s: int = 60
     """A call is closed without a BYE when it was not refreshed for its Session-Expires and this."""
+    retention_days: int = 90
+    """Calls are shown for so many days after their last event, and deleted a day later, once every
+    sink has them. The same on every node. 0: kept for ever."""
     call_max_s: int = 43_200
     """A call that nobody refreshes is closed after this. Its record ends with its last proof of
     life: no second is billed that nobody can vouch for."""
@@ -441,6 +446,8 @@ def _problems(config: Config) -> list[str]:
     for section, port in (*ports, ("dns", config.dns.port)):
         if not 0 < port < 65536:
             found.append(f"{section}.port: {port} is not from 1 to 65535")
+    if config.billing.retention_days < 0:
+        found.append("billing.retention_days: must not be below 0")
     if config.storage.free_bytes_min < 0:
         found.append("storage.free_bytes_min: must not be below 0")
     positive = (("overlay", overlay), ("proxy", proxy), ("dns", config.dns))

@@ -89,7 +89,7 @@ class EntryPoints:
     def ksr_failure_route(self, _message: object) -> int:
         """A fork ended without success."""
         try:
-            relay.answer_for_devices(self._worker)
+            relay.end_or_go_on(self._worker)
         except Exception as error:
             self._failed("failure", error)
         return 1

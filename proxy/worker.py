@@ -13,6 +13,8 @@ from overlay.control.messages import Target
 from proxy.ksr import Ksr
 from proxy.overlay_client import OverlayClient
 from proxy.settings import Settings
+from proxy.shown import ShownSettings
+from proxy.trunk_choice import Leg
 
 LOG_INTERVAL_S: Final = 1.0
 LOG_KINDS_MAX: Final = 100
@@ -56,8 +58,18 @@ class Worker:
     """Until when new calls count as unbillable, after an event could not be written."""
     branches: tuple[Target, ...] = ()
     """Targets of the fork that is being sent, for the branch route; empty otherwise."""
+    breadths: tuple[int, ...] = ()
+    """Max-Breadth (RFC 5393) of the branches that are new, the last of `branches`."""
     record_routed_tag: str | None = None
     """From tag to record-route the fork's branches with; None for no Record-Route."""
+
+    leg: Leg | None = None
+    """What is being sent to a trunk, for the branch route; None otherwise."""
+    shown: ShownSettings = field(init=False)
+    """The farm's settings."""
+
+    def __post_init__(self) -> None:
+        self.shown = ShownSettings(self.settings.config.settings_file, self.clock)
 
     def count(self, name: str) -> None:
         """Add one to a counter of `proxy.counters`."""

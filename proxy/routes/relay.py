@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from overlay.control import messages
 from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
-from proxy import counters, route_token, sip_uri
+from proxy import counters, fork_plan, route_token, sip_uri
 from proxy.routes import answers, bulk, fields, flows, location, session
 from proxy.settings import Settings
 from proxy.worker import Worker
@@ -30,6 +30,10 @@ VIAS_OF_A_FORK_MAX: Final = 6
 FLOW_FAILED: Final = frozenset({408, 430, 477})
 """Answers after which the device's next flow is tried: the timer's, the owner's, and Kamailio's
 when it could not send."""
+DECLINED_FOR_ALL: Final = 600
+"""From here on, an answer is for the address-of-record and not for one device."""
+RING_LAST_S: Final = 180
+"""How long those ring after whom nobody comes, as kamailio.cfg says as well."""
 ANSWER_WITHIN_MS: Final = 8_000
 """How long a transaction waits for any answer, as kamailio.cfg says as well."""
 _PINS: Final = "pins"
@@ -58,7 +62,7 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
         return
     target = targets[0]
     if record_routed:
-        _record_route(worker, target, call_id, from_tag)
+        record_route(worker, target, call_id, from_tag)
     hop = _aim(worker, target, call_id)
     if method == "INVITE":
         stateless = ksr.is_UDP() or sip_uri.is_reliable(hop)
@@ -117,8 +121,12 @@ def prepare_branch(worker: Worker) -> None:
         return
     target = worker.branches[index]
     call_id = worker.ksr.kx.get_callid()
+    if worker.breadths:
+        share = worker.breadths[index - len(worker.branches)]
+        worker.ksr.hdr.remove("Max-Breadth")
+        worker.ksr.hdr.append(f"Max-Breadth: {share}\r\n")
     if worker.record_routed_tag is not None:
-        _record_route(worker, target, call_id, worker.record_routed_tag)
+        record_route(worker, target, call_id, worker.record_routed_tag)
     _aim(worker, target, call_id, rewrite=False)
 
 
@@ -131,7 +139,8 @@ def try_next_flow(worker: Worker) -> None:
     if status not in FLOW_FAILED:
         ksr.htable.sht_sets(_PINS, f"{key}|said", str(status))
         return
-    targets = _forked(ksr.htable.sht_get(_PINS, key))
+    plan = _plan(ksr.htable.sht_get(_PINS, key))
+    targets = plan.sent
     index = ksr.tm.t_get_branch_index()
     if not 0 <= index < len(targets) or not targets[index].backups:
         return
@@ -142,7 +151,7 @@ def try_next_flow(worker: Worker) -> None:
     following, *backups = targets[index].backups
     following = replace(following, backups=tuple(backups))
     targets = (*targets[:index], spent, *targets[index + 1 :], following)
-    ksr.htable.sht_sets(_PINS, key, _WITH_TRANSACTION + messages.encode_targets(targets).decode())
+    _keep(worker, key, fork_plan.Plan(targets, plan.later))
     worker.count(counters.FLOWS_REPLACED)
     ksr.corex.append_branch_uri(following.uri)
     method = ksr.kx.get_method()
@@ -150,15 +159,47 @@ def try_next_flow(worker: Worker) -> None:
     _relay_branches(worker, targets, tag, watched=True)
 
 
-def answer_for_devices(worker: Worker) -> None:
-    """A fork has failed as a whole: what a device said counts more than that a flow had failed."""
+def end_or_go_on(worker: Worker) -> None:
+    """All branches have failed: the next group's turn has come (RFC 3261 16.7 step 6); unless the
+    caller gave up, or somebody said that nobody will answer (6xx).
+
+    In the end, what a device said counts more than that a flow had failed.
+    """
     ksr = worker.ksr
-    if ksr.tm.t_get_status_code() not in FLOW_FAILED:
+    if ksr.tm.t_is_canceled() > 0:
         return
     key = _pin_key(worker, ksr.kx.get_callid(), ksr.pv.get("$ft") or "")
+    status = ksr.tm.t_get_status_code()
+    if status < DECLINED_FOR_ALL and _try_next_group(worker, key):
+        return
+    if status not in FLOW_FAILED:
+        return
     said = ksr.htable.sht_get(_PINS, f"{key}|said")
     status = int(said) if said is not None else 480
     ksr.tm.t_reply(status, _REASONS.get(status, "Call Failed"))
+
+
+def _try_next_group(worker: Worker, key: str) -> bool:
+    """Whether there was one."""
+    ksr = worker.ksr
+    plan = _plan(ksr.htable.sht_get(_PINS, key))
+    if not plan.later:
+        return False
+    group, *later = plan.later
+    plan = fork_plan.Plan((*plan.sent, *group), tuple(later))
+    _keep(worker, key, plan)
+    worker.count(counters.GROUPS_TRIED)
+    for target in group:
+        ksr.corex.append_branch_uri(target.uri)
+    _set_ringing(worker, plan)
+    tag = (ksr.pv.get("$ft") or "") if ksr.kx.get_method() in DIALOG_CREATING else None
+    return _relay_branches(worker, plan.sent, tag, watched=True, new=len(group))
+
+
+def _set_ringing(worker: Worker, plan: fork_plan.Plan) -> None:
+    """How long the phones may ring that ring now: not for ever, if others wait for their turn."""
+    ring_s = worker.settings.config.proxy.ring_s if plan.later else RING_LAST_S
+    worker.ksr.tm.t_set_fr(ring_s * 1000, ANSWER_WITHIN_MS)
 
 
 def _follow_invite(worker: Worker, method: str) -> bool:
@@ -182,14 +223,16 @@ def _pinned(text: str) -> Target | None:
         return None
 
 
-def _forked(pin: object) -> tuple[Target, ...]:
-    """The targets of a fork, by branch, if one of them has another flow."""
-    if not isinstance(pin, str) or not pin.startswith(_WITH_TRANSACTION):
-        return ()
-    try:
-        return messages.decode_targets(pin.removeprefix(_WITH_TRANSACTION))
-    except msgspec.MsgspecError:
-        return ()
+def _plan(pin: object) -> fork_plan.Plan:
+    """What is kept of a fork, if there is anything left to try when a branch of it fails."""
+    found = None
+    if isinstance(pin, str) and pin.startswith(_WITH_TRANSACTION):
+        found = fork_plan.decode(pin.removeprefix(_WITH_TRANSACTION))
+    return found or fork_plan.Plan(())
+
+
+def _keep(worker: Worker, key: str, plan: fork_plan.Plan) -> None:
+    worker.ksr.htable.sht_sets(_PINS, key, _WITH_TRANSACTION + fork_plan.encode(plan))
 
 
 def _current(worker: Worker) -> Target | None:
@@ -218,11 +261,17 @@ def _aim(worker: Worker, target: Target, call_id: str, *, rewrite: bool = True) 
     return target.uri
 
 
-def _record_route(worker: Worker, target: Target, call_id: str, from_tag: str) -> None:
+def record_route(
+    worker: Worker, target: Target, call_id: str, from_tag: str, trunk: str = ""
+) -> None:
+    """Write the farm's Record-Route; `trunk` is the one that the call goes to."""
     ksr, settings = worker.ksr, worker.settings
+    if not trunk:
+        came_from = worker.shown.table().from_source(ksr.kx.get_srcip())
+        trunk = came_from.name if came_from else ""
     caller = flows.incoming(worker, ksr.hdr.get_idx("Contact", 0) or "")
     callee = route_token.flow_of(target.owner, target.received) if target.received else None
-    rest = route_token.record_route(settings.route_key, call_id, from_tag, caller, callee)
+    rest = route_token.record_route(settings.route_key, call_id, from_tag, caller, callee, trunk)
     rest += session.parameter(worker)
     came_on = "udp" if ksr.is_UDP() else ksr.kx.get_proto()
     goes_on = callee.protocol if callee else sip_uri.protocol_of(target.path, target.uri)
@@ -249,18 +298,27 @@ def _fork(
         return
     if ksr.tm.t_check_trans() == 0:
         return
-    has_backups = any(target.backups for target in targets)
-    if method == "INVITE" or has_backups:
+    first, *later = fork_plan.groups(targets)
+    plan = fork_plan.Plan(first, tuple(later))
+    targets = plan.sent
+    if not fork_plan.shares(_breadth(worker), len(targets)):
+        answers.send(worker, 440, "Max-Breadth Exceeded")
+        return
+    if method == "INVITE" or plan.watched:
         key = _pin_key(worker, ksr.kx.get_callid(), ksr.pv.get("$ft") or "")
-        pin = messages.encode_targets(targets).decode() if has_backups else ""
-        ksr.htable.sht_sets(_PINS, key, _WITH_TRANSACTION + pin)
+        if plan.watched:
+            _keep(worker, key, plan)
+        else:
+            ksr.htable.sht_sets(_PINS, key, _WITH_TRANSACTION)
+    if plan.later:
+        _set_ringing(worker, plan)
     ksr.seturi(targets[0].uri)
     for target in targets[1:]:
         ksr.corex.append_branch_uri(target.uri)
     tag = dialog[1] if dialog else None
     if any(map(bulk.is_attempt, targets)):
         ksr.tm.t_set_fr(0, bulk.WAIT_MS)
-    sent = _relay_branches(worker, targets, tag, watched=has_backups)
+    sent = _relay_branches(worker, targets, tag, watched=plan.watched, new=len(targets))
     if not sent and len(targets) == 1 and bulk.is_attempt(targets[0]):
         bulk.remember(worker, targets[0])
         (second,) = targets[0].backups
@@ -273,11 +331,20 @@ def _fork(
         answers.send(worker, 480, "Temporarily Unavailable")
 
 
+def _breadth(worker: Worker) -> int:
+    return fork_plan.breadth(worker.ksr.hdr.get_idx("Max-Breadth", 0))
+
+
 def _relay_branches(
-    worker: Worker, targets: tuple[Target, ...], record_routed_tag: str | None, *, watched: bool
+    worker: Worker,
+    targets: tuple[Target, ...],
+    record_routed_tag: str | None,
+    *,
+    watched: bool,
+    new: int = 1,
 ) -> bool:
-    """Send the branches that are new; `watched`: tell of those that fail. Kamailio forgets that
-    whenever it has told."""
+    """Send the branches that are new, the last of the targets; `watched`: tell of those that fail.
+    Kamailio forgets that whenever it has told."""
     ksr = worker.ksr
     ksr.tm.t_on_branch("ksr_branch_route")
     if watched:
@@ -285,6 +352,7 @@ def _relay_branches(
         ksr.tm.t_on_failure("ksr_failure_route")
     worker.branches = targets
     worker.record_routed_tag = record_routed_tag
+    worker.breadths = fork_plan.shares(_breadth(worker), new)
     try:
         return ksr.tm.t_relay() >= 0
     finally:

@@ -53,6 +53,7 @@ class FakeKsr:
     forward_result: int = 1
     transaction: int = -1
     branch: int = 0
+    canceled: bool = False
     done: list[Any] = field(default_factory=list)
     reply_fields: list[str] = field(default_factory=list)
     inserted: list[str] = field(default_factory=list)
@@ -113,6 +114,7 @@ class FakeKsr:
             t_reply=lambda code, reason: self.done.append((code, reason)) or 1,
             t_get_status_code=lambda: self.message.status,
             t_get_branch_index=lambda: self.branch,
+            t_is_canceled=lambda: 1 if self.canceled else -1,
         )
         self.tcpops = get(
             tcp_set_connection_lifetime=lambda s: self.done.append(("connection ends", s)) or 1

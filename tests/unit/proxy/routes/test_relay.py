@@ -156,9 +156,11 @@ def test_a_fork_is_a_transaction_with_a_record_route_on_each_branch(
     kamailio.tm.t_relay = relay_branches
     relay.to_targets(worker, "INVITE", (OLD, THEIRS))
     assert kamailio.done == [("branch", THEIRS.uri)]
-    assert [text.partition(":")[0] for text in sent] == ["Record-Route", "Record-Route", "Route"]
-    assert ";d=" not in sent[0]
-    assert ";d=n2~udp~" in sent[1]
+    breadths, routes = sent[::1], [text for text in sent if "Max-Breadth" not in text]
+    assert [text for text in breadths if text not in routes] == ["Max-Breadth: 30\r\n"] * 2
+    assert [text.partition(":")[0] for text in routes] == ["Record-Route", "Record-Route", "Route"]
+    assert ";d=" not in routes[0]
+    assert ";d=n2~udp~" in routes[1]
     assert worker.branches == ()
     _next(kamailio, "CANCEL")
     kamailio.tm.t_relay = lambda: kamailio.done.append("t_relay") or 1
@@ -361,11 +363,60 @@ def test_what_a_device_said_counts_more_than_a_failed_flow(
         _fail(worker, kamailio, branch, status)
     kamailio.done.clear()
     kamailio.message.status = 430
-    relay.answer_for_devices(worker)
+    relay.end_or_go_on(worker)
     assert kamailio.done == [answer]
 
 
 def test_an_answer_that_is_no_failed_flow_stands(worker: Worker, kamailio: FakeKsr) -> None:
     kamailio.message.status = 486
-    relay.answer_for_devices(worker)
+    relay.end_or_go_on(worker)
     assert kamailio.done == []
+
+
+HIGH = msgspec.structs.replace(OLD, q=900)
+BOTH = (msgspec.structs.replace(NEW, q=500), msgspec.structs.replace(TCP, q=500))
+LOW = msgspec.structs.replace(MINE, q=100)
+
+
+def _all_failed(worker: Worker, kamailio: FakeKsr, status: int) -> list[object]:
+    kamailio.done.clear()
+    kamailio.message.status = status
+    relay.end_or_go_on(worker)
+    return [done for done in kamailio.done if done != "ksr_branch_failure_route"]
+
+
+def test_those_with_the_highest_q_ring_first(worker: Worker, kamailio: FakeKsr) -> None:
+    relay.to_targets(worker, "INVITE", (LOW, *BOTH, HIGH))
+    assert kamailio.message.request_uri == HIGH.uri
+    ringing, waiting = ("fr", 20_000, 8_000), ("fr", 180_000, 8_000)
+    assert kamailio.done == [ringing, "ksr_branch_failure_route", "t_relay"]
+    second = [("branch", target.uri) for target in BOTH]
+    assert _all_failed(worker, kamailio, 486) == [*second, ringing, "t_relay"]
+    assert _all_failed(worker, kamailio, 408) == [("branch", LOW.uri), waiting, "t_relay"]
+    assert kamailio.counts[counters.GROUPS_TRIED] == 2
+    assert _all_failed(worker, kamailio, 486) == []
+
+
+def test_nobody_else_rings_when_somebody_declines_for_all(
+    worker: Worker, kamailio: FakeKsr
+) -> None:
+    relay.to_targets(worker, "INVITE", (HIGH, LOW))
+    assert _all_failed(worker, kamailio, 603) == []
+
+
+def test_nobody_else_rings_when_the_caller_gave_up(worker: Worker, kamailio: FakeKsr) -> None:
+    relay.to_targets(worker, "INVITE", (HIGH, LOW))
+    kamailio.canceled = True
+    assert _all_failed(worker, kamailio, 487) == []
+
+
+def test_a_failed_flow_keeps_its_group_s_turn(worker: Worker, kamailio: FakeKsr) -> None:
+    relay.to_targets(worker, "INVITE", (PHONE, LOW))
+    assert _fail(worker, kamailio, 0, 430)[0] == ("branch", FLOWS[1].uri)
+    assert _all_failed(worker, kamailio, 486)[0] == ("branch", LOW.uri)
+
+
+def test_too_little_breadth_for_a_fork(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.fields["Max-Breadth"] = ["1"]
+    relay.to_targets(worker, "INVITE", (OLD, NEW))
+    assert kamailio.done == [440]
