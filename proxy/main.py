@@ -33,7 +33,7 @@ from overlay.control.client import ControlClient  # noqa: E402
 from proxy import counters  # noqa: E402
 from proxy.ksr import Ksr, kamailio  # noqa: E402
 from proxy.overlay_client import OverlayClient  # noqa: E402
-from proxy.routes import answers, handshake, relay, reply, request  # noqa: E402
+from proxy.routes import answers, handshake, relay, reply, request, trunks  # noqa: E402
 from proxy.settings import Settings  # noqa: E402
 from proxy.worker import RateLimitedLog, Worker  # noqa: E402
 
@@ -92,6 +92,23 @@ class EntryPoints:
             relay.end_or_go_on(self._worker)
         except Exception as error:
             self._failed("failure", error)
+        return 1
+
+    def ksr_trunk_branch_route(self, _message: object) -> int:
+        """A request is about to go to a gateway."""
+        try:
+            trunks.prepare_branch(self._worker)
+        except Exception as error:
+            self._failed("trunk branch", error)
+            self._ksr.set_drop()
+        return 1
+
+    def ksr_trunk_failure_route(self, _message: object) -> int:
+        """A gateway has failed, or refused."""
+        try:
+            trunks.failed(self._worker)
+        except Exception as error:
+            self._failed("trunk failure", error)
         return 1
 
     def ksr_reply_route(self, _message: object) -> int:

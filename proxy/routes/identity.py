@@ -6,7 +6,6 @@ believed; from anybody else it is taken away. `Privacy: id` keeps the identity f
 trusted peers, phones of the farm included.
 """
 
-import ipaddress
 from typing import Final
 from urllib.parse import quote
 
@@ -35,8 +34,18 @@ def preferred(worker: Worker) -> str:
     return address_of_record(uri[4:].partition("@")[0], worker.settings.farm) if "@" in uri else ""
 
 
-def settle(worker: Worker, proof: Proof | None, claimed: str) -> None:
-    """Leave in the request what is true and may be told. `claimed` is the subscriber in From."""
+def settle(
+    worker: Worker,
+    proof: Proof | None,
+    claimed: str,
+    *,
+    from_carrier: bool = False,
+    to_carrier: bool = False,
+) -> None:
+    """Leave in the request what is true and may be told. `claimed` is the subscriber in From.
+
+    Carriers are trusted: their word is taken, and they are told, with the wish for privacy.
+    """
     hdr, kx, settings = worker.ksr.hdr, worker.ksr.kx, worker.settings
     wanted = ""
     if hdr.is_present(_PREFERRED) > 0:
@@ -45,8 +54,8 @@ def settle(worker: Worker, proof: Proof | None, claimed: str) -> None:
     asserted = hdr.is_present(_ASSERTED) > 0
     if proof is None and not asserted:
         return
-    told = not _is_private(worker) or _is_trusted_host(worker, kx.get_rhost() or "")
-    if proof is None and told and _is_trusted(worker, kx.get_srcip()):
+    told = to_carrier or not _is_private(worker) or _is_trusted_host(worker, kx.get_rhost() or "")
+    if proof is None and told and (from_carrier or worker.settings.trusts(kx.get_srcip())):
         return
     if asserted:
         worker.count(counters.IDENTITIES_REMOVED)
@@ -62,7 +71,7 @@ def strip(worker: Worker) -> None:
     """Take away what the sender of a reply, or of a request in a dialog, says of itself."""
     if worker.ksr.hdr.is_present(_ASSERTED) < 0:
         return
-    if not _is_trusted(worker, worker.ksr.kx.get_srcip()):
+    if not worker.settings.trusts(worker.ksr.kx.get_srcip()):
         worker.count(counters.IDENTITIES_REMOVED)
         worker.ksr.hdr.remove(_ASSERTED)
 
@@ -73,15 +82,4 @@ def _is_private(worker: Worker) -> bool:
 
 
 def _is_trusted_host(worker: Worker, host: str) -> bool:
-    return host.lower() in worker.settings.trusted_names or _is_trusted(worker, host)
-
-
-def _is_trusted(worker: Worker, address: str) -> bool:
-    networks = worker.settings.trusted_networks
-    if not networks:
-        return False
-    try:
-        parsed = ipaddress.ip_address(address.strip("[]"))
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)
+    return host.lower() in worker.settings.trusted_names or worker.settings.trusts(host)

@@ -49,4 +49,7 @@ def _may_reach(worker: Worker, policy: Policy) -> bool:
     host = (kx.get_rhost() or "").lower()
     domain = settings.farm if host in settings.own_hosts else host
     destination = address_of_record(kx.get_ruser() or "", domain)
-    return destination.startswith(policy.destinations)
+    if destination.startswith(policy.destinations):
+        return True
+    number = worker.shown.table().number_of(kx.get_ruser() or "")
+    return bool(number) and number.startswith(policy.destinations)

@@ -109,6 +109,12 @@ def is_pinned(worker: Worker, call_id: str, from_tag: str, *, alone: bool = Fals
     return pin is not None
 
 
+def pin_transaction(worker: Worker) -> None:
+    """Remember that an INVITE went out with a transaction of this node."""
+    call_id, from_tag = worker.ksr.kx.get_callid(), worker.ksr.pv.get("$ft") or ""
+    worker.ksr.htable.sht_sets(_PINS, _pin_key(worker, call_id, from_tag), _WITH_TRANSACTION)
+
+
 def unpin(worker: Worker, call_id: str, from_tag: str) -> None:
     """Forget where an INVITE went: it was answered, and can no longer be cancelled."""
     worker.ksr.htable.sht_rm(_PINS, _pin_key(worker, call_id, from_tag))

@@ -2,7 +2,7 @@
 
 In: any request. Out: handed to the route that deals with it. Policy (RFC 3261 16.3, 22.3): a
 subscriber may call anywhere, once he has proved who he is; anybody may call a subscriber; nobody
-else gets anywhere.
+else gets anywhere. Numbers that are no subscriber's go to trunks, emergency calls before all else.
 """
 
 from typing import Final
@@ -23,8 +23,13 @@ from proxy.routes import (
     registrar,
     relay,
     session,
+    trunks,
 )
+from proxy.routes.auth import Proof
 from proxy.worker import Worker
+
+Sender = tuple[Proof | None, str]
+"""What the sender has proved, if anything, and the subscriber that his From names."""
 
 _METHODS_TO_THE_FARM: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER"
 
@@ -88,21 +93,36 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
         registrar.register(worker)
         return
     to_own_host = _to_own_host(worker)
-    if to_own_host and not ksr.kx.get_ruser():
+    emergency = trunks.emergency(worker)
+    if to_own_host and not emergency and not trunks.dialled(worker):
         _to_the_farm(worker, method)
         return
-    if not _sender_is_welcome(worker, method, to_own_host=to_own_host):
+    if trunks.source(worker) is not None:
+        _from_carrier(worker, method, to_own_host=to_own_host)
+        return
+    sender = _welcome_sender(worker, method, to_own_host=to_own_host, emergency=bool(emergency))
+    if sender is None:
+        return
+    if emergency:
+        legs = worker.shown.table().emergency_legs(emergency, ksr.kx.get_callid())
+        identity.settle(worker, *sender, to_carrier=True)
+        trunks.send(worker, method, legs, emergency=True)
         return
     if method == "INVITE" and not (_call_is_welcome(worker) and session.pass_invite(worker)):
         return
     if to_own_host:
-        _to_subscriber(worker, method)
+        _to_subscriber(worker, method, sender)
     else:
-        relay.to_targets(worker, method, (Target(uri=ksr.kx.get_ruri() or ""),))
+        _to_elsewhere(worker, method, sender)
 
 
 def _to_own_host(worker: Worker) -> bool:
-    return (worker.ksr.kx.get_rhost() or "").lower() in worker.settings.own_hosts
+    """Whether the Request-URI is the farm's; numbers and services without a host (RFC 3966, RFC
+    5031) are."""
+    host = worker.ksr.kx.get_rhost()
+    if not host:
+        return (worker.ksr.kx.get_ruri() or "")[:4].lower() in ("tel:", "urn:")
+    return host.lower() in worker.settings.own_hosts
 
 
 def _to_the_farm(worker: Worker, method: str) -> None:
@@ -117,31 +137,48 @@ def _to_the_farm(worker: Worker, method: str) -> None:
         answers.send(worker, 405, "Method Not Allowed")
 
 
-def _sender_is_welcome(worker: Worker, method: str, *, to_own_host: bool) -> bool:
-    """Whether the sender may go where the request goes; if not, it is answered."""
+def _welcome_sender(
+    worker: Worker, method: str, *, to_own_host: bool, emergency: bool
+) -> Sender | None:
+    """Who sends the request, if he may go where it goes; if not, it is answered."""
     kx, settings = worker.ksr.kx, worker.settings
     from_host = (kx.get_fhost() or "").lower()
     claimed = ""
     if from_host in settings.own_hosts:
         claimed = address_of_record(kx.get_fuser() or "", settings.farm)
     if not settings.config.proxy.authenticate or not (
-        claimed or (from_host == identity.ANONYMOUS_HOST and _is_ours(worker, to_own_host))
+        claimed
+        or emergency
+        or (from_host == identity.ANONYMOUS_HOST and _is_ours(worker, to_own_host))
     ):
         if not to_own_host:
             worker.count(counters.RELAY_REFUSED)
             answers.send(worker, 403, "Forbidden")
-            return False
-        identity.settle(worker, None, claimed)
-        return True
-    proof = auth.prove(worker, claimed)
+            return None
+        return None, claimed
+    proof = auth.prove(worker, claimed, emergency=emergency)
     if proof is None:
-        return False
-    if not policy.pass_call(worker, proof.aor, proof.policy, method, repeated=proof.repeated):
+        return None
+    if not emergency and not policy.pass_call(
+        worker, proof.aor, proof.policy, method, repeated=proof.repeated
+    ):
         auth.forget(worker)
-        return False
+        return None
     auth.conceal(worker)
-    identity.settle(worker, proof, claimed)
-    return True
+    return proof, claimed
+
+
+def _from_carrier(worker: Worker, method: str, *, to_own_host: bool) -> None:
+    """A carrier may call subscribers, and nobody else: calls that came in never go out again."""
+    worker.count(counters.TRUNK_CALLS_IN)
+    if not to_own_host:
+        worker.count(counters.RELAY_REFUSED)
+        answers.send(worker, 403, "Forbidden")
+        return
+    if method == "INVITE" and not (_call_is_welcome(worker) and session.pass_invite(worker)):
+        return
+    identity.settle(worker, None, "", from_carrier=True)
+    _deliver(worker, method, _find(worker))
 
 
 def _is_ours(worker: Worker, to_own_host: bool) -> bool:
@@ -162,19 +199,49 @@ def _call_is_welcome(worker: Worker) -> bool:
     return True
 
 
-def _to_subscriber(worker: Worker, method: str) -> None:
-    user = worker.ksr.kx.get_ruser() or ""
-    found = location.find(worker, address_of_record(user, worker.settings.farm))
+def _to_subscriber(worker: Worker, method: str, sender: Sender) -> None:
+    found = _find(worker)
+    if found is Reach.UNKNOWN and sender[0] is not None and method in trunks.METHODS:
+        number = worker.shown.table().number_of(trunks.dialled(worker))
+        legs = trunks.legs_of(worker, number) if number else ()
+        if legs:
+            identity.settle(worker, *sender, to_carrier=True)
+            trunks.send(worker, method, legs)
+            return
+    identity.settle(worker, *sender)
+    _deliver(worker, method, found)
+
+
+def _to_elsewhere(worker: Worker, method: str, sender: Sender) -> None:
+    proved = sender[0] is not None and method in trunks.METHODS
+    legs = trunks.domain_legs(worker) if proved else ()
+    identity.settle(worker, *sender, to_carrier=bool(legs))
+    if legs:
+        trunks.send(worker, method, legs)
+    else:
+        relay.to_targets(worker, method, (Target(uri=worker.ksr.kx.get_ruri() or ""),))
+
+
+def _find(worker: Worker) -> tuple[Target, ...] | Reach | None:
+    """Where the subscriber of the Request-URI is, by what was dialled or by the number that it
+    means."""
+    user, farm = trunks.dialled(worker), worker.settings.farm
+    found = location.find(worker, address_of_record(user, farm))
+    if found is not Reach.UNKNOWN:
+        return found
+    number = worker.shown.table().number_of(user)
+    for other in (number, number[1:]):
+        if found is Reach.UNKNOWN and other and other != user:
+            found = location.find(worker, f"{other}@{farm}")
+    return found
+
+
+def _deliver(worker: Worker, method: str, found: tuple[Target, ...] | Reach | None) -> None:
     if found is None:
         answers.unavailable(worker)
     elif found is Reach.UNKNOWN:
         answers.send(worker, 404, "Not Found")
     elif isinstance(found, Reach):
         answers.send(worker, 480, "Temporarily Unavailable")
-    elif (worker.ksr.kx.get_ruri() or "")[:5].lower() == "sips:":
-        if encrypted := location.encrypted(found):
-            relay.to_targets(worker, method, encrypted)
-        else:
-            answers.warned(worker, 480, "Temporarily Unavailable", "SIPS Not Allowed", 380)
     else:
         relay.to_targets(worker, method, found)
