@@ -43,6 +43,16 @@ class Settings:
     lookup_deadline_s: float
     event_deadline_s: float
 
+    def trusts(self, address: str) -> bool:
+        """Whether this is the address of one of `proxy.trusted_peers`."""
+        if not self.trusted_networks:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address.strip("[]"))
+        except ValueError:
+            return False
+        return any(parsed in network for network in self.trusted_networks)
+
     @classmethod
     def from_config(cls, config: Config, route_key: bytes) -> Self:
         """The settings of a node."""
