@@ -13,6 +13,7 @@ import msgspec
 from overlay import tasks
 from overlay.billing.closer import Closer
 from overlay.billing.exporter import Exporter
+from overlay.billing.retention import Retention, horizon_us
 from overlay.billing.sinks.configured import configured
 from overlay.cache.hot import HotRecords
 from overlay.config import Config
@@ -114,7 +115,9 @@ class Node:
             self.network,
             now_ms,
             self.vetting,
+            self._horizon_us,
         )
+        self.retention = Retention(self.committer, self._horizon_us)
         self.placement = Placement(
             self.membership, config.overlay.replicas, config.overlay.write_quorum
         )
@@ -174,6 +177,7 @@ class Node:
         await self.drain.stop()
         await self.repair.stop()
         await self.scrubber.stop()
+        await self.retention.stop()
         self.spreader.flush()
         await self.events.stop()
         await self.membership.stop()
@@ -420,6 +424,7 @@ class Node:
         self.closer.start()
         self.repair.start()
         self.scrubber.start()
+        self.retention.start()
         self.renewal.start()
         self.publisher.start()
         await self.discovery.start()
@@ -447,6 +452,9 @@ class Node:
             overlay_port=self.config.overlay.port,
             serial=self._zone_changed_s,
         )
+
+    def _horizon_us(self) -> int:
+        return horizon_us(self.parts.now_ms(), self.config.billing.retention_days)
 
     def _placement_changed(self) -> None:
         self.hot.end_leases()

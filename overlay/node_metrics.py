@@ -97,6 +97,10 @@ def watch(node: "Node") -> None:
             "Calls that this node closed, as their BYE never came",
             lambda: node.closer.closed,
         ),
+        "calls_deleted": (
+            "Calls past billing.retention_days that were deleted here",
+            lambda: node.retention.deleted,
+        ),
         "dns_updates": (
             "Dynamic updates of the farm's records that were accepted",
             lambda: node.publisher.updates,

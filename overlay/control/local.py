@@ -85,7 +85,7 @@ class Local:
 
     async def list_calls(self, question: ListCallsAt) -> CallsAt:
         """Calls that this node holds, in order of time."""
-        after = (question.after_us, question.after_key)
+        after = max((question.after_us, question.after_key), (self._replica.horizon_us(), b""))
         limit = max(1, min(question.limit, PAGE_ROWS_MAX))
         rows, more = await self._replica.committer.read(
             lambda db: db.calls_after(after, question.until_us, limit)

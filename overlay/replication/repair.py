@@ -162,8 +162,9 @@ class Repair:
 
     async def _copies(self, kind: RecordKind, keys: list[bytes]) -> dict[bytes, Bodies]:
         if kind is RecordKind.CALL:
+            since_us = self._replica.horizon_us()
             return await self._replica.committer.read(
-                lambda db: {key: db.events(key) for key in keys}
+                lambda db: {key: db.events(key, since_us) for key in keys}
             )
         bodies = {key: self._replica.local(kind, key) for key in keys}
         return {key: (body,) if body else () for key, body in bodies.items()}

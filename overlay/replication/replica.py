@@ -72,8 +72,11 @@ class Replica:
         transport: Transport,
         now_ms: Callable[[], int],
         vetting: Vetting,
+        horizon_us: Callable[[], int] = lambda: 0,
     ) -> None:
         self.now_ms = now_ms
+        self.horizon_us = horizon_us
+        """Calls without an event since then are past: shown to nobody, and offered to nobody."""
         self._vetting = vetting
         self._own_id = own_id
         self.bindings = bindings
@@ -190,7 +193,10 @@ class Replica:
             if not self.leases.grant(request.key, sender, now_s, until_s):
                 lease_ms = 0
         if request.kind == RecordKind.CALL:
-            reading = asyncio.ensure_future(self.committer.read(lambda db: db.events(request.key)))
+            since_us = self.horizon_us()
+            reading = asyncio.ensure_future(
+                self.committer.read(lambda db: db.events(request.key, since_us))
+            )
 
             def read(future: "asyncio.Future[tuple[bytes, ...]]") -> None:
                 error = future.exception()
@@ -213,8 +219,9 @@ class Replica:
     async def offered(self, offer: Offer) -> Reply:
         """Which of the offered records this node lacks or has otherwise."""
         if offer.kind == RecordKind.CALL:
+            since_us = self.horizon_us()
             mine = await self.committer.read(
-                lambda db: {key: db.events(key) for key, _ in offer.records}
+                lambda db: {key: db.events(key, since_us) for key, _ in offer.records}
             )
         else:
             bodies = {key: self.local(offer.kind, key) for key, _ in offer.records}

@@ -11,31 +11,35 @@ from pathlib import Path
 
 import apsw
 
-from overlay.limits import PAGE_BYTES_MAX, ROTTEN_ROWS_MAX
+from overlay.limits import PAGE_BYTES_MAX
 from overlay.links.messages import NodeInfo
+from overlay.storage import removals
 from overlay.storage.damage import Damage
 from overlay.storage.outbox import Outbox, OutboxEntry, Sinks
 from overlay.storage.rows import (
     EventRow,
     IncarnationRow,
     JournalDone,
+    PastCalls,
     RevocationsRow,
     RottenRow,
     Row,
     SettingsRow,
     SubscriberRow,
 )
-from overlay.storage.schema import RECORDS, checksum, connect, disk_errors, transaction
+from overlay.storage.schema import (
+    BODY,
+    EVENT_SUM,
+    RECORDS,
+    SUBSCRIBER_SUM,
+    checksum,
+    connect,
+    disk_errors,
+    transaction,
+)
 
 CallRow = tuple[int, bytes, tuple[bytes, ...]]
 """Time in us, call key, bodies of the call's events."""
-
-# Bytes whatever a rotten header of the row calls them: what is no text cannot be read as text.
-_BODY = "CAST(body AS BLOB)"
-_EVENT_SUM = "row_sum(events.call_key, events.event_id, events.time_us, CAST(events.body AS BLOB))"
-_SUBSCRIBER_SUM = (
-    "row_sum(subscribers.key, CAST(subscribers.aor AS BLOB), CAST(subscribers.body AS BLOB))"
-)
 
 
 class RecordsDatabase:
@@ -83,6 +87,7 @@ class RecordsDatabase:
         done: list[tuple[bytes]] = []
         subscribers: list[tuple[bytes, str, bytes, int]] = []
         rotten: list[RottenRow] = []
+        past: list[PastCalls] = []
         peers: tuple[NodeInfo, ...] | None = None
         revocations = settings = b""
         incarnation = 0
@@ -109,19 +114,23 @@ class RecordsDatabase:
                 settled.append(row)
             elif isinstance(row, Sinks):
                 sinks = row
+            elif isinstance(row, PastCalls):
+                past.append(row)
             elif isinstance(row, RottenRow):
                 rotten.append(row)
             else:
                 peers = row.peers
         connection = self._connection
         with transaction(connection):
-            for each in rotten:
-                self._set_aside(each)
+            for rotten_row in rotten:
+                removals.set_aside(connection, rotten_row)
+            for past_calls in past:
+                removals.delete_past(connection, past_calls)
             connection.executemany(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                 "time_us = excluded.time_us, body = excluded.body, checksum = excluded.checksum "
                 "WHERE (excluded.time_us, excluded.body) < (events.time_us, events.body) "
-                f"OR events.checksum IS NOT {_EVENT_SUM}",
+                f"OR events.checksum IS NOT {EVENT_SUM}",
                 events,
             )
             if sinks is not None:
@@ -153,19 +162,23 @@ class RecordsDatabase:
                     [(peer.node_id, peer.name, peer.host, peer.port) for peer in peers],
                 )
 
-    def events(self, call_key: bytes) -> tuple[bytes, ...]:
-        """The bodies of a call's events, but those that have rotted."""
-        bodies = []
+    def events(self, call_key: bytes, since_us: int = 0) -> tuple[bytes, ...]:
+        """The bodies of a call's events, but those that have rotted.
+
+        Nothing of a call without an event since `since_us`.
+        """
+        bodies, newest_us = [], 0
         with disk_errors():
             for event_id, time_us, body, stored in self._connection.execute(
-                f"SELECT event_id, time_us, {_BODY}, checksum FROM events WHERE call_key = ?",
+                f"SELECT event_id, time_us, {BODY}, checksum FROM events WHERE call_key = ?",
                 (call_key,),
             ):
                 if checksum(call_key, event_id, time_us, body) == stored:
                     bodies.append(body)
+                    newest_us = max(newest_us, time_us)
                 else:
                     self.damage.found("events", call_key, event_id)
-        return tuple(bodies)
+        return tuple(bodies) if newest_us >= since_us else ()
 
     def calls_after(
         self, after: tuple[int, bytes], until_us: int, limit: int
@@ -198,6 +211,13 @@ class RecordsDatabase:
                 size += sum(map(len, bodies))
         return tuple(page), more
 
+    def past_calls(
+        self, after: tuple[int, bytes], before_us: int, limit: int
+    ) -> tuple[tuple[bytes, ...], tuple[int, bytes] | None]:
+        """Calls without an event since `before_us` that nobody needs; and where to go on."""
+        with disk_errors():
+            return removals.past_calls(self._connection, after, before_us, limit)
+
     def call_keys_after(self, after: bytes, limit: int) -> list[bytes]:
         """Call keys in order."""
         with disk_errors():
@@ -217,7 +237,7 @@ class RecordsDatabase:
         """(event id, body) of events that are not yet on W disks."""
         with disk_errors():
             rows = self._connection.execute(
-                f"SELECT call_key, event_id, time_us, {_BODY}, checksum "
+                f"SELECT call_key, event_id, time_us, {BODY}, checksum "
                 "FROM journal JOIN events USING (call_key, event_id) LIMIT ?",
                 (limit,),
             )
@@ -259,7 +279,7 @@ class RecordsDatabase:
         sound = []
         with disk_errors():
             for key, aor, body, stored in self._connection.execute(
-                f"SELECT key, CAST(aor AS BLOB), {_BODY}, checksum FROM subscribers"
+                f"SELECT key, CAST(aor AS BLOB), {BODY}, checksum FROM subscribers"
             ):
                 if checksum(key, aor, body) == stored:
                     sound.append((key, aor.decode(), body))
@@ -269,7 +289,7 @@ class RecordsDatabase:
 
     def unsound_subscribers(self, keys: Iterable[bytes]) -> list[bytes]:
         """Those of these that are not on disk as they should be."""
-        sound = f"SELECT 1 FROM subscribers WHERE key = ? AND checksum IS {_SUBSCRIBER_SUM}"
+        sound = f"SELECT 1 FROM subscribers WHERE key = ? AND checksum IS {SUBSCRIBER_SUM}"
         with disk_errors():
             return [key for key in keys if not any(self._connection.execute(sound, (key,)))]
 
@@ -296,28 +316,3 @@ class RecordsDatabase:
         with disk_errors():
             rows = self._connection.execute("SELECT node_id, name, host, port FROM peers")
             return [NodeInfo(node_id=i, name=n, host=h, port=p) for i, n, h, p in rows]
-
-    # inner workings
-
-    def _set_aside(self, row: RottenRow) -> None:
-        """Unless a sound copy has taken its place meanwhile."""
-        execute = self._connection.execute
-        if row.table == "events":
-            which = f"events WHERE (call_key, event_id) = (?, ?) AND checksum IS NOT {_EVENT_SUM}"
-        else:
-            which = f"subscribers WHERE key = ? AND checksum IS NOT {_SUBSCRIBER_SUM}"
-        key = b"".join(row.key)
-        execute(
-            f"INSERT INTO rotten (origin, key, body) SELECT ?, ?, body FROM {which}",
-            (row.table, key, *row.key),
-        )
-        if not self._connection.changes():
-            return
-        execute(f"DELETE FROM {which}", row.key)
-        if row.table == "events":
-            # There is nothing left here that could be brought to other disks.
-            execute("DELETE FROM journal WHERE event_id = ?", (row.key[1],))
-        execute(
-            "DELETE FROM rotten WHERE number <= (SELECT max(number) FROM rotten) - ?",
-            (ROTTEN_ROWS_MAX,),
-        )

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     PRIMARY KEY (sink, call_key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS outbox_by_due ON outbox (sink, due_us, stamp);
+CREATE INDEX IF NOT EXISTS outbox_by_call ON outbox (call_key);
 """
 
 

@@ -21,6 +21,8 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     """True: also note that it is not yet on W disks; False: take that note away."""
     new: bool = False
     """It begins a call: refused when the disk is short of space."""
+    head: bytes = b""
+    """A block of this node's chain: `overlay.billing.ledger.Head` that the next one goes on from."""
 
 
 class SubscriberRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +65,13 @@ class SettingsRow(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class PastCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete these calls, those apart that had an event since, or that are needed yet."""
+
+    keys: tuple[bytes, ...]
+    before_us: int
+
+
 class RottenRow(msgspec.Struct, frozen=True, kw_only=True):
     """This row is not as it was written; it is to be set aside, if it is still there like that."""
 
@@ -81,5 +90,6 @@ Row = (
     | IncarnationRow
     | Sinks
     | OutboxEntry
+    | PastCalls
     | RottenRow
 )

@@ -34,6 +34,7 @@ TABLES: Final = (
     "revocations",
     "settings",
     "incarnation",
+    "chain",
     "rotten",
 )
 """The tables that are taken along. The sinks are not: when they are named again, every call is due

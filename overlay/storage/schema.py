@@ -20,6 +20,14 @@ from overlay.errors import CorruptError, DeviceError, StorageError
 from overlay.storage import outbox
 
 SCHEMA_VERSION: Final = 2
+# Bytes whatever a rotten header of the row calls them: what is no text cannot be read as text.
+BODY: Final = "CAST(body AS BLOB)"
+EVENT_SUM: Final = (
+    "row_sum(events.call_key, events.event_id, events.time_us, CAST(events.body AS BLOB))"
+)
+SUBSCRIBER_SUM: Final = (
+    "row_sum(subscribers.key, CAST(subscribers.aor AS BLOB), CAST(subscribers.body AS BLOB))"
+)
 ROTTEN: Final = """
 CREATE TABLE IF NOT EXISTS rotten (
     number INTEGER PRIMARY KEY, origin TEXT NOT NULL, key BLOB NOT NULL, body
@@ -52,6 +60,7 @@ CREATE TABLE IF NOT EXISTS subscribers (
 CREATE TABLE IF NOT EXISTS journal (
     event_id BLOB PRIMARY KEY, call_key BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS journal_by_call ON journal (call_key);
 CREATE TABLE IF NOT EXISTS peers (
     node_id BLOB PRIMARY KEY, name TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -61,6 +70,9 @@ CREATE TABLE IF NOT EXISTS revocations (
 CREATE TABLE IF NOT EXISTS settings (
     one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS chain (one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS events_chained ON events (time_us, call_key)
+    WHERE event_id >= x'ffffffffffffffff';
 CREATE TABLE IF NOT EXISTS incarnation (id INTEGER PRIMARY KEY, value INTEGER NOT NULL);
 """
     + ROTTEN

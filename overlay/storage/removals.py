@@ -1,0 +1,66 @@
+"""What leaves `records.db`: rows that have rotted, calls that are past.
+
+In: which, and the connection of the database, in a transaction of its. Out: room. Counterparts:
+`database.py`; `damage.py` names what has rotted, `overlay.billing.retention` what is past.
+"""
+
+import apsw
+
+from overlay.limits import ROTTEN_ROWS_MAX
+from overlay.storage.rows import PastCalls, RottenRow
+from overlay.storage.schema import EVENT_SUM, SUBSCRIBER_SUM
+
+_NEEDED = (
+    "(EXISTS (SELECT 1 FROM outbox WHERE call_key = :key) "
+    "OR EXISTS (SELECT 1 FROM journal WHERE call_key = :key))"
+)
+_NEWEST = "(SELECT max(time_us) FROM events WHERE call_key = :key)"
+
+
+def past_calls(
+    connection: apsw.Connection, after: tuple[int, bytes], before_us: int, limit: int
+) -> tuple[tuple[bytes, ...], tuple[int, bytes] | None]:
+    """Calls without an event since `before_us` that nobody needs; and where to go on."""
+    rows = list(
+        connection.execute(
+            "SELECT time_us, call_key FROM events WHERE (time_us, call_key) > (?, ?) "
+            "AND time_us < ? ORDER BY time_us, call_key LIMIT ?",
+            (*after, before_us, limit),
+        )
+    )
+    chosen = f"SELECT {_NEWEST} < :before AND NOT {_NEEDED}"
+    past = []
+    for key in dict.fromkeys(key for _, key in rows):
+        if next(connection.execute(chosen, {"key": key, "before": before_us}))[0]:
+            past.append(key)
+    return tuple(past), rows[-1] if len(rows) == limit else None
+
+
+def delete_past(connection: apsw.Connection, past: PastCalls) -> None:
+    """Those that had an event meanwhile, or are needed, stay."""
+    connection.executemany(
+        f"DELETE FROM events WHERE call_key = :key AND {_NEWEST} < :before AND NOT {_NEEDED}",
+        [{"key": key, "before": past.before_us} for key in past.keys],
+    )
+
+
+def set_aside(connection: apsw.Connection, row: RottenRow) -> None:
+    """Unless a sound copy has taken its place meanwhile."""
+    if row.table == "events":
+        which = f"events WHERE (call_key, event_id) = (?, ?) AND checksum IS NOT {EVENT_SUM}"
+    else:
+        which = f"subscribers WHERE key = ? AND checksum IS NOT {SUBSCRIBER_SUM}"
+    connection.execute(
+        f"INSERT INTO rotten (origin, key, body) SELECT ?, ?, body FROM {which}",
+        (row.table, b"".join(row.key), *row.key),
+    )
+    if not connection.changes():
+        return
+    connection.execute(f"DELETE FROM {which}", row.key)
+    if row.table == "events":
+        # There is nothing left here that could be brought to other disks.
+        connection.execute("DELETE FROM journal WHERE event_id = ?", (row.key[1],))
+    connection.execute(
+        "DELETE FROM rotten WHERE number <= (SELECT max(number) FROM rotten) - ?",
+        (ROTTEN_ROWS_MAX,),
+    )
