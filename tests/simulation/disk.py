@@ -28,6 +28,8 @@ class Disk:
         self.slow_s = 0.0
         self.generation = 0
         self.damage = Damage()
+        self.rotted: set[bytes] = set()
+        """Ids of events whose copy here was spoiled."""
         self.records: SurvivingRecords
         self.bindings: SurvivingBindings
         self._make()
@@ -46,6 +48,19 @@ class Disk:
         """Nobody needs it any more."""
         RecordsDatabase.close(self.records)
         BindingsDatabase.close(self.bindings)
+
+    def rot(self, chance: random.Random) -> None:
+        """Some rows are not as they were written any more; nobody is told."""
+        connection = self.records._connection
+        rows = list(connection.execute("SELECT call_key, event_id, body FROM events"))
+        for call_key, event_id, body in chance.sample(rows, min(3, len(rows))):
+            at = chance.randrange(len(body))
+            spoiled = body[:at] + bytes([body[at] ^ 1 << chance.randrange(8)]) + body[at + 1 :]
+            connection.execute(
+                "UPDATE events SET body = ? WHERE call_key = ? AND event_id = ?",
+                (spoiled, call_key, event_id),
+            )
+            self.rotted.add(event_id)
 
     def check(self) -> None:
         """Raises `StorageError` when nothing can be written."""

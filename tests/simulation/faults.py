@@ -39,6 +39,8 @@ class Kind(StrEnum):
     DISK_FULL = "disk-full"
     DISK_SLOW = "disk-slow"
     REDIS = "redis"
+    ROT = "rot"
+    """Some rows on a disk change; nobody is told."""
 
 
 WEIGHTS = {
@@ -102,6 +104,19 @@ def plan(chance: random.Random, names: list[str], duration_s: float) -> list[Fau
             )
         )
     return sorted(faults, key=lambda fault: fault.at_s)
+
+
+def disk_plan(chance: random.Random, names: list[str], duration_s: float) -> list[Fault]:
+    """What befalls disks in some runs, beside the faults of `plan`."""
+    return [
+        Fault(
+            at_s=chance.uniform(0.5, duration_s),
+            kind=Kind.ROT,
+            hosts=(chance.choice(names),),
+            for_s=0.0,
+        )
+        for _ in range(chance.choice((0, 0, 1, 2)))
+    ]
 
 
 class World:
@@ -184,6 +199,9 @@ class World:
             return host.thaw
         if fault.kind is Kind.CLOCK:
             host.set_clock(host.skew_ms + fault.clock_ms)
+            return lambda: None
+        if fault.kind is Kind.ROT:
+            host.disk.rot(random.Random(f"{host.name} {fault.at_s}"))
             return lambda: None
         if fault.kind is Kind.DISK_FULL:
             host.disk.full = True

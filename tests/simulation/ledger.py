@@ -24,8 +24,12 @@ class Promised:
     """Host and generation of each disk that had it when it was acknowledged."""
 
     def lost_rightly(self, hosts: Iterable[Host]) -> bool:
-        """Every disk that had it was destroyed."""
-        now = {(host.name, host.disk.generation) for host in hosts if not host.gone}
+        """Every disk that had it was destroyed, or its copy there was."""
+        now = {
+            (host.name, host.disk.generation)
+            for host in hosts
+            if not host.gone and self.event.event_id not in host.disk.rotted
+        }
         return not self.disks & now
 
 

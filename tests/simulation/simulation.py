@@ -14,7 +14,7 @@ from typing import Any
 from tests.simulation import checks
 from tests.simulation.clients import Clients
 from tests.simulation.clock import Stuck, VirtualLoop
-from tests.simulation.faults import Fault, World, plan
+from tests.simulation.faults import Fault, World, disk_plan, plan
 from tests.simulation.host import Host
 from tests.simulation.ledger import Ledger
 from tests.simulation.wires import Wires
@@ -107,7 +107,9 @@ class _Story:
         ]
         self.ledger = Ledger()
         self.duration_s = chance.choice((2.0, 4.0, 6.0))
-        self.faults = plan(chance, [host.name for host in self.hosts], self.duration_s)
+        names = [host.name for host in self.hosts]
+        self.faults = plan(chance, names, self.duration_s)
+        self.faults += disk_plan(random.Random(f"{seed} disks"), names, self.duration_s)
         self.join_s = self.converge_s = 0.0
 
     async def play(self) -> None:

@@ -8,6 +8,7 @@ from overlay.cache.hot import HotRecords
 from overlay.errors import StorageError
 from overlay.records import registration
 from overlay.replication.repair import Repair
+from overlay.storage import database
 from overlay.storage.rows import Row
 from tests.simulation.disk import ProcessDisk
 from tests.simulation.simulation import run
@@ -33,6 +34,12 @@ def test_an_acknowledgement_before_the_commit_is_found(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(ProcessDisk, "commit", too_early)
     assert found("disks")
+
+
+def test_rows_that_rot_are_found_without_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "checksum", lambda *_: 0)
+    monkeypatch.setattr(database, "EVENT_SUM", "0")
+    assert found("nobody wrote")
 
 
 def test_a_farm_without_repair_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
