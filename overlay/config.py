@@ -20,7 +20,7 @@ _ROUTE = re.compile(r"sips?:[^\s<>\"?]+;lr(;[^\s<>\"?]*)?")
 _TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")
 _PORTS_THAT_MAY_BE_0 = frozenset({"tls_port", "ws_port", "wss_port"})
-_MAY_BE_0 = frozenset({"udp_bytes_max"})
+_MAY_BE_0 = frozenset({"udp_bytes_max", "source_requests_per_s_max"})
 """Transports that are not served."""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -171,6 +171,16 @@ class Proxy(_Section, frozen=True, kw_only=True):
     """For a REGISTER that asks for nothing."""
     contacts_max: int = 10
     """Bindings an address-of-record may have, unless the subscriber has a limit of his own."""
+    source_requests_per_s_max: int = 500
+    """Requests outside of dialogs that one address may send; more is dropped, except emergency calls
+    and what trunks and `trusted_peers` send. Many phones behind one address need room to come back
+    after a power cut. 0: no limit."""
+    login_failures_max: int = 10
+    """Wrong passwords of one user from one address within a minute that lock him out from there,"""
+    login_failures_address_max: int = 100
+    """and of anybody from one address that lock out the address, on every node,"""
+    lockout_s: int = 300
+    """for so long."""
     ring_s: int = 20
     """How long the phones with the highest q ring before those with a lower one do."""
     flow_timer_s: int = 120

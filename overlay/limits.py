@@ -13,7 +13,15 @@ CONTROL_REQUEST_BYTES_MAX: Final = 256 << 10
 CONTROL_REPLY_BYTES_MAX: Final = 4 << 20
 
 LINKS_MAX: Final = 2_000
+LINKS_PER_PEER_MAX: Final = 4
+"""One is used; others are there while both ends dial at once or one restarts."""
+HANDSHAKES_MAX: Final = 256
+"""Connections of members that did not say hello yet."""
 REQUESTS_OUTSTANDING_PER_LINK_MAX: Final = 20_000
+REQUESTS_SERVED_PER_LINK_MAX: Final = 20_000
+"""Requests of the peer that were not answered yet."""
+REQUEST_BYTES_SERVED_PER_LINK_MAX: Final = 64 << 20
+"""Of the same."""
 LINK_SEND_BUFFER_BYTES_MAX: Final = 16 << 20
 CONTROL_CONNECTIONS_MAX: Final = 512
 
@@ -27,6 +35,8 @@ REGISTRATIONS_MAX: Final = 4_000_000
 
 OPEN_CALLS_MAX: Final = 200_000
 """Whose end a replica awaits."""
+UNSIGNED_EVENTS_MAX: Final = 100_000
+"""That wait for a block, should the disk refuse it; 150 bytes each."""
 COMMIT_BATCH_MAX: Final = 1_000
 COMMIT_QUEUE_MAX: Final = 20_000
 ROTTEN_ROWS_MAX: Final = 10_000
@@ -63,6 +73,9 @@ ENROLLMENT_FAILURES_PER_MINUTE_MAX: Final = 10
 """Of one address."""
 ENROLLMENT_ADDRESSES_MAX: Final = 10_000
 """Whose failures are remembered."""
+LOCKOUTS_MAX: Final = 50_000
+LOGIN_FAILURES_REMEMBERED_MAX: Final = 50_000
+"""Users and addresses whose failures are counted."""
 PASSWORD_CHARS_MAX: Final = 256
 POLICY_ENTRIES_MAX: Final = 64
 """Destinations, and identities, of one subscriber."""

@@ -26,6 +26,8 @@ class Capability(StrEnum):
 
     COMPARISON = "comparison"
     """Lists of members are compared, and links closed by agreement."""
+    LOCKOUTS = "lockouts"
+    """It is told of those who guess passwords."""
     SETTINGS = "settings"
     """It keeps the farm's settings."""
     UNKNOWN_KINDS = "unknown-kinds"
@@ -198,6 +200,8 @@ class ListCallsAt(Message, frozen=True, kw_only=True, tag=17):
     after_key: bytes
     until_us: int
     limit: int
+    chained: bool = False
+    """Not calls, but signed blocks (`overlay.billing.chain`); older nodes tell of calls."""
 
 
 class CallsAt(Message, frozen=True, kw_only=True, tag=18):
@@ -320,6 +324,15 @@ class Idle(Message, frozen=True, kw_only=True, tag=44):
     it out of use; or by `Failed` with code `wanted`."""
 
 
+class Lockout(Message, frozen=True, kw_only=True, tag=96):
+    """This user, or with an empty one anybody, is locked out from an address. Answered by `Ack`."""
+
+    aor: str
+    address: str
+    seconds: int
+    """0: no longer."""
+
+
 Request = (
     Ping
     | FindNode
@@ -340,6 +353,7 @@ Request = (
     | PingFor
     | CompareMembers
     | Idle
+    | Lockout
 )
 Reply = (
     Ack
@@ -385,6 +399,7 @@ UPKEEP = (
 """What is asked on a link because it is there: not a use that keeps it."""
 
 NEEDS: dict[type[Message], Capability] = {
+    Lockout: Capability.LOCKOUTS,
     CompareMembers: Capability.COMPARISON,
     Idle: Capability.COMPARISON,
     AskSettings: Capability.SETTINGS,
