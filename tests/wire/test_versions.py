@@ -157,7 +157,8 @@ def test_a_node_of_then_is_answered_by_one_of_today(version: Path, tmp_path: Pat
         linked = farm.nodes["n1"].network
         n2 = identity.load(farm.config("n2")).node_id
         for kind in messages.NEEDS:
-            required = {"digests": b"", "have": 0, "version": 0}
+            required: dict[str, object] = {"digests": b"", "have": 0, "version": 0}
+            required |= {"aor": "", "address": "192.0.2.1", "seconds": 1}
             fields = {n: v for n, v in required.items() if n in kind.__struct_fields__}
             refused = await linked.ask(n2, kind(**fields), 1.0)  # type: ignore[arg-type]
             assert isinstance(refused, Failed)
