@@ -31,6 +31,7 @@ from overlay.identity.identity import Identity
 from overlay.links import messages
 from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Reply, Request, Traits
 from overlay.links.network import hello_of
+from overlay.lockouts import Lockouts
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.membership.updates import next_incarnation
@@ -86,6 +87,7 @@ class Node:
         now_ms = self.parts.now_ms
         self.clock = HybridClock(now_ms)
         self.vetting = Vetting(identity.operator)
+        self.lockouts = Lockouts(config.proxy, lambda: now_ms() / 1000)
         self._tasks: set[asyncio.Task[None]] = set()
         self._zone_changed_s = now_ms() // 1000
         self._dns: dns_server.DnsServer | None = None
@@ -238,6 +240,9 @@ class Node:
             self.membership.ping_for(request, reply)
         elif isinstance(request, messages.CompareMembers):
             reply(self.membership.compare(request))
+        elif isinstance(request, messages.Lockout):
+            self.lockouts.learn((request.aor, request.address), request.seconds)
+            reply(Ack())
         elif isinstance(request, messages.FindNode):
             reply(self.membership.dht.answer_find_node(request.target, peer))
         elif isinstance(request, messages.Changed):
@@ -411,6 +416,7 @@ class Node:
             self.parts.now_ms,
             self.leave,
             self.drain,
+            self.lockouts,
         )
         self.control = self.parts.control(service, self.metrics)
 

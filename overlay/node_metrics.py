@@ -34,6 +34,7 @@ def watch(node: "Node") -> None:
         "subscribers": ("Subscriber records held", lambda: len(node.subscribers)),
         "hot_records": ("Registrations under a lease of this node", lambda: len(node.hot)),
         "leased_keys": ("Keys that others hold leases on", lambda: len(node.replica.leases)),
+        "lockouts": ("Users and addresses that are locked out", lambda: len(node.lockouts)),
         "health_score": (
             "How far this node doubts its own probes, 0 is well",
             lambda: node.membership.health.score,
@@ -88,6 +89,11 @@ def watch(node: "Node") -> None:
             "REGISTERs that fewer than W nodes hold, as there were no more",
             lambda: node.registrations.weak,
         ),
+        "login_failures": (
+            "Wrong passwords that this node's proxies were told",
+            lambda: node.lockouts.failures,
+        ),
+        "lockouts_begun": ("Lockouts that this node found out", lambda: node.lockouts.begun),
         "revoked_refused": (
             "Connections of revoked nodes that were refused",
             lambda: node.network.revoked_refused,

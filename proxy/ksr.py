@@ -131,6 +131,12 @@ class Uac(Protocol):
     def uac_auth(self) -> int: ...
 
 
+class Pike(Protocol):
+    """pike: floods."""
+
+    def pike_check_req(self) -> int: ...
+
+
 class Tcpops(Protocol):
     """tcpops: connections."""
 
@@ -196,6 +202,8 @@ class Ksr(Protocol):
     def uac(self) -> Uac: ...
     @property
     def corex(self) -> Corex: ...
+    @property
+    def pike(self) -> Pike: ...
     @property
     def tcpops(self) -> Tcpops: ...
 

@@ -77,10 +77,15 @@ class OverlayClient:
         answer = self.ask(messages.Locate(aor=aor), deadline_s)
         return answer if isinstance(answer, messages.Located) else None
 
-    def secrets(self, aor: str, deadline_s: float) -> messages.Secrets | None:
-        """The digest secrets of a subscriber; empty ones if there is no such subscriber."""
-        answer = self.ask(messages.Authenticate(aor=aor), deadline_s)
+    def secrets(self, aor: str, deadline_s: float, address: str = "") -> messages.Secrets | None:
+        """The digest secrets of a subscriber; empty ones if there is no such subscriber, or if
+        nobody is let in as him from that address."""
+        answer = self.ask(messages.Authenticate(aor=aor, address=address), deadline_s)
         return answer if isinstance(answer, messages.Secrets) else None
+
+    def login_failed(self, aor: str, address: str, deadline_s: float) -> None:
+        """Somebody there does not know the password."""
+        self.ask(messages.LoginFailed(aor=aor, address=address), deadline_s)
 
     def register(self, request: messages.Register, deadline_s: float) -> messages.Registered | None:
         """What became of a REGISTER."""

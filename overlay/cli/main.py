@@ -24,6 +24,7 @@ VERBS: Final = {
     "location": ("overlay.cli.location", "where a subscriber is registered"),
     "cdr": ("overlay.cli.cdr", "billing records: list, show"),
     "subscriber": ("overlay.cli.subscriber", "subscribers: add, list, remove"),
+    "lockout": ("overlay.cli.lockout", "who guessed too many passwords: list, end"),
     "trunk": ("overlay.cli.trunk", "trunks to carriers, numbers, emergency calls"),
     "ca": ("overlay.cli.ca", "the farm's certificate authority: serve, token, revoke, ..."),
     "node": (

@@ -28,6 +28,7 @@ from overlay.control.messages import (
 from overlay.errors import ProtocolError
 from overlay.limits import PAGE_ROWS_MAX
 from overlay.links.messages import (
+    Ack,
     CallsAt,
     Described,
     DescribeNode,
@@ -144,6 +145,11 @@ class FarmWide:
         silent = tuple(node.name for node, page in replies.items() if page is None)
         return Subscribers(id=0, aors=live, cursor=cursor, silent=silent)
 
+    async def tell_all(self, request: Request, timeout_s: float) -> int:
+        """Tell every live peer; how many of them heard it."""
+        heard = await self._ask_all(request, _acknowledged, timeout_s)
+        return sum(each is not None for each in heard.values())
+
     async def _ask_all(
         self, request: Request, read: Callable[[Reply], T], timeout_s: float
     ) -> dict[NodeInfo, T | None]:
@@ -164,6 +170,12 @@ class FarmWide:
 Position = tuple[int, bytes]
 CallPage = tuple[list[tuple[Position, CallEvents]], bool]
 """Calls in order, and whether there are more."""
+
+
+def _acknowledged(reply: Reply) -> bool:
+    if not isinstance(reply, Ack):
+        raise ValueError(type(reply).__name__)
+    return True
 
 
 def _description(reply: Reply) -> NodeStatus:

@@ -85,6 +85,8 @@ class Authenticate(Request, frozen=True, kw_only=True, tag=2):
     """The digest secrets of a subscriber. Answered by `Secrets`."""
 
     aor: str
+    address: str = ""
+    """Where the request came from; empty where that says nothing of who sent it."""
 
 
 class Secrets(Answer, frozen=True, kw_only=True, tag=2):
@@ -93,6 +95,8 @@ class Secrets(Answer, frozen=True, kw_only=True, tag=2):
     ha1: str
     ha1_sha256: str
     policy: Policy = Policy()
+    locked_s: int = 0
+    """Above 0: nobody is let in from that address for so long, at least not as this user."""
 
 
 class ContactChange(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -410,6 +414,64 @@ class PutSettings(Request, frozen=True, kw_only=True, tag=41):
     """As `overlay.records.settings` encodes them."""
 
 
+class LoginFailed(Request, frozen=True, kw_only=True, tag=50):
+    """Somebody did not prove to be this subscriber. Answered by `Done`."""
+
+    aor: str
+    address: str
+
+
+class ListLockouts(Request, frozen=True, kw_only=True, tag=51):
+    """Who is locked out. Answered by `LockoutsAre`."""
+
+
+class LockedOut(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Who guessed too many passwords."""
+
+    aor: str
+    """Empty: anybody from that address."""
+    address: str
+    left_s: int
+
+
+class LockoutsAre(Answer, frozen=True, kw_only=True, tag=51):
+    """As the asked node knows them."""
+
+    lockouts: tuple[LockedOut, ...]
+
+
+class EndLockout(Request, frozen=True, kw_only=True, tag=52):
+    """Let them in again, on every node. Answered by `Done`."""
+
+    aor: str
+    address: str
+
+
+class AskGateways(Request, frozen=True, kw_only=True, tag=42):
+    """What do the gateways of this trunk say to the asked node? Answered by `GatewaysSaid`."""
+
+    name: str
+
+
+class Heard(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What came back from a gateway that was asked how it is."""
+
+    gateway: str
+    """Its URI."""
+    status: int
+    """Of its answer; 0 for none."""
+    reason: str
+    """The answer's, or why there is none."""
+    elapsed_ms: int
+
+
+class GatewaysSaid(Answer, frozen=True, kw_only=True, tag=42):
+    """An answer for each gateway; none: there is no such trunk."""
+
+    node: str
+    gateways: tuple[Heard, ...]
+
+
 Requests = (
     Locate
     | Authenticate
@@ -427,6 +489,10 @@ Requests = (
     | Drain
     | GetSettings
     | PutSettings
+    | AskGateways
+    | LoginFailed
+    | ListLockouts
+    | EndLockout
 )
 Answers = (
     Refused
@@ -442,6 +508,8 @@ Answers = (
     | SubscriberInForce
     | Drained
     | SettingsInForce
+    | GatewaysSaid
+    | LockoutsAre
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -5,6 +5,7 @@ classes of `overlay.replication` do the work.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -28,6 +29,8 @@ from overlay.control.messages import (
 from overlay.enrollment.revoker import Revoker
 from overlay.errors import OutdatedError, ProtocolError, UnavailableError
 from overlay.limits import HEADER_CHARS_MAX
+from overlay.links.messages import Lockout
+from overlay.lockouts import Lockouts
 from overlay.metrics import Metrics
 from overlay.records import settings as settings_record
 from overlay.records.names import RecordKind, key_of
@@ -37,6 +40,8 @@ from overlay.replication.events import EventWriter
 from overlay.replication.registrations import Registrations
 from overlay.replication.settings_keeper import SettingsKeeper
 from overlay.replication.subscribers import SubscriberDirectory
+
+log = logging.getLogger(__name__)
 
 Answer = Callable[[Answers], None]
 
@@ -58,6 +63,7 @@ class Service:
         now_ms: Callable[[], int],
         leave: Callable[[], None],
         drain: Drain,
+        lockouts: Lockouts,
     ) -> None:
         self._config = config
         self._hot = hot
@@ -71,6 +77,7 @@ class Service:
         self._now_ms = now_ms
         self._leave = leave
         self._drain = drain
+        self._lockouts = lockouts
         self._loop = asyncio.get_running_loop()
         self._locating: dict[str, asyncio.Task[Located]] = {}
 
@@ -118,6 +125,8 @@ class Service:
         if isinstance(request, messages.Locate):
             return await self._locate(request.aor, deadline_s)
         if isinstance(request, messages.Authenticate):
+            if locked_s := self._lockouts.left_s(request.aor, request.address):
+                return messages.Secrets(id=0, ha1="", ha1_sha256="", locked_s=locked_s)
             record = await self._subscribers.get(request.aor, deadline_s)
             if record is None:
                 return messages.Secrets(id=0, ha1="", ha1_sha256="")
@@ -158,13 +167,19 @@ class Service:
             return messages.SettingsInForce(
                 id=0, body=settings_record.encode(self._settings.current)
             )
-        if isinstance(request, messages.PutSettings):
-            if not await self._settings.take(request.body):
-                raise OutdatedError("later settings are in force")
-            return messages.Done(id=0, detail="in force")
-        if isinstance(request, messages.Leave):
-            self._loop.call_soon(self._leave)
-            return messages.Done(id=0, detail="leaving")
+        if isinstance(request, messages.LoginFailed):
+            return await self._login_failed(request, deadline_s)
+        if isinstance(request, messages.ListLockouts):
+            locked = (
+                messages.LockedOut(aor=aor, address=address, left_s=left_s)
+                for (aor, address), left_s in self._lockouts.all()
+            )
+            return messages.LockoutsAre(id=0, lockouts=tuple(locked))
+        if isinstance(request, messages.EndLockout):
+            self._lockouts.learn((request.aor, request.address), 0)
+            told = Lockout(aor=request.aor, address=request.address, seconds=0)
+            heard = await self._farm_wide.tell_all(told, deadline_s)
+            return messages.Done(id=0, detail=f"ended here and on {heard} other nodes")
         if isinstance(request, messages.Drain):
             return await self._drained(request.wish)
         raise ProtocolError(f"{type(request).__name__} cannot be asked this way")
@@ -185,6 +200,18 @@ class Service:
             answer(reply)
 
         return msgspec.structs.replace(request, contacts=shortened), told
+
+    async def _login_failed(
+        self, request: messages.LoginFailed, deadline_s: float
+    ) -> messages.Done:
+        place = self._lockouts.failed(request.aor, request.address)
+        if place is not None:
+            who, address = place
+            seconds = self._config.proxy.lockout_s
+            log.warning("%s is locked out from %s for %d s", who or "everybody", address, seconds)
+            told = Lockout(aor=who, address=address, seconds=seconds)
+            await self._farm_wide.tell_all(told, deadline_s)
+        return messages.Done(id=0)
 
     async def _drained(self, wish: DrainWish) -> messages.Drained:
         if wish is DrainWish.LOOK:

@@ -55,13 +55,19 @@ def prove(worker: Worker, claimed: str, *, emergency: bool = False) -> Proof | N
     farm = worker.settings.farm
     aor = f"{credentials.username.removesuffix(f'@{farm}')}@{farm}"
     if "\0" in aor or len(aor) > URI_CHARS_MAX:
-        _fail(worker)
+        _fail(worker, "")
         return None
     key, fingerprint = _fingerprint(worker)
     repeated = worker.ksr.htable.sht_get(_PASSED, key) == fingerprint
-    secrets = worker.overlay.secrets(aor, worker.settings.lookup_deadline_s)
+    address = "" if emergency else _address(worker)
+    secrets = worker.overlay.secrets(aor, worker.settings.lookup_deadline_s, address)
     if secrets is None:
         answers.unavailable(worker)
+        return None
+    if secrets.locked_s:
+        worker.count(counters.LOCKED_OUT)
+        worker.ksr.hdr.append_to_reply(f"Retry-After: {secrets.locked_s}\r\n")
+        answers.warned(worker, 403, "Forbidden", "Too many wrong passwords from this address")
         return None
     if not (repeated and secrets.ha1) and not _is_right(worker, credentials, secrets):
         return None
@@ -109,7 +115,7 @@ def _is_right(worker: Worker, credentials: Credentials, secrets: Secrets) -> boo
     if not right or not ha1:
         if not secrets.ha1:
             worker.count(counters.AUTH_UNKNOWN)
-        _fail(worker)
+        _fail(worker, f"{credentials.username.removesuffix(f'@{settings.farm}')}@{settings.farm}")
         return False
     fresh = digest.is_fresh(settings.route_key, settings.node, time.time(), credentials.nonce)
     if fresh and worker.ksr.htable.sht_inc(_USED, credentials.use) == 1:
@@ -140,9 +146,17 @@ def _is_register(worker: Worker) -> bool:
     return worker.ksr.kx.get_method() == "REGISTER"
 
 
-def _fail(worker: Worker) -> None:
+def _fail(worker: Worker, aor: str) -> None:
     worker.count(counters.AUTH_FAILURES)
+    if address := _address(worker):
+        worker.overlay.login_failed(aor, address, worker.settings.lookup_deadline_s)
     _challenge(worker)
+
+
+def _address(worker: Worker) -> str:
+    """Where the sender is; nothing if all that is known is which proxy sent it on."""
+    address = worker.ksr.kx.get_srcip()
+    return "" if worker.settings.trusts(address) else address
 
 
 def _challenge(worker: Worker, *, stale: bool = False) -> None:

@@ -52,6 +52,15 @@ def pass_form(worker: Worker) -> bool:
     return True
 
 
+def is_moderate(worker: Worker) -> bool:
+    """Whether the sender's address sends no more than one may. Answering who floods would help him:
+    what is too much is dropped, and is heard again as soon as it is less."""
+    settings, ksr = worker.settings, worker.ksr
+    if not settings.config.proxy.source_requests_per_s_max or settings.trusts(ksr.kx.get_srcip()):
+        return True
+    return ksr.pike.pike_check_req() >= 0
+
+
 def pass_sender(worker: Worker) -> bool:
     """Whether the sender does not call itself a scanner; one that does gets no answer."""
     agent = fields.user_agent(worker).lower()

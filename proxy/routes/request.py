@@ -81,6 +81,11 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     if method == "ACK":
         relay.acknowledge(worker)
         return
+    if not checks.is_moderate(worker) and not (
+        trunks.emergency(worker) or trunks.source(worker) is not None
+    ):
+        worker.count(counters.FLOODS)
+        return
     if not checks.pass_form(worker) or not checks.pass_sender(worker):
         return
     if first_route is not None:

@@ -26,8 +26,14 @@ from overlay.control.messages import (
 )
 
 DOMAIN = "farm.test"
-_NO_MORE_TRANSPORTS = {"proxy.tls_port": 0, "proxy.ws_port": 0, "proxy.wss_port": 0}
-"""What the peers do not serve has no processes and no memory on our side either."""
+_AS_THE_PEERS = {
+    "proxy.tls_port": 0,
+    "proxy.ws_port": 0,
+    "proxy.wss_port": 0,
+    "proxy.source_requests_per_s_max": 0,
+}
+"""What the peers do not serve has no processes and no memory on our side either; and all load
+comes from one address."""
 _ANSWER_WITHIN_S = 5.0
 _PAGE_CALLS = 500
 _PHONE = "p1"
@@ -75,7 +81,7 @@ class Farm:
 @contextmanager
 def farm(nodes: int, settings: Mapping[str, object]) -> Iterator[Farm]:
     """A ready farm, until the end of the block; `settings` are values by `section.key`."""
-    lab = Lab.up(nodes, farm=DOMAIN, settings={**_NO_MORE_TRANSPORTS, **settings})
+    lab = Lab.up(nodes, farm=DOMAIN, settings={**_AS_THE_PEERS, **settings})
     try:
         phone = lab.phone(_PHONE)
         yield Farm(

@@ -60,7 +60,9 @@ def answer_to(
 class FakeDaemon:
     """Answers by request type; None is a daemon that cannot be reached."""
 
-    answers: dict[type, messages.Answers | None] = field(default_factory=dict)
+    answers: dict[type, messages.Answers | None] = field(
+        default_factory=lambda: {messages.LoginFailed: messages.Done(id=1)}
+    )
     asked: list[messages.Requests] = field(default_factory=list)
 
     def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:

@@ -54,6 +54,7 @@ class FakeKsr:
     transaction: int = -1
     branch: int = 0
     canceled: bool = False
+    flooded: bool = False
     done: list[Any] = field(default_factory=list)
     reply_fields: list[str] = field(default_factory=list)
     inserted: list[str] = field(default_factory=list)
@@ -116,6 +117,7 @@ class FakeKsr:
             t_get_branch_index=lambda: self.branch,
             t_is_canceled=lambda: 1 if self.canceled else -1,
         )
+        self.pike = get(pike_check_req=lambda: -2 if self.flooded else 1)
         self.tcpops = get(
             tcp_set_connection_lifetime=lambda s: self.done.append(("connection ends", s)) or 1
         )

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from overlay.control.messages import Authenticate, Secrets
+from overlay.control.messages import Authenticate, LoginFailed, Secrets
 from overlay.records.subscriber import Policy
 from proxy import counters, digest
 from proxy.routes import auth
@@ -219,3 +219,40 @@ def test_a_silent_daemon_is_not_a_wrong_password(
     answer_to(kamailio)
     assert auth.prove(worker, ALICE) is None
     assert kamailio.done == []
+
+
+def test_a_wrong_password_is_reported_with_where_it_came_from(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    answer_to(kamailio, password="guessed")
+    assert auth.prove(worker, ALICE) is None
+    asked, reported = daemon.asked
+    assert isinstance(asked, Authenticate)
+    assert asked.address == "192.0.2.10"
+    assert reported == LoginFailed(
+        id=reported.id, deadline_ms=reported.deadline_ms, aor=ALICE, address="192.0.2.10"
+    )
+
+
+def test_who_is_locked_out_is_told_so_whatever_he_answers(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.answers[Authenticate] = Secrets(id=1, ha1="", ha1_sha256="", locked_s=77)
+    answer_to(kamailio)
+    assert auth.prove(worker, ALICE) is None
+    assert kamailio.done == [403]
+    assert "Retry-After: 77\r\n" in kamailio.reply_fields
+    assert kamailio.counts[counters.LOCKED_OUT] == 1
+    assert len(daemon.asked) == 1
+
+
+def test_nobody_is_locked_out_for_what_a_trusted_proxy_sends_on(
+    make_worker: MakeWorker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    daemon.answers[Authenticate] = secrets_of("alice")
+    answer_to(kamailio, password="guessed")
+    worker = make_worker(proxy={"authenticate": True, "trusted_peers": ["192.0.2.0/24"]})
+    assert auth.prove(worker, ALICE) is None
+    (asked,) = daemon.asked
+    assert isinstance(asked, Authenticate)
+    assert asked.address == ""

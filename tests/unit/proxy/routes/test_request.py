@@ -214,3 +214,23 @@ def test_answers_to_browsers_go_where_the_request_came_from(
     kamailio.message.protocol = protocol
     request.route(worker)
     assert ("rport" in kamailio.done) is asked
+
+
+def test_who_floods_gets_no_answer(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
+    daemon.located(BOB)
+    kamailio.flooded = True
+    request.route(worker)
+    assert (kamailio.done, kamailio.counts) == ([], {counters.FLOODS: 1})
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize(
+    "settings", [{"trusted_peers": ["192.0.2.0/24"]}, {"source_requests_per_s_max": 0}]
+)
+def test_a_trusted_peer_may_send_as_much_as_it_likes(
+    make_worker: MakeWorker, kamailio: FakeKsr, daemon: FakeDaemon, settings: dict[str, object]
+) -> None:
+    daemon.located(BOB)
+    kamailio.flooded = True
+    request.route(make_worker(proxy={"authenticate": False, **settings}))
+    assert kamailio.done == ["forward"]
