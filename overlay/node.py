@@ -26,6 +26,8 @@ from overlay.dns.zone import ZoneNode, ZoneView
 from overlay.enrollment.renewal import Renewal
 from overlay.enrollment.revoker import Revoker
 from overlay.errors import SipfarmError, StorageError
+from overlay.gateways import asking
+from overlay.gateways.watching import Gateways
 from overlay.identity import sip_certificate
 from overlay.identity.identity import Identity
 from overlay.links import messages
@@ -186,6 +188,7 @@ class Node:
         await self.discovery.stop()
         await self.revoker.stop()
         await self.settings.stop()
+        await self.gateways.stop()
         await self.renewal.stop()
         await self.publisher.stop()
         await self._remember_peers()
@@ -345,6 +348,9 @@ class Node:
             raise
 
     async def _start_settings(self) -> None:
+        self.gateways = Gateways(
+            lambda gateway: asking.ask(gateway, self.config), self.parts.chance, self._show
+        )
         self.settings = SettingsKeeper(
             self.identity.operator,
             self.network,
@@ -356,7 +362,12 @@ class Node:
         await self.settings.start()
 
     def _settings_changed(self, settings: FarmSettings) -> None:
-        self.show(Shown(settings=settings))
+        self._farm_settings = settings
+        self.gateways.watch(settings)
+        self._show()
+
+    def _show(self) -> None:
+        self.show(Shown(settings=self._farm_settings, down=self.gateways.down))
 
     def _build_coordinators(self) -> None:
         config, own_id = self.config, self.own.node_id
@@ -412,6 +423,7 @@ class Node:
             farm_wide,
             self.revoker,
             self.settings,
+            self.gateways,
             self.metrics,
             self.parts.now_ms,
             self.leave,

@@ -4,10 +4,12 @@ In: a node. Out: gauges in its registry, evaluated when they are asked for.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import Gauge
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from overlay.billing.exporter import Progress
 from overlay.membership.members import State
@@ -120,6 +122,7 @@ def watch(node: "Node") -> None:
     for name, (text, value) in totals.items():
         metrics.total(f"sipfarm_{name}", text, value)
     _watch_export(node)
+    metrics.registry.register(_GatewayStates(node))
 
 
 def _watch_export(node: "Node") -> None:
@@ -146,3 +149,18 @@ def _watch_sink(gauges: dict[str, Gauge], progress: Progress) -> None:
     gauges["up"].set_function(lambda: not progress.last_error)
     gauges["rows"].set_function(lambda: progress.taken)
     gauges["failures"].set_function(lambda: progress.failures)
+
+
+class _GatewayStates(Collector):
+    """Trunks come and go while the node runs."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+
+    def collect(self) -> Iterator[Metric]:
+        """Whether each gateway answers this node."""
+        text = "The gateway answers this node's OPTIONS"
+        family = GaugeMetricFamily("sipfarm_gateway_up", text, labels=("trunk", "gateway"))
+        for labels, up in self._node.gateways.states().items():
+            family.add_metric(labels, float(up))
+        yield family

@@ -13,9 +13,12 @@ import msgspec
 from msgspec.structs import replace
 
 from overlay.cli import arguments, output, passwords, table, trunk_numbers, trunk_texts
+from overlay.cli.asking import daemon
 from overlay.cli.exits import Exit
 from overlay.cli.trunk_change import change, in_force
+from overlay.control.messages import AskGateways, GatewaysSaid
 from overlay.errors import ConfigError
+from overlay.gateways import options
 from overlay.records.settings import FarmSettings, Trunk
 
 _MASK: Final = "********"
@@ -62,6 +65,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     show = arguments.add_verb(verbs, "show", "show all of a trunk but its password")
     show.add_argument("name", metavar="NAME")
     show.set_defaults(run=run_show)
+    test = arguments.add_verb(
+        verbs,
+        "test",
+        "ask each gateway of a trunk how it is, from the asked node",
+        "Sends OPTIONS and prints what came back, within some seconds. Any answer but 503 counts\n"
+        "as well; a gateway that is down is tried last, never left out. TLS: its certificate must\n"
+        "be from a CA in proxy.tls_ca. Exit 4 if one is down.",
+    )
+    test.add_argument("name", metavar="NAME")
+    test.set_defaults(run=run_test)
     trunk_numbers.add_verbs(verbs)
 
 
@@ -197,6 +210,24 @@ def run_list(args: argparse.Namespace) -> int:
 def run_show(args: argparse.Namespace) -> int:
     """Print a trunk; exit 1 if there is none."""
     return _show_of(args, in_force(args))
+
+
+def run_test(args: argparse.Namespace) -> int:
+    """Ask; exit 1 if there is no such trunk, 4 if a gateway is down."""
+    with daemon(args) as node:
+        tested = node.ask(AskGateways(name=args.name), GatewaysSaid)
+    if not tested.gateways:
+        return _not_found(args)
+    well = [options.is_well(heard.status) for heard in tested.gateways]
+    if args.json:
+        output.show_json(tested)
+    else:
+        rows = [
+            (heard.gateway, "up" if up else "down", heard.status, heard.reason, heard.elapsed_ms)
+            for heard, up in zip(tested.gateways, well, strict=True)
+        ]
+        output.show(table.render(("GATEWAY", "STATE", "STATUS", "REASON", "MS"), rows))
+    return Exit.DONE if all(well) else Exit.REFUSED
 
 
 class _NoSuchTrunk(Exception):

@@ -28,6 +28,7 @@ from overlay.control.messages import (
 )
 from overlay.enrollment.revoker import Revoker
 from overlay.errors import OutdatedError, ProtocolError, UnavailableError
+from overlay.gateways.watching import Gateways
 from overlay.limits import HEADER_CHARS_MAX
 from overlay.links.messages import Lockout
 from overlay.lockouts import Lockouts
@@ -59,6 +60,7 @@ class Service:
         farm_wide: FarmWide,
         revoker: Revoker,
         settings: SettingsKeeper,
+        gateways: Gateways,
         metrics: Metrics,
         now_ms: Callable[[], int],
         leave: Callable[[], None],
@@ -73,6 +75,7 @@ class Service:
         self._farm_wide = farm_wide
         self._revoker = revoker
         self._settings = settings
+        self._gateways = gateways
         self._metrics = metrics
         self._now_ms = now_ms
         self._leave = leave
@@ -167,6 +170,16 @@ class Service:
             return messages.SettingsInForce(
                 id=0, body=settings_record.encode(self._settings.current)
             )
+        if isinstance(request, messages.AskGateways):
+            said = await self._gateways.test(request.name)
+            return messages.GatewaysSaid(id=0, node=self._config.node.name, gateways=said)
+        if isinstance(request, messages.PutSettings):
+            if not await self._settings.take(request.body):
+                raise OutdatedError("later settings are in force")
+            return messages.Done(id=0, detail="in force")
+        if isinstance(request, messages.Leave):
+            self._loop.call_soon(self._leave)
+            return messages.Done(id=0, detail="leaving")
         if isinstance(request, messages.LoginFailed):
             return await self._login_failed(request, deadline_s)
         if isinstance(request, messages.ListLockouts):

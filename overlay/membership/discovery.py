@@ -62,12 +62,13 @@ class Discovery:
         """What DNS has under the farm's name: SRV, or at least addresses."""
         farm, port = self._config.farm.name, self._config.overlay.port
         found: list[Address] = []
-        for target, target_port in await _services(f"{SRV_LABEL}.{farm}") or [(farm, port)]:
-            found += await _addresses(target, target_port)
+        for target, target_port in await services(f"{SRV_LABEL}.{farm}") or [(farm, port)]:
+            found += await addresses(target, target_port)
         return found
 
 
-async def _services(name: str) -> list[Address]:
+async def services(name: str) -> list[Address]:
+    """Where DNS has this service (SRV), the best first; nothing if it says nothing in time."""
     try:
         # Made anew each time: resolv.conf may have changed since.
         resolver = dns.asyncresolver.Resolver()
@@ -79,7 +80,8 @@ async def _services(name: str) -> list[Address]:
     return [(record.target.to_text(omit_final_dot=True), record.port) for record in records]
 
 
-async def _addresses(host: str, port: int) -> list[Address]:
+async def addresses(host: str, port: int) -> list[Address]:
+    """The addresses of a host; nothing if it has none, or they are not found in time."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(DNS_TIMEOUT_S):

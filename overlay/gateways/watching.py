@@ -1,0 +1,83 @@
+"""Which gateways of the farm's trunks answer this node.
+
+In: the farm's settings. Out: the gateways that are down, whenever that changes. Counterparts:
+`asking.py`, which asks; the proxies of the node, which try those last (`proxy/trunk_choice.py`).
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from overlay import tasks
+from overlay.control.messages import Heard
+from overlay.gateways import options
+from overlay.gateways.health import Health
+from overlay.records.settings import FarmSettings, Gateway
+
+log = logging.getLogger(__name__)
+
+Ask = Callable[[Gateway], Awaitable[Heard]]
+
+
+class Gateways:
+    """Asks every gateway now and then."""
+
+    def __init__(self, ask: Ask, chance: random.Random, changed: Callable[[], None]) -> None:
+        self._ask = ask
+        self._chance = chance
+        self._changed = changed
+        self._watches: dict[Gateway, asyncio.Task[None]] = {}
+        self._ended: set[asyncio.Task[None]] = set()
+        self._health: dict[Gateway, Health] = {}
+        self._settings = FarmSettings()
+
+    def watch(self, settings: FarmSettings) -> None:
+        """These are the trunks now."""
+        self._settings = settings
+        wanted = {gateway for trunk in settings.trunks for gateway in trunk.gateways}
+        for gone in set(self._watches) - wanted:
+            task = self._watches.pop(gone)
+            self._health.pop(gone)
+            task.cancel()
+            self._ended.add(task)
+            task.add_done_callback(self._ended.discard)
+        for gateway in wanted - set(self._watches):
+            self._health[gateway] = Health()
+            self._watches[gateway] = asyncio.create_task(self._keep_asking(gateway))
+
+    async def stop(self) -> None:
+        """End every task."""
+        await tasks.end([*self._watches.values(), *self._ended])
+
+    @property
+    def down(self) -> tuple[str, ...]:
+        """URIs of the gateways that do not answer."""
+        return tuple(sorted({each.uri for each, health in self._health.items() if health.down}))
+
+    def states(self) -> dict[tuple[str, str], bool]:
+        """Whether it answers, by trunk and gateway."""
+        return {
+            (trunk.name, gateway.uri): not self._health[gateway].down
+            for trunk in self._settings.trunks
+            for gateway in trunk.gateways
+        }
+
+    async def test(self, name: str) -> tuple[Heard, ...]:
+        """What each gateway of a trunk says now; nothing if there is no such trunk."""
+        trunk = self._settings.trunk(name)
+        if trunk is None:
+            return ()
+        return tuple(await asyncio.gather(*(self._ask(each) for each in trunk.gateways)))
+
+    async def _keep_asking(self, gateway: Gateway) -> None:
+        while True:
+            heard = await self._ask(gateway)
+            before = self._health[gateway]
+            after = before.after(answered=options.is_well(heard.status))
+            self._health[gateway] = after
+            if after.down != before.down:
+                why = f"{heard.status} {heard.reason}" if heard.status else heard.reason
+                log.warning("%s is %s: %s", gateway.uri, "down" if after.down else "up", why)
+                self._changed()
+            await asyncio.sleep(after.next_s * (0.9 + 0.2 * self._chance.random()))
