@@ -45,6 +45,6 @@ def _international(number: str, numbering: Numbering) -> str:
     abroad, here = numbering.international, numbering.national
     if abroad and number.startswith(abroad):
         return f"+{number[len(abroad) :]}"
-    if numbering.country and number.startswith(here):
+    if numbering.country and number.startswith(here) and number != here:
         return f"+{numbering.country}{number[len(here) :]}"
     return ""

@@ -61,6 +61,11 @@ class FakeKsr:
     log: list[str] = field(default_factory=list)
     next_hop: str | None = None
     dropped: bool = False
+    variables: dict[str, str] = field(default_factory=dict)
+    timed_out: bool = False
+    rang: bool = False
+    unreachable: set[str] = field(default_factory=set)
+    """Next hops to which nothing can be sent."""
     _redis_answer: str | None = None
 
     def __post_init__(self) -> None:
@@ -83,7 +88,7 @@ class FakeKsr:
             get_proto=lambda: self.message.protocol,
             get_msglen=lambda: self.message.length,
         )
-        self.pv = get(get=self._pv)
+        self.pv = get(get=self._pv, sets=self._set_pv)
         self.hdr = get(
             get_idx=self._get_idx,
             insert=lambda text: self.inserted.append(text) or 1,
@@ -107,8 +112,10 @@ class FakeKsr:
         self.counters = get(inc=self._count)
         self.tm = get(
             t_check_trans=lambda: self.transaction,
-            t_relay=lambda: self.done.append("t_relay") or 1,
+            t_relay=self._t_relay,
             t_set_fr=lambda invite_ms, any_ms: self.done.append(("fr", invite_ms, any_ms)) or 1,
+            t_branch_timeout=lambda: 1 if self.timed_out else -1,
+            t_branch_replied=lambda: 1 if self.rang else -1,
             t_on_branch=lambda _route: 1,
             t_on_branch_failure=lambda route: self.done.append(route) or 1,
             t_on_failure=lambda _route: 1,
@@ -118,6 +125,7 @@ class FakeKsr:
             t_is_canceled=lambda: 1 if self.canceled else -1,
         )
         self.pike = get(pike_check_req=lambda: -2 if self.flooded else 1)
+        self.uac = get(uac_auth=self._uac_auth)
         self.tcpops = get(
             tcp_set_connection_lifetime=lambda s: self.done.append(("connection ends", s)) or 1
         )
@@ -182,8 +190,26 @@ class FakeKsr:
         }
         if name in values:
             return values[name]
+        if name.startswith("$avp("):
+            return self.variables.get(name)
         assert name.startswith("$hdr("), name
         return self._get_idx(name[5:-1], 0)
+
+    def _set_pv(self, name: str, value: str) -> int:
+        assert name.startswith("$avp("), name
+        self.variables[name] = value
+        return 1
+
+    def _t_relay(self) -> int:
+        if self.next_hop in self.unreachable:
+            return -1
+        self.done.append("t_relay")
+        return 1
+
+    def _uac_auth(self) -> int:
+        names = ("$avp(trunk_user)", "$avp(trunk_password)")
+        self.done.append(("proof", *(self.variables[name] for name in names)))
+        return 1
 
     def _get_idx(self, name: str, index: int) -> str | None:
         values = self.message.fields.get(name, [])

@@ -39,6 +39,7 @@ _numberings = st.builds(
         (GERMANY, "030.123456", "+4930123456"),
         (GERMANY, "030123456;phone-context=x", "+4930123456"),
         (GERMANY, "123456", ""),
+        (GERMANY, "0", ""),
         (GERMANY, "alice", ""),
         (GERMANY, "*21", ""),
         (GERMANY, "+0123", ""),
