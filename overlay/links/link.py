@@ -22,7 +22,9 @@ from overlay.identity.peer import Peer
 from overlay.limits import (
     LINK_FRAME_BYTES_MAX,
     LINK_SEND_BUFFER_BYTES_MAX,
+    REQUEST_BYTES_SERVED_PER_LINK_MAX,
     REQUESTS_OUTSTANDING_PER_LINK_MAX,
+    REQUESTS_SERVED_PER_LINK_MAX,
 )
 from overlay.links import messages
 from overlay.links.messages import UPKEEP, Failed, Goodbye, Hello, Reply, Request
@@ -31,16 +33,21 @@ log = logging.getLogger(__name__)
 
 Answered = Callable[[Reply], None]
 TICK_S = 0.05
+HELLO_WITHIN_S = 5.0
+"""After TLS; who takes longer is cut off."""
+CLOSED_WITHIN_S = 5.0
+"""After a goodbye; a peer that does not read it must not keep the connection."""
 
 
 class LinkOwner(Protocol):
     """What a link tells the network that it belongs to."""
 
     def hello(self) -> Hello: ...
+    def connected(self, link: "Link") -> None: ...
     def identify(self, transport: asyncio.Transport) -> Peer: ...
     def link_up(self, link: "Link") -> None: ...
     def link_down(self, link: "Link", reason: str) -> None: ...
-    def request_received(self, link: "Link", request: Request) -> None: ...
+    def request_received(self, link: "Link", request: Request, reply: Answered) -> None: ...
     def goodbye_received(self, link: "Link", goodbye: Goodbye) -> None: ...
 
 
@@ -61,6 +68,11 @@ class Link(asyncio.Protocol):
         self._certificate: Peer | None = None
         self._frames = FrameBuffer(LINK_FRAME_BYTES_MAX, "LINK_FRAME_BYTES_MAX")
         self._outbox: list[bytes] = []
+        self._outbox_bytes = 0
+        self.served = 0
+        """Requests of the peer that have no answer yet."""
+        self._served_bytes = 0
+        self._hello_due: asyncio.TimerHandle | None = None
         self._waiting: dict[int, tuple[Answered, float]] = {}
         self._last_id = 0
         self._tick: asyncio.TimerHandle | None = None
@@ -127,21 +139,20 @@ class Link(asyncio.Protocol):
         self.request(request, answered, timeout_s)
         return future
 
-    def reply(self, request_id: int, reply: Reply) -> None:
-        """Answer a request of the peer."""
-        if not self.send(msgspec.structs.replace(reply, id=request_id)):
-            self.send(Failed(id=request_id, code="too-large", reason="the answer is too large"))
-
     def send(self, message: messages.Message) -> bool:
         """Queue a message; it leaves at the end of this turn of the loop. False: too large."""
         payload = messages.encode(message)
         if len(payload) > LINK_FRAME_BYTES_MAX:
             limit_hits.hit("LINK_FRAME_BYTES_MAX")
             return False
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             if not self._outbox:
                 self._loop.call_soon(self._flush)
             self._outbox.append(pack(payload))
+            self._outbox_bytes += len(payload)
+            if self._outbox_bytes > LINK_FRAME_BYTES_MAX:
+                # Many large answers in one turn must not all wait for its end.
+                self._flush()
         return True
 
     def close(self, reason: str, *, left: bool = False) -> None:
@@ -153,6 +164,7 @@ class Link(asyncio.Protocol):
         self._flush()
         if self._transport is not None:
             self._transport.close()
+            self._loop.call_later(CLOSED_WITHIN_S, self.abort, reason)
 
     def abort(self, reason: str) -> None:
         """Close at once: the peer does not answer."""
@@ -170,10 +182,12 @@ class Link(asyncio.Protocol):
             self.abort(self._refusal)
             return
         try:
+            self._owner.connected(self)
             self._certificate = self._owner.identify(self._transport)
-        except IdentityError as error:
+        except (IdentityError, LimitError) as error:
             self.abort(str(error))
             return
+        self._hello_due = self._loop.call_later(HELLO_WITHIN_S, self.abort, "no hello in time")
         self.send(self._owner.hello())
 
     def data_received(self, data: bytes) -> None:
@@ -192,9 +206,10 @@ class Link(asyncio.Protocol):
         """Everybody who waits is told; the owner is told last."""
         self._transport = None
         self._outbox.clear()
-        if self._tick is not None:
-            self._tick.cancel()
-            self._tick = None
+        for timer in (self._tick, self._hello_due):
+            if timer is not None:
+                timer.cancel()
+        self._tick = self._hello_due = None
         waiting, self._waiting = self._waiting, {}
         for answered, _ in waiting.values():
             answered(Failed(code="unavailable", reason="link broke"))
@@ -212,9 +227,9 @@ class Link(asyncio.Protocol):
                 raise
             self.send(Failed(id=head.id, code="unknown-kind", reason=f"kind {head.tag}"))
             return
-        self._received(message)
+        self._received(message, len(payload))
 
-    def _received(self, message: messages.Message) -> None:
+    def _received(self, message: messages.Message, size_bytes: int) -> None:
         if self.peer is None:
             self._greeted(message)
         elif isinstance(message, messages.REPLIES):
@@ -229,7 +244,32 @@ class Link(asyncio.Protocol):
         else:
             if not isinstance(message, UPKEEP):
                 self.used_at_s = self.heard_at_s
-            self._owner.request_received(self, cast(Request, message))
+            self._asked(cast(Request, message), size_bytes)
+
+    def _asked(self, request: Request, size_bytes: int) -> None:
+        """A request of the peer; one who asks for more than can be answered is told so."""
+        if self.served >= REQUESTS_SERVED_PER_LINK_MAX:
+            self._busy(request.id, "REQUESTS_SERVED_PER_LINK_MAX")
+            return
+        if self._served_bytes > REQUEST_BYTES_SERVED_PER_LINK_MAX:
+            self._busy(request.id, "REQUEST_BYTES_SERVED_PER_LINK_MAX")
+            return
+        self.served += 1
+        self._served_bytes += size_bytes
+
+        def reply(answer: Reply) -> None:
+            self.served -= 1
+            self._served_bytes -= size_bytes
+            if not self.send(msgspec.structs.replace(answer, id=request.id)):
+                reason = "the answer is too large"
+                self.send(Failed(id=request.id, code="too-large", reason=reason))
+
+        self._owner.request_received(self, request, reply)
+
+    def _busy(self, request_id: int, limit: str) -> None:
+        limit_hits.hit(limit)
+        reason = "too many requests of this peer are under way"
+        self.send(Failed(id=request_id, code="busy", reason=reason))
 
     def _greeted(self, message: messages.Message) -> None:
         if isinstance(message, Goodbye):
@@ -250,10 +290,13 @@ class Link(asyncio.Protocol):
             )
             return
         self.peer = message
+        if self._hello_due is not None:
+            self._hello_due.cancel()
+            self._hello_due = None
         self._owner.link_up(self)
 
     def _flush(self) -> None:
-        outbox, self._outbox = self._outbox, []
+        outbox, self._outbox, self._outbox_bytes = self._outbox, [], 0
         if self._transport is None or not outbox:
             return
         if self._transport.get_write_buffer_size() > LINK_SEND_BUFFER_BYTES_MAX:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from overlay import limit_hits
-from overlay.errors import IdentityError, UnavailableError
+from overlay.errors import IdentityError, LimitError, UnavailableError
 from overlay.identity.identity import Identity
 from overlay.identity.peer import Peer, peer_of
-from overlay.limits import LINKS_MAX
+from overlay.limits import HANDSHAKES_MAX, LINKS_MAX, LINKS_PER_PEER_MAX
 from overlay.links import messages
 from overlay.links.link import Answered, Link
 from overlay.links.messages import Ack, Failed, Goodbye, Hello, Idle, NodeInfo, Reply, Request
@@ -23,6 +23,8 @@ from overlay.links.on_demand import EveryLink, LinkPolicy, Waiting
 log = logging.getLogger(__name__)
 
 PART_TIMEOUT_S = 2.0
+TLS_WITHIN_S = 5.0
+"""For the handshake of who connects."""
 
 
 class Handler(Protocol):
@@ -84,6 +86,8 @@ class Network:
         self._open: dict[Link, None] = {}
         self._of_peer: dict[bytes, dict[Link, None]] = {}
         """Those that said hello, spares among them."""
+        self._silent: set[Link] = set()
+        """Incoming ones that did not say hello yet."""
         self._greeting: dict[Link, asyncio.Future[Hello]] = {}
         self._left: set[bytes] = set()
         self._server: asyncio.Server | None = None
@@ -100,7 +104,11 @@ class Network:
         """Listen; raises `OSError` when the address cannot be had."""
         self._handler = handler
         self._server = await asyncio.get_running_loop().create_server(
-            self._incoming, host, port, ssl=self._identity.server_context, ssl_handshake_timeout=5
+            self._incoming,
+            host,
+            port,
+            ssl=self._identity.server_context,
+            ssl_handshake_timeout=TLS_WITHIN_S,
         )
 
     async def stop(self, *, left: bool) -> None:
@@ -204,6 +212,14 @@ class Network:
     def hello(self) -> Hello:
         return self._hello
 
+    def connected(self, link: Link) -> None:
+        if link.outgoing:
+            return
+        if len(self._silent) >= HANDSHAKES_MAX:
+            limit_hits.hit("HANDSHAKES_MAX")
+            raise LimitError("too many connections whose hello is awaited")
+        self._silent.add(link)
+
     def identify(self, transport: asyncio.Transport) -> Peer:
         peer = peer_of(transport.get_extra_info("ssl_object"))
         if peer.node_id in self._shut_out:
@@ -215,6 +231,7 @@ class Network:
         assert link.peer is not None
         assert self._handler is not None
         node_id = link.node_id
+        self._silent.discard(link)
         if self._stopping:
             self._greeted(link, UnavailableError("stopping"))
             link.abort("stopping")
@@ -228,8 +245,9 @@ class Network:
             self._greeted(link, IdentityError("that is this node itself"))
             link.close("talking to myself")
             return
-        self._of_peer.setdefault(node_id, {})[link] = None
         current = self._links.get(node_id)
+        self._make_room(node_id)
+        self._of_peer.setdefault(node_id, {})[link] = None
         if current is None or self._preferred(link, current):
             self._links[node_id] = link
             self._left.discard(node_id)
@@ -240,6 +258,7 @@ class Network:
 
     def link_down(self, link: Link, reason: str) -> None:
         self._open.pop(link, None)
+        self._silent.discard(link)
         if link.peer is None:
             self._greeted(link, UnavailableError(reason))
             return
@@ -260,17 +279,12 @@ class Network:
         if goodbye.left:
             self._left.add(link.node_id)
 
-    def request_received(self, link: Link, request: Request) -> None:
+    def request_received(self, link: Link, request: Request, reply: Answered) -> None:
         assert self._handler is not None
         assert link.peer is not None
-        request_id = request.id
         if isinstance(request, Idle):
-            link.reply(request_id, self._asked_to_part(link))
+            reply(self._asked_to_part(link))
             return
-
-        def reply(message: Reply) -> None:
-            link.reply(request_id, message)
-
         self._handler.request_received(link.peer, request, reply)
 
     # inner workings
@@ -319,6 +333,14 @@ class Network:
             self._policy.parted(node_id)
             assert self._handler is not None
             self._handler.peer_down(node_id, "idle", False)
+
+    def _make_room(self, node_id: bytes) -> None:
+        """Break the oldest spare of a peer that has many: it needs one."""
+        spares = [link for link in self._of_peer.get(node_id, ()) if link.usable]
+        if len(spares) >= LINKS_PER_PEER_MAX:
+            limit_hits.hit("LINKS_PER_PEER_MAX")
+            used = self._links.get(node_id)
+            next(link for link in spares if link is not used).abort("too many links of one peer")
 
     def _forget(self, link: Link) -> None:
         of_peer = self._of_peer.get(link.node_id, {})

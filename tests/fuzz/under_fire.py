@@ -25,7 +25,7 @@ from overlay.links import messages
 from overlay.links.messages import Hello, NodeInfo, Ping
 from overlay.links.network import hello_of
 from overlay.records import subscriber
-from tests.unit.farm_of_nodes import Farm
+from tests.unit.farm_of_nodes import Farm, until
 
 ANSWERED_WITHIN_S = 10.0
 _PING_ID = 1 << 40
@@ -212,6 +212,11 @@ class UnderFire:
         status = await self.farm.ask("n1", GetStatus(), ANSWERED_WITHIN_S)
         assert {node.name for node in status.nodes} >= {"n1", "n3"}
         node = self.farm.nodes["n1"]
+        await until(
+            lambda: not any(link.served for link in node.network._open),
+            ANSWERED_WITHIN_S,
+            "every request of a peer is answered",
+        )
         for key in node.subscribers.keys():  # noqa: SIM118
             body = node.subscribers.get(key)
             assert body is not None

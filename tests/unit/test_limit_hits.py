@@ -10,7 +10,7 @@ from overlay.frames import FrameBuffer
 from overlay.metrics import Metrics
 
 OVERLAY = Path(limits.__file__).parent
-HIT = re.compile(r'(?:limit_hits\.hit\(|FrameBuffer\(\w+, )"([A-Z_]+)"')
+HIT = re.compile(r'(?:limit_hits\.hit\(|_busy\([a-z.]+, |FrameBuffer\(\w+, )"([A-Z_]+)"')
 ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 
 
