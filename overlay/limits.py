@@ -51,6 +51,9 @@ PAGE_ROWS_MAX: Final = 1_000
 PAGE_BYTES_MAX: Final = 256 << 10
 """Of call events in one page of a node; a page ends with the call that exceeds it."""
 
+COPIES_BYTES_MAX: Final = 2 << 20
+"""Of events in one answer to the CLI; it ends with the call that exceeds it."""
+
 DNS_QUESTION_BYTES_MAX: Final = 64 << 10
 DNS_CONNECTIONS_MAX: Final = 64
 """PowerDNS opens one for each of its threads."""

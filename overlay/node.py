@@ -13,6 +13,7 @@ import msgspec
 from overlay import tasks
 from overlay.billing.closer import Closer
 from overlay.billing.exporter import Exporter
+from overlay.billing.ledger import Ledger
 from overlay.billing.retention import Retention, horizon_us
 from overlay.billing.sinks.configured import configured
 from overlay.cache.hot import HotRecords
@@ -146,6 +147,16 @@ class Node:
         )
         self.replica.event_stored = self.closer.open_calls.saw
         self.events.event_stored = self.closer.open_calls.saw
+        self.ledger = Ledger(
+            lambda: self.identity,
+            self.placement,
+            self.committer,
+            self.spreader,
+            self.clock.tick,
+            now_ms,
+        )
+        self.events.took_on, self.events.gave_up = self.ledger.took_on, self.ledger.gave_up
+        await self.ledger.start(self.incarnation)
         self.drain = Drain(
             config.overlay,
             self.membership,
@@ -177,6 +188,7 @@ class Node:
             self._dns.close()
             await self._dns.wait_closed()
         await self.closer.stop()
+        await self.ledger.stop()
         await self.exporter.stop()
         await self.drain.stop()
         await self.repair.stop()

@@ -45,6 +45,10 @@ def watch(node: "Node") -> None:
             "Calls without an end of which this node is a replica",
             lambda: len(node.closer.open_calls),
         ),
+        "unsigned_events": (
+            "Call events of this node that no signed block has yet",
+            lambda: node.ledger.unsigned,
+        ),
         "journal_depth": ("Call events on fewer than W disks", lambda: node.events.journal_depth),
         "redis_up": ("Redis can be used", lambda: not node.projection.error),
         "dns_publishing": (
@@ -101,6 +105,14 @@ def watch(node: "Node") -> None:
             lambda: node.network.revoked_refused,
         ),
         "records_forged": ("Records refused as not the operator's", lambda: node.vetting.refused),
+        "blocks_signed": (
+            "Signed blocks of call events",
+            lambda: node.ledger.blocks,
+        ),
+        "blocks_refused": (
+            "Tries at storing one that failed",
+            lambda: node.ledger.failures,
+        ),
         "calls_closed": (
             "Calls that this node closed, as their BYE never came",
             lambda: node.closer.closed,

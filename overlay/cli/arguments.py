@@ -196,6 +196,22 @@ def limit(text: str) -> int:
     return int(text)
 
 
+def add_span(parser: argparse.ArgumentParser, since: str = "") -> None:
+    """The options that bound a list in time; `since` is the default of its begin."""
+    begin = moment_us(since) if since else 0
+    for options, default, text in (
+        (("--since", "--from"), begin, "calls from this time on"),
+        (("--until", "--to"), 0, "calls before it"),
+    ):
+        parser.add_argument(
+            *options,
+            type=moment_us,
+            default=default,
+            metavar="TIME",
+            help=f"{text}: 2026-01-31T12:00:00Z, or 2h ago",
+        )
+
+
 def moment_us(text: str) -> int:
     """A point in time as Unix time in us: ISO 8601 (UTC unless it says otherwise), or `2h` ago."""
     now = datetime.now(UTC)

@@ -6,7 +6,7 @@ In: the command line. Out: a line a call, or all that is known of one. Counterpa
 
 import argparse
 
-from overlay.cli import arguments, output, pages, table
+from overlay.cli import arguments, cdr_verify, output, pages, table
 from overlay.cli.asking import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
@@ -17,7 +17,7 @@ _HEADER = ("TIME", "STATE", "DURATION", "CALLER", "CALLEE", "HANGUP", "CODE", "C
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb to the command line."""
-    parser = subparsers.add_parser("cdr", help="billing records: list, show")
+    parser = subparsers.add_parser("cdr", help="billing records: list, show, verify")
     verbs = parser.add_subparsers(dest="cdr_verb", required=True, metavar="VERB")
     listing = arguments.add_verb(
         verbs,
@@ -28,18 +28,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     arguments.add_page(listing)
     listing.add_argument("--subscriber", default="", metavar="AOR", help="caller or callee")
-    for option, text in (("--since", "calls from this time on"), ("--until", "calls before it")):
-        listing.add_argument(
-            option,
-            type=arguments.moment_us,
-            default=0,
-            metavar="TIME",
-            help=f"{text}: 2026-01-31T12:00:00Z, or 2h ago",
-        )
+    arguments.add_span(listing)
     listing.set_defaults(run=run_list)
     show = arguments.add_verb(verbs, "show", "show all records of one call")
     show.add_argument("call_id", metavar="CALL-ID")
     show.set_defaults(run=run_show)
+    cdr_verify.add_parser(verbs)
 
 
 def run_list(args: argparse.Namespace) -> int:

@@ -15,11 +15,14 @@ import msgspec
 
 from overlay import decoding
 from overlay.billing.assemble import assemble, involves
+from overlay.control.copies import RawPage, page_of_copies
 from overlay.control.local import Local
 from overlay.control.messages import (
     CallRecord,
     Calls,
+    Copies,
     ListCalls,
+    ListCopies,
     ListSubscribers,
     NodeStatus,
     Status,
@@ -118,6 +121,28 @@ class FarmWide:
         silent = tuple(node.name for node, page in replies.items() if page is None)
         return Calls(id=0, calls=tuple(records), cursor=cursor, silent=silent)
 
+    async def copies(self, request: ListCopies, timeout_s: float) -> Copies:
+        """A page of events, or of signed blocks, in every version that some node keeps."""
+        after = _decode_cursor(request.cursor, request.since_us)
+        question = ListCallsAt(
+            after_us=after[0],
+            after_key=after[1],
+            until_us=request.until_us or FOREVER_US,
+            limit=max(1, min(request.limit, PAGE_ROWS_MAX)),
+            chained=request.chained,
+        )
+        own = await self._local.list_calls(question)
+        replies = await self._ask_all(question, lambda r: _raw_page(r, after), timeout_s)
+        pages = [(self._membership.own.name, _raw_page(own, after))]
+        pages += [(node.name, page) for node, page in replies.items() if page is not None]
+        found, end = page_of_copies(pages)
+        return Copies(
+            id=0,
+            copies=found,
+            cursor=_encode_cursor(end) if end else "",
+            silent=tuple(node.name for node, page in replies.items() if page is None),
+        )
+
     async def subscribers(self, request: ListSubscribers, timeout_s: float) -> Subscribers:
         """A page of subscribers in order of their names."""
         limit = max(1, min(request.limit, PAGE_ROWS_MAX))
@@ -183,6 +208,12 @@ def _description(reply: Reply) -> NodeStatus:
         raise ValueError(type(reply).__name__)
     described: NodeStatus = _decode_described(reply.body)
     return described
+
+
+def _raw_page(reply: Reply, after: Position) -> RawPage:
+    _page_of_calls(reply, after)
+    assert isinstance(reply, CallsAt)
+    return list(reply.rows), reply.more and bool(reply.rows)
 
 
 def _page_of_calls(reply: Reply, after: Position) -> CallPage:

@@ -300,6 +300,33 @@ class Calls(Answer, frozen=True, kw_only=True, tag=22):
     """Nodes that are alive but did not answer: the page may be incomplete."""
 
 
+class ListCopies(Request, frozen=True, kw_only=True, tag=45):
+    """Call events as each node keeps them, a page from the whole farm. Answered by `Copies`."""
+
+    cursor: str = ""
+    limit: int = 500
+    since_us: int = 0
+    until_us: int = 0
+    chained: bool = False
+    """Not events of calls, but the signed blocks of them (`overlay.billing.chain`)."""
+
+
+class EventCopy(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One version of an event."""
+
+    body: bytes
+    holders: tuple[str, ...]
+    """Nodes that keep this version."""
+
+
+class Copies(Answer, frozen=True, kw_only=True, tag=45):
+    """All versions of the events of some calls."""
+
+    copies: tuple[EventCopy, ...]
+    cursor: str = ""
+    silent: tuple[str, ...] = ()
+
+
 class PutSubscriber(Request, frozen=True, kw_only=True, tag=24):
     """Store a subscriber record that the operator signed. Answered by `Done`."""
 
@@ -480,6 +507,7 @@ Requests = (
     | GetStatus
     | GetLocation
     | ListCalls
+    | ListCopies
     | ShowCall
     | PutSubscriber
     | ListSubscribers
@@ -503,6 +531,7 @@ Answers = (
     | Status
     | Location
     | Calls
+    | Copies
     | Subscribers
     | Done
     | SubscriberInForce

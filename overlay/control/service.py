@@ -142,6 +142,8 @@ class Service:
             return await self._location(request.aor, deadline_s)
         if isinstance(request, messages.ListCalls):
             return await self._farm_wide.calls(request, deadline_s)
+        if isinstance(request, messages.ListCopies):
+            return await self._farm_wide.copies(request, deadline_s)
         if isinstance(request, messages.ShowCall):
             found = await self._events.read(request.call_id, deadline_s)
             return messages.Calls(id=0, calls=tuple(assemble(found.record, found.replicas)))

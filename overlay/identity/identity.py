@@ -13,6 +13,8 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from overlay.config import Config
@@ -40,6 +42,10 @@ class Identity:
     """Whose signature records of subscribers must bear."""
     revoked: Revocations = revocations.NONE
     """The revocation list that came with the identity; the farm may have a newer one."""
+    key: ec.EllipticCurvePrivateKey | None = field(default=None, repr=False)
+    """What proves it; None where nothing is signed."""
+    certificate: bytes = field(default=b"", repr=False)
+    """In DER: the CA's word that the key is this node's."""
     server_context: ssl.SSLContext
     """For links that others open: asks for their certificate."""
     client_context: ssl.SSLContext
@@ -79,6 +85,8 @@ def load(config: Config, now: datetime | None = None) -> Identity:
         farm_secret=files.read_farm_secret(directory),
         operator=operator_key,
         revoked=revocations.read(directory / files.REVOKED, operator_key),
+        key=key,
+        certificate=certificate.public_bytes(serialization.Encoding.DER),
         server_context=_context(ssl.PROTOCOL_TLS_SERVER, directory),
         client_context=_context(ssl.PROTOCOL_TLS_CLIENT, directory),
     )

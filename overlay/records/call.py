@@ -32,6 +32,8 @@ class EventKind(IntEnum):
     """A sink has the record as it was: `from_tag` names the sink, `to_tag` the record."""
     CLOSED = 6
     """No BYE came, and nothing was heard of the call since `time_us`, its last proof of life."""
+    CHAINED = 7
+    """Not of a call: what a node wrote, signed by it (`overlay.billing.chain`)."""
 
 
 class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -68,8 +70,12 @@ class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     dead. 0: nobody refreshes it."""
     trunk: str = ""
     """Name of the trunk that the call came from or went to."""
+    proof: bytes = b""
+    """The signed block of CHAINED."""
 
 
+CHAINED_FROM = b"\xff" * 8
+"""How ids of CHAINED begin, and no others do: where one looks for the former, or passes them by."""
 PROOFS_OF_LIFE = (EventKind.START, EventKind.INTERIM)
 BEGINNINGS = (EventKind.START, EventKind.ATTEMPT)
 """Events of calls that may have none yet."""

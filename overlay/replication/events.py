@@ -73,6 +73,10 @@ class EventWriter:
         self.journal_depth = 0
         self.event_stored: Callable[[bytes, CallEvent], None] = lambda key, event: None
         """Told of every event that this node has on its disk as a replica."""
+        self.took_on: Callable[[CallEvent], None] = lambda event: None
+        """Told of every event that this node writes, before any disk has it;"""
+        self.gave_up: Callable[[bytes], None] = lambda event_id: None
+        """and of the id of each that no disk took after all."""
 
     def start(self) -> None:
         """Begin to bring journalled events to their replicas."""
@@ -94,6 +98,7 @@ class EventWriter:
         event = msgspec.structs.replace(
             event, node=self._name, changed=self._clock.tick(), level=QUORUM
         )
+        self.took_on(event)
         key = key_of(RecordKind.CALL, event.call_id)
         nodes = self._placement.surely(key)
         if nodes is None:
@@ -290,6 +295,8 @@ class _Write:
             self.timer.cancel()
             self.timer = None
         if done is not None:
+            if not level:
+                self._owner.gave_up(self._event.event_id)
             done(level, reason)
 
 

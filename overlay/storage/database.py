@@ -13,6 +13,7 @@ import apsw
 
 from overlay.limits import PAGE_BYTES_MAX
 from overlay.links.messages import NodeInfo
+from overlay.records.call import CHAINED_FROM
 from overlay.storage import removals
 from overlay.storage.damage import Damage
 from overlay.storage.outbox import Outbox, OutboxEntry, Sinks
@@ -38,6 +39,7 @@ from overlay.storage.schema import (
     transaction,
 )
 
+_CHAINED_FROM = f"x'{CHAINED_FROM.hex()}'"
 CallRow = tuple[int, bytes, tuple[bytes, ...]]
 """Time in us, call key, bodies of the call's events."""
 
@@ -89,7 +91,7 @@ class RecordsDatabase:
         rotten: list[RottenRow] = []
         past: list[PastCalls] = []
         peers: tuple[NodeInfo, ...] | None = None
-        revocations = settings = b""
+        revocations = settings = chain_head = b""
         incarnation = 0
         sinks: Sinks | None = None
         settled: list[OutboxEntry] = []
@@ -99,6 +101,7 @@ class RecordsDatabase:
                 events.append((*event, checksum(*event)))
                 if row.journal:
                     journal.append((row.event_id, row.call_key))
+                chain_head = row.head or chain_head
             elif isinstance(row, SubscriberRow):
                 total = checksum(row.key, row.aor, row.body)
                 subscribers.append((row.key, row.aor, row.body, total))
@@ -136,7 +139,8 @@ class RecordsDatabase:
             if sinks is not None:
                 self._outbox.choose(sinks.names)
             self._outbox.settle(settled)
-            self._outbox.add(dict.fromkeys(event[0] for event in events))
+            of_calls = (event[0] for event in events if event[1] < CHAINED_FROM)
+            self._outbox.add(dict.fromkeys(of_calls))
             if journal:
                 connection.executemany("INSERT OR IGNORE INTO journal VALUES (?, ?)", journal)
             if done:
@@ -151,6 +155,8 @@ class RecordsDatabase:
                 )
             if settings:
                 connection.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", (settings,))
+            if chain_head:
+                connection.execute("INSERT OR REPLACE INTO chain VALUES (1, ?)", (chain_head,))
             if incarnation:
                 connection.execute(
                     "INSERT OR REPLACE INTO incarnation VALUES (1, ?)", (incarnation,)
@@ -181,9 +187,11 @@ class RecordsDatabase:
         return tuple(bodies) if newest_us >= since_us else ()
 
     def calls_after(
-        self, after: tuple[int, bytes], until_us: int, limit: int
+        self, after: tuple[int, bytes], until_us: int, limit: int, chained: bool = False
     ) -> tuple[tuple[CallRow, ...], bool]:
         """Calls with an event after `after` in order of (time, key), and whether there are more.
+
+        With `chained` not calls, but signed blocks.
 
         A call comes at its first event after `after`; who lists tells by the bodies whether it
         was listed before.
@@ -194,7 +202,8 @@ class RecordsDatabase:
         with disk_errors():
             rows = self._connection.execute(
                 "SELECT time_us, call_key FROM events WHERE (time_us, call_key) > (?, ?) "
-                "AND time_us < ? ORDER BY time_us, call_key",
+                f"AND time_us < ? AND event_id {'>=' if chained else '<'} {_CHAINED_FROM} "
+                "ORDER BY time_us, call_key",
                 (*after, until_us),
             )
             for time_us, call_key in rows:
@@ -230,8 +239,19 @@ class RecordsDatabase:
     def count_calls(self) -> int:
         """How many calls have an event here."""
         with disk_errors():
-            (count,) = next(self._connection.execute("SELECT count(DISTINCT call_key) FROM events"))
+            (count,) = next(
+                self._connection.execute(
+                    f"SELECT count(DISTINCT call_key) FROM events WHERE event_id < {_CHAINED_FROM}"
+                )
+            )
             return int(count)
+
+    def chain_head(self) -> bytes:
+        """Where this node's chain goes on from; empty at its beginning."""
+        with disk_errors():
+            return next(
+                (body for (body,) in self._connection.execute("SELECT body FROM chain")), b""
+            )
 
     def journal(self, limit: int) -> list[tuple[bytes, bytes]]:
         """(event id, body) of events that are not yet on W disks."""

@@ -22,7 +22,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     new: bool = False
     """It begins a call: refused when the disk is short of space."""
     head: bytes = b""
-    """A block of this node's chain: `overlay.billing.ledger.Head` that the next one goes on from."""
+    """Of this node's chain: what the next block goes on from (`overlay.billing.ledger.Head`)."""
 
 
 class SubscriberRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,156 @@
+"""Holds the call events of the whole farm against what their nodes have signed.
+
+In: blocks and events, as each node keeps them. Out: what was altered, removed or put in, by name.
+Pure. Counterparts: `chain.py`; `sipfarm cdr verify` reads the copies.
+
+First all blocks, then all events, then `finish`. An event counts as signed when a block of the node
+that it names has its digest. What a node wrote in its last seconds before it died is in no block,
+and between two blocks in time: that is told, and is no fault.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import msgspec
+from cryptography import x509
+
+from overlay.billing import chain
+from overlay.billing.chain import Block
+from overlay.errors import IdentityError
+from overlay.records.call import CallEvent, EventKind
+
+_NOT_SIGNED = (EventKind.CHAINED, EventKind.EXPORTED)
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as it should be."""
+
+    kind: str
+    """`altered`, `missing`, `unchained` (an event that no block has, though there should be one);
+    `block-invalid`, `block-missing`, `block-order` (not bound to the one before), `block-forked`
+    (two of one number, signed by the same node)."""
+    node: str
+    """That wrote the event or signed the block."""
+    what: str
+    """Event id in hex, or chain and number of a block."""
+    call_id: str = ""
+    held_by: tuple[str, ...] = ()
+    """Where the copy is; empty for what is nowhere."""
+
+
+@dataclass(kw_only=True)
+class Audit:
+    """One comparison, of events from `since_us` to before `until_us`."""
+
+    authority: x509.Certificate
+    """The farm's CA."""
+    since_us: int
+    until_us: int
+    findings: dict[Finding, None] = field(default_factory=dict)
+    unsigned: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Ids of events that no block claims to have, by node."""
+    events: int = 0
+    blocks: int = 0
+    _blocks: dict[tuple[bytes, int], dict[int, tuple[bytes, Block]]] = field(default_factory=dict)
+    _entries: dict[bytes, set[tuple[str, bytes]]] = field(default_factory=dict)
+    _wanted: dict[bytes, str] = field(default_factory=dict)
+    """Ids of signed events of the time, with their nodes, that were not met yet."""
+    _withdrawn: set[bytes] = field(default_factory=set)
+    _spans: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """What each node's blocks say to be whole, by the hybrid logical clock."""
+    _met: set[bytes] = field(default_factory=set)
+
+    def block(self, event: CallEvent, held_by: tuple[str, ...]) -> None:
+        """One copy of a block."""
+        if event.kind is not EventKind.CHAINED:
+            return
+        try:
+            block, head = chain.of_event(event, self.authority)
+        except IdentityError as error:
+            self._found("block-invalid", event.node, f"{event.call_id}: {error}", held_by=held_by)
+            return
+        numbers = self._blocks.setdefault((block.node_id, block.chain), {})
+        known = numbers.get(block.number)
+        if known is not None:
+            if known[0] != head:
+                self._found("block-forked", block.node, _name(block), held_by=held_by)
+            return
+        numbers[block.number] = (head, block)
+        self.blocks += 1
+        self._spans.setdefault(block.node, []).append((block.after, block.until))
+        self._withdrawn.update(block.withdrawn)
+        for each in block.entries:
+            self._entries.setdefault(each.event_id, set()).add((block.node, each.digest))
+            if self.since_us <= each.time_us < self.until_us:
+                self._wanted[each.event_id] = block.node
+
+    def all_blocks(self) -> None:
+        """There are no more blocks."""
+        for numbers in self._blocks.values():
+            self._look_at_chain([numbers[number] for number in sorted(numbers)])
+        for spans in self._spans.values():
+            spans.sort()
+
+    def event(self, event: CallEvent, held_by: tuple[str, ...]) -> None:
+        """One version of an event, and who has it."""
+        if event.kind in _NOT_SIGNED:
+            return
+        self._wanted.pop(event.event_id, None)
+        in_time = self.since_us <= event.time_us < self.until_us
+        if not in_time and event.event_id not in self._entries:
+            # It came along with its call.
+            return
+        if event.event_id not in self._met:
+            self._met.add(event.event_id)
+            self.events += 1
+        signed = self._entries.get(event.event_id)
+        what = event.event_id.hex()
+        if signed is not None:
+            if (event.node, chain.digest(event)) not in signed:
+                nodes = " ".join(sorted({node for node, _ in signed}))
+                self._found("altered", nodes, what, event.call_id, held_by)
+        elif self._should_be_signed(event):
+            self._found("unchained", event.node, what, event.call_id, held_by)
+        else:
+            self.unsigned.setdefault(event.node, {})[what] = None
+
+    def finish(self) -> None:
+        """There are no more events."""
+        for event_id, node in self._wanted.items():
+            if event_id not in self._withdrawn:
+                self._found("missing", node, event_id.hex())
+        self._wanted.clear()
+
+    # inner workings
+
+    def _look_at_chain(self, found: Sequence[tuple[bytes, Block]]) -> None:
+        for (head, before), (_, after) in pairwise(found):
+            for number in range(before.number + 1, after.number):
+                lost = msgspec.structs.replace(after, number=number)
+                self._found("block-missing", after.node, _name(lost))
+            if after.number == before.number + 1 and after.previous != head:
+                self._found("block-order", after.node, _name(after))
+
+    def _should_be_signed(self, event: CallEvent) -> bool:
+        spans = self._spans.get(event.node, [])
+        begin = bisect_left(spans, (event.changed, 0))
+        # Blocks of one run follow each other; only a clock that went back makes two overlap.
+        near = spans[max(0, begin - 1) : bisect_right(spans, (event.changed, 1 << 70))]
+        return any(after < event.changed <= until for after, until in near)
+
+    def _found(
+        self,
+        kind: str,
+        node: str,
+        what: str,
+        call_id: str = "",
+        held_by: tuple[str, ...] = (),
+    ) -> None:
+        finding = Finding(kind=kind, node=node, what=what, call_id=call_id, held_by=held_by)
+        self.findings[finding] = None
+
+
+def _name(block: Block) -> str:
+    return f"chain {block.chain} block {block.number}"

@@ -1,0 +1,189 @@
+"""Signs what this node writes into the billing records, a block of events at a time.
+
+In: events that this node coordinates, as it takes them on, and those that no disk took after all.
+Out: signed blocks, on this disk and on the replicas. Counterparts: `chain.py` says what a block is;
+`audit.py` holds the records against them.
+
+    event ─► entry in memory ─► BLOCK_EVENTS, or SEAL_S ─► block signed ─► own disk, with the head
+                                                                         └► its replicas
+
+A message never waits for it: no signature and no fsync for an event. A node that dies takes the
+entries of the last seconds along; their events are then known not to be signed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from overlay import decoding, limit_hits, tasks
+from overlay.billing import chain
+from overlay.billing.chain import Block, Entry
+from overlay.errors import StorageError
+from overlay.identity.identity import Identity
+from overlay.limits import UNSIGNED_EVENTS_MAX
+from overlay.links.messages import Store
+from overlay.records import call
+from overlay.records.call import CallEvent
+from overlay.records.names import RecordKind, key_of
+from overlay.replication.placement import Placement
+from overlay.replication.spreader import Spreader
+from overlay.storage.committer import Committer
+from overlay.storage.rows import EventRow
+
+log = logging.getLogger(__name__)
+
+SEAL_S: Final = 10.0
+BLOCK_EVENTS: Final = 500
+"""A block has 32 KiB then."""
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """The last block of a node's chain, as the node remembers it."""
+
+    chain: int
+    number: int = 0
+    head: bytes = b""
+
+
+_decode_head = decoding.msgpack(Head)
+
+
+class Ledger:
+    """One node's."""
+
+    def __init__(
+        self,
+        identity: Callable[[], Identity],
+        placement: Placement,
+        committer: Committer,
+        spreader: Spreader,
+        tick: Callable[[], int],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._identity = identity
+        self._placement = placement
+        self._committer = committer
+        self._spreader = spreader
+        self._tick = tick
+        self._now_ms = now_ms
+        self._entries: list[Entry] = []
+        self._withdrawn: list[bytes] = []
+        self._last = Head(chain=0)
+        self._after = 0
+        self._full = asyncio.Event()
+        self._sealing = asyncio.Lock()
+        self._unwritten: tuple[Block, EventRow] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.blocks = 0
+        """Signed since the start."""
+        self.failures = 0
+
+    @property
+    def unsigned(self) -> int:
+        """Events that no block has yet."""
+        return len(self._entries)
+
+    async def start(self, incarnation: int) -> None:
+        """Go on where the node's last run ended; raises `StorageError`."""
+        body = await self._committer.read(lambda db: db.chain_head())
+        self._last = _decode_head(body) if body else Head(chain=incarnation)
+        self._after = self._tick()
+        if self._identity().key is not None:
+            self._task = asyncio.create_task(self._keep_sealing(), name="ledger")
+
+    async def stop(self) -> None:
+        """Sign what there is."""
+        if self._task is not None:
+            await tasks.end([self._task])
+            while self._entries and await self.seal():
+                pass
+
+    def took_on(self, event: CallEvent) -> None:
+        """This node writes the event."""
+        if self._task is None:
+            return
+        if len(self._entries) >= UNSIGNED_EVENTS_MAX:
+            limit_hits.hit("UNSIGNED_EVENTS_MAX")
+            return
+        self._entries.append(chain.entry(event))
+        if len(self._entries) >= BLOCK_EVENTS:
+            self._full.set()
+
+    def gave_up(self, event_id: bytes) -> None:
+        """No disk took the event, as far as this node knows."""
+        if self._task is not None and len(self._withdrawn) < UNSIGNED_EVENTS_MAX:
+            self._withdrawn.append(event_id)
+
+    async def seal(self) -> bool:
+        """Sign the next block, if there is one; False if the disk did not take it."""
+        async with self._sealing:
+            return await self._seal()
+
+    # inner workings
+
+    async def _keep_sealing(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(SEAL_S):
+                    await self._full.wait()
+            except TimeoutError:
+                pass
+            self._full.clear()
+            if not await self.seal():
+                await asyncio.sleep(SEAL_S)
+            elif len(self._entries) >= BLOCK_EVENTS:
+                self._full.set()
+
+    async def _seal(self) -> bool:
+        if self._unwritten is None:
+            self._unwritten = self._next_block()
+        if self._unwritten is None:
+            return True
+        block, row = self._unwritten
+        try:
+            await self._committer.commit_wait(row)
+        except StorageError as error:
+            # The disk may have it all the same: the same block is tried again, and no other.
+            self.failures += 1
+            log.error("a signed block of call events cannot be stored: %s", error)
+            return False
+        self._unwritten = None
+        del self._entries[: len(block.entries)], self._withdrawn[: len(block.withdrawn)]
+        self._last, self._after = _decode_head(row.head), block.until
+        self.blocks += 1
+        store = Store(kind=RecordKind.CALL, key=row.call_key, body=row.body)
+        for node in self._placement.of(row.call_key):
+            if node.node_id != block.node_id:
+                self._spreader.later(node.node_id, store)
+        return True
+
+    def _next_block(self) -> tuple[Block, EventRow] | None:
+        identity, last = self._identity(), self._last
+        entries = tuple(self._entries[:BLOCK_EVENTS])
+        withdrawn = tuple(self._withdrawn[:BLOCK_EVENTS])
+        if identity.key is None or not (entries or withdrawn):
+            return None
+        block = Block(
+            node_id=identity.node_id,
+            node=identity.name,
+            chain=last.chain,
+            number=last.number + 1,
+            previous=last.head,
+            after=self._after,
+            until=self._tick(),
+            entries=entries,
+            withdrawn=withdrawn,
+        )
+        event = chain.as_event(block, identity.key, identity.certificate, self._now_ms() * 1000)
+        head = Head(chain=last.chain, number=block.number, head=chain.head(chain.encode(block)))
+        row = EventRow(
+            call_key=key_of(RecordKind.CALL, event.call_id),
+            event_id=event.event_id,
+            time_us=event.time_us,
+            body=call.encode(event),
+            head=chain.encode(head),
+        )
+        return block, row

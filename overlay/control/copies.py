@@ -1,0 +1,36 @@
+"""What the nodes keep, side by side: every version of every event, and who has it.
+
+In: pages of the nodes, in order of (time, key). Out: one page with the versions told apart. Pure.
+Counterparts: `farm_wide.py` asks the nodes; `overlay.billing.audit` compares the versions.
+"""
+
+from overlay.control.messages import EventCopy
+from overlay.limits import COPIES_BYTES_MAX
+
+Position = tuple[int, bytes]
+RawPage = tuple[list[tuple[int, bytes, tuple[bytes, ...]]], bool]
+"""Calls by (time, key) with their events, and whether there are more."""
+
+
+def page_of_copies(
+    pages: list[tuple[str, RawPage]],
+) -> tuple[tuple[EventCopy, ...], Position | None]:
+    """The versions up to where every page is whole, and where to go on; None: that was all."""
+    ends = [rows[-1][:2] for _, (rows, more) in pages if more]
+    horizon = min(ends, default=None)
+    calls: dict[Position, dict[bytes, list[str]]] = {}
+    for name, (rows, _) in pages:
+        for time_us, key, bodies in rows:
+            if horizon is None or (time_us, key) <= horizon:
+                versions = calls.setdefault((time_us, key), {})
+                for body in bodies:
+                    versions.setdefault(body, []).append(name)
+    copies: list[EventCopy] = []
+    size = 0
+    for position in sorted(calls):
+        for body, holders in calls[position].items():
+            copies.append(EventCopy(body=body, holders=tuple(holders)))
+            size += len(body) + sum(map(len, holders))
+        if size > COPIES_BYTES_MAX and position != max(calls):
+            return tuple(copies), position
+    return tuple(copies), horizon
