@@ -3,7 +3,9 @@
 In: commits and questions of one process. Out: outcomes after virtual time. Counterpart:
 `overlay.storage.committer.RecordsDisk`, in whose place this stands.
 
-A commit is whole or absent. One that was under way when the process died is either, by chance.
+A commit is whole or absent. One that was under way when the process died is either, by chance. A
+disk that lies says that a commit is safe while it is in its cache alone: when the power goes, only
+the first of those commits are there.
 """
 
 import random
@@ -29,7 +31,9 @@ class Disk:
         self.generation = 0
         self.damage = Damage()
         self.rotted: set[bytes] = set()
-        """Ids of events whose copy here was spoiled."""
+        """Ids of events whose copy here was spoiled, or lost after the disk had promised it."""
+        self._promised: list[bytes] = []
+        """While it lies: what is really there, and after each commit since."""
         self.records: SurvivingRecords
         self.bindings: SurvivingBindings
         self._make()
@@ -62,6 +66,34 @@ class Disk:
             )
             self.rotted.add(event_id)
 
+    def lie(self) -> None:
+        """From now on, say that commits are safe that are not."""
+        self._promised = [self._image()]
+
+    def flush(self) -> None:
+        """All that was promised is there."""
+        self._promised = []
+
+    def committed(self) -> None:
+        """A commit was made."""
+        if self._promised:
+            self._promised.append(self._image())
+
+    def lose_power(self, chance: random.Random) -> None:
+        """What was in its cache is gone, from some commit on."""
+        if not self._promised:
+            return
+        before = self._event_ids()
+        self.records._connection.deserialize("main", chance.choice(self._promised))
+        self.rotted |= before - self._event_ids()
+        self._promised = []
+
+    def _image(self) -> bytes:
+        return bytes(self.records._connection.serialize("main"))
+
+    def _event_ids(self) -> set[bytes]:
+        return {row[0] for row in self.records._connection.execute("SELECT event_id FROM events")}
+
     def check(self) -> None:
         """Raises `StorageError` when nothing can be written."""
         if self.full:
@@ -89,6 +121,7 @@ class SurvivingRecords(RecordsDatabase):
     def commit(self, rows: Iterable[Row]) -> None:
         self._disk.check()
         super().commit(rows)
+        self._disk.committed()
 
 
 class SurvivingBindings(BindingsDatabase):

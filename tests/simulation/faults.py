@@ -39,6 +39,8 @@ class Kind(StrEnum):
     DISK_FULL = "disk-full"
     DISK_SLOW = "disk-slow"
     REDIS = "redis"
+    LIE = "lie"
+    """A disk says that commits are safe while they are in its cache alone."""
     ROT = "rot"
     """Some rows on a disk change; nobody is told."""
 
@@ -63,6 +65,10 @@ WEIGHTS = {
 ONCE = {Kind.DESTROY, Kind.FOREVER}
 """One lost disk is fewer than W; two may take the last copy with them, which is nobody's fault."""
 CLOCK_JUMPS_MS = (-90_000, -5_000, -500, 500, 5_000, 90_000, 3_600_000, -3_600_000)
+
+
+LIARS = 0.3
+"""Share of the runs in which a disk lies, and loses its power."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +114,7 @@ def plan(chance: random.Random, names: list[str], duration_s: float) -> list[Fau
 
 def disk_plan(chance: random.Random, names: list[str], duration_s: float) -> list[Fault]:
     """What befalls disks in some runs, beside the faults of `plan`."""
-    return [
+    faults = [
         Fault(
             at_s=chance.uniform(0.5, duration_s),
             kind=Kind.ROT,
@@ -117,6 +123,13 @@ def disk_plan(chance: random.Random, names: list[str], duration_s: float) -> lis
         )
         for _ in range(chance.choice((0, 0, 1, 2)))
     ]
+    if chance.random() < LIARS:
+        host, at_s, for_s = chance.choice(names), chance.uniform(0.5, duration_s), 3.0
+        faults.append(Fault(at_s=at_s, kind=Kind.LIE, hosts=(host,), for_s=for_s))
+        # It does no harm unless the power goes meanwhile.
+        power_s = at_s + chance.uniform(0.1, for_s)
+        faults.append(Fault(at_s=power_s, kind=Kind.POWER, hosts=(host,), for_s=0.5))
+    return faults
 
 
 class World:
@@ -200,6 +213,9 @@ class World:
         if fault.kind is Kind.CLOCK:
             host.set_clock(host.skew_ms + fault.clock_ms)
             return lambda: None
+        if fault.kind is Kind.LIE:
+            host.disk.lie()
+            return host.disk.flush
         if fault.kind is Kind.ROT:
             host.disk.rot(random.Random(f"{host.name} {fault.at_s}"))
             return lambda: None

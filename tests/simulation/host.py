@@ -213,6 +213,7 @@ class Host:
         self.crashes.append(self.loop.time())
         self._end(power=power)
         if power:
+            self.disk.lose_power(random.Random(f"{self.name} {self.loop.time()}"))
             self.wires.down.add(self.address)
             self.redis.restart()
 

@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.main import failure
 from tests.simulation.simulation import run
 
-BATCH = 15
+BATCH = 50
 BATCHES = 20
 REGRESSIONS = {
     29: "a spare link kept a peer linked and dead for ever, on both sides of a healed cut",
