@@ -1,19 +1,23 @@
 """Calls to carriers and from them: challenges, broken gateways, emergency calls, billing."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from hashlib import md5
 from itertools import count
 
+import httpx
 import pytest
 
-from deploy.lab import Lab
+from deploy.lab import Lab, Phone
 from overlay.control.messages import GetSettings, SettingsInForce
+from overlay.records import settings
 from proxy import digest
-from tests.farm.asking import add_subscriber, eventually, one_record, sipfarm_json
+from tests.farm.asking import add_subscriber, eventually, one_record, sipfarm, sipfarm_json
 from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.sipp import Sipp
 
 NODES = ("n1", "n2", "n3")
 SECRET = "carriers-secret"
@@ -71,6 +75,14 @@ class Trunks:
             lambda: all(self._version(node) == wanted for node in NODES), "all nodes have it"
         )
         return done
+
+    def test(self, name: str) -> list[dict[str, object]]:
+        """What the gateways of a trunk say to n1."""
+        config = str(self._lab.node("n1").config)
+        done = sipfarm("trunk", "test", name, "--config", config, "--json")
+        assert done.returncode in (0, 4), done.stderr
+        found: list[dict[str, object]] = json.loads(done.stdout)["gateways"]
+        return found
 
     def _version(self, node: str) -> bytes:
         answer = self._lab.ask(node, GetSettings())
@@ -345,4 +357,63 @@ def test_a_domain_goes_through_its_trunk(
     seen = carrier.await_request("INVITE")
     assert seen.uri == "sip:desk@north.example"
     refuse(carrier, seen, 486, "Busy Here")
+    assert answer.result().code == 486
+
+
+CARRIERS_CALLS_MAX = 1_000
+"""Of a sipp that is ended by its test, OPTIONS among them."""
+
+
+def test_a_real_phone_calls_a_carrier_that_wants_a_password(
+    lab: Lab, trunks: Trunks, bob: Phone
+) -> None:
+    gateway = f"{lab.phone('p4').address}:5070"
+    login = ("--username", "4711", "--password", SECRET)
+    with Sipp(lab, "p4", "carrier", calls=CARRIERS_CALLS_MAX, timeout_s=120) as carrier:
+        trunks.run("add", "sipp", "--prefixes", "+49", "--gateway", gateway, *login)
+        eventually(lambda: trunks.test("sipp")[0]["status"] == 200, "it answers OPTIONS")
+
+        def told() -> bool:
+            nonlocal ended
+            ended = bob.call(f"sip:+49301@{lab.farm}")
+            return ended.code != 404
+
+        ended = bob.call(f"sip:+49301@{lab.farm}")
+        if ended.code == 404:
+            eventually(told, "the workers know the trunk", 20.0)
+        assert ended.code == 200, carrier.messages()
+        bob.hang_up()
+        assert bob.wait("call", "DISCONNECTED").code == 200
+        eventually(partial(is_complete, lab, ended.call_id), "it is billed")
+        assert one_record(lab, ended.call_id).trunk == "sipp"
+
+
+def test_a_silent_gateway_is_known_and_tried_last(lab: Lab, trunks: Trunks) -> None:
+    gateway = f"{lab.phone('p4').address}:5070"
+    silent = f"{lab.phone('p4').address}:5071"
+    with Sipp(lab, "p4", "carrier", calls=CARRIERS_CALLS_MAX, timeout_s=120):
+        gateways = ("--gateway", silent, "--gateway", f"{gateway},priority=1")
+        trunks.run("add", "two", "--prefixes", "+49", *gateways)
+        states = {each["gateway"]: each["status"] for each in trunks.test("two")}
+        assert sorted(states.values()) == [0, 200]
+
+        def is_last() -> bool:
+            shown = settings.decode_shown(lab.config("n1").settings_file.read_bytes())
+            return shown.down == (f"sip:{silent};transport=udp",)
+
+        eventually(is_last, "n1 has found out", 30.0)
+        url = f"http://{lab.node('n1').address}:{lab.config('n1').metrics.port}/metrics"
+        lines = httpx.get(url, timeout=5.0).text.splitlines()
+        (up,) = (e for e in lines if e.startswith("sipfarm_gateway_up{") and silent in e)
+        assert up.endswith(" 0.0")
+
+
+def test_a_gateway_whose_name_nobody_knows_is_passed_over(
+    lab: Lab, trunks: Trunks, pool: ThreadPoolExecutor, carrier: RawPhone, eve: RawPhone
+) -> None:
+    gateways = ("--gateway", "nowhere.invalid", "--gateway", at(carrier, "priority=1"))
+    trunks.run("add", "north", "--prefixes", "+49", *gateways)
+    until_taken(pool, eve, carrier, "n1", "sip:+49301@farm.test")
+    answer = dial(pool, eve, "n1", "sip:+49302@farm.test", call_id="nameless")
+    refuse(carrier, carrier.await_request("INVITE"), 486, "Busy Here")
     assert answer.result().code == 486
