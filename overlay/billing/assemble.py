@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from overlay.control.messages import CallRecord
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind
+from overlay.records.names import aor_of_uri
 
 
 def assemble(events: Iterable[CallEvent], replicas: tuple[str, ...] = ()) -> list[CallRecord]:
@@ -28,15 +29,6 @@ def assemble(events: Iterable[CallEvent], replicas: tuple[str, ...] = ()) -> lis
 def involves(record: CallRecord, aor: str) -> bool:
     """Whether an address-of-record is on either side."""
     return any(aor_of_uri(uri) == aor for uri in (record.caller, record.callee))
-
-
-def aor_of_uri(uri: str) -> str:
-    """`user@host` of a SIP URI, without what else it may carry."""
-    rest = uri.partition(":")[2] if uri.lower().startswith(("sip:", "sips:")) else uri
-    rest = rest.partition(";")[0].partition("?")[0]
-    user, _, host = rest.rpartition("@")
-    host = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-    return f"{user.partition(':')[0]}@{host.lower()}" if user else host.lower()
 
 
 def _order(event: CallEvent) -> tuple[int, bytes]:

@@ -29,6 +29,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     arguments.add_page(listing)
     listing.add_argument("--subscriber", default="", metavar="AOR", help="caller or callee")
     arguments.add_span(listing)
+    listing.add_argument(
+        "--open",
+        dest="states",
+        action="append_const",
+        const=("open",),
+        help="only calls that have not ended",
+    )
+    listing.add_argument(
+        "--incomplete",
+        dest="states",
+        action="append_const",
+        const=("closed", "orphan"),
+        help="only calls whose BYE, or whose answer, was never seen",
+    )
     listing.set_defaults(run=run_list)
     show = arguments.add_verb(verbs, "show", "show all records of one call")
     show.add_argument("call_id", metavar="CALL-ID")
@@ -74,7 +88,12 @@ def _fetch(
     node: Daemon, args: argparse.Namespace, aor: str, cursor: str, limit: int
 ) -> Page[CallRecord]:
     request = ListCalls(
-        cursor=cursor, limit=limit, subscriber=aor, since_us=args.since, until_us=args.until
+        cursor=cursor,
+        limit=limit,
+        subscriber=aor,
+        since_us=args.since,
+        until_us=args.until,
+        states=tuple(state for states in args.states or () for state in states),
     )
     answer = node.ask(request, Calls)
     return Page(rows=answer.calls, cursor=answer.cursor, silent=answer.silent)

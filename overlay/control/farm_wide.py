@@ -100,7 +100,11 @@ class FarmWide:
         limit = max(1, min(request.limit, PAGE_ROWS_MAX))
         until_us = request.until_us or FOREVER_US
         question = ListCallsAt(
-            after_us=after[0], after_key=after[1], until_us=until_us, limit=limit
+            after_us=after[0],
+            after_key=after[1],
+            until_us=until_us,
+            limit=limit,
+            aor=request.subscriber,
         )
         own = await self._local.list_calls(question)
         replies = await self._ask_all(question, lambda r: _page_of_calls(r, after), timeout_s)
@@ -117,6 +121,8 @@ class FarmWide:
             records += assemble(events, tuple(holders))
         if request.subscriber:
             records = [r for r in records if involves(r, request.subscriber)]
+        if request.states:
+            records = [record for record in records if record.state in request.states]
         cursor = _encode_cursor(_position(taken[-1])) if more and taken else ""
         silent = tuple(node.name for node, page in replies.items() if page is None)
         return Calls(id=0, calls=tuple(records), cursor=cursor, silent=silent)

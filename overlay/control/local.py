@@ -88,7 +88,9 @@ class Local:
         after = max((question.after_us, question.after_key), (self._replica.horizon_us(), b""))
         limit = max(1, min(question.limit, PAGE_ROWS_MAX))
         rows, more = await self._replica.committer.read(
-            lambda db: db.calls_after(after, question.until_us, limit, question.chained)
+            lambda db: db.calls_after(
+                after, question.until_us, limit, question.chained, question.aor
+            )
         )
         return CallsAt(rows=rows, more=more)
 

@@ -250,6 +250,8 @@ class ListCalls(Request, frozen=True, kw_only=True, tag=22):
     since_us: int = 0
     until_us: int = 0
     """0: no bound."""
+    states: tuple[str, ...] = ()
+    """Only records of these states; none: of all."""
 
 
 class ShowCall(Request, frozen=True, kw_only=True, tag=23):

@@ -202,6 +202,8 @@ class ListCallsAt(Message, frozen=True, kw_only=True, tag=17):
     limit: int
     chained: bool = False
     """Not calls, but signed blocks (`overlay.billing.chain`); older nodes tell of calls."""
+    aor: str = ""
+    """Only calls that it has a part in; older nodes tell of all."""
 
 
 class CallsAt(Message, frozen=True, kw_only=True, tag=18):

@@ -26,3 +26,12 @@ def address_of_record(user: str, domain: str) -> str:
 def key_of(kind: RecordKind, name: str) -> bytes:
     """The 20-byte overlay key of a record: SHA-1 over its kind and its name."""
     return sha1(b"%d:" % kind + name.encode("utf-8", "surrogateescape")).digest()
+
+
+def aor_of_uri(uri: str) -> str:
+    """`user@host` of a SIP URI, without what else it may carry."""
+    rest = uri.partition(":")[2] if uri.lower().startswith(("sip:", "sips:")) else uri
+    rest = rest.partition(";")[0].partition("?")[0]
+    user, _, host = rest.rpartition("@")
+    host = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+    return f"{user.partition(':')[0]}@{host.lower()}" if user else host.lower()

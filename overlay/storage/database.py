@@ -14,7 +14,7 @@ import apsw
 from overlay.limits import PAGE_BYTES_MAX
 from overlay.links.messages import NodeInfo
 from overlay.records.call import CHAINED_FROM
-from overlay.storage import removals
+from overlay.storage import parties, removals
 from overlay.storage.damage import Damage
 from overlay.storage.outbox import Outbox, OutboxEntry, Sinks
 from overlay.storage.rows import (
@@ -56,6 +56,7 @@ class RecordsDatabase:
         try:
             with disk_errors():
                 self._outbox = Outbox(self._connection)
+            parties.fill(self._connection)
         except BaseException:
             self._connection.close()
             raise
@@ -136,6 +137,7 @@ class RecordsDatabase:
                 f"OR events.checksum IS NOT {EVENT_SUM}",
                 events,
             )
+            parties.add(connection, ((event[0], event[3]) for event in events))
             if sinks is not None:
                 self._outbox.choose(sinks.names)
             self._outbox.settle(settled)
@@ -187,11 +189,16 @@ class RecordsDatabase:
         return tuple(bodies) if newest_us >= since_us else ()
 
     def calls_after(
-        self, after: tuple[int, bytes], until_us: int, limit: int, chained: bool = False
+        self,
+        after: tuple[int, bytes],
+        until_us: int,
+        limit: int,
+        chained: bool = False,
+        aor: str = "",
     ) -> tuple[tuple[CallRow, ...], bool]:
         """Calls with an event after `after` in order of (time, key), and whether there are more.
 
-        With `chained` not calls, but signed blocks.
+        With `chained` not calls, but signed blocks; with `aor` only calls that it has a part in.
 
         A call comes at its first event after `after`; who lists tells by the bodies whether it
         was listed before.
@@ -200,12 +207,15 @@ class RecordsDatabase:
         seen: set[bytes] = set()
         size, more = 0, False
         with disk_errors():
-            rows = self._connection.execute(
-                "SELECT time_us, call_key FROM events WHERE (time_us, call_key) > (?, ?) "
-                f"AND time_us < ? AND event_id {'>=' if chained else '<'} {_CHAINED_FROM} "
-                "ORDER BY time_us, call_key",
-                (*after, until_us),
-            )
+            if aor:
+                rows = self._connection.execute(parties.AFTER, (aor, *after, until_us))
+            else:
+                rows = self._connection.execute(
+                    "SELECT time_us, call_key FROM events WHERE (time_us, call_key) > (?, ?) "
+                    f"AND time_us < ? AND event_id {'>=' if chained else '<'} {_CHAINED_FROM} "
+                    "ORDER BY time_us, call_key",
+                    (*after, until_us),
+                )
             for time_us, call_key in rows:
                 if call_key in seen:
                     continue

@@ -7,6 +7,7 @@ In: which, and the connection of the database, in a transaction of its. Out: roo
 import apsw
 
 from overlay.limits import ROTTEN_ROWS_MAX
+from overlay.storage import parties
 from overlay.storage.rows import PastCalls, RottenRow
 from overlay.storage.schema import EVENT_SUM, SUBSCRIBER_SUM
 
@@ -38,10 +39,11 @@ def past_calls(
 
 def delete_past(connection: apsw.Connection, past: PastCalls) -> None:
     """Those that had an event meanwhile, or are needed, stay."""
-    connection.executemany(
-        f"DELETE FROM events WHERE call_key = :key AND {_NEWEST} < :before AND NOT {_NEEDED}",
-        [{"key": key, "before": past.before_us} for key in past.keys],
-    )
+    chosen = f"SELECT {_NEWEST} < :before AND NOT {_NEEDED}"
+    for key in past.keys:
+        if next(connection.execute(chosen, {"key": key, "before": past.before_us}))[0]:
+            parties.forget(connection, key)
+            connection.execute("DELETE FROM events WHERE call_key = ?", (key,))
 
 
 def set_aside(connection: apsw.Connection, row: RottenRow) -> None:

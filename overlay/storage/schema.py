@@ -70,6 +70,10 @@ CREATE TABLE IF NOT EXISTS revocations (
 CREATE TABLE IF NOT EXISTS settings (
     one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS parties (
+    aor TEXT NOT NULL, time_us INTEGER NOT NULL, call_key BLOB NOT NULL,
+    PRIMARY KEY (aor, time_us, call_key)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chain (one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS events_chained ON events (time_us, call_key)
     WHERE event_id >= x'ffffffffffffffff';

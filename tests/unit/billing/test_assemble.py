@@ -2,7 +2,7 @@
 
 import itertools
 
-from overlay.billing.assemble import aor_of_uri, assemble, involves
+from overlay.billing.assemble import assemble, involves
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
 
@@ -78,14 +78,3 @@ def test_calls_are_found_by_either_party() -> None:
     assert involves(record, "alice@farm.test")
     assert involves(record, "bob@farm.test")
     assert not involves(record, "eve@farm.test")
-
-
-def test_an_address_of_record_is_read_off_any_uri() -> None:
-    for uri in (
-        "sip:alice@Farm.Test",
-        "sips:alice:secret@farm.test:5061;transport=tls?x=y",
-        "sip:alice@farm.test;user=phone",
-    ):
-        assert aor_of_uri(uri) == "alice@farm.test"
-    assert aor_of_uri("sip:alice@[2001:db8::1]:5060") == "alice@[2001:db8::1]"
-    assert aor_of_uri("") == ""

@@ -70,6 +70,15 @@ def test_filters_reach_the_daemon(cli: Cli, played: PlayedDaemon) -> None:
     )
 
 
+def test_states_reach_the_daemon(cli: Cli, played: PlayedDaemon) -> None:
+    played.answer(calls(), calls())
+    cli.run("cdr", "list", "--open", "--from", "2026-01-02")
+    cli.run("cdr", "list", "--open", "--incomplete")
+    first, second = (each for each in played.asked if isinstance(each, ListCalls))
+    assert (first.states, first.since_us) == (("open",), 1_767_312_000_000_000)
+    assert second.states == ("open", "closed", "orphan")
+
+
 def test_an_age_is_a_time_before_now(cli: Cli, played: PlayedDaemon) -> None:
     played.answer(calls(), calls())
     cli.run("cdr", "list", "--since", "2h", "--until", "1h")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.records import subscriber
-from overlay.records.names import RecordKind, address_of_record, key_of
+from overlay.records.names import RecordKind, address_of_record, aor_of_uri, key_of
 from overlay.records.subscriber import Subscriber
 
 SUBSCRIBERS = st.builds(
@@ -56,3 +56,14 @@ def test_the_secrets_are_those_of_digest_authentication() -> None:
     record = subscriber.with_password("alice@farm.test", "wonder", 1)
     assert record.ha1 == md5(b"alice:farm.test:wonder").hexdigest()
     assert len(record.ha1_sha256) == 64
+
+
+def test_an_address_of_record_is_read_off_any_uri() -> None:
+    for uri in (
+        "sip:alice@Farm.Test",
+        "sips:alice:secret@farm.test:5061;transport=tls?x=y",
+        "sip:alice@farm.test;user=phone",
+    ):
+        assert aor_of_uri(uri) == "alice@farm.test"
+    assert aor_of_uri("sip:alice@[2001:db8::1]:5060") == "alice@[2001:db8::1]"
+    assert aor_of_uri("") == ""
