@@ -24,6 +24,10 @@ REQUEST_BYTES_SERVED_PER_LINK_MAX: Final = 64 << 20
 """Of the same."""
 LINK_SEND_BUFFER_BYTES_MAX: Final = 16 << 20
 CONTROL_CONNECTIONS_MAX: Final = 512
+CONTROL_REQUESTS_OUTSTANDING_MAX: Final = 1_000
+"""Of one connection; a proxy's worker has one."""
+CONTROL_SEND_BUFFER_BYTES_MAX: Final = 16 << 20
+"""Answers to requests that were under way when the client stopped to read."""
 
 URI_CHARS_MAX: Final = 1_024
 HEADER_CHARS_MAX: Final = 1_024

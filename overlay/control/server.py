@@ -33,6 +33,8 @@ from overlay.limits import (
     CONTROL_CONNECTIONS_MAX,
     CONTROL_REPLY_BYTES_MAX,
     CONTROL_REQUEST_BYTES_MAX,
+    CONTROL_REQUESTS_OUTSTANDING_MAX,
+    CONTROL_SEND_BUFFER_BYTES_MAX,
 )
 from overlay.metrics import Metrics
 
@@ -82,6 +84,8 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._frames = FrameBuffer(CONTROL_REQUEST_BYTES_MAX, "CONTROL_REQUEST_BYTES_MAX")
         self._transport: asyncio.Transport | None = None
+        self._outstanding = 0
+        self._unread = False
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,9 +105,22 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def pause_writing(self) -> None:
+        """The client does not read: it is heard again when it has read."""
+        self._unread = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._unread = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def data_received(self, data: bytes) -> None:
         try:
             for payload in self._frames.feed(data):
+                if self._transport is None or self._transport.is_closing():
+                    return
                 self._received(messages.decode_request(payload))
         except (msgspec.MsgspecError, ProtocolError) as error:
             log.warning("control connection closed: %s", error)
@@ -115,9 +132,17 @@ class _Connection(asyncio.Protocol):
         deadline_s = min(request.deadline_ms / 1000 or DEADLINE_DEFAULT_S, DEADLINE_MAX_S)
         name, request_id = type(request).__name__, request.id
 
+        self._outstanding += 1
+
         def answer(result: messages.Answers) -> None:
+            self._outstanding -= 1
             self._answer(request_id, name, result, began_s)
 
+        if self._outstanding > CONTROL_REQUESTS_OUTSTANDING_MAX:
+            limit_hits.hit("CONTROL_REQUESTS_OUTSTANDING_MAX")
+            reason = "too many requests are under way on this connection"
+            answer(messages.Refused(id=0, code="busy", reason=reason))
+            return
         service = self._server.service
         if isinstance(request, messages.Register):
             service.register(request, deadline_s, answer)
@@ -161,6 +186,11 @@ class _Connection(asyncio.Protocol):
                 messages.Refused(id=request_id, code="too-large", reason=reason)
             )
         self._transport.write(pack(payload))
+        unread = self._transport.get_write_buffer_size() if self._unread else 0
+        if unread > CONTROL_SEND_BUFFER_BYTES_MAX:
+            limit_hits.hit("CONTROL_SEND_BUFFER_BYTES_MAX")
+            log.warning("a control client does not read its answers: cut off")
+            self._transport.abort()
 
 
 def _clear(path: Path) -> None:
