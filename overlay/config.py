@@ -172,9 +172,9 @@ class Proxy(_Section, frozen=True, kw_only=True):
     contacts_max: int = 10
     """Bindings an address-of-record may have, unless the subscriber has a limit of his own."""
     source_requests_per_s_max: int = 500
-    """Requests outside of dialogs that one address may send; more is dropped, except emergency calls
-    and what trunks and `trusted_peers` send. Many phones behind one address need room to come back
-    after a power cut. 0: no limit."""
+    """Requests outside of dialogs that one address may send; more is dropped, except emergency
+    calls and what trunks and `trusted_peers` send. Many phones behind one address need room to come
+    back after a power cut. 0: no limit."""
     login_failures_max: int = 10
     """Wrong passwords of one user from one address within a minute that lock him out from there,"""
     login_failures_address_max: int = 100
