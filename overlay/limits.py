@@ -55,6 +55,8 @@ PAGE_ROWS_MAX: Final = 1_000
 PAGE_BYTES_MAX: Final = 256 << 10
 """Of call events in one page of a node; a page ends with the call that exceeds it."""
 
+RECORDS_FOLLOWED_MAX: Final = 200_000
+"""That `sipfarm cdr tail` remembers to have told."""
 COPIES_BYTES_MAX: Final = 2 << 20
 """Of events in one answer to the CLI; it ends with the call that exceeds it."""
 

@@ -6,18 +6,16 @@ In: the command line. Out: a line a call, or all that is known of one. Counterpa
 
 import argparse
 
-from overlay.cli import arguments, cdr_verify, output, pages, table
+from overlay.cli import arguments, cdr_rows, cdr_tail, cdr_verify, output, pages, table
 from overlay.cli.asking import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
 from overlay.control.messages import CallRecord, Calls, ListCalls, ShowCall
 
-_HEADER = ("TIME", "STATE", "DURATION", "CALLER", "CALLEE", "HANGUP", "CODE", "CALL-ID")
-
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb to the command line."""
-    parser = subparsers.add_parser("cdr", help="billing records: list, show, verify")
+    parser = subparsers.add_parser("cdr", help="billing records: list, show, tail, verify")
     verbs = parser.add_subparsers(dest="cdr_verb", required=True, metavar="VERB")
     listing = arguments.add_verb(
         verbs,
@@ -47,6 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     show = arguments.add_verb(verbs, "show", "show all records of one call")
     show.add_argument("call_id", metavar="CALL-ID")
     show.set_defaults(run=run_show)
+    cdr_tail.add_parser(verbs)
     cdr_verify.add_parser(verbs)
 
 
@@ -63,7 +62,7 @@ def run_list(args: argparse.Namespace) -> int:
                 pages.show_json("calls", page)
                 continue
             if page.rows or not args.all:
-                output.show(table.render(_HEADER, (_row(call) for call in page.rows)))
+                output.show(table.render(cdr_rows.HEADER, map(cdr_rows.row, page.rows)))
             if not args.all:
                 pages.note_more(page)
     return completeness(tuple(silent))
@@ -97,19 +96,6 @@ def _fetch(
     )
     answer = node.ask(request, Calls)
     return Page(rows=answer.calls, cursor=answer.cursor, silent=answer.silent)
-
-
-def _row(call: CallRecord) -> tuple[table.Cell, ...]:
-    return (
-        output.time_of(call.answer_us or call.end_us),
-        call.state,
-        output.duration_of(call.duration_ms) if call.answer_us and call.end_us else None,
-        call.caller,
-        call.callee,
-        call.hangup,
-        str(call.code) if call.code else None,
-        call.call_id,
-    )
 
 
 def _details(call: CallRecord) -> str:

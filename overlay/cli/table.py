@@ -36,6 +36,11 @@ def render(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     return "\n".join(lines)
 
 
+def line(row: Sequence[Cell]) -> str:
+    """One row without a table around it."""
+    return _GAP.join(map(_text, row))
+
+
 def details(pairs: Iterable[tuple[str, Cell]]) -> str:
     """One thing's properties, a line each, values aligned."""
     taken = [(name, _text(value)) for name, value in pairs]

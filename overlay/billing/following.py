@@ -1,0 +1,50 @@
+"""Which billing records are new or changed, of calls that are read again and again.
+
+In: events of calls, as they are now. Out: records that were not told yet as they are. Pure.
+Counterpart: `sipfarm cdr tail` reads the calls with an event in the last seconds.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from overlay.billing.assemble import assemble, involves
+from overlay.billing.columns import record_id
+from overlay.control.messages import CallRecord
+from overlay.limits import RECORDS_FOLLOWED_MAX
+from overlay.records import call
+from overlay.records.call import CallEvent
+
+
+@dataclass(kw_only=True)
+class Following:
+    """What was told."""
+
+    subscriber: str = ""
+    """Only records with this address-of-record on either side."""
+    _told: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Event ids of the records that were told, the oldest telling first."""
+
+    def news(self, copies: Iterable[tuple[CallEvent, tuple[str, ...]]]) -> list[CallRecord]:
+        """The records that these events make and that are new, in order of time."""
+        calls: dict[str, list[CallEvent]] = {}
+        holders: dict[str, dict[str, None]] = {}
+        for event, held_by in copies:
+            calls.setdefault(event.call_id, []).append(event)
+            holders.setdefault(event.call_id, {}).update(dict.fromkeys(held_by))
+        found = []
+        for call_id, events in calls.items():
+            for record in assemble(call.merge(events, ()), tuple(holders[call_id])):
+                if self.subscriber and not involves(record, self.subscriber):
+                    continue
+                if self._is_new(record):
+                    found.append(record)
+        return sorted(found, key=lambda record: record.end_us or record.answer_us)
+
+    def _is_new(self, record: CallRecord) -> bool:
+        identity = record_id(record)
+        before = self._told.pop(identity, frozenset())
+        # A node that lost sight of the others tells less than was told before: no news.
+        self._told[identity] = before.union(record.event_ids)
+        if len(self._told) > RECORDS_FOLLOWED_MAX:
+            del self._told[next(iter(self._told))]
+        return len(self._told[identity]) > len(before)

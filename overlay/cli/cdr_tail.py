@@ -1,0 +1,100 @@
+"""`sipfarm cdr tail`: billing records as they come about.
+
+In: the command line; once a second, the calls with an event in the last seconds, of all nodes.
+Out: a line a record, again when it changes. Counterparts: `messages.ListCopies`;
+`overlay.billing.following` tells what is new.
+"""
+
+import argparse
+import sys
+import time
+from typing import Final
+
+from overlay.billing.following import Following
+from overlay.cli import arguments, cdr_rows, exits, output, table
+from overlay.cli.asking import Daemon, daemon
+from overlay.cli.exits import Exit
+from overlay.control.client import RefusedError
+from overlay.control.messages import Copies, ListCopies
+from overlay.errors import UnavailableError
+from overlay.records import call
+from overlay.records.call import CallEvent
+
+PAUSE_S: Final = 1.0
+OVERLAP_US: Final = 10_000_000
+"""So late an event may reach a node that answers, and is told all the same."""
+EVENTS_AT_ONCE: Final = 20_000
+"""Of a long past; a call that is told in two parts is told once more."""
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb."""
+    parser = arguments.add_verb(
+        verbs,
+        "tail",
+        "follow billing records as they come about",
+        "A record is told when its call begins and again when it changes: `state` says how far it\n"
+        "is. Goes on when the daemon was restarted, until Ctrl-C. An event that is on its way\n"
+        f"for more than {OVERLAP_US // 1_000_000} s, in the journal of a node that was cut off,\n"
+        "is not told; an export gets it, and `sipfarm cdr list`.\n\n"
+        "examples:\n  sipfarm cdr tail --subscriber alice\n  sipfarm cdr tail --since 1h --json",
+    )
+    parser.add_argument("--subscriber", default="", metavar="AOR", help="caller or callee")
+    parser.add_argument(
+        "--since",
+        "--from",
+        type=arguments.moment_us,
+        default=0,
+        metavar="TIME",
+        help="begin with calls that had an event since then; default: now",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print until Ctrl-C."""
+    aor = ""
+    if args.subscriber:
+        aor = arguments.aor_of(args.subscriber, arguments.known_config(args))
+    following = Following(subscriber=aor)
+    since_us, problem = args.since or time.time_ns() // 1000, ""
+    with daemon(args) as node:
+        while True:
+            now_us = time.time_ns() // 1000
+            try:
+                silent = _tell(node, args, following, since_us)
+            except (UnavailableError, RefusedError) as error:
+                if isinstance(error, RefusedError) and exits.code_of(error) is Exit.USAGE:
+                    raise
+                if str(error) != problem:
+                    problem = str(error)
+                    output.note(problem)
+            else:
+                if problem:
+                    output.note("the daemon answers again")
+                problem = ""
+                if not silent:
+                    # What a silent node wrote meanwhile is yet to come.
+                    since_us = max(since_us, now_us - OVERLAP_US)
+            time.sleep(PAUSE_S)
+
+
+def _tell(node: Daemon, args: argparse.Namespace, following: Following, since_us: int) -> bool:
+    """Print what is new; whether a node was silent."""
+    cursor, silent = "", False
+    events: list[tuple[CallEvent, tuple[str, ...]]] = []
+    while True:
+        answer = node.ask(ListCopies(cursor=cursor, since_us=since_us), Copies)
+        silent = silent or bool(answer.silent)
+        events += ((call.decode(copy.body), copy.holders) for copy in answer.copies)
+        cursor = answer.cursor
+        if not cursor or len(events) >= EVENTS_AT_ONCE:
+            for record in following.news(events):
+                if args.json:
+                    output.show_json(record)
+                else:
+                    output.show(table.line(cdr_rows.row(record)))
+            sys.stdout.flush()
+            events.clear()
+        if not cursor:
+            return silent
