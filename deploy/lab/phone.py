@@ -42,6 +42,9 @@ class PhoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     authority: str = ""
     """PEM: the CA whose certificates the phone takes; for TLS."""
     expires_s: int = 300
+    retry_s: int = 0
+    """Registers again so long after it could not, and at once when its connection breaks, as
+    pjsua's 300 does; 0: never by itself."""
     answers: bool = True
     """Answer calls at once; otherwise let them ring."""
 
@@ -50,7 +53,7 @@ class PhoneEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that the phone told; fields that do not belong to its kind are empty."""
 
     event: str
-    """`ready`, `registration`, `incoming`, `call`, `media`."""
+    """`ready`, `registration`, `incoming`, `call`, `media`; `held`: by the other side."""
     state: str = ""
     """Of a call, pjsip's names: `CALLING`, `EARLY`, `CONFIRMED`, `DISCONNECTED`, …"""
     code: int = 0
@@ -119,8 +122,12 @@ class Phone:
 
     def register(self, timeout_s: float = 10.0) -> PhoneEvent:
         """Register, and return how that ended."""
-        self._tell(do="register")
+        self.start_registering()
         return self.wait("registration", timeout_s=timeout_s)
+
+    def start_registering(self) -> None:
+        """Begin to register; `registration` follows."""
+        self._tell(do="register")
 
     def unregister(self, timeout_s: float = 10.0) -> PhoneEvent:
         """Remove the registration, and return how that ended."""
@@ -144,6 +151,10 @@ class Phone:
         """End all calls, or give them up if they only ring."""
         self._tell(do="hang up")
 
+    def hold(self) -> None:
+        """Put the calls on hold, with a re-INVITE."""
+        self._tell(do="hold")
+
     def count_media(self) -> PhoneEvent:
         """How many RTP packets the call has sent and received so far."""
         self._tell(do="count media")
@@ -162,12 +173,23 @@ class Phone:
                 if found.event == event and (not states or found.state in states):
                     return found
             left_s = until_s - time.monotonic()
-            if left_s <= 0 or not self._read(left_s):
+            if left_s <= 0 or not self.listen(left_s):
                 wanted = " ".join([event, *states])
                 raise LabError(
                     f"{self.settings.user}'s phone: no {wanted} within {timeout_s:.1f} s, but: "
                     + "; ".join(f"{e.event} {e.state} {e.code}" for e in self.events[-6:])
                 )
+
+    def listen(self, timeout_s: float) -> bool:
+        """Take in what the phone tells next; false if it tells nothing in time, or has ended."""
+        assert self._process.stdout
+        output = self._process.stdout.fileno()
+        if not select.select([output], [], [], timeout_s)[0]:
+            return False
+        data = os.read(output, 65536)
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        self.events += [msgspec.json.decode(line, type=PhoneEvent) for line in lines]
+        return bool(data)
 
     def close(self) -> None:
         """Hang up, unregister and end."""
@@ -198,14 +220,3 @@ class Phone:
             self._process.stdin.write(msgspec.json.encode(command) + b"\n")
         except BrokenPipeError:
             raise LabError(f"{self.settings.user}'s phone has ended") from None
-
-    def _read(self, timeout_s: float) -> bool:
-        """Take in what the phone tells; false if it tells nothing in time, or has ended."""
-        assert self._process.stdout
-        output = self._process.stdout.fileno()
-        if not select.select([output], [], [], timeout_s)[0]:
-            return False
-        data = os.read(output, 65536)
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        self.events += [msgspec.json.decode(line, type=PhoneEvent) for line in lines]
-        return bool(data)

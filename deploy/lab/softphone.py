@@ -46,12 +46,11 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
         )
 
     def onCallMediaState(self, _prm: object) -> None:
-        """pjsua2: media began; talk silence, and listen."""
-        info = self.getInfo()
-        if any(
-            media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE
-            for media in info.media
-        ):
+        """pjsua2: an offer was answered; talk silence and listen, or be on hold."""
+        statuses = {m.status for m in self.getInfo().media if m.type == pj.PJMEDIA_TYPE_AUDIO}
+        if pj.PJSUA_CALL_MEDIA_REMOTE_HOLD in statuses:
+            emit("held")
+        if pj.PJSUA_CALL_MEDIA_ACTIVE in statuses:
             devices = pj.Endpoint.instance().audDevManager()
             devices.getCaptureDevMedia().startTransmit(self.getAudioMedia(-1))
             self.getAudioMedia(-1).startTransmit(devices.getPlaybackDevMedia())
@@ -153,6 +152,9 @@ class SoftPhone:
             case {"do": "hang up"}:
                 for call in self._account.calls:
                     call.hangup(pj.CallOpParam())
+            case {"do": "hold"}:
+                for call in self._account.calls:
+                    call.setHold(pj.CallOpParam())
             case {"do": "count media"}:
                 for call in self._account.calls:
                     statistics = call.getStreamStat(_STREAM).rtcp
@@ -183,7 +185,7 @@ def _account_config(settings: PhoneSettings) -> Any:
     config.regConfig.registrarUri = f"sip:{settings.domain}{over}"
     config.regConfig.registerOnAdd = False
     config.regConfig.timeoutSec = settings.expires_s
-    config.regConfig.retryIntervalSec = 0
+    config.regConfig.retryIntervalSec = settings.retry_s
     if settings.outbound_proxy:
         config.sipConfig.proxies.append(settings.outbound_proxy)
     elif settings.transport == "tls":
