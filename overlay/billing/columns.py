@@ -13,6 +13,10 @@ import msgspec
 
 from overlay.control.messages import CallRecord
 
+TEXT_BYTES_MAX: Final = 2_000
+"""PostgreSQL refuses what is longer than a third of a page, 2,704 bytes, in an index."""
+DURATION_MS_MAX: Final = 10**12 - 1
+"""31 years: `numeric(12, 3)` in seconds."""
 FINAL_STATES: Final = frozenset({"complete", "failed", "closed"})
 """Of records that wait for nothing."""
 
@@ -53,7 +57,8 @@ COLUMNS: Final = Row.__struct_fields__
 
 
 def row_of(record: CallRecord) -> Row:
-    """The record's row."""
+    """The record's row; whatever its events say, one that every sink can store."""
+    duration_ms = min(record.duration_ms, DURATION_MS_MAX)
     return Row(
         id=record_id(record),
         revision=len(record.event_ids),
@@ -66,14 +71,14 @@ def row_of(record: CallRecord) -> Row:
         request_uri=_clean(record.request_uri),
         start_time=_moment(record.answer_us),
         end_time=_moment(record.end_us),
-        duration=f"{record.duration_ms // 1000}.{record.duration_ms % 1000:03d}",
+        duration=f"{duration_ms // 1000}.{duration_ms % 1000:03d}",
         hangup=record.hangup,
         cause=record.cause,
         reason=_clean(record.reason),
-        sip_code=record.code,
-        nodes=" ".join(record.nodes),
+        sip_code=record.code if 0 <= record.code <= 999 else 0,
+        nodes=" ".join(map(_clean, record.nodes)),
         event_ids=" ".join(record.event_ids),
-        trunk=record.trunk,
+        trunk=_clean(record.trunk),
     )
 
 
@@ -92,10 +97,12 @@ def _moment(time_us: int) -> str:
     except (OverflowError, ValueError, OSError):
         # A clock that is centuries off is no reason to lose the record.
         return ""
-    return f"{seconds:%Y-%m-%dT%H:%M:%S}.{time_us % 1_000_000:06d}Z"
+    # As strftime would have it, the year 33 has two digits.
+    return f"{seconds.replace(tzinfo=None).isoformat()}.{time_us % 1_000_000:06d}Z"
 
 
 def _clean(text: str) -> str:
-    """Text that every sink can store: no NUL, no lone surrogates, no other control characters."""
-    encoded = text.encode("utf-8", "replace").decode("utf-8")
+    """Text that every sink can store: no NUL, no lone surrogates, no other control characters, and
+    not longer than an index takes."""
+    encoded = text.encode("utf-8", "replace")[:TEXT_BYTES_MAX].decode("utf-8", "ignore")
     return "".join(character if character.isprintable() else "?" for character in encoded)

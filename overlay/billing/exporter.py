@@ -18,6 +18,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -78,6 +79,15 @@ class Progress:
     oldest_us: int = 0
     """The last event of the record that waits the longest at this node; 0 if none does."""
     last_error: str = ""
+
+
+def readable(bodies: Sequence[bytes]) -> tuple[CallEvent, ...]:
+    """The events that this version knows: one of a later version keeps no others from a sink."""
+    events = []
+    for body in bodies:
+        with suppress(msgspec.MsgspecError):
+            events.append(call.decode(body))
+    return tuple(events)
 
 
 def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[Row, ...], bool]:
@@ -158,7 +168,7 @@ class Exporter:
         settled: list[OutboxEntry] = []
         pending: list[Pending] = []
         for entry, bodies in due:
-            events = tuple(call.decode(body) for body in bodies)
+            events = readable(bodies)
             rows, final = unmarked(events, name)
             if not rows:
                 again_us = 0 if final else now_us + int(OPEN_AGAIN_S * 1e6)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from overlay import limit_hits
+from overlay.billing import door
 from overlay.billing.assemble import assemble
 from overlay.cache.hot import HotRecords
 from overlay.config import Config
@@ -106,9 +107,10 @@ class Service:
 
     def write_event(self, request: messages.WriteEvent, deadline_s: float, answer: Answer) -> None:
         """A call event."""
-        event = request.event
-        if len(event.event_id) != 20 or not event.call_id or event.time_us <= 0:
-            answer(Refused(id=0, code="bad-request", reason="an event without id, call or time"))
+        event = door.taken(request.event, self._now_ms() * 1000)
+        if isinstance(event, door.Refusal):
+            self._metrics.events.labels(request.event.kind.name, "refused").inc()
+            answer(Refused(id=0, code=event.code, reason=event.reason))
             return
         kind = event.kind.name
 

@@ -7,6 +7,7 @@ taken away, or added. Bodies within messages are made the same way, so that what
 deep inside as well.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol, get_args
 
@@ -108,7 +109,8 @@ EVENT = CallEvent(
     call_id=CALL_ID,
     from_tag="bob",
     to_tag="alice",
-    time_us=1_700_000_000_000_000,
+    # Such as a daemon takes from its proxies.
+    time_us=time.time_ns() // 1000,
 )
 FORGED = Subscriber(aor=AOR, version=9, ha1="f" * 32, signature=b"s" * 64)
 REGISTER = control.Register(

@@ -36,9 +36,9 @@ _MANIFEST: Final = ".manifest.json"
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes spreadsheets take a field for a formula."""
 _TEXTS: Final = frozenset(
-    {"callid", "from_tag", "to_tag", "caller", "callee", "request_uri", "reason"}
+    {"callid", "from_tag", "to_tag", "caller", "callee", "request_uri", "reason", "nodes", "trunk"}
 )
-"""Columns whose content callers choose."""
+"""Columns whose content callers choose, or other nodes."""
 
 
 def csv_line(row: Row) -> str:

@@ -48,6 +48,14 @@ def test_times_that_cannot_be_are_left_out() -> None:
     assert row_of(replace(RECORD, answer_us=0)).start_time == ""
 
 
+def test_what_no_sink_could_store_is_cut() -> None:
+    row = row_of(replace(RECORD, call_id="é" * 5_000, code=2**40, duration_ms=2**62, trunk="\0"))
+    assert len(row.callid.encode()) == 2_000
+    assert (row.sip_code, row.duration, row.trunk) == (0, "999999999.999", "?")
+    assert record_id(RECORD) != row.id
+    assert row_of(replace(RECORD, answer_us=-61_000_000_000_000_000)).start_time.startswith("0036-")
+
+
 @given(st.text(), st.text(), st.text(), st.integers(-(2**63), 2**63 - 1))
 def test_hostile_fields_become_harmless(call_id: str, caller: str, tag: str, time_us: int) -> None:
     record = replace(RECORD, call_id=call_id, caller=caller, from_tag=tag, answer_us=time_us)

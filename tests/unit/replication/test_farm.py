@@ -11,7 +11,9 @@ from redis import Redis
 from overlay.control import messages
 from overlay.control.client import RefusedError
 from overlay.control.messages import Reach, RegisterOutcome, redis_key
+from overlay.limits import HEADER_CHARS_MAX
 from overlay.membership.members import State
+from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
 from tests.unit.farm_of_nodes import (
     Farm,
@@ -134,13 +136,18 @@ def test_lists_of_calls_are_whole_whatever_the_page_size(tmp_path: Path) -> None
     play(tmp_path, story)
 
 
+def large(call_id: str) -> CallEvent:
+    """The START of a call with headers as long as they may be, 12 KB in all."""
+    text = "\N{MUSICAL SYMBOL G CLEF}" * HEADER_CHARS_MAX
+    event = start_event(call_id).event
+    return msgspec.structs.replace(event, user_agent=text, contact=text, reason=text)
+
+
 def test_a_page_too_large_for_a_frame_is_cut_and_the_list_goes_on(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await three(farm)
-        agent = "x" * 10_000
         for number in range(150):
-            request = start_event(f"call-{number:03}")
-            event = msgspec.structs.replace(request.event, user_agent=agent)
+            event = large(f"call-{number:03}")
             await farm.ask(THREE[number % 3], messages.WriteEvent(event=event))
         seen, cursor, pages = [], "", 0
         while True:
@@ -161,10 +168,8 @@ def test_a_full_disk_here_makes_the_others_hold_the_event(tmp_path: Path) -> Non
         await three(farm)
         node = farm.nodes["n1"]
         node.committer._disk._database.limit_pages(1)
-        agent = "x" * 60_000
         for number in range(3):
-            request = start_event(f"call-{number}")
-            event = msgspec.structs.replace(request.event, user_agent=agent)
+            event = large(f"call-{number}")
             written = await farm.ask("n1", messages.WriteEvent(event=event))
             assert written.level == "quorum"
             (record,) = (await farm.ask("n2", messages.ShowCall(call_id=f"call-{number}"))).calls

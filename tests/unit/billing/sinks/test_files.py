@@ -10,13 +10,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from overlay.billing.columns import COLUMNS, Row
-from overlay.billing.sinks.files import FileSink, Format, csv_line
+from overlay.billing.sinks.files import FileSink, Format, csv_line, json_line
 from overlay.billing.sinks.sink import SinkError
+from overlay.records.call import CallEvent
 
-from .rows import row
+from .rows import EVENTS, row, rows_of
 
 FORMATS: Sequence[Format] = ("csv", "jsonl")
 
@@ -166,3 +170,14 @@ def test_quotes_and_commas_stay_in_their_field() -> None:
     (fields,) = csv.reader([csv_line(row(1, caller='sip:"a,b"@x'))])
     assert dict(zip(COLUMNS, fields, strict=True))["caller"] == 'sip:"a,b"@x'
     assert len(fields) == len(Row.__struct_fields__)
+
+
+@given(st.lists(EVENTS, min_size=1, max_size=8))
+def test_whatever_events_say_a_line_can_be_read(events: list[CallEvent]) -> None:
+    rows = rows_of(events)
+    for each in rows:
+        (fields,) = csv.reader([csv_line(each)])
+        assert len(fields) == len(COLUMNS)
+        assert all(field.isprintable() for field in fields)
+        assert not any(field.startswith(("=", "+", "-", "@")) for field in fields)
+        assert msgspec.json.decode(json_line(each), type=Row) == each
