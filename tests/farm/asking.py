@@ -14,6 +14,7 @@ from overlay.control.messages import (
     Calls,
     GetLocation,
     GetStatus,
+    ListCalls,
     Location,
     ShowCall,
     Status,
@@ -100,3 +101,17 @@ def _running(lab: Lab) -> str:
         if any(each.name == "overlay" and each.state == "running" for each in node.processes):
             return node.name
     raise AssertionError("no node is running")
+
+
+def all_records(lab: Lab, node: str, prefix: str) -> list[CallRecord]:
+    """The billing records of every call whose Call-ID begins with `prefix`."""
+    found: list[CallRecord] = []
+    cursor = ""
+    while True:
+        page = lab.ask(node, ListCalls(limit=200, cursor=cursor), 10.0)
+        assert isinstance(page, Calls)
+        assert page.silent == ()
+        found += [record for record in page.calls if record.call_id.startswith(prefix)]
+        cursor = page.cursor
+        if not cursor:
+            return found

@@ -88,6 +88,11 @@ class Sipp:
             [f"sipp {self._name}: exit status {status}", self._tail("errors"), self.messages()]
         )
 
+    @property
+    def messages_path(self) -> Path:
+        """Where everything is that was sent and received."""
+        return self._directory / "messages"
+
     def messages(self) -> str:
         """What was sent and received so far."""
         return self._tail("messages")

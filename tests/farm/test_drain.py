@@ -7,10 +7,9 @@ import pytest
 
 from deploy.lab import Lab
 from overlay.control.messages import ContactChange, Drain, DrainWish, Register, Registered
-from tests.farm.asking import eventually, locate, sipfarm, sipfarm_json
+from tests.farm.asking import all_records, eventually, locate, sipfarm, sipfarm_json
 from tests.farm.raw_phone import RawPhone
 from tests.farm.sipp import Sipp
-from tests.farm.test_ledger import all_records
 
 CALLS = 500
 RATE = 50

@@ -1,77 +1,24 @@
 """Billing records in a real PostgreSQL."""
 
 import asyncio
-import os
-import pwd
-import subprocess
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from overlay.billing.sinks.postgresql import PostgresqlSink
 from overlay.billing.sinks.sink import SinkError
+from overlay.records.call import CallEvent
+from tests.postgresql import Cluster
 
-from .rows import row
-
-USER = "postgres"
-READY_WITHIN_S = 20.0
-
-
-class Cluster:
-    """A PostgreSQL of the test's own, on a Unix socket."""
-
-    def __init__(self, folder: Path) -> None:
-        (initdb,) = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))[-1:]
-        self._programs = initdb.parent
-        self._folder = folder
-        self._as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
-        self.address = f"host={folder} user={USER} dbname=postgres"
-        self._process: subprocess.Popen[bytes] | None = None
-        account = pwd.getpwnam(USER)
-        os.chown(folder, account.pw_uid, account.pw_gid)
-        command = [*self._as_user, str(initdb), "-A", "trust", "-D", str(folder / "data")]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder)
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        data = str(self._folder / "data")
-        options = ["-D", data, "-c", "listen_addresses="]
-        options += ["-c", f"unix_socket_directories={self._folder}"]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._as_user, str(self._programs / "postgres"), *options],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-            )
-        until_s = time.monotonic() + READY_WITHIN_S
-        while self.ask("SELECT 1") != "1":
-            assert time.monotonic() < until_s, (self._folder / "log").read_text()
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """Stop it, whoever is connected."""
-        if self._process is not None:
-            self._process.send_signal(2)
-            self._process.wait(20)
-            self._process = None
-
-    def ask(self, sql: str) -> str:
-        """The answer to one query."""
-        command = [str(self._programs / "psql"), "-XqAt", "-d", self.address, "-c", sql]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
+from .rows import EVENTS, row, rows_of
 
 
 @pytest.fixture
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster, until the end of the test."""
     folder = tmp_path_factory.mktemp("pg")
-    for above in (folder, *folder.parents):
-        if above.stat().st_uid == os.getuid() and str(above).startswith("/tmp/"):
-            above.chmod(above.stat().st_mode | 0o055)
     cluster = Cluster(folder)
     cluster.start()
     yield cluster
@@ -135,6 +82,22 @@ def test_hostile_text_is_only_text(cluster: Cluster) -> None:
 
     asyncio.run(story())
     assert cluster.ask("SELECT caller FROM cdr") == hostile
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(EVENTS, min_size=1, max_size=8))
+def test_no_event_keeps_the_others_out(cluster: Cluster, events: list[CallEvent]) -> None:
+    """A row that a database refuses would be tried for ever, and all others with it."""
+    rows = rows_of(events)
+
+    async def story() -> None:
+        sink = PostgresqlSink(cluster.address, "hostile")
+        await sink.take([*rows, row(1)])
+        await sink.close()
+
+    asyncio.run(story())
+    for each in (*rows, row(1)):
+        assert cluster.ask(f"SELECT count(*) FROM hostile WHERE id = '{each.id}'") == "1"
 
 
 def test_nobody_there() -> None:
