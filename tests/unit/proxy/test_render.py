@@ -131,3 +131,14 @@ def test_connections_leave_room_for_calls_over_udp() -> None:
     assert connections_max(_config(proxy={"shared_memory_mib": 8})) == 1
     text = render(_config(proxy={"shared_memory_mib": 82}), SECRET)
     assert "tcp_max_connections=1024\n" in text
+
+
+def test_a_port_stands_in_record_route_only_if_phones_would_not_guess_it() -> None:
+    usual = Settings.from_config(_config(proxy={"tls_port": 5061, "wss_port": 443}), b"")
+    assert usual.route_end("tls") == ("farm.test", ";transport=tls")
+    assert usual.route_end("wss") == ("farm.test", ";transport=ws")
+    other = Settings.from_config(_config(proxy={"tls_port": 5071, "port": 5070}), b"")
+    assert other.route_end("tls") == ("farm.test:5071", ";transport=tls")
+    assert other.route_end("tcp") == ("farm.test:5070", ";transport=tcp")
+    assert other.route_end("sctp") == other.route_end("udp") == ("farm.test:5070", "")
+    assert other.node_uri("n2", "tls") == "sip:n2.farm.test:5071;transport=tls"
