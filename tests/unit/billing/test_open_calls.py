@@ -134,6 +134,8 @@ proofs = st.lists(
         st.sampled_from([0, 90, 1_800]),
     ),
     max_size=5,
+    # A set of events has each once.
+    unique_by=lambda each: each.event_id,
 )
 
 
