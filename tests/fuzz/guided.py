@@ -1,4 +1,4 @@
-"""Fuzzes what takes input apart, guided by coverage (atheris): nothing but the right error may come.
+"""Fuzzes what takes input apart, guided by coverage (atheris): nothing but the right error comes.
 
 In: a target's name, for how long. Out: the fuzzer's report; a crash's input, in a file, and exit
 status 77. Counterpart: `main.py`, which plays whole attacks against a whole node.
