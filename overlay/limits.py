@@ -37,6 +37,10 @@ BINDINGS_PER_AOR_MAX: Final = 128
 REGISTRATIONS_MAX: Final = 4_000_000
 """Registration records of one node, 330 bytes each."""
 
+EVENTS_PER_CALL_MAX: Final = 10_000
+"""That peers may store under one key, repetitions included; a call of a day has about a hundred."""
+CALLS_COUNTED_MAX: Final = 50_000
+"""Whose events are counted."""
 OPEN_CALLS_MAX: Final = 200_000
 """Whose end a replica awaits."""
 UNSIGNED_EVENTS_MAX: Final = 100_000

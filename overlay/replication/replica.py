@@ -9,6 +9,7 @@ A changed registration is pushed to the holders of leases on it before the chang
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import blake2b
 
@@ -17,7 +18,12 @@ import msgspec
 from overlay import limit_hits
 from overlay.cache.hot import HotRecords
 from overlay.errors import ForgedError, StorageError
-from overlay.limits import BINDINGS_PER_AOR_MAX, REGISTRATIONS_MAX
+from overlay.limits import (
+    BINDINGS_PER_AOR_MAX,
+    CALLS_COUNTED_MAX,
+    EVENTS_PER_CALL_MAX,
+    REGISTRATIONS_MAX,
+)
 from overlay.links.messages import (
     Ack,
     Changed,
@@ -85,6 +91,7 @@ class Replica:
         self.leases = Leases()
         self.event_stored: Callable[[bytes, CallEvent], None] = lambda key, event: None
         """Told of every call event that this node has on its disk as a replica."""
+        self._events_of: OrderedDict[bytes, int] = OrderedDict()
         self.stored = 0
         """Records that coordinators and repairs sent here."""
         self._hot = hot
@@ -252,6 +259,7 @@ class Replica:
         event = call.decode(request.body)
         if len(event.event_id) != 20 or key_of(RecordKind.CALL, event.call_id) != request.key:
             raise ValueError("an event's id or key is wrong")
+        self._count_event(request.key)
         row = EventRow(
             call_key=request.key,
             event_id=event.event_id,
@@ -266,6 +274,16 @@ class Replica:
             answer(_outcome(error))
 
         self.committer.commit(row, committed)
+
+    def _count_event(self, key: bytes) -> None:
+        """Raises `ValueError` when a peer stores too many events under one key."""
+        count = self._events_of.pop(key, 0) + 1
+        self._events_of[key] = count
+        if len(self._events_of) > CALLS_COUNTED_MAX:
+            self._events_of.popitem(last=False)
+        if count > EVENTS_PER_CALL_MAX:
+            limit_hits.hit("EVENTS_PER_CALL_MAX")
+            raise ValueError(f"more than {EVENTS_PER_CALL_MAX} events of one call")
 
     def _store_subscriber(self, request: Store, answer: Answer) -> None:
         sent = self._vetting.subscriber(request.key, request.body)
