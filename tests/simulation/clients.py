@@ -13,7 +13,7 @@ from overlay.records import call, subscriber
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.names import RecordKind, key_of
 from tests.simulation.host import FARM, OPERATOR, Host
-from tests.simulation.ledger import Ledger, Phone, Promised
+from tests.simulation.ledger import Ledger, Phone, Promised, Sworn
 from tests.simulation.wires import Wires
 
 EVENT_DEADLINE_S = 0.4
@@ -107,7 +107,9 @@ class Clients:
         }
         self.wires.note("acknowledged", host.name, event.event_id, level, sorted(disks))
         needed = host.config.overlay.write_quorum if level == "quorum" else 1
-        if len(disks) < needed and not self._disks_destroyed():
+        # A disk may have promised it, and have lost it with its power before the answer came here.
+        falsely = sum(event.event_id in other.disk.rotted for other in self.hosts)
+        if len(disks) + falsely < needed and not self._disks_destroyed():
             self.ledger.fail(
                 f"{host.name} acknowledged {event.kind.name} of {event.call_id} as {level}, "
                 f"which is on {len(disks)} disks"
@@ -219,7 +221,12 @@ class Clients:
             for _ in range(TRIES_MAX):
                 answer = await self.somewhere().ask(messages.PutSubscriber(record=signed), 1.0)
                 if isinstance(answer, messages.Done):
-                    self.ledger.subscribers[name] = version
+                    disks = frozenset(
+                        (host.name, host.disk.generation)
+                        for host in self.hosts
+                        if not host.gone and (name, version) in host.disk.subscribers()
+                    )
+                    self.ledger.subscribers[name] = Sworn(aor=name, version=version, disks=disks)
                     break
                 await asyncio.sleep(self.chance.random())
                 if self.stopping:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from overlay.errors import StorageError
+from overlay.records import subscriber
 from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
@@ -32,6 +33,8 @@ class Disk:
         self.damage = Damage()
         self.rotted: set[bytes] = set()
         """Ids of events whose copy here was spoiled, or lost after the disk had promised it."""
+        self.broken_promises: set[tuple[str, int]] = set()
+        """Subscribers and versions that were lost after the disk had promised them."""
         self._promised: list[bytes] = []
         """While it lies: what is really there, and after each commit since."""
         self.records: SurvivingRecords
@@ -83,10 +86,17 @@ class Disk:
         """What was in its cache is gone, from some commit on."""
         if not self._promised:
             return
-        before = self._event_ids()
+        events, subscribers = self._event_ids(), self.subscribers()
         self.records._connection.deserialize("main", chance.choice(self._promised))
-        self.rotted |= before - self._event_ids()
+        self.rotted |= events - self._event_ids()
+        self.broken_promises |= subscribers - self.subscribers()
         self._promised = []
+
+    def subscribers(self) -> set[tuple[str, int]]:
+        """Names and versions that are there."""
+        rows = self.records._connection.execute("SELECT body FROM subscribers")
+        records = [subscriber.decode(bytes(body)) for (body,) in rows]
+        return {(record.aor, record.version) for record in records}
 
     def _image(self) -> bytes:
         return bytes(self.records._connection.serialize("main"))

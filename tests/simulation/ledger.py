@@ -33,6 +33,25 @@ class Promised:
         return not self.disks & now
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sworn:
+    """A subscriber that was acknowledged."""
+
+    aor: str
+    version: int
+    disks: frozenset[tuple[str, int]]
+    """Host and generation of each disk that had it then."""
+
+    def lost_rightly(self, hosts: Iterable[Host]) -> bool:
+        """Every disk that had it was destroyed, or had promised it falsely."""
+        now = {
+            (host.name, host.disk.generation)
+            for host in hosts
+            if not host.gone and (self.aor, self.version) not in host.disk.broken_promises
+        }
+        return not self.disks & now
+
+
 @dataclass(kw_only=True)
 class Phone:
     """A phone that registers again and again, each time with a higher CSeq."""
@@ -94,8 +113,8 @@ class Ledger:
     """Ids of all events that anybody tried to write."""
     calls: list[str] = field(default_factory=list)
     phones: list[Phone] = field(default_factory=list)
-    subscribers: dict[str, int] = field(default_factory=dict)
-    """Acknowledged version by address-of-record."""
+    subscribers: dict[str, Sworn] = field(default_factory=dict)
+    """What was acknowledged last, by address-of-record."""
     broken: list[str] = field(default_factory=list)
     """Promises that were found broken."""
     lookups: int = 0
