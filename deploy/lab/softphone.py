@@ -47,10 +47,11 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
 
     def onCallMediaState(self, _prm: object) -> None:
         """pjsua2: an offer was answered; talk silence and listen, or be on hold."""
-        statuses = {m.status for m in self.getInfo().media if m.type == pj.PJMEDIA_TYPE_AUDIO}
-        if pj.PJSUA_CALL_MEDIA_REMOTE_HOLD in statuses:
+        audio = [media for media in self.getInfo().media if media.type == pj.PJMEDIA_TYPE_AUDIO]
+        # It calls a stream active that the other side only sends.
+        if any(media.dir == pj.PJMEDIA_DIR_DECODING for media in audio):
             emit("held")
-        if pj.PJSUA_CALL_MEDIA_ACTIVE in statuses:
+        if any(media.status == pj.PJSUA_CALL_MEDIA_ACTIVE for media in audio):
             devices = pj.Endpoint.instance().audDevManager()
             devices.getCaptureDevMedia().startTransmit(self.getAudioMedia(-1))
             self.getAudioMedia(-1).startTransmit(devices.getPlaybackDevMedia())

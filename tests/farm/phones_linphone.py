@@ -1,0 +1,144 @@
+"""Linphone without a screen, driven over the pipe of `linphone-daemon`.
+
+In and out: see `phones.RealPhone`. Counterpart: linphone-daemon: a line for a command, an answer
+with `Status:`; its events are asked for with `pop-event`.
+"""
+
+import re
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+from typing import Final
+
+from deploy.lab import Lab, LabError, certificates
+from tests.farm.asking import PASSWORD
+from tests.farm.phones import EXPIRES_S, Heard, RealPhone
+
+_START_S: Final = 10.0
+_END_S: Final = 5.0
+_ANSWER_S: Final = 5.0
+_POLL_S: Final = 0.02
+_CONFIG: Final = """\
+[sip]
+sip_port={udp}
+sip_tcp_port={tcp}
+sip_tls_port={tls}
+reg_expires={expires_s}
+root_ca={authority}
+media_encryption=none
+[net]
+dns_srv_enabled=1
+mtu=1300
+"""
+_NONE: Final = "0"
+_ANY: Final = "-1"
+_EVENT: Final = re.compile(r"^Event: Linphone(\w+)", re.MULTILINE)
+_HEARD: Final = {
+    "CallIncomingReceived": Heard.INCOMING,
+    "CallStreamsRunning": Heard.TALKING,
+    "CallEnd": Heard.ENDED,
+    "CallError": Heard.ENDED,
+}
+
+
+class LinphonePhone(RealPhone):
+    """Linphone: SRV."""
+
+    stack = "linphone"
+    transports = ("udp", "tcp", "tls")
+
+    def __init__(self, lab: Lab, host: str, user: str, transport: str) -> None:
+        super().__init__(lab, host, user, transport)
+        home = self.directory / f"linphone-{user}-{uuid.uuid4().hex[:8]}"
+        (home / ".local/share/linphone").mkdir(parents=True)
+        ports = {"udp": "5060", "tcp": "5060", "tls": _ANY}
+        used = {each: ports[each] if each == transport else _NONE for each in ports}
+        text = _CONFIG.format(expires_s=EXPIRES_S, authority=certificates.AUTHORITY, **used)
+        (home / "linphonerc").write_text(text, encoding="ascii")
+        name = f"sipfarm-{home.name}"
+        self._pipe, self._log = Path("/tmp", name), home / "log"
+        argv = ["env", f"HOME={home}", "linphone-daemon", "--config", str(home / "linphonerc")]
+        argv += ["--pipe", name, "--log", str(self._log), "--disable-stats-events"]
+        self._process = subprocess.Popen(
+            lab.command_on(host, argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            self._control = self._connected()
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        self._registered = False
+
+    def dial(self, uri: str) -> None:
+        """Begin a call."""
+        self._ask(f"call {uri}")
+
+    def answer(self) -> None:
+        """Answer the call that rings."""
+        self._ask("answer")
+
+    def hold(self) -> None:
+        """Put the call on hold."""
+        self._ask("call-pause")
+
+    def hang_up(self) -> None:
+        """End the call."""
+        self._ask("terminate")
+
+    def close(self) -> None:
+        """End the phone."""
+        self._control.close()
+        self._process.terminate()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._pipe.unlink(missing_ok=True)
+
+    def _begin_registering(self) -> None:
+        over = f";transport={self.transport}" if self.transport != "udp" else ""
+        self._ask(f"register {self.aor} sip:{self.farm}{over} {PASSWORD}")
+
+    def _listen(self, timeout_s: float) -> list[Heard]:
+        until_s = time.monotonic() + timeout_s
+        while True:
+            if not self._registered and "RegistrationOk" in self._ask("register-status ALL"):
+                self._registered = True
+                return [Heard.REGISTERED]
+            told = self._ask("pop-event")
+            heard = [_HEARD[name] for name in _EVENT.findall(told) if name in _HEARD]
+            if heard or time.monotonic() >= until_s:
+                return heard
+            time.sleep(_POLL_S)
+
+    def _ask(self, command: str) -> str:
+        self._control.sendall(f"{command}\n".encode())
+        text = ""
+        until_s = time.monotonic() + _ANSWER_S
+        while "Status: " not in text or not text.endswith("\n"):
+            if time.monotonic() > until_s:
+                raise LabError(f"linphone does not answer {command!r}; see {self._log}")
+            text += self._control.recv(65536).decode("utf-8", "replace")
+        return text
+
+    def _connected(self) -> socket.socket:
+        until_s = time.monotonic() + _START_S
+        while True:
+            control = socket.socket(socket.AF_UNIX)
+            control.settimeout(_ANSWER_S)
+            try:
+                control.connect(str(self._pipe))
+            except (FileNotFoundError, ConnectionRefusedError):
+                control.close()
+                if time.monotonic() > until_s or self._process.poll() is not None:
+                    raise LabError(f"linphone does not start; see {self._log}") from None
+                time.sleep(_POLL_S)
+            else:
+                return control
