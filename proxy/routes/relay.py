@@ -172,16 +172,14 @@ def end_or_go_on(worker: Worker) -> None:
     In the end, what a device said counts more than that a flow had failed.
     """
     ksr = worker.ksr
-    if ksr.tm.t_is_canceled() > 0:
-        return
     key = _pin_key(worker, ksr.kx.get_callid(), ksr.pv.get("$ft") or "")
-    status = ksr.tm.t_get_status_code()
-    if status < DECLINED_FOR_ALL and _try_next_group(worker, key):
+    status, given_up = ksr.tm.t_get_status_code(), ksr.tm.t_is_canceled() > 0
+    if status < DECLINED_FOR_ALL and not given_up and _try_next_group(worker, key):
         return
     if status not in FLOW_FAILED:
         return
     said = ksr.htable.sht_get(_PINS, f"{key}|said")
-    status = int(said) if said is not None else 480
+    status = 487 if given_up else int(said) if said is not None else 480
     ksr.tm.t_reply(status, _REASONS.get(status, "Call Failed"))
 
 

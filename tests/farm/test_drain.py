@@ -7,7 +7,7 @@ import pytest
 
 from deploy.lab import Lab
 from overlay.control.messages import ContactChange, Drain, DrainWish, Register, Registered
-from tests.farm.asking import all_records, eventually, locate, sipfarm, sipfarm_json
+from tests.farm.asking import add_subscriber, all_records, eventually, locate, sipfarm, sipfarm_json
 from tests.farm.raw_phone import RawPhone
 from tests.farm.sipp import Sipp
 
@@ -86,7 +86,8 @@ def test_it_leaves_the_answers_of_dns_and_comes_back(draining_lab: Lab) -> None:
 
 def test_a_connection_that_registers_is_sent_elsewhere(draining_lab: Lab) -> None:
     lab = draining_lab
-    with RawPhone(lab, "p3", "dave", tcp_to="n2") as phone:
+    add_subscriber(lab, "walter")
+    with RawPhone(lab, "p3", "walter", tcp_to="n2") as phone:
         assert phone.register("n2", ";expires=1800").code == 200
         lab.ask("n2", Drain(wish=DrainWish.BEGIN))
         answer = phone.register("n2", ";expires=1800")
@@ -94,7 +95,7 @@ def test_a_connection_that_registers_is_sent_elsewhere(draining_lab: Lab) -> Non
         assert "expires=60" in answer.get("Contact")
         with pytest.raises(ConnectionError, match="closed"):
             phone.receive(20.0)
-    with RawPhone(lab, "p3", "dave", tcp_to="n3") as phone:
+    with RawPhone(lab, "p3", "walter", tcp_to="n3") as phone:
         assert phone.register("n3", ";expires=1800").code == 200
-        bindings = locate(lab, "n1", "dave").bindings
+        bindings = locate(lab, "n1", "walter").bindings
         assert "n3" in {each.owner for each in bindings if each.contact == phone.contact}

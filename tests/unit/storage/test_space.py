@@ -66,7 +66,7 @@ def test_registrations_stay_in_memory_until_there_is_room(tmp_path: Path) -> Non
         assert reader.load() == {}
         free = MIB
         await until(lambda: reader.load() == {KEY: b"\x90"}, what="it is written")
-        assert bindings.last_error == ""
+        await until(lambda: not bindings.last_error, what="that is known here")
         reader.close()
         await bindings.close()
 

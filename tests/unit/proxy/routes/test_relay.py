@@ -420,3 +420,12 @@ def test_too_little_breadth_for_a_fork(worker: Worker, kamailio: FakeKsr) -> Non
     kamailio.message.fields["Max-Breadth"] = ["1"]
     relay.to_targets(worker, "INVITE", (OLD, NEW))
     assert kamailio.done == [440]
+
+
+def test_who_gave_up_hears_so_though_a_flow_had_failed_before(
+    worker: Worker, kamailio: FakeKsr
+) -> None:
+    relay.to_targets(worker, "INVITE", (PHONE,))
+    _fail(worker, kamailio, 0, 430)
+    kamailio.canceled = True
+    assert _all_failed(worker, kamailio, 430) == [(487, "Request Terminated")]
