@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from deploy.lab import Lab, Phone, certificates
-from tests.farm.asking import PASSWORD, locate, one_record, sipfarm
+from tests.farm.asking import PASSWORD, add_subscriber, locate, one_record, sipfarm
 from tests.farm.calling import Side, call
 from tests.farm.carriers import over_tls
 from tests.farm.raw_phone import RawPhone, socket_on, uri_transport
@@ -91,8 +91,10 @@ def test_the_farms_name_has_ipv6_addresses(lab: Lab) -> None:
 def test_a_sips_uri_is_followed_encrypted_or_not_at_all(
     lab: Lab, stack: ExitStack, over: str, code: int
 ) -> None:
+    # A subscriber of his own: what another test's phone left behind may be encrypted.
+    add_subscriber(lab, f"sips-{over}")
     carol = _phone(stack, lab, "p3", "carol", "n1", "tls")
-    dave = _phone(stack, lab, "p4", "dave", "n2", over)
+    dave = _phone(stack, lab, "p4", f"sips-{over}", "n2", over)
     uri = dave.aor.replace("sip:", "sips:", 1)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(carol.ask, "n1", "OPTIONS", uri)

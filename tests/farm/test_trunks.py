@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -14,7 +15,7 @@ import pytest
 from deploy.lab import Lab, Phone
 from overlay.control.messages import GetSettings, SettingsInForce
 from overlay.records import settings
-from proxy import digest
+from proxy import digest, shown
 from tests.farm.asking import add_subscriber, eventually, one_record, sipfarm, sipfarm_json
 from tests.farm.raw_phone import Message, RawPhone
 from tests.farm.sipp import Sipp
@@ -122,6 +123,8 @@ def until_taken(
         with contextlib.suppress(TimeoutError):
             refuse(gateway, gateway.await_request("INVITE", 0.5), 486, "Busy Here")
             answer.result()
+            # One worker has read it; the others do so with their first message a second later.
+            time.sleep(1.1 * shown.LOOK_EVERY_S)
             return
         answer.result()
     raise AssertionError("no call comes to the gateway")
