@@ -189,7 +189,8 @@ class Proxy(_Section, frozen=True, kw_only=True):
     """URIs that phones are told to send their requests along (RFC 3608), first hop first."""
     digest_algorithms: tuple[Literal["SHA-256", "MD5"], ...] = ("SHA-256", "MD5")
     """Offered in this order; RFC 8760 wants the strongest first. Some old clients look at the first
-    challenge alone: for those, put MD5 first."""
+    challenge alone: for those, put MD5 first. Those built on libre 1 (baresip 1.0 of Debian 12)
+    give up where they see SHA-256 anywhere: for those, offer MD5 alone."""
     trusted_peers: tuple[str, ...] = ()
     """Addresses, networks and domain names of gateways and other proxies whose P-Asserted-Identity
     is believed, and that are told identities that their owners keep private (RFC 3325)."""

@@ -47,11 +47,12 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
 
     def onCallMediaState(self, _prm: object) -> None:
         """pjsua2: an offer was answered; talk silence and listen, or be on hold."""
-        audio = [media for media in self.getInfo().media if media.type == pj.PJMEDIA_TYPE_AUDIO]
-        # It calls a stream active that the other side only sends.
-        if any(media.dir == pj.PJMEDIA_DIR_DECODING for media in audio):
+        # Kept: its media are gone as soon as nobody holds it.
+        info = self.getInfo()
+        statuses = {m.status for m in info.media if m.type == pj.PJMEDIA_TYPE_AUDIO}
+        if pj.PJSUA_CALL_MEDIA_REMOTE_HOLD in statuses:
             emit("held")
-        if any(media.status == pj.PJSUA_CALL_MEDIA_ACTIVE for media in audio):
+        if pj.PJSUA_CALL_MEDIA_ACTIVE in statuses:
             devices = pj.Endpoint.instance().audDevManager()
             devices.getCaptureDevMedia().startTransmit(self.getAudioMedia(-1))
             self.getAudioMedia(-1).startTransmit(devices.getPlaybackDevMedia())

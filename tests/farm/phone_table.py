@@ -136,21 +136,20 @@ def main() -> None:
 
 def _tried(options: argparse.Namespace) -> list[Result]:
     results = []
-    lab = Lab.up(3)
-    try:
-        for user in ("alice", "bob"):
-            add_subscriber(lab, user)
-        for stack in options.stack or STACKS:
-            for transport in STACKS[stack].transports:
-                if options.transport and transport not in options.transport:
-                    continue
+    for stack in options.stack or STACKS:
+        lab = Lab.up(3, settings=STACKS[stack].farm_settings)
+        try:
+            for user in ("alice", "bob"):
+                add_subscriber(lab, user)
+            chosen = options.transport or STACKS[stack].transports
+            for transport in (each for each in STACKS[stack].transports if each in chosen):
                 for trial in [*(options.trial or TRIALS)] * options.times:
                     found = play(lab, stack, transport, trial, options.limit)
                     for each in found:
                         print(each, file=sys.stderr, flush=True)
                     results += found
-    finally:
-        Lab.down()
+        finally:
+            Lab.down()
     return results
 
 

@@ -9,6 +9,7 @@ phones find the farm by its DNS, resolv.conf of a phone host, as their stack doe
 import abc
 import time
 from collections import deque
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +41,8 @@ class RealPhone(abc.ABC):
     stack: ClassVar[str]
     transports: ClassVar[tuple[str, ...]]
     """Those that it can be configured with; `auto`: whatever DNS says."""
+    farm_settings: ClassVar[Mapping[str, object]] = {}
+    """What the farm must be told, by `section.key`, for this phone to work at all."""
 
     def __init__(self, lab: Lab, host: str, user: str, transport: str) -> None:
         self.host, self.user, self.transport = host, user, transport

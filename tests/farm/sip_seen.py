@@ -66,6 +66,9 @@ class SipSeen:
                 frame = self._socket.recv(65536)
             except TimeoutError:
                 continue
+            except OSError:
+                # The host was removed.
+                return
             found = sip_destination(frame)
             if found and (name := self._nodes.get(found)):
                 self._last = name

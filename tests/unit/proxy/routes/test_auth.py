@@ -22,7 +22,9 @@ def _alice(daemon: FakeDaemon) -> None:
 
 
 def _challenges(kamailio: FakeKsr) -> list[str]:
-    found = [each for each in kamailio.reply_fields if "-Authenticate: Digest " in each]
+    """As phones get them: Kamailio puts each field before those that it was given earlier."""
+    fields = reversed(kamailio.reply_fields)
+    found = [each for each in fields if "-Authenticate: Digest " in each]
     kamailio.reply_fields.clear()
     return found
 
