@@ -167,8 +167,7 @@ def _challenge(worker: Worker, *, stale: bool = False) -> None:
     )
     register = _is_register(worker)
     name = "WWW-Authenticate" if register else "Proxy-Authenticate"
-    # What is appended to a reply comes out the other way round.
-    for algorithm in reversed(settings.config.proxy.digest_algorithms):
+    for algorithm in settings.config.proxy.digest_algorithms:
         text = digest.challenge(settings.farm, nonce, algorithm, stale=stale)
         worker.ksr.hdr.append_to_reply(f"{name}: {text}\r\n")
     worker.count(counters.AUTH_CHALLENGES)

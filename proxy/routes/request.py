@@ -248,5 +248,10 @@ def _deliver(worker: Worker, method: str, found: tuple[Target, ...] | Reach | No
         answers.send(worker, 404, "Not Found")
     elif isinstance(found, Reach):
         answers.send(worker, 480, "Temporarily Unavailable")
+    elif (worker.ksr.kx.get_ruri() or "")[:5].lower() == "sips:":
+        if encrypted := location.encrypted(found):
+            relay.to_targets(worker, method, encrypted)
+        else:
+            answers.warned(worker, 480, "Temporarily Unavailable", "SIPS Not Allowed", 380)
     else:
         relay.to_targets(worker, method, found)

@@ -1,0 +1,38 @@
+"""Real phones whose node is killed or drained; `phone_table.py` tries more of them, and longer."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.lab import Lab
+from tests.farm.phone_trials import Fault, Kind, drain, idle_called, kill, mend, scene, talking
+from tests.farm.phones import PjsipPhone
+
+LIMIT_S = 40.0
+
+
+@pytest.fixture
+def mended(lab: Lab) -> Iterator[Lab]:
+    """The lab, whole again afterwards, also for nodes that drain."""
+    yield lab
+    mend(lab)
+
+
+def _play_talking(lab: Lab, kind: Kind, transport: str, fault: Fault) -> None:
+    with scene(lab, kind, transport, LIMIT_S) as played:
+        steps = talking(played, fault)
+    assert [step.name for step in steps if step.took_s is None] == []
+
+
+def test_a_call_goes_on_while_its_node_drains(mended: Lab) -> None:
+    _play_talking(mended, PjsipPhone, "udp", drain)
+
+
+def test_a_call_over_tcp_goes_on_without_its_node(mended: Lab) -> None:
+    _play_talking(mended, PjsipPhone, "tcp", kill)
+
+
+def test_a_phone_on_a_connection_comes_back_by_another_node(mended: Lab) -> None:
+    with scene(mended, PjsipPhone, "tcp", LIMIT_S) as played:
+        (rings,) = idle_called(played, kill)
+    assert rings.took_s is not None
