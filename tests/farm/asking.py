@@ -96,6 +96,12 @@ def one_record(lab: Lab, call_id: str) -> CallRecord:
     return first
 
 
+def ended_record(lab: Lab, call_id: str) -> CallRecord:
+    """The one record of a call that a pjsip phone hung up: it tells so before its BYE arrives."""
+    eventually(lambda: one_record(lab, call_id).state != "open", "the call's BYE is on record")
+    return one_record(lab, call_id)
+
+
 def _running(lab: Lab) -> str:
     for node in lab.describe().nodes:
         if any(each.name == "overlay" and each.state == "running" for each in node.processes):

@@ -3,7 +3,7 @@
 import time
 
 from deploy.lab import Lab, Phone
-from tests.farm.asking import one_record
+from tests.farm.asking import ended_record
 
 
 def test_call_across_nodes_is_answered_heard_and_ended_by_the_caller(
@@ -17,7 +17,7 @@ def test_call_across_nodes_is_answered_heard_and_ended_by_the_caller(
     bob.hang_up()
     ended = alice.wait("call", "DISCONNECTED")
     bob.wait("call", "DISCONNECTED")
-    record = one_record(lab, answered.call_id)
+    record = ended_record(lab, answered.call_id)
     assert record.state == "complete"
     assert record.hangup == "caller"
     assert record.nodes == ("n2", "n3")
@@ -30,7 +30,7 @@ def test_callee_ends_the_call(lab: Lab, alice: Phone, bob: Phone) -> None:
     alice.wait("call", "CONFIRMED")
     alice.hang_up()
     assert bob.wait("call", "DISCONNECTED").code == 200
-    record = one_record(lab, answered.call_id)
+    record = ended_record(lab, answered.call_id)
     assert (record.state, record.hangup) == ("complete", "callee")
 
 

@@ -1,7 +1,7 @@
 """A real phone behind a real edge proxy (RFC 3327): it registers, is called, and hangs up."""
 
 from deploy.lab import Lab, Phone
-from tests.farm.asking import PASSWORD, locate, one_record
+from tests.farm.asking import PASSWORD, ended_record, locate
 from tests.farm.edge import Edge
 
 
@@ -20,6 +20,6 @@ def test_a_phone_behind_an_edge_proxy_is_called_along_its_path(lab: Lab, bob: Ph
         dave.wait("call", "CONFIRMED")
         dave.hang_up()
         assert bob.wait("call", "DISCONNECTED").code == 200
-        record = one_record(lab, answered.call_id)
+        record = ended_record(lab, answered.call_id)
         assert (record.state, record.hangup) == ("complete", "callee")
         assert dave.unregister().code == 200

@@ -4,7 +4,7 @@ import pytest
 
 from deploy.lab import Lab, Phone
 from overlay.control.messages import Reach
-from tests.farm.asking import eventually, locate, one_record, records, states
+from tests.farm.asking import ended_record, eventually, locate, records, states
 
 
 def test_call_to_a_phone_whose_node_was_killed(
@@ -20,7 +20,7 @@ def test_call_to_a_phone_whose_node_was_killed(
     eventually(lambda: states(lab, "n2")["n1"] == "dead", "n2 knows that n1 is dead")
     for name in ("n2", "n3"):
         assert locate(lab, name, "alice").reach is Reach.FOUND
-    assert one_record(lab, answered.call_id).state == "complete"
+    assert ended_record(lab, answered.call_id).state == "complete"
 
 
 def test_call_survives_the_node_that_set_it_up(
@@ -32,7 +32,7 @@ def test_call_survives_the_node_that_set_it_up(
     lab.kill("n2")
     bob.hang_up()
     assert alice.wait("call", "DISCONNECTED").code == 200
-    record = one_record(lab, answered.call_id)
+    record = ended_record(lab, answered.call_id)
     assert (record.state, record.nodes) == ("complete", ("n2", "n3"))
 
 
@@ -106,4 +106,4 @@ def test_without_its_redis_a_node_asks_the_overlay(
         bob.hang_up()
         bob.wait("call", "DISCONNECTED")
         getattr(lab, what)("n2", "redis")
-    assert one_record(lab, answered.call_id).state == "complete"
+    assert ended_record(lab, answered.call_id).state == "complete"

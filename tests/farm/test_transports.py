@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from deploy.lab import Lab, Phone, certificates
-from tests.farm.asking import PASSWORD, add_subscriber, locate, one_record, sipfarm
+from tests.farm.asking import PASSWORD, add_subscriber, ended_record, locate, one_record, sipfarm
 from tests.farm.calling import Side, call
 from tests.farm.carriers import over_tls
 from tests.farm.raw_phone import RawPhone, socket_on, uri_transport
@@ -227,13 +227,13 @@ def test_real_phones_over_tls_and_udp(lab: Lab, alice: Phone) -> None:
         dave.hang_up()
         assert alice.wait("call", "DISCONNECTED").code == 200
         dave.wait("call", "DISCONNECTED")
-        assert one_record(lab, answered.call_id).hangup == "callee"
+        assert ended_record(lab, answered.call_id).hangup == "callee"
         answered = dave.call(alice.aor)
         assert answered.state == "CONFIRMED", answered
         alice.wait("call", "CONFIRMED")
         dave.hang_up()
         alice.wait("call", "DISCONNECTED")
-        assert one_record(lab, answered.call_id).hangup == "caller"
+        assert ended_record(lab, answered.call_id).hangup == "caller"
 
 
 def test_an_expired_certificate_costs_tls_alone_and_is_named(breakable_lab: Lab) -> None:
