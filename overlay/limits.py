@@ -34,6 +34,14 @@ HEADER_CHARS_MAX: Final = 1_024
 BINDINGS_PER_AOR_MAX: Final = 128
 """Entries of a registration record, tombstones included."""
 
+CALLS_OF_SUBSCRIBER_MAX: Final = 5_000
+"""The highest limit that one may have."""
+CLAIMS_PER_SUBSCRIBER_MAX: Final = 10_000
+CLAIMS_MAX: Final = 500_000
+"""Of all subscribers whose calls are limited, 400 bytes each."""
+CLAIMS_PER_FRAME_MAX: Final = 500
+"""Sent to another replica, or looked up there."""
+
 REGISTRATIONS_MAX: Final = 4_000_000
 """Registration records of one node, 330 bytes each."""
 

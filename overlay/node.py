@@ -46,6 +46,7 @@ from overlay.records import registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind
 from overlay.records.settings import FarmSettings, Shown
+from overlay.replication.claims import Claims
 from overlay.replication.drain import Drain
 from overlay.replication.events import EventWriter
 from overlay.replication.placement import Placement
@@ -130,6 +131,9 @@ class Node:
             own_id, self.placement, self.replica, self.network, config.overlay.read_quorum
         )
         self._build_coordinators()
+        self.claims = Claims(
+            own_id, config, self.placement, self.committer, self.network, self.clock, now_ms
+        )
         self.repair = Repair(own_id, config.overlay, self.placement, self.replica, self.network)
         self.exporter = Exporter(
             own_id=own_id,
@@ -188,6 +192,7 @@ class Node:
             self._dns.close()
             await self._dns.wait_closed()
         await self.closer.stop()
+        await self.claims.stop()
         await self.ledger.stop()
         await self.exporter.stop()
         await self.drain.stop()
@@ -222,6 +227,7 @@ class Node:
         self.membership.peer_up(hello)
         self.revoker.peer_up(hello.node.node_id)
         self.settings.peer_up(hello.node.node_id)
+        self.claims.peer_up(hello.node.node_id)
 
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
         self.hot.end_leases_of(node_id)
@@ -258,6 +264,12 @@ class Node:
         elif isinstance(request, messages.Lockout):
             self.lockouts.learn((request.aor, request.address), request.seconds)
             reply(Ack())
+        elif isinstance(request, messages.ClaimAt):
+            self.claims.claimed(request, reply)
+        elif isinstance(request, messages.ReleaseAt):
+            reply(self.claims.released(request))
+        elif isinstance(request, messages.ShareClaims):
+            reply(self.claims.shared(request))
         elif isinstance(request, messages.FindNode):
             reply(self.membership.dht.answer_find_node(request.target, peer))
         elif isinstance(request, messages.Changed):
@@ -306,6 +318,8 @@ class Node:
             return await self.local.list_calls(request)
         if isinstance(request, messages.ListSubscribersAt):
             return self.local.list_subscribers(request)
+        if isinstance(request, messages.AskCalls):
+            return await self.claims.heard(request)
         if isinstance(request, messages.DescribeNode):
             return await self.local.described()
         return Failed(code="bad-request", reason=f"{type(request).__name__} is not known here")
@@ -441,6 +455,7 @@ class Node:
             self.leave,
             self.drain,
             self.lockouts,
+            self.claims,
         )
         self.control = self.parts.control(service, self.metrics)
 
@@ -452,6 +467,7 @@ class Node:
         self.events.start()
         self.exporter.start()
         self.closer.start()
+        self.claims.start()
         self.repair.start()
         self.scrubber.start()
         self.retention.start()
@@ -490,6 +506,7 @@ class Node:
         self.hot.end_leases()
         self._zone_changed_s = max(self._zone_changed_s + 1, self.parts.now_ms() // 1000)
         self.repair.farm_changed()
+        self.claims.farm_changed()
         self.publisher.farm_changed()
 
     def _member_changed(self, member: Member) -> None:

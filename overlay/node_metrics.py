@@ -45,6 +45,10 @@ def watch(node: "Node") -> None:
             "Calls without an end of which this node is a replica",
             lambda: len(node.closer.open_calls),
         ),
+        "claims": (
+            "Calls of subscribers whose calls are limited that this node keeps in mind",
+            lambda: len(node.claims.counts),
+        ),
         "unsigned_events": (
             "Call events of this node that no signed block has yet",
             lambda: node.ledger.unsigned,
@@ -100,6 +104,10 @@ def watch(node: "Node") -> None:
             lambda: node.lockouts.failures,
         ),
         "lockouts_begun": ("Lockouts that this node found out", lambda: node.lockouts.begun),
+        "claims_refused": (
+            "Calls above their subscriber's limit, by this node's word",
+            lambda: node.claims.refused,
+        ),
         "revoked_refused": (
             "Connections of revoked nodes that were refused",
             lambda: node.network.revoked_refused,

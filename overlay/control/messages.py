@@ -501,6 +501,34 @@ class GatewaysSaid(Answer, frozen=True, kw_only=True, tag=42):
     gateways: tuple[Heard, ...]
 
 
+class ClaimCall(Request, frozen=True, kw_only=True, tag=60):
+    """May this subscriber have one more call at a time? Answered by `CallClaimed`; again with the
+    same answer when the INVITE is repeated."""
+
+    aor: str
+    call_id: str
+    from_tag: str
+    cseq: int
+    calls_max: int
+
+
+class CallClaimed(Answer, frozen=True, kw_only=True, tag=60):
+    """He may, or may not."""
+
+    granted: bool
+    calls: int = 0
+    """As many as are counted now."""
+
+
+class ReleaseCall(Request, frozen=True, kw_only=True, tag=61):
+    """A claimed INVITE was refused: there is no call. Answered by `Done`."""
+
+    aor: str
+    call_id: str
+    from_tag: str
+    cseq: int
+
+
 Requests = (
     Locate
     | Authenticate
@@ -523,6 +551,8 @@ Requests = (
     | LoginFailed
     | ListLockouts
     | EndLockout
+    | ClaimCall
+    | ReleaseCall
 )
 Answers = (
     Refused
@@ -541,6 +571,7 @@ Answers = (
     | SettingsInForce
     | GatewaysSaid
     | LockoutsAre
+    | CallClaimed
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -37,6 +37,7 @@ from overlay.metrics import Metrics
 from overlay.records import settings as settings_record
 from overlay.records.names import RecordKind, key_of
 from overlay.records.routing import targets_of
+from overlay.replication.claims import Claims
 from overlay.replication.drain import Drain
 from overlay.replication.events import EventWriter
 from overlay.replication.registrations import Registrations
@@ -67,6 +68,7 @@ class Service:
         leave: Callable[[], None],
         drain: Drain,
         lockouts: Lockouts,
+        claims: Claims,
     ) -> None:
         self._config = config
         self._hot = hot
@@ -82,6 +84,7 @@ class Service:
         self._leave = leave
         self._drain = drain
         self._lockouts = lockouts
+        self._claims = claims
         self._loop = asyncio.get_running_loop()
         self._locating: dict[str, asyncio.Task[Located]] = {}
 
@@ -138,6 +141,11 @@ class Service:
             return messages.Secrets(
                 id=0, ha1=record.ha1, ha1_sha256=record.ha1_sha256, policy=record.policy
             )
+        if isinstance(request, messages.ClaimCall):
+            return await self._claims.claim(request, deadline_s)
+        if isinstance(request, messages.ReleaseCall):
+            self._claims.release(request)
+            return messages.Done(id=0)
         if isinstance(request, messages.GetStatus):
             return await self._farm_wide.status(self._config.farm.name, deadline_s)
         if isinstance(request, messages.GetLocation):

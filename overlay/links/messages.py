@@ -10,6 +10,7 @@ from typing import Annotated, get_args
 import msgspec
 
 from overlay import decoding
+from overlay.records.claim import Claim, Heard
 
 Key = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 """A node's id, or a record's key."""
@@ -24,6 +25,8 @@ class Capability(StrEnum):
     (`NEEDS`): their daemons would close the link on it otherwise.
     """
 
+    CLAIMS = "claims"
+    """It counts the calls that a subscriber has at a time."""
     COMPARISON = "comparison"
     """Lists of members are compared, and links closed by agreement."""
     LOCKOUTS = "lockouts"
@@ -335,6 +338,56 @@ class Lockout(Message, frozen=True, kw_only=True, tag=96):
     """0: no longer."""
 
 
+class ClaimAt(Message, frozen=True, kw_only=True, tag=60):
+    """May this subscriber have one more call? Answered by `ClaimedAt`."""
+
+    key: Key
+    """Of the subscriber's record."""
+    call: Key
+    """`overlay.records.claim.claim_id`."""
+    call_key: Key
+    """Of the call's record."""
+    cseq: int
+    """Of the INVITE."""
+    calls_max: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ClaimedAt(Message, frozen=True, kw_only=True, tag=61):
+    """He may, or may not."""
+
+    granted: bool
+    calls: int
+    """As many as are counted now."""
+
+
+class ReleaseAt(Message, frozen=True, kw_only=True, tag=62):
+    """A call that was granted will not be. Answered by `Ack`."""
+
+    key: Key
+    call: Key
+    cseq: int
+
+
+class ShareClaims(Message, frozen=True, kw_only=True, tag=63):
+    """Claims of a subscriber that the receiver is a replica of. Answered by `Ack`."""
+
+    key: Key
+    claims: tuple[Claim, ...]
+
+
+class AskCalls(Message, frozen=True, kw_only=True, tag=64):
+    """What have you heard of these calls? Answered by `CallsHeard`."""
+
+    calls: tuple[tuple[Key, Key], ...]
+    """Claimed call and key of its record, each."""
+
+
+class CallsHeard(Message, frozen=True, kw_only=True, tag=65):
+    """For each of the calls, in order."""
+
+    heard: tuple[Heard, ...]
+
+
 Request = (
     Ping
     | FindNode
@@ -356,6 +409,10 @@ Request = (
     | CompareMembers
     | Idle
     | Lockout
+    | ClaimAt
+    | ReleaseAt
+    | ShareClaims
+    | AskCalls
 )
 Reply = (
     Ack
@@ -371,6 +428,8 @@ Reply = (
     | RevocationsAre
     | SettingsAre
     | MembersAre
+    | ClaimedAt
+    | CallsHeard
 )
 REPLIES = (
     Ack,
@@ -386,6 +445,8 @@ REPLIES = (
     RevocationsAre,
     SettingsAre,
     MembersAre,
+    ClaimedAt,
+    CallsHeard,
 )
 UPKEEP = (
     Ping,
@@ -406,6 +467,10 @@ NEEDS: dict[type[Message], Capability] = {
     Idle: Capability.COMPARISON,
     AskSettings: Capability.SETTINGS,
     SettingsChanged: Capability.SETTINGS,
+    ClaimAt: Capability.CLAIMS,
+    ReleaseAt: Capability.CLAIMS,
+    ShareClaims: Capability.CLAIMS,
+    AskCalls: Capability.CLAIMS,
 }
 """What a peer must be capable of to be asked this."""
 _TAGS = frozenset(

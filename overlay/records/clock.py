@@ -11,6 +11,11 @@ COUNTER_BITS = 16
 DRIFT_MS_MAX = 60_000
 
 
+def milliseconds(stamp: int) -> int:
+    """The wall clock's part of a stamp: Unix time in ms."""
+    return stamp >> COUNTER_BITS
+
+
 class HybridClock:
     """The stamps of one node."""
 

@@ -28,6 +28,8 @@ class Policy(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Beginnings of what he may call, as `user@domain` without scheme; none: everything."""
     identities: tuple[str, ...] = ()
     """Other addresses-of-record that he may call as (RFC 3325)."""
+    calls_max: int = 0
+    """Calls that he makes at a time; 0: no limit."""
 
 
 class Subscriber(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -50,6 +52,9 @@ PURPOSE: Final = b"subscriber 1"
 """What the operator's signature under a subscriber is for."""
 
 
+_NO_POLICY: Final = msgspec.structs.astuple(Policy())
+_FIRST_FIELDS: Final = 5
+"""Fields of a policy that are signed even if they say nothing: once there were no more."""
 _encoder = msgspec.msgpack.Encoder()
 _decode: Callable[[bytes | memoryview], Subscriber] = decoding.msgpack(Subscriber)
 
@@ -67,12 +72,16 @@ def decode(data: bytes | memoryview) -> Subscriber:
 def signed_part(record: Subscriber) -> bytes:
     """What the operator signs: every field but the signature, in order.
 
-    A policy that says nothing is left out, so that records from before there were any stay signed.
+    A policy that says nothing is left out, and so are later fields of one that say nothing, so that
+    records from before there were any stay signed.
     """
     fields = (record.aor, record.version, record.ha1, record.ha1_sha256, record.removed)
     if record.policy == Policy():
         return _encoder.encode(fields)
-    return _encoder.encode((*fields, record.policy))
+    policy = msgspec.structs.astuple(record.policy)
+    while len(policy) > _FIRST_FIELDS and policy[-1] == _NO_POLICY[len(policy) - 1]:
+        policy = policy[:-1]
+    return _encoder.encode((*fields, policy))
 
 
 def signed(record: Subscriber, key: OperatorKey) -> Subscriber:

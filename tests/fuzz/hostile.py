@@ -153,6 +153,7 @@ KEYS = {
 }
 KINDS: tuple[Any, ...] = (messages.Hello, messages.Goodbye, *get_args(messages.Request))
 REPLIES: tuple[Any, ...] = get_args(messages.Reply)
+CLAIM: list[Any] = [b"c" * 20, KEYS[RecordKind.CALL], 1, 5, 1, 1]
 UPDATE = [NODE, 0, 5, b"o" * 20]
 
 
@@ -189,6 +190,12 @@ def _fields(choices: Choices, kind: Any) -> list[Any]:
         "PingFor": [b"t" * 20],
         "CompareMembers": [digests, 0],
         "MembersAre": [[UPDATE], 3],
+        "ClaimAt": [KEYS[RecordKind.SUBSCRIBER], CLAIM[0], KEYS[RecordKind.CALL], 1, 2],
+        "ClaimedAt": [True, 1],
+        "ReleaseAt": [KEYS[RecordKind.SUBSCRIBER], CLAIM[0], 1],
+        "ShareClaims": [KEYS[RecordKind.SUBSCRIBER], [CLAIM, CLAIM]],
+        "AskCalls": [[CLAIM[:2]]],
+        "CallsHeard": [[[1, 0]]],
     }
     return of_kind.get(kind.__name__, [])
 

@@ -159,6 +159,8 @@ def test_a_node_of_then_is_answered_by_one_of_today(version: Path, tmp_path: Pat
         for kind in messages.NEEDS:
             required: dict[str, object] = {"digests": b"", "have": 0, "version": 0}
             required |= {"aor": "", "address": "192.0.2.1", "seconds": 1}
+            required |= {"key": n2, "call": n2, "call_key": n2, "cseq": 1, "calls_max": 1}
+            required |= {"claims": (), "calls": ()}
             fields = {n: v for n, v in required.items() if n in kind.__struct_fields__}
             refused = await linked.ask(n2, kind(**fields), 1.0)  # type: ignore[arg-type]
             assert isinstance(refused, Failed)

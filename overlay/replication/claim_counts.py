@@ -1,0 +1,183 @@
+"""How many calls each subscriber has at a time, as far as this node knows.
+
+In: claims of this node's proxies and of peers, what was heard of calls, the time. Out: whether one
+more call keeps to a limit; which claims are to be looked up. No I/O. Counterpart: `claims.py`.
+
+What is counted is never less than what there is, as a call that has ended counts until somebody
+looks: who is below the limit is let pass without a look, and nobody is refused without one.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from overlay import limit_hits
+from overlay.limits import CLAIMS_MAX, CLAIMS_PER_SUBSCRIBER_MAX
+from overlay.records import claim as claims
+from overlay.records.claim import NOTHING, SETUP_MS, Claim, ClaimState, Heard
+
+LOOK_PAUSE_MS_PER_CALL: Final = 0.5
+"""After a look at n calls there is none for n times this: the look costs what it looks at."""
+
+
+@dataclass(slots=True)
+class _Calls:
+    """Of one subscriber."""
+
+    claims: dict[bytes, Claim] = field(default_factory=dict)
+    heard: dict[bytes, Heard] = field(default_factory=dict)
+    weights: dict[bytes, int] = field(default_factory=dict)
+    total: int = 0
+    """Sum of the weights."""
+    released: deque[tuple[int, bytes]] = field(default_factory=deque)
+    """Claims that were released, and when, the first one first."""
+    look_after_ms: float = 0.0
+    told: set[bytes] = field(default_factory=set)
+    """Ids of the other nodes that have all of this."""
+
+    def put(self, claim: Claim, weight: int) -> None:
+        self.total += weight - self.weights.get(claim.call, 0)
+        self.claims[claim.call], self.weights[claim.call] = claim, weight
+
+    def drop(self, call: bytes) -> None:
+        self.total -= self.weights.pop(call, 0)
+        self.claims.pop(call, None)
+        self.heard.pop(call, None)
+
+
+class ClaimCounts:
+    """Of all subscribers whose claims this node keeps, by the key of their record."""
+
+    def __init__(self) -> None:
+        self._calls: OrderedDict[bytes, _Calls] = OrderedDict()
+        """Who called last is the last."""
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def subscribers(self) -> list[bytes]:
+        """Keys of those that have claims here."""
+        return list(self._calls)
+
+    def total(self, key: bytes) -> int:
+        """Calls that are counted."""
+        calls = self._calls.get(key)
+        return calls.total if calls else 0
+
+    def all(self, key: bytes) -> tuple[Claim, ...]:
+        """A subscriber's claims."""
+        calls = self._calls.get(key)
+        return tuple(calls.claims.values()) if calls else ()
+
+    def told(self, key: bytes) -> set[bytes]:
+        """Ids of the other nodes that have all claims of this subscriber; whoever tells them, or
+        hears that one has forgotten, changes it."""
+        calls = self._calls.get(key)
+        return calls.told if calls else set()
+
+    def claim(self, key: bytes, new: Claim, calls_max: int, now_ms: int) -> Claim | None:
+        """The claim in force if the call keeps to the limit; None if it does not."""
+        calls = self._of(key)
+        before = calls.claims.get(new.call)
+        if before and before.state is ClaimState.HELD and before.cseq == new.cseq:
+            return before
+        merged = claims.again(before, new)
+        weight = claims.weight(merged, calls.heard.get(new.call, NOTHING), young=True)
+        more = weight - calls.weights.get(new.call, 0)
+        if more > 0 and calls.total + more > calls_max:
+            self._tidy(key)
+            return None
+        self._put(calls, merged, weight, now_ms)
+        return merged
+
+    def release(
+        self, key: bytes, call: bytes, cseq: int, changed: int, now_ms: int
+    ) -> Claim | None:
+        """The INVITE was refused; the claim as it stands now, if that changes it."""
+        before = self._calls[key].claims.get(call) if key in self._calls else None
+        if before is None or before.state is ClaimState.RELEASED or before.cseq != cseq:
+            return None
+        now = claims.released(before, changed)
+        return now if self.merge(key, [now], now_ms) else None
+
+    def merge(self, key: bytes, sent: Iterable[Claim], now_ms: int) -> bool:
+        """Take note of claims that another replica, or this one, let pass or released; whether any
+        was news."""
+        news = False
+        calls = self._of(key)
+        for each in sent:
+            before = calls.claims.get(each.call)
+            merged = claims.merge(before, each) if before else each
+            if merged != before:
+                news = True
+                heard = calls.heard.get(each.call, NOTHING)
+                weight = claims.weight(merged, heard, young=True)
+                self._put(calls, merged, weight, now_ms)
+        self._tidy(key)
+        return news
+
+    def to_look_up(self, key: bytes, now_ms: int) -> tuple[Claim, ...]:
+        """The claims whose calls may have ended; none if it is too early for another look."""
+        calls = self._calls.get(key)
+        if calls is None or now_ms < calls.look_after_ms:
+            return ()
+        return tuple(each for each in calls.claims.values() if each.state is ClaimState.HELD)
+
+    def looked_up(self, key: bytes, found: Mapping[bytes, Heard | None], now_ms: int) -> None:
+        """What was heard of these calls; None: nothing, from nobody. Of those, who might ring
+        counts, and others do not: service goes before limits."""
+        calls = self._calls.get(key)
+        if calls is None:
+            return
+        calls.look_after_ms = now_ms + len(found) * LOOK_PAUSE_MS_PER_CALL
+        for call, heard in found.items():
+            each = calls.claims.get(call)
+            if each is None:
+                continue
+            if heard is not None:
+                calls.heard[call] = heard
+            young = each.young(now_ms)
+            weight = claims.weight(each, heard or NOTHING, young=young)
+            if weight or heard is None:
+                calls.put(each, weight)
+            else:
+                self._drop(calls, call)
+        self._tidy(key)
+
+    # inner workings
+
+    def _of(self, key: bytes) -> _Calls:
+        calls = self._calls.get(key)
+        if calls is None:
+            calls = self._calls[key] = _Calls()
+        self._calls.move_to_end(key)
+        return calls
+
+    def _put(self, calls: _Calls, claim: Claim, weight: int, now_ms: int) -> None:
+        while calls.released and calls.released[0][0] + SETUP_MS < now_ms:
+            _, call = calls.released.popleft()
+            gone = calls.claims.get(call)
+            if gone is not None and gone.state is ClaimState.RELEASED:
+                self._drop(calls, call)
+        is_new = claim.call not in calls.claims
+        if is_new and len(calls.claims) >= CLAIMS_PER_SUBSCRIBER_MAX:
+            limit_hits.hit("CLAIMS_PER_SUBSCRIBER_MAX")
+            self._drop(calls, next(iter(calls.claims)))
+        self._size += is_new
+        if claim.state is ClaimState.RELEASED:
+            calls.released.append((now_ms, claim.call))
+        calls.put(claim, weight)
+        while self._size > CLAIMS_MAX:
+            limit_hits.hit("CLAIMS_MAX")
+            _, dropped = self._calls.popitem(last=False)
+            self._size -= len(dropped.claims)
+
+    def _tidy(self, key: bytes) -> None:
+        if key in self._calls and not self._calls[key].claims:
+            del self._calls[key]
+
+    def _drop(self, calls: _Calls, call: bytes) -> None:
+        self._size -= call in calls.claims
+        calls.drop(call)

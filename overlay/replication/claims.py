@@ -1,0 +1,322 @@
+"""Whether a subscriber may have one more call at a time.
+
+In: claims of this node's proxies, before an INVITE goes on, and of peers. Out: yes or no, or that
+nobody can say. Counterparts: `claim_counts.py` decides, `proxy/routes/claims.py` asks.
+
+    claim ──► nearest replica of the subscriber ──below the limit──► yes, and the others are told
+                            └──at the limit──► records of the counted calls ──► which have ended?
+
+The nearest replica decides alone, so that its answer needs no quorum; the others take over with
+what they were told. All of it is in memory, as a limit is worth no disk's time: what nobody
+remembers is not counted.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from overlay import tasks
+from overlay.billing.assemble import assemble
+from overlay.config import Config
+from overlay.control.messages import CallClaimed, ClaimCall, ReleaseCall
+from overlay.errors import SipfarmError, UnavailableError
+from overlay.limits import CLAIMS_PER_FRAME_MAX
+from overlay.links.messages import (
+    Ack,
+    AskCalls,
+    CallsHeard,
+    ClaimAt,
+    ClaimedAt,
+    Failed,
+    NodeInfo,
+    ReleaseAt,
+    Reply,
+    ShareClaims,
+)
+from overlay.links.network import Transport
+from overlay.records import call
+from overlay.records import claim as record
+from overlay.records.call import CallEvents
+from overlay.records.claim import Claim, Heard
+from overlay.records.clock import HybridClock
+from overlay.records.names import RecordKind, key_of
+from overlay.replication.claim_counts import ClaimCounts
+from overlay.replication.placement import Placement
+from overlay.storage.committer import Committer
+
+log = logging.getLogger(__name__)
+
+LOOK_TIMEOUT_S = 0.06
+"""For what the replicas of the calls say; less than half of what a proxy waits."""
+TIMEOUT_S = 2.0
+SETTLE_S = 0.1
+"""How long a change in the farm is left to settle before claims are handed over."""
+
+Answer = Callable[[Reply], None]
+
+
+class Claims:
+    """One node's part in it."""
+
+    def __init__(
+        self,
+        own_id: bytes,
+        config: Config,
+        placement: Placement,
+        committer: Committer,
+        transport: Transport,
+        clock: HybridClock,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._own_id = own_id
+        self._read_quorum = config.overlay.read_quorum
+        self._placement = placement
+        self._committer = committer
+        self._transport = transport
+        self._clock = clock
+        self._now_ms = now_ms
+        self._loop = asyncio.get_running_loop()
+        self.counts = ClaimCounts()
+        self._looking: dict[bytes, asyncio.Task[None]] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.refused = 0
+        """Calls above their subscriber's limit, by this node's word."""
+
+    def start(self) -> None:
+        """Begin to hand claims over when the farm changes."""
+        self._task = asyncio.create_task(self._keep_handing_over(), name="claims")
+
+    async def stop(self) -> None:
+        """End every task."""
+        await tasks.end([self._task, *self._under_way])
+
+    # What proxies ask.
+
+    async def claim(self, request: ClaimCall, timeout_s: float) -> CallClaimed:
+        """Whether the call may be made; raises `UnavailableError` if no replica can say."""
+        asked = ClaimAt(
+            key=key_of(RecordKind.SUBSCRIBER, request.aor),
+            call=record.claim_id(request.call_id, request.from_tag),
+            call_key=key_of(RecordKind.CALL, request.call_id),
+            cseq=request.cseq,
+            calls_max=max(1, request.calls_max),
+        )
+        reply = await self._ask_nearest(asked.key, asked, timeout_s)
+        if not isinstance(reply, ClaimedAt):
+            raise UnavailableError("no replica of the subscriber can say")
+        return CallClaimed(id=0, granted=reply.granted, calls=reply.calls)
+
+    def release(self, request: ReleaseCall) -> None:
+        """The INVITE was refused; who has to know is told in the background."""
+        asked = ReleaseAt(
+            key=key_of(RecordKind.SUBSCRIBER, request.aor),
+            call=record.claim_id(request.call_id, request.from_tag),
+            cseq=request.cseq,
+        )
+
+        async def tell() -> None:
+            await self._ask_nearest(asked.key, asked, TIMEOUT_S)
+
+        self._in_background(tell())
+
+    # What peers ask.
+
+    def claimed(self, request: ClaimAt, answer: Answer) -> None:
+        """Decide about a call, at once if it is clear."""
+        if self._granted(request):
+            answer(self._told(request, granted=True))
+            return
+
+        async def look() -> None:
+            answer(await self._decide(request))
+
+        self._in_background(look())
+
+    def released(self, request: ReleaseAt) -> Reply:
+        """An INVITE was refused."""
+        changed = self._clock.tick()
+        claim = self.counts.release(
+            request.key, request.call, request.cseq, changed, self._now_ms()
+        )
+        if claim is not None:
+            self._share(request.key, claim)
+        return Ack()
+
+    def shared(self, request: ShareClaims) -> Reply:
+        """Another replica has decided."""
+        if not all(self._clock.observe(each.changed) for each in request.claims):
+            return Failed(code="clock", reason="a claim of tomorrow: whose clock is wrong?")
+        self.counts.merge(request.key, request.claims, self._now_ms())
+        return Ack()
+
+    async def heard(self, request: AskCalls) -> Reply:
+        """What this node's records say of these calls; raises `StorageError`."""
+        if len(request.calls) > CLAIMS_PER_FRAME_MAX:
+            return Failed(code="bad-request", reason=f"more than {CLAIMS_PER_FRAME_MAX} calls")
+        keys = {key for _, key in request.calls}
+        bodies = await self._committer.read(lambda db: {key: db.events(key) for key in keys})
+        events = {key: _readable(found) for key, found in bodies.items()}
+        return CallsHeard(heard=tuple(heard_of(each, events[key]) for each, key in request.calls))
+
+    # What happens in the farm.
+
+    def farm_changed(self) -> None:
+        """Replicas may be others now."""
+        self._changed.set()
+
+    def peer_up(self, node_id: bytes) -> None:
+        """A node that may have just started remembers nothing."""
+        for key in self.counts.subscribers():
+            self.counts.told(key).discard(node_id)
+        self._changed.set()
+
+    # inner workings
+
+    def _granted(self, request: ClaimAt) -> bool:
+        new = Claim(
+            call=request.call,
+            call_key=request.call_key,
+            cseq=request.cseq,
+            changed=self._clock.tick(),
+        )
+        claim = self.counts.claim(request.key, new, request.calls_max, self._now_ms())
+        if claim is not None and claim.changed == new.changed:
+            self._share(request.key, claim)
+        return claim is not None
+
+    async def _decide(self, request: ClaimAt) -> ClaimedAt:
+        await self._look(request.key)
+        granted = self._granted(request)
+        self.refused += not granted
+        return self._told(request, granted=granted)
+
+    def _told(self, request: ClaimAt, *, granted: bool) -> ClaimedAt:
+        return ClaimedAt(granted=granted, calls=self.counts.total(request.key))
+
+    async def _look(self, key: bytes) -> None:
+        """Find out which of the counted calls have ended; once for all who wait for it."""
+        task = self._looking.get(key)
+        if task is None:
+            task = asyncio.create_task(self._look_once(key))
+            self._looking[key] = task
+            self._under_way.add(task)
+            task.add_done_callback(lambda _: self._looking.pop(key, None))
+            task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
+
+    async def _look_once(self, key: bytes) -> None:
+        claims = self.counts.to_look_up(key, self._now_ms())
+        if not claims:
+            return
+        of_node: dict[NodeInfo, list[Claim]] = {}
+        for each in claims:
+            for node in self._placement.of(each.call_key)[: self._read_quorum]:
+                of_node.setdefault(node, []).append(each)
+        parts = [(node, part) for node, each in of_node.items() for part in _parts(each)]
+        found: dict[bytes, Heard | None] = {each.call: None for each in claims}
+        answers = await asyncio.gather(*(self._heard_by(node, part) for node, part in parts))
+        for (_, part), heard in zip(parts, answers, strict=True):
+            for each, said in zip(part, heard, strict=False):
+                found[each.call] = record.both(found[each.call] or record.NOTHING, said)
+        self.counts.looked_up(key, found, self._now_ms())
+
+    async def _heard_by(self, node: NodeInfo, claims: Sequence[Claim]) -> tuple[Heard, ...]:
+        """What a node says of these; nothing if it says nothing."""
+        asked = AskCalls(calls=tuple((each.call, each.call_key) for each in claims))
+        try:
+            if node.node_id == self._own_id:
+                reply = await self.heard(asked)
+            else:
+                reply = await self._transport.ask(node.node_id, asked, LOOK_TIMEOUT_S)
+        except SipfarmError as error:
+            log.error("what was heard of calls cannot be read: %s", error)
+            return ()
+        return reply.heard if isinstance(reply, CallsHeard) else ()
+
+    async def _ask_nearest(
+        self, key: bytes, request: ClaimAt | ReleaseAt, timeout_s: float
+    ) -> Reply:
+        """The answer of the nearest replica that gives one, within `timeout_s`."""
+        until_s = self._loop.time() + timeout_s
+        nodes = await self._placement.find(key, timeout_s / 2)
+        reply: Reply = Failed(code="unavailable", reason="no replica")
+        for index, node in enumerate(nodes):
+            left_s = until_s - self._loop.time()
+            if left_s <= 0:
+                break
+            if node.node_id == self._own_id:
+                return await self._answer_myself(request)
+            patience_s = left_s / 2 if index + 1 < len(nodes) else left_s
+            reply = await self._transport.ask(node.node_id, request, patience_s)
+            if not isinstance(reply, Failed):
+                break
+        return reply
+
+    async def _answer_myself(self, request: ClaimAt | ReleaseAt) -> Reply:
+        if isinstance(request, ReleaseAt):
+            return self.released(request)
+        if self._granted(request):
+            return self._told(request, granted=True)
+        return await self._decide(request)
+
+    def _share(self, key: bytes, claim: Claim) -> None:
+        for node in self._placement.of(key):
+            if node.node_id != self._own_id:
+                message = ShareClaims(key=key, claims=(claim,))
+                self._transport.request(node.node_id, message, lambda _: None, TIMEOUT_S)
+
+    async def _keep_handing_over(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(SETTLE_S)
+            self._changed.clear()
+            for key in self.counts.subscribers():
+                await self._hand_over(key)
+
+    async def _hand_over(self, key: bytes) -> None:
+        """Give the replicas of a subscriber what they were not told yet."""
+        nodes = await self._placement.find(key, TIMEOUT_S)
+        others = {node.node_id for node in nodes} - {self._own_id}
+        told = self.counts.told(key)
+        told &= others
+        for node_id in others - told:
+            claims = self.counts.all(key)
+            messages = [ShareClaims(key=key, claims=tuple(part)) for part in _parts(claims)]
+            replies = [await self._transport.ask(node_id, each, TIMEOUT_S) for each in messages]
+            if all(isinstance(reply, Ack) for reply in replies):
+                told.add(node_id)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+
+def heard_of(claimed: bytes, events: CallEvents) -> Heard:
+    """What these events, all of one Call-ID, say of a claimed call."""
+    states = [
+        each.state
+        for each in assemble(events)
+        if each.answer_us and record.claim_id(each.call_id, each.from_tag) == claimed
+    ]
+    return Heard(answered=len(states), ended=len(states) - states.count("open"))
+
+
+def _readable(bodies: Iterable[bytes]) -> CallEvents:
+    """The events among these, but for those that this version cannot read."""
+    events = []
+    for body in bodies:
+        with contextlib.suppress(msgspec.MsgspecError):
+            events.append(call.decode(body))
+    return tuple(events)
+
+
+def _parts(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
+    for begin in range(0, len(claims), CLAIMS_PER_FRAME_MAX):
+        yield claims[begin : begin + CLAIMS_PER_FRAME_MAX]
