@@ -5,7 +5,7 @@ from pathlib import Path
 
 from overlay.config import Proxy
 
-WORKERS = Proxy().workers
+WORKERS = Proxy().worker_count
 """Worker processes of every Kamailio, ours and the peers'."""
 SHARED_MEMORY_MIB = Proxy().shared_memory_mib
 """Shared memory of every Kamailio, ours and the peers'."""

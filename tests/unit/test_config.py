@@ -1,0 +1,31 @@
+"""What a configuration may say."""
+
+import os
+
+import pytest
+
+from overlay import config
+from overlay.errors import ConfigError
+
+NODE = {"farm": {"name": "farm.test"}, "node": {"name": "n1", "address": "192.0.2.11"}}
+
+
+@pytest.mark.parametrize("name", ["lookup_deadline_ms", "contacts_max", "port"])
+def test_what_must_be_above_zero(name: str) -> None:
+    for value in (0, -1):
+        with pytest.raises(ConfigError, match=rf"proxy\.{name}"):
+            config.parse({**NODE, "proxy": {name: value}}, "here")
+
+
+@pytest.mark.parametrize("name", ["workers", "udp_bytes_max", "source_requests_per_s_max"])
+def test_what_may_be_zero_but_not_below(name: str) -> None:
+    assert getattr(config.parse({**NODE, "proxy": {name: 0}}, "here").proxy, name) == 0
+    with pytest.raises(ConfigError, match=rf"proxy\.{name}"):
+        config.parse({**NODE, "proxy": {name: -1}}, "here")
+
+
+def test_a_worker_for_each_core_and_two_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, workers in ((1, 2), (2, 2), (8, 8)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid, cores=cores: set(range(cores)))
+        assert config.parse(NODE, "here").proxy.worker_count == workers
+    assert config.parse({**NODE, "proxy": {"workers": 3}}, "here").proxy.worker_count == 3
