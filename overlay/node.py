@@ -96,6 +96,7 @@ class Node:
         self._zone_changed_s = now_ms() // 1000
         self._dns: dns_server.DnsServer | None = None
         self.show: Callable[[Shown], None] = lambda shown: None
+        self._gone: frozenset[str] = frozenset()
         """Given what the proxies are to know of the farm's settings."""
 
     async def start(self) -> None:
@@ -393,7 +394,8 @@ class Node:
         self._show()
 
     def _show(self) -> None:
-        self.show(Shown(settings=self._farm_settings, down=self.gateways.down))
+        gone = tuple(sorted(self._gone))
+        self.show(Shown(settings=self._farm_settings, down=self.gateways.down, gone=gone))
 
     def _build_coordinators(self) -> None:
         config, own_id = self.config, self.own.node_id
@@ -511,6 +513,10 @@ class Node:
 
     def _member_changed(self, member: Member) -> None:
         self._placement_changed()
+        gone = self.membership.members.lost_names()
+        if gone != self._gone:
+            self._gone = gone
+            self._show()
         if member.state is State.ALIVE:
             self.events.farm_changed()
 

@@ -29,16 +29,23 @@ class ShownSettings:
         self._look_at_s = 0.0
         self._seen: tuple[int, int] | None = None
         self._table = NOTHING
+        self._gone: frozenset[str] = frozenset()
 
     def table(self) -> TrunkTable:
         """The settings in force."""
-        now_s = self._clock()
-        if now_s >= self._look_at_s:
-            self._look_at_s = now_s + LOOK_EVERY_S
-            self._look()
+        self._look_now_and_then()
         return self._table
 
-    def _look(self) -> None:
+    def gone(self) -> frozenset[str]:
+        """Names of the nodes that are dead, or have left."""
+        self._look_now_and_then()
+        return self._gone
+
+    def _look_now_and_then(self) -> None:
+        now_s = self._clock()
+        if now_s < self._look_at_s:
+            return
+        self._look_at_s = now_s + LOOK_EVERY_S
         try:
             found = os.stat(self._path)
             seen = (found.st_mtime_ns, found.st_ino)
@@ -50,3 +57,4 @@ class ShownSettings:
             return
         self._seen = seen
         self._table = TrunkTable.of(shown.settings, shown.down)
+        self._gone = frozenset(shown.gone)

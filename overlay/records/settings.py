@@ -142,6 +142,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     settings: FarmSettings = FarmSettings()
     down: tuple[str, ...] = ()
     """URIs of gateways that do not answer."""
+    gone: tuple[str, ...] = ()
+    """Names of nodes that are dead, or have left: nobody is reached on their flows."""
 
 
 NONE: Final = SettingsRecord()

@@ -6,7 +6,7 @@ the rest: policy, Record-Route and call events.
 """
 
 from proxy import counters, route_token
-from proxy.routes import answers, flows, relay
+from proxy.routes import answers, detour, flows, relay
 from proxy.worker import Worker
 
 
@@ -21,6 +21,13 @@ def deliver(worker: Worker, method: str, parameters: dict[str, str]) -> None:
     ksr.rr.loose_route_mode(1)
     hop = flows.follow(worker, flow, ksr.kx.get_callid())
     worker.count(counters.FLOWS_DELIVERED)
-    if not relay.send(worker, method, hop):
-        worker.count(counters.FLOWS_BROKEN)
-        answers.send(worker, 430, "Flow Failed")
+    if relay.send(worker, method, hop):
+        return
+    worker.count(counters.FLOWS_BROKEN)
+    if "l" not in parameters and ksr.siputils.has_totag() > 0:
+        way = detour.find(worker, flow)
+        if way is not None and relay.send(
+            worker, method, detour.follow(worker, way, ksr.kx.get_callid())
+        ):
+            return
+    answers.send(worker, 430, "Flow Failed")

@@ -6,7 +6,7 @@ it is treated as one out of dialog to a subscriber, or refused (no open relay).
 """
 
 from proxy import counters, route_token
-from proxy.routes import answers, call_events, flows, identity, relay, session
+from proxy.routes import answers, call_events, detour, flows, identity, relay, session
 from proxy.worker import Worker
 
 
@@ -27,7 +27,12 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     if ksr.isdsturiset():
         hop = ksr.kx.get_duri() or ""
     elif passage.flow is not None:
-        hop = flows.follow(worker, passage.flow, call_id)
+        gone = detour.is_gone(worker, passage.flow)
+        way = detour.find(worker, passage.flow) if gone else None
+        if way is None:
+            hop = flows.follow(worker, passage.flow, call_id)
+        else:
+            hop = detour.follow(worker, way, call_id)
     else:
         hop = ksr.kx.get_ruri() or ""
         host = (ksr.kx.get_rhost() or "").lower()
@@ -40,6 +45,10 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
         return True
     if method in ("INVITE", "UPDATE"):
         call_events.refreshed(worker, call_id, from_tag, session.interval_s(worker))
-    if not relay.send(worker, method, hop):
+    if relay.send(worker, method, hop):
+        return True
+    # The phone closed its connection to this node.
+    way = detour.find(worker, passage.flow) if passage.flow is not None else None
+    if way is None or not relay.send(worker, method, detour.follow(worker, way, call_id)):
         answers.send(worker, 480, "Temporarily Unavailable")
     return True

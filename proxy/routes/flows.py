@@ -6,9 +6,14 @@ that must go along a flow: the phone itself on the node that holds the flow, tha
 other. Counterpart: `delivery.py` on the owner.
 """
 
+from typing import Final
+
 from proxy import counters, route_token, sip_uri
 from proxy.route_token import Flow
 from proxy.worker import Worker
+
+LAST: Final = ";l=1"
+"""The parameter of a Route to a flow's owner, for a request that is on a detour already."""
 
 
 def incoming(worker: Worker, contact: str) -> Flow | None:
@@ -27,9 +32,12 @@ def incoming(worker: Worker, contact: str) -> Flow | None:
     return Flow(worker.settings.node, protocol, address, kx.get_srcport())
 
 
-def follow(worker: Worker, flow: Flow, call_id: str, *, answered: bool = False) -> str:
+def follow(
+    worker: Worker, flow: Flow, call_id: str, *, answered: bool = False, last: bool = False
+) -> str:
     """Make the flow the next hop; the URI of that hop. With `answered` it is handed over even by
-    its owner, to itself, so that a transaction hears it when the flow has failed."""
+    its owner, to itself, so that a transaction hears it when the flow has failed; with `last` the
+    owner is not to look for another way."""
     ksr, settings = worker.ksr, worker.settings
     if flow.owner == "" or (flow.owner == settings.node and not answered):
         hop = flow.hop
@@ -38,7 +46,7 @@ def follow(worker: Worker, flow: Flow, call_id: str, *, answered: bool = False) 
     else:
         host = f"{flow.owner}.{settings.farm}"
         route = route_token.owner_route(settings.route_key, host, call_id, flow)
-        ksr.hdr.insert(f"Route: <{route}>\r\n")
+        ksr.hdr.insert(f"Route: <{route}{LAST if last else ''}>\r\n")
         hop = settings.node_uri(flow.owner, _between_nodes(worker, flow))
         worker.count(counters.HANDED_OVER)
     ksr.setdsturi(hop)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from overlay.control import messages
 from overlay.control.messages import Reach, Target
 from overlay.limits import URI_CHARS_MAX
+from overlay.records.names import address_of_record
 from proxy import counters, sip_uri
 from proxy.worker import Worker
 
@@ -35,6 +36,19 @@ def find(worker: Worker, aor: str) -> tuple[Target, ...] | Reach | None:
     if located.reach is not Reach.FOUND:
         return located.reach
     return located.targets or Reach.OFFLINE
+
+
+def of_dialled(worker: Worker, user: str) -> tuple[Target, ...] | Reach | None:
+    """As `find`, of whom this user part means: by what was dialled, or by the number that it is."""
+    farm = worker.settings.farm
+    found = find(worker, address_of_record(user, farm))
+    if found is not Reach.UNKNOWN:
+        return found
+    number = worker.shown.table().number_of(user)
+    for other in (number, number[1:]):
+        if found is Reach.UNKNOWN and other and other != user:
+            found = find(worker, f"{other}@{farm}")
+    return found
 
 
 def encrypted(targets: tuple[Target, ...]) -> tuple[Target, ...]:

@@ -183,7 +183,7 @@ def _from_carrier(worker: Worker, method: str, *, to_own_host: bool) -> None:
     if method == "INVITE" and not (_call_is_welcome(worker) and session.pass_invite(worker)):
         return
     identity.settle(worker, None, "", from_carrier=True)
-    _deliver(worker, method, _find(worker))
+    _deliver(worker, method, location.of_dialled(worker, trunks.dialled(worker)))
 
 
 def _is_ours(worker: Worker, to_own_host: bool) -> bool:
@@ -205,7 +205,7 @@ def _call_is_welcome(worker: Worker) -> bool:
 
 
 def _to_subscriber(worker: Worker, method: str, sender: Sender) -> None:
-    found = _find(worker)
+    found = location.of_dialled(worker, trunks.dialled(worker))
     if found is Reach.UNKNOWN and sender[0] is not None and method in trunks.METHODS:
         number = worker.shown.table().number_of(trunks.dialled(worker))
         legs = trunks.legs_of(worker, number) if number else ()
@@ -225,20 +225,6 @@ def _to_elsewhere(worker: Worker, method: str, sender: Sender) -> None:
         trunks.send(worker, method, legs)
     else:
         relay.to_targets(worker, method, (Target(uri=worker.ksr.kx.get_ruri() or ""),))
-
-
-def _find(worker: Worker) -> tuple[Target, ...] | Reach | None:
-    """Where the subscriber of the Request-URI is, by what was dialled or by the number that it
-    means."""
-    user, farm = trunks.dialled(worker), worker.settings.farm
-    found = location.find(worker, address_of_record(user, farm))
-    if found is not Reach.UNKNOWN:
-        return found
-    number = worker.shown.table().number_of(user)
-    for other in (number, number[1:]):
-        if found is Reach.UNKNOWN and other and other != user:
-            found = location.find(worker, f"{other}@{farm}")
-    return found
 
 
 def _deliver(worker: Worker, method: str, found: tuple[Target, ...] | Reach | None) -> None:

@@ -10,7 +10,7 @@ from tests.unit.proxy.conftest import Clock
 
 def named(name: str) -> Shown:
     trunk = Trunk(name=name, prefixes=("+",), gateways=())
-    return Shown(settings=FarmSettings(trunks=(trunk,)), down=("sip:x",))
+    return Shown(settings=FarmSettings(trunks=(trunk,)), down=("sip:x",), gone=(f"n-{name}",))
 
 
 def test_what_the_daemon_writes_is_read_when_it_changes(tmp_path: Path, clock: Clock) -> None:
@@ -23,6 +23,7 @@ def test_what_the_daemon_writes_is_read_when_it_changes(tmp_path: Path, clock: C
     clock.now_s += LOOK_EVERY_S
     first = shown.table()
     assert (first.by_prefix["+"].name, first.down) == ("one", {"sip:x"})
+    assert shown.gone() == {"n-one"}
     clock.now_s += LOOK_EVERY_S
     assert shown.table() is first
     shown_settings.write(path, named("two"))

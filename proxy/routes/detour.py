@@ -1,0 +1,72 @@
+"""Another way to a phone whose flow in a dialog has died: along one that it has now.
+
+In: a request inside a dialog, and the flow that its Route names. Out: a binding of whom the request
+is for, whose Contact is the dialog's, or None. Counterparts: `dialog.py` where the flow's owner is
+gone, `delivery.py` and `dialog.py` on the owner where the connection is.
+
+RFC 5626 keeps a dialog on its flow. A phone that loses its node registers by another, or is on
+another already, and its remote target stays the same: the farm need not wait for it to move the
+dialog. The To of a request in a dialog names whom it is for (RFC 3261 12.2.1.1). It is under no
+signature, but all that it can choose is a binding of the same Contact.
+"""
+
+from overlay.control.messages import Reach, Target
+from proxy import counters, route_token, sip_uri
+from proxy.route_token import Flow
+from proxy.routes import flows, location
+from proxy.worker import Worker
+
+
+def is_gone(worker: Worker, flow: Flow) -> bool:
+    """Whether the flow's owner is known to be dead, or to have left."""
+    return flow.owner in worker.shown.gone()
+
+
+def find(worker: Worker, failed: Flow) -> Target | None:
+    """A binding that is not on the flow that failed."""
+    kx = worker.ksr.kx
+    user, contact = kx.get_tuser(), kx.get_ruri() or ""
+    if not user or (kx.get_thost() or "").lower() not in worker.settings.own_hosts:
+        return None
+    found = location.of_dialled(worker, user)
+    if found is None or isinstance(found, Reach):
+        return None
+    target = choose(found, contact, failed)
+    if target is not None:
+        worker.count(counters.DETOURS)
+    return target
+
+
+def follow(worker: Worker, target: Target, call_id: str) -> str:
+    """Make the target the next hop, the Request-URI staying the dialog's; the URI of that hop."""
+    ksr = worker.ksr
+    if target.path:
+        ksr.hdr.insert(f"Route: {', '.join(f'<{hop}>' for hop in target.path)}\r\n")
+    elif target.received:
+        flow = route_token.flow_of(target.owner, target.received)
+        if flow is not None:
+            return flows.follow(worker, flow, call_id, last=True)
+    hop = target.path[0] if target.path else target.uri
+    ksr.setdsturi(hop)
+    return hop
+
+
+def choose(targets: tuple[Target, ...], contact: str, failed: Flow) -> Target | None:
+    """The target that is the Contact; else the only one of the same user and host: a phone that
+    registers on a new connection may tell another port."""
+    others = [
+        each
+        for target in targets
+        for each in (target, *target.backups)
+        if not each.received or route_token.flow_of(each.owner, each.received) != failed
+    ]
+    same = [each for each in others if each.uri == contact]
+    if same:
+        return same[0]
+    alike = [each for each in others if _user_and_host(each.uri) == _user_and_host(contact)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _user_and_host(uri: str) -> tuple[str, str]:
+    user, at, _ = uri.partition(":")[2].partition("@")
+    return user if at else "", sip_uri.host_of(uri)
