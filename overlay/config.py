@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +19,8 @@ from overlay.limits import ENROLLMENT_PORT_DEFAULT
 PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
 _ROUTE = re.compile(r"sips?:[^\s<>\"?]+;lr(;[^\s<>\"?]*)?")
 _TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?")
+_TOPIC = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}")
+_BROKER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")
 _PORTS_THAT_MAY_BE_0 = frozenset({"tls_port", "ws_port", "wss_port"})
 _MAY_BE_0 = frozenset({"udp_bytes_max", "source_requests_per_s_max", "workers"})
@@ -262,6 +264,26 @@ class Dns(_Section, frozen=True, kw_only=True):
     port: int = 53
 
 
+class Kafka(_Section, frozen=True, kw_only=True):
+    """A topic that billing records are sent to, `[export.kafka]`."""
+
+    brokers: tuple[str, ...] = ()
+    """`address:port` of some of the cluster's brokers, to find the others by. Empty: no topic."""
+    topic: str = "sipfarm-cdr"
+    """Made by the operator, or by brokers that make topics when they are asked for."""
+    tls: bool = False
+    ca_file: str = ""
+    """Whose certificates brokers have, in PEM; empty: the system's."""
+    certificate_file: str = ""
+    """This client's certificate, where brokers want one; its key in the same file,"""
+    key_file: str = ""
+    """or here."""
+    sasl: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
+    """How to prove who this is, with `user` and password; empty: not at all."""
+    user: str = ""
+    password_file: str = "/etc/sipfarm/kafka.password"
+
+
 class Export(_Section, frozen=True, kw_only=True):
     """Where billing records go outside the farm: every one to all of these, at least once, with a
     stable id. The same on every node."""
@@ -283,6 +305,7 @@ class Export(_Section, frozen=True, kw_only=True):
     """An http or https URL that records are posted to. Empty: none."""
     webhook_secret_file: str = "/etc/sipfarm/webhook.secret"
     """What the posts are signed with."""
+    kafka: Kafka = Kafka()
 
 
 class DnsUpdate(_Section, frozen=True, kw_only=True):
@@ -384,12 +407,22 @@ def parse(data: object, origin: str) -> Config:
 
 def dump(config: Config) -> str:
     """The configuration as TOML, every value written out."""
+    return "\n\n".join(_sections("", msgspec.to_builtins(config))) + "\n"
+
+
+def _sections(above: str, values: dict[str, Any]) -> list[str]:
     sections = []
-    for section, values in msgspec.to_builtins(config).items():
-        lines = [f"[{section}]"]
-        lines += [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in values.items()]
-        sections.append("\n".join(lines))
-    return "\n\n".join(sections) + "\n"
+    for name, inside in values.items():
+        if not isinstance(inside, dict):
+            continue
+        lines = [f"[{above}{name}]"]
+        lines += [
+            f"{key} = {msgspec.json.encode(value).decode()}"
+            for key, value in inside.items()
+            if not isinstance(value, dict)
+        ]
+        sections += ["\n".join(lines), *_sections(f"{above}{name}.", inside)]
+    return sections
 
 
 def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
@@ -535,4 +568,14 @@ def _export_problems(config: Config) -> list[str]:
     for name in ("rotate_s", "rotate_mib"):
         if getattr(settings, name) <= 0:
             found.append(f"export.{name}: must be above 0")
+    kafka = settings.kafka
+    for broker in kafka.brokers:
+        if not _BROKER.fullmatch(broker):
+            found.append(f"export.kafka.brokers: {broker!r} is not address:port")
+    if not _TOPIC.fullmatch(kafka.topic):
+        found.append("export.kafka.topic: not a topic's name")
+    if kafka.sasl == "PLAIN" and not kafka.tls:
+        found.append("export.kafka.sasl: PLAIN shows the password to all on the way without tls")
+    if bool(kafka.sasl) != bool(kafka.user):
+        found.append("export.kafka: sasl and user go together")
     return found

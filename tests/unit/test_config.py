@@ -1,6 +1,7 @@
 """What a configuration may say."""
 
 import os
+import tomllib
 
 import pytest
 
@@ -29,3 +30,25 @@ def test_a_worker_for_each_core_and_two_at_least(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(os, "sched_getaffinity", lambda _pid, cores=cores: set(range(cores)))
         assert config.parse(NODE, "here").proxy.worker_count == workers
     assert config.parse({**NODE, "proxy": {"workers": 3}}, "here").proxy.worker_count == 3
+
+
+def test_where_brokers_are_is_written_as_it_is_read() -> None:
+    kafka = {"brokers": ["k1.test:9092", "[2001:db8::1]:9092"], "topic": "cdr", "tls": True}
+    found = config.parse({**NODE, "export": {"kafka": kafka}}, "here")
+    assert found.export.kafka.topic == "cdr"
+    assert config.parse(tomllib.loads(config.dump(found)), "there") == found
+
+
+@pytest.mark.parametrize(
+    "kafka",
+    [
+        {"brokers": ["k1.test"]},
+        {"topic": "a b"},
+        {"sasl": "PLAIN", "user": "u"},
+        {"sasl": "SCRAM-SHA-256"},
+        {"user": "u"},
+    ],
+)
+def test_brokers_that_cannot_be(kafka: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"export\.kafka"):
+        config.parse({**NODE, "export": {"kafka": kafka}}, "here")

@@ -32,4 +32,8 @@ def configured(config: Config) -> list[Sink]:
         from overlay.billing.sinks.webhook import WebhookSink
 
         sinks.append(WebhookSink(settings.webhook, Path(settings.webhook_secret_file)))
+    if settings.kafka.brokers:
+        from overlay.billing.sinks.kafka import KafkaSink
+
+        sinks.append(KafkaSink(settings.kafka))
     return sinks
