@@ -21,6 +21,7 @@ from bench import (
     durable_write,
     lookup,
     memory,
+    name_service,
     proxied_call,
     registration,
     report,
@@ -86,6 +87,7 @@ MEASUREMENTS = {
     "P4": Measurement(title="how long a lookup takes, hot and cold", run=lookup.run),
     "P5": Measurement(title="how long a durable write takes", run=durable_write.run),
     "P6": Measurement(title="memory of a binding, and restart with 300,000", run=memory.run),
+    "DNS": Measurement(title="how many questions a node's DNS answers", run=name_service.run),
 }
 NAMES = (*BENCHMARKS, *MEASUREMENTS)
 ALL = "all"

@@ -15,6 +15,7 @@ FIGURES = [
     *("P4 hot p50", "P4 cold p50", "P4 cold p99"),
     *("P5 p50 at a tenth", "P5 p99 at a tenth", "P5 capacity"),
     *("P6 memory of a binding", "P6 restart"),
+    *("DNS answers", "DNS cold lookup p99 at 5000 queries/s"),
 ]
 
 
@@ -43,7 +44,7 @@ def test_quick_run_compares(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(240)
 def test_quick_run_measures(tmp_path: Path) -> None:
-    done = quick(tmp_path, "P4", "P5", "P6")
+    done = quick(tmp_path, "P4", "P5", "P6", "DNS")
     assert done.returncode == 0, done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert [result["name"] for result in results] == FIGURES
@@ -53,7 +54,7 @@ def test_quick_run_measures(tmp_path: Path) -> None:
         reached = result["value"] <= result["goal"] if low else result["value"] >= result["goal"]
         assert result["holds"] is reached
         assert len(result["rounds"]) >= 2
-        with_peers = result["name"].startswith("P5") or "cold" in result["name"]
+        with_peers = result["name"].startswith(("P5", "P4 cold"))
         assert set(result["peers"]) == ({"opendht", "kademlia"} if with_peers else set())
     table = (tmp_path / "results.md").read_text()
     assert all(f"| {name} |" in table for name in FIGURES)

@@ -32,8 +32,7 @@ def test_files_name_the_nodes_sockets_and_addresses(config: Config, tmp_path: Pa
     pdns = (tmp_path / "out" / "pdns.conf").read_text().splitlines()
     assert "remote-connection-string=unix:path=/run/here/dns.sock,timeout=500" in pdns
     assert {"local-address=192.0.2.1", "local-port=5300"} <= set(pdns)
-    for setting in ("cache-ttl", "query-cache-ttl", "negquery-cache-ttl"):
-        assert f"{setting}=0" in pdns
+    assert {"cache-ttl=1", "query-cache-ttl=0", "negquery-cache-ttl=0"} <= set(pdns)
     assert "192.0.2.1" in (tmp_path / "out" / "kamailio.cfg").read_text()
 
 
