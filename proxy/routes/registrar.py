@@ -7,6 +7,7 @@ In: a REGISTER. Out: `Register` to the daemon and its outcome as a reply. Counte
 import time
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 from msgspec.structs import replace
 
@@ -102,6 +103,7 @@ def _read(worker: Worker, aor: str, contacts_max: int) -> Register | Refusal:
             return Refusal(423, "Interval Too Brief", shortest)
         if sip_uri.host_of(contact.uri) in settings.own_hosts:
             return Refusal(403, "Contact Is The Farm Itself")
+        expires_s = spread_expires(settings, expires_s, f"{call_id} {cseq} {contact.uri}")
         changes.append(_change(worker, contact, expires_s, direct=not path))
         if "outbound" not in supported:
             changes[-1] = replace(changes[-1], reg_id=0)
@@ -130,6 +132,16 @@ def granted_expires(settings: Settings, contact_s: int | None, header_s: int | N
     if 0 < asked_s < min(proxy.expires_min_s, NEVER_TOO_BRIEF_S):
         return None
     return min(asked_s, proxy.expires_max_s)
+
+
+def spread_expires(settings: Settings, expires_s: int, request: str) -> int:
+    """`expires_s`, or somewhat less, as `proxy.expires_jitter` says: by the text of the request, so
+    that every node grants its retransmission the same."""
+    proxy = settings.config.proxy
+    if expires_s < 2 * proxy.expires_min_s:
+        return expires_s
+    shares = int(expires_s * proxy.expires_jitter) + 1
+    return expires_s - crc32(request.encode("utf-8", "surrogateescape")) % shares
 
 
 def _change(worker: Worker, contact: Contact, expires_s: int, *, direct: bool) -> ContactChange:

@@ -57,11 +57,11 @@ def test_several_contacts_each_for_its_time_and_a_date(dave: RawPhone) -> None:
     )
     assert done.code == 200
     assert done.get("Date").endswith("GMT")
-    assert _bindings(done) == {
-        "sip:dave@192.0.2.1": 100,
-        "sip:dave@192.0.2.2": 200,
-        "sip:dave@192.0.2.3": 3600,
-    }
+    granted = _bindings(done)
+    assert granted["sip:dave@192.0.2.1"] == 100
+    assert 180 <= granted["sip:dave@192.0.2.2"] <= 200
+    assert 3240 <= granted["sip:dave@192.0.2.3"] <= 3600
+    assert len(granted) == 3
     assert "<sip:dave@192.0.2.1>;expires=100;q=0.5" in ",".join(done.all("Contact"))
     listed = _send(dave, "n2")
     assert set(_bindings(listed)) == set(_bindings(done))

@@ -1,5 +1,6 @@
 """What a REGISTER asks for, and what it is told."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -42,7 +43,9 @@ def test_a_phone_that_any_node_reaches(worker: Worker, daemon: FakeDaemon) -> No
     registrar.register(worker)
     asked = _asked(daemon)
     assert (asked.aor, asked.call_id, asked.cseq) == ("alice@farm.test", "call-1", 7)
-    assert asked.contacts == (ContactChange(uri=PHONE, expires_s=3600),)
+    (change,) = asked.contacts
+    assert change == ContactChange(uri=PHONE, expires_s=change.expires_s)
+    assert 3240 <= change.expires_s <= 3600
     assert asked.user_agent == "phone"
 
 
@@ -287,3 +290,19 @@ def test_how_long_a_binding_lasts(
     worker: Worker, contact_s: int | None, header_s: int | None, granted: Any
 ) -> None:
     assert registrar.granted_expires(worker.settings, contact_s, header_s) == granted
+
+
+def test_phones_that_came_together_come_back_apart(worker: Worker) -> None:
+    granted = [registrar.spread_expires(worker.settings, 3600, f"call {n}") for n in range(2000)]
+    assert (min(granted) >= 3240, max(granted) <= 3600) == (True, True)
+    parts = Counter((each - 3240) // 90 for each in granted)
+    assert all(parts[part] > 400 for part in range(4)), "evenly over the six minutes"
+    assert registrar.spread_expires(worker.settings, 3600, "call 7") == granted[7]
+
+
+def test_short_registrations_are_left_alone(make_worker: MakeWorker) -> None:
+    settings = make_worker().settings
+    assert {registrar.spread_expires(settings, 119, f"{n}") for n in range(99)} == {119}
+    assert {registrar.spread_expires(settings, 0, f"{n}") for n in range(9)} == {0}
+    exact = make_worker(proxy={"authenticate": False, "expires_jitter": 0.0}).settings
+    assert {registrar.spread_expires(exact, 3600, f"{n}") for n in range(99)} == {3600}
