@@ -67,6 +67,8 @@ class EntryPoints:
         except Exception as error:
             self._failed("request", error)
             self._answer_500()
+        finally:
+            self._worker.claimed = False
         return 1
 
     def ksr_branch_route(self, _message: object) -> int:

@@ -87,6 +87,27 @@ class OverlayClient:
         """Somebody there does not know the password."""
         self.ask(messages.LoginFailed(aor=aor, address=address), deadline_s)
 
+    def claim(
+        self,
+        aor: str,
+        call_id: str,
+        from_tag: str,
+        cseq: int,
+        calls_max: int,
+        deadline_s: float,
+    ) -> messages.CallClaimed | None:
+        """Whether a subscriber may have one more call at a time."""
+        request = messages.ClaimCall(
+            aor=aor, call_id=call_id, from_tag=from_tag, cseq=cseq, calls_max=calls_max
+        )
+        answer = self.ask(request, deadline_s)
+        return answer if isinstance(answer, messages.CallClaimed) else None
+
+    def release(self, aor: str, call_id: str, from_tag: str, cseq: int, deadline_s: float) -> None:
+        """A claimed call will not be."""
+        request = messages.ReleaseCall(aor=aor, call_id=call_id, from_tag=from_tag, cseq=cseq)
+        self.ask(request, deadline_s)
+
     def register(self, request: messages.Register, deadline_s: float) -> messages.Registered | None:
         """What became of a REGISTER."""
         answer = self.ask(request, deadline_s)

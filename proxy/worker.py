@@ -62,7 +62,8 @@ class Worker:
     """Max-Breadth (RFC 5393) of the branches that are new, the last of `branches`."""
     record_routed_tag: str | None = None
     """From tag to record-route the fork's branches with; None for no Record-Route."""
-
+    claimed: bool = False
+    """The request counts among its subscriber's calls until it is refused (`routes/claims.py`)."""
     leg: Leg | None = None
     """What is being sent to a trunk, for the branch route; None otherwise."""
     shown: ShownSettings = field(init=False)

@@ -19,7 +19,12 @@ from overlay.cli.subscriber_change import put, remove_bindings
 from overlay.config import Config
 from overlay.control.messages import GetSubscriber, SubscriberInForce
 from overlay.errors import ConfigError, UnavailableError
-from overlay.limits import BINDINGS_PER_AOR_MAX, POLICY_ENTRIES_MAX, URI_CHARS_MAX
+from overlay.limits import (
+    BINDINGS_PER_AOR_MAX,
+    CALLS_OF_SUBSCRIBER_MAX,
+    POLICY_ENTRIES_MAX,
+    URI_CHARS_MAX,
+)
 from overlay.records.subscriber import Policy, Subscriber
 
 _RATE_MAX: Final = 1_000_000
@@ -35,6 +40,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "set",
         "change what a subscriber may do; what is not given stays",
         "examples:\n  sipfarm subscriber set alice --contacts-max 2 --calls-per-second-max 5\n"
+        "  sipfarm subscriber set alice --calls-max 2\n"
         "  sipfarm subscriber set alice --destinations +49,0,bob@farm.example.com\n"
         "  sipfarm subscriber set alice --identities sales,+4930123456\n"
         "  sipfarm subscriber set alice --destinations ''     (everywhere again)",
@@ -51,6 +57,13 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         type=_number(_RATE_MAX),
         metavar="N",
         help="new calls that each node takes in a second; 0: no limit",
+    )
+    change.add_argument(
+        "--calls-max",
+        type=_number(CALLS_OF_SUBSCRIBER_MAX),
+        metavar="N",
+        help="calls that the subscriber makes at a time, counted by the whole farm; one more is "
+        "answered 403, emergency calls are not; 0: no limit",
     )
     change.add_argument(
         "--destinations",
@@ -90,6 +103,7 @@ def run_set(args: argparse.Namespace) -> int:
     changes: dict[str, object] = {
         "contacts_max": args.contacts_max,
         "calls_per_second_max": args.calls_per_second_max,
+        "calls_max": args.calls_max,
         "destinations": args.destinations,
         "identities": _identities(args.identities, config),
     }
@@ -141,6 +155,7 @@ def _show(args: argparse.Namespace, record: Subscriber) -> int:
         "blocked": "yes" if policy.blocked else "no",
         "contacts_max": str(policy.contacts_max or "the farm's"),
         "calls_per_second_max": str(policy.calls_per_second_max or "no limit"),
+        "calls_max": str(policy.calls_max or "no limit"),
         "destinations": ", ".join(policy.destinations) or "everywhere",
         "identities": ", ".join(policy.identities) or "its own",
     }

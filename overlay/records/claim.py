@@ -9,7 +9,6 @@ answer matters. So a claim that is lost makes a limit too high by one call, one 
 looked up once more, and nothing is sent when calls end.
 """
 
-from enum import IntEnum
 from hashlib import sha1
 from typing import Annotated
 
@@ -21,15 +20,10 @@ SETUP_MS = 200_000
 """How long a call that is not answered counts, if nobody says that it failed: phones ring for at
 most 180 s."""
 
+CSEQS_MAX = 16
+"""INVITEs of one call; more are not let pass."""
+
 _Id = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
-
-
-class ClaimState(IntEnum):
-    """How a claim stands; the number stands in frames and never changes."""
-
-    HELD = 1
-    RELEASED = 2
-    """The INVITE was refused: there is no call."""
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -39,13 +33,10 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """`claim_id`."""
     call_key: _Id
     """Key of the call's record."""
-    cseq: int
-    """Of the INVITE; 0 if that was refused, and an earlier one was not."""
     changed: int
     """Hybrid logical clock of the replica that decided."""
-    state: ClaimState = ClaimState.HELD
-    tries: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
-    """INVITEs of this call that were let pass, and not refused."""
+    cseqs: Annotated[tuple[int, ...], msgspec.Meta(max_length=CSEQS_MAX)]
+    """Of its INVITEs that were let pass, and not refused; none: there is no call."""
 
     def young(self, now_ms: int) -> bool:
         """Whether it may still be ringing."""
@@ -71,17 +62,15 @@ def claim_id(call_id: str, from_tag: str) -> bytes:
 
 
 def again(before: Claim | None, now: Claim) -> Claim:
-    """The claim in force when `now` is let pass after `before`, of the same call."""
-    if before is None or before.state is ClaimState.RELEASED:
-        return now
-    return msgspec.structs.replace(now, tries=before.tries + 1)
+    """The claim in force when the INVITE of `now` is let pass after those of `before`."""
+    sent = before.cseqs if before else ()
+    return msgspec.structs.replace(now, cseqs=(*sent, *now.cseqs))
 
 
-def released(claim: Claim, changed: int) -> Claim:
-    """The claim in force when its last INVITE was refused: of those before, nobody has said so."""
-    if claim.tries > 1:
-        return msgspec.structs.replace(claim, tries=claim.tries - 1, cseq=0, changed=changed)
-    return msgspec.structs.replace(claim, state=ClaimState.RELEASED, changed=changed)
+def refused(claim: Claim, cseq: int, changed: int) -> Claim:
+    """The claim in force when one of its INVITEs was refused."""
+    left = tuple(each for each in claim.cseqs if each != cseq)
+    return msgspec.structs.replace(claim, cseqs=left, changed=changed)
 
 
 def merge(one: Claim, two: Claim) -> Claim:
@@ -92,12 +81,12 @@ def merge(one: Claim, two: Claim) -> Claim:
 def weight(claim: Claim, heard: Heard, *, young: bool) -> int:
     """For how many calls a claim stands; `young`: it may still be ringing.
 
-    Who sends an INVITE again with another CSeq may have lost the first one with its node: that is
+    Who sends an INVITE again, with another CSeq, may have lost the first one with its node: that is
     one call. Who does so again and again may be after several calls in one, and each counts.
     """
     awaited = 0
-    if claim.state is ClaimState.HELD and young:
-        awaited = max(0, max(1, claim.tries - 1) - heard.answered)
+    if claim.cseqs and young:
+        awaited = max(0, max(1, len(claim.cseqs) - 1) - heard.answered)
     return heard.answered - heard.ended + awaited
 
 

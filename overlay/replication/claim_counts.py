@@ -15,7 +15,7 @@ from typing import Final
 from overlay import limit_hits
 from overlay.limits import CLAIMS_MAX, CLAIMS_PER_SUBSCRIBER_MAX
 from overlay.records import claim as claims
-from overlay.records.claim import NOTHING, SETUP_MS, Claim, ClaimState, Heard
+from overlay.records.claim import CSEQS_MAX, NOTHING, SETUP_MS, Claim, Heard
 
 LOOK_PAUSE_MS_PER_CALL: Final = 0.5
 """After a look at n calls there is none for n times this: the look costs what it looks at."""
@@ -31,7 +31,7 @@ class _Calls:
     total: int = 0
     """Sum of the weights."""
     released: deque[tuple[int, bytes]] = field(default_factory=deque)
-    """Claims that were released, and when, the first one first."""
+    """Claims without an INVITE that was not refused, and since when, the first one first."""
     look_after_ms: float = 0.0
     told: set[bytes] = field(default_factory=set)
     """Ids of the other nodes that have all of this."""
@@ -81,8 +81,10 @@ class ClaimCounts:
         """The claim in force if the call keeps to the limit; None if it does not."""
         calls = self._of(key)
         before = calls.claims.get(new.call)
-        if before and before.state is ClaimState.HELD and before.cseq == new.cseq:
+        if before and set(new.cseqs) <= set(before.cseqs):
             return before
+        if before and len(before.cseqs) >= CSEQS_MAX:
+            return None
         merged = claims.again(before, new)
         weight = claims.weight(merged, calls.heard.get(new.call, NOTHING), young=True)
         more = weight - calls.weights.get(new.call, 0)
@@ -97,9 +99,9 @@ class ClaimCounts:
     ) -> Claim | None:
         """The INVITE was refused; the claim as it stands now, if that changes it."""
         before = self._calls[key].claims.get(call) if key in self._calls else None
-        if before is None or before.state is ClaimState.RELEASED or before.cseq != cseq:
+        if before is None or cseq not in before.cseqs:
             return None
-        now = claims.released(before, changed)
+        now = claims.refused(before, cseq, changed)
         return now if self.merge(key, [now], now_ms) else None
 
     def merge(self, key: bytes, sent: Iterable[Claim], now_ms: int) -> bool:
@@ -123,7 +125,7 @@ class ClaimCounts:
         calls = self._calls.get(key)
         if calls is None or now_ms < calls.look_after_ms:
             return ()
-        return tuple(each for each in calls.claims.values() if each.state is ClaimState.HELD)
+        return tuple(each for each in calls.claims.values() if each.cseqs)
 
     def looked_up(self, key: bytes, found: Mapping[bytes, Heard | None], now_ms: int) -> None:
         """What was heard of these calls; None: nothing, from nobody. Of those, who might ring
@@ -159,14 +161,14 @@ class ClaimCounts:
         while calls.released and calls.released[0][0] + SETUP_MS < now_ms:
             _, call = calls.released.popleft()
             gone = calls.claims.get(call)
-            if gone is not None and gone.state is ClaimState.RELEASED:
+            if gone is not None and not gone.cseqs:
                 self._drop(calls, call)
         is_new = claim.call not in calls.claims
         if is_new and len(calls.claims) >= CLAIMS_PER_SUBSCRIBER_MAX:
             limit_hits.hit("CLAIMS_PER_SUBSCRIBER_MAX")
             self._drop(calls, next(iter(calls.claims)))
         self._size += is_new
-        if claim.state is ClaimState.RELEASED:
+        if not claim.cseqs:
             calls.released.append((now_ms, claim.call))
         calls.put(claim, weight)
         while self._size > CLAIMS_MAX:

@@ -50,8 +50,10 @@ from overlay.storage.committer import Committer
 
 log = logging.getLogger(__name__)
 
-LOOK_TIMEOUT_S = 0.06
-"""For what the replicas of the calls say; less than half of what a proxy waits."""
+LOOK_TIMEOUT_S = 0.05
+"""For what the replicas of the calls say; less than what the first replica that is asked has."""
+ANSWER_WITHIN = 0.8
+"""Share of the time that a proxy waits after which it is told that nobody can say."""
 TIMEOUT_S = 2.0
 SETTLE_S = 0.1
 """How long a change in the farm is left to settle before claims are handed over."""
@@ -107,7 +109,7 @@ class Claims:
             cseq=request.cseq,
             calls_max=max(1, request.calls_max),
         )
-        reply = await self._ask_nearest(asked.key, asked, timeout_s)
+        reply = await self._ask_nearest(asked.key, asked, timeout_s * ANSWER_WITHIN)
         if not isinstance(reply, ClaimedAt):
             raise UnavailableError("no replica of the subscriber can say")
         return CallClaimed(id=0, granted=reply.granted, calls=reply.calls)
@@ -182,8 +184,8 @@ class Claims:
         new = Claim(
             call=request.call,
             call_key=request.call_key,
-            cseq=request.cseq,
             changed=self._clock.tick(),
+            cseqs=(request.cseq,),
         )
         claim = self.counts.claim(request.key, new, request.calls_max, self._now_ms())
         if claim is not None and claim.changed == new.changed:

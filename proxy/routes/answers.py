@@ -8,6 +8,7 @@ import random
 from typing import Final
 
 from proxy import counters
+from proxy.routes import claims
 from proxy.worker import Worker
 
 RETRY_AFTER_S: Final = (1, 5)
@@ -16,6 +17,8 @@ RETRY_AFTER_S: Final = (1, 5)
 
 def send(worker: Worker, code: int, reason: str) -> None:
     """A final reply."""
+    if worker.claimed and code >= 300:
+        claims.release(worker)
     worker.ksr.sl.sl_send_reply(code, reason)
 
 

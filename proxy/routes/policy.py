@@ -9,7 +9,7 @@ from typing import Final
 from overlay.records.names import address_of_record
 from overlay.records.subscriber import Policy
 from proxy import counters
-from proxy.routes import answers
+from proxy.routes import answers, claims
 from proxy.worker import Worker
 
 _RATES: Final = "rates"
@@ -32,8 +32,16 @@ def pass_call(worker: Worker, aor: str, policy: Policy, method: str, *, repeated
         worker.count(counters.POLICY_DESTINATIONS)
         answers.warned(worker, 403, "Forbidden", "The subscriber may not call this destination")
         return False
+    if method != "INVITE":
+        return True
+    return (repeated or _keeps_to_rate(worker, aor, policy)) and _keeps_to_number(
+        worker, aor, policy, repeated=repeated
+    )
+
+
+def _keeps_to_rate(worker: Worker, aor: str, policy: Policy) -> bool:
     most = policy.calls_per_second_max
-    if not most or method != "INVITE" or repeated:
+    if not most:
         return True
     key = f"{aor}|{int(worker.clock())}".replace("\0", "|")
     if worker.ksr.htable.sht_inc(_RATES, key) <= most:
@@ -41,6 +49,17 @@ def pass_call(worker: Worker, aor: str, policy: Policy, method: str, *, repeated
     worker.count(counters.POLICY_RATES)
     worker.ksr.hdr.append_to_reply("Retry-After: 1\r\n")
     answers.warned(worker, 503, "Service Unavailable", "Too many calls of the subscriber a second")
+    return False
+
+
+def _keeps_to_number(worker: Worker, aor: str, policy: Policy, *, repeated: bool) -> bool:
+    """403, as phones that are told 503 would try the other nodes, and 486 says that the callee is
+    busy: some call back by themselves then (RFC 6910)."""
+    most = policy.calls_max
+    if not most or claims.granted(worker, aor, most, repeated=repeated):
+        return True
+    worker.count(counters.POLICY_CALLS)
+    answers.warned(worker, 403, "Forbidden", "Too many calls of the subscriber at a time")
     return False
 
 

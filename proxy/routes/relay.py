@@ -20,7 +20,7 @@ from overlay.control import messages
 from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
 from proxy import counters, fork_plan, route_token, sip_uri
-from proxy.routes import answers, bulk, fields, flows, location, session
+from proxy.routes import answers, bulk, claims, fields, flows, location, session
 from proxy.settings import Settings
 from proxy.worker import Worker
 
@@ -86,6 +86,8 @@ def send(worker: Worker, method: str, hop: str) -> bool:
     if method == "CANCEL" and ksr.tm.t_check_trans() < 0:
         return False
     worker.count(counters.TRANSACTIONS)
+    if worker.claimed:
+        ksr.tm.t_on_failure("ksr_failure_route")
     return ksr.tm.t_relay() >= 0
 
 
@@ -176,7 +178,8 @@ def end_or_go_on(worker: Worker) -> None:
     status, given_up = ksr.tm.t_get_status_code(), ksr.tm.t_is_canceled() > 0
     if status < DECLINED_FOR_ALL and not given_up and _try_next_group(worker, key):
         return
-    if status not in FLOW_FAILED:
+    claims.release(worker)
+    if status not in FLOW_FAILED or not _plan(ksr.htable.sht_get(_PINS, key)).sent:
         return
     said = ksr.htable.sht_get(_PINS, f"{key}|said")
     status = 487 if given_up else int(said) if said is not None else 480
@@ -297,7 +300,8 @@ def _fork(
     worker: Worker, method: str, targets: tuple[Target, ...], dialog: tuple[str, str] | None
 ) -> None:
     ksr = worker.ksr
-    if ksr.pv.get("$hdrc(Via)") > VIAS_OF_A_FORK_MAX:
+    multiplies = len(targets) > 1 or not bulk.is_attempt(targets[0])
+    if multiplies and ksr.pv.get("$hdrc(Via)") > VIAS_OF_A_FORK_MAX:
         answers.send(worker, 482, "Loop Detected")
         return
     if ksr.tm.t_check_trans() == 0:
@@ -353,6 +357,7 @@ def _relay_branches(
     ksr.tm.t_on_branch("ksr_branch_route")
     if watched:
         ksr.tm.t_on_branch_failure("ksr_branch_failure_route")
+    if watched or worker.claimed:
         ksr.tm.t_on_failure("ksr_failure_route")
     worker.branches = targets
     worker.record_routed_tag = record_routed_tag

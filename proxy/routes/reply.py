@@ -7,7 +7,7 @@ dialog get none; and should the callee have left that out, by the pin of its INV
 """
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, fields, identity, relay, session
+from proxy.routes import call_events, claims, fields, identity, relay, session
 from proxy.worker import Worker
 
 
@@ -44,11 +44,10 @@ def route(worker: Worker) -> None:
 def _refused(worker: Worker, status: int, call_id: str, from_tag: str) -> None:
     """A final answer that is no 2xx. In dialogs there are such, too; those have no pin. A fork has
     several, and the call may be answered all the same."""
-    if (
-        status not in (401, 407)
-        and worker.settings.config.billing.attempts
-        and relay.is_pinned(worker, call_id, from_tag, alone=True)
-    ):
+    if not relay.is_pinned(worker, call_id, from_tag, alone=True):
+        return
+    claims.release(worker)
+    if status not in (401, 407) and worker.settings.config.billing.attempts:
         call_events.failed(worker, call_id, from_tag)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from overlay.control.messages import Target
 from overlay.records.settings import Trunk
 from proxy import counters
-from proxy.routes import answers, relay
+from proxy.routes import answers, claims, relay
 from proxy.trunk_choice import Leg, TrunkTable
 from proxy.worker import Worker
 
@@ -113,6 +113,7 @@ def failed(worker: Worker) -> None:
     """A gateway has failed or refused: answer its challenge, try the next, or tell the caller."""
     ksr = worker.ksr
     if ksr.tm.t_is_canceled() > 0:
+        claims.release(worker)
         return
     plan = _decoder.decode(ksr.pv.get(_PLAN) or "")
     status = ksr.tm.t_get_status_code()
@@ -125,6 +126,7 @@ def failed(worker: Worker) -> None:
         following = Plan(plan.later[0], plan.later[1:], plan.emergency)
         if _try(worker, following):
             return
+    claims.release(worker)
     if status in _CHALLENGES:
         # The caller has no business with the carrier's challenges.
         worker.count(counters.TRUNKS_REFUSED)

@@ -153,7 +153,7 @@ KEYS = {
 }
 KINDS: tuple[Any, ...] = (messages.Hello, messages.Goodbye, *get_args(messages.Request))
 REPLIES: tuple[Any, ...] = get_args(messages.Reply)
-CLAIM: list[Any] = [b"c" * 20, KEYS[RecordKind.CALL], 1, 5, 1, 1]
+CLAIM: list[Any] = [b"c" * 20, KEYS[RecordKind.CALL], 5, [1, 2]]
 UPDATE = [NODE, 0, 5, b"o" * 20]
 
 

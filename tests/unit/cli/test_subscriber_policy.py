@@ -57,7 +57,7 @@ def test_what_is_set_is_signed_and_the_rest_stays(
     play(played, msgspec.structs.replace(ALICE, policy=Policy(calls_per_second_max=3)))
     done = cli.run(
         *("subscriber", "set", "alice", "--contacts-max", "2", "--destinations", "+49, 0,"),
-        *("--identities", "sales,sip:office@farm.test", "--json"),
+        *("--identities", "sales,sip:office@farm.test", "--calls-max", "4", "--json"),
     )
     assert done.code == 0, done.err
     record = put(played)
@@ -66,6 +66,7 @@ def test_what_is_set_is_signed_and_the_rest_stays(
         calls_per_second_max=3,
         destinations=("+49", "0"),
         identities=("sales@farm.test", "office@farm.test"),
+        calls_max=4,
     )
     assert (record.ha1, record.ha1_sha256) == (ALICE.ha1, ALICE.ha1_sha256)
     assert record.version > 7
@@ -79,6 +80,7 @@ def test_what_is_set_is_signed_and_the_rest_stays(
         "calls_per_second_max": 3,
         "destinations": ["+49", "0"],
         "identities": ["sales@farm.test", "office@farm.test"],
+        "calls_max": 4,
     }
 
 
@@ -114,6 +116,7 @@ def test_show_tells_no_secret(cli: Cli, played: PlayedDaemon) -> None:
     done = cli.run("subscriber", "show", "alice")
     assert done.code == 0
     assert "destinations          everywhere" in done.out
+    assert "calls_max             no limit" in done.out
     assert ALICE.ha1 not in done.out
     assert ALICE.ha1 not in cli.run("subscriber", "show", "alice", "--json").out
 
@@ -131,6 +134,7 @@ def test_who_is_not_there_is_1(cli: Cli, played: PlayedDaemon, verb: tuple[str, 
         ("--contacts-max", "-1"),
         ("--contacts-max", "1000"),
         ("--calls-per-second-max", "x"),
+        ("--calls-max", "5001"),
         ("--destinations", ",".join(map(str, range(65)))),
         ("--identities", "bob@elsewhere.test"),
     ],

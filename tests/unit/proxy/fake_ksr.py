@@ -33,6 +33,8 @@ class Message:
     protocol: str = "udp"
     user_agent: str = "phone"
     length: int = 700
+    promised: int | None = 0
+    body_length: int = 0
 
 
 def _user_of(uri: str) -> str:
@@ -56,6 +58,8 @@ class FakeKsr:
     canceled: bool = False
     flooded: bool = False
     done: list[Any] = field(default_factory=list)
+    failure_routes: list[str] = field(default_factory=list)
+    """Who is told when a transaction ends without success."""
     reply_fields: list[str] = field(default_factory=list)
     inserted: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
@@ -118,7 +122,7 @@ class FakeKsr:
             t_branch_replied=lambda: 1 if self.rang else -1,
             t_on_branch=lambda _route: 1,
             t_on_branch_failure=lambda route: self.done.append(route) or 1,
-            t_on_failure=lambda _route: 1,
+            t_on_failure=lambda route: self.failure_routes.append(route) or 1,
             t_reply=lambda code, reason: self.done.append((code, reason)) or 1,
             t_get_status_code=lambda: self.message.status,
             t_get_branch_index=lambda: self.branch,
@@ -185,6 +189,8 @@ class FakeKsr:
             "$si": message.source[0],
             "$sp": message.source[1],
             "$hdrc(Via)": message.vias,
+            "$cl": message.promised,
+            "$bs": message.body_length,
             "$ct": self._get_idx("Contact", 0),
             "$redis(l=>value)": self._redis_answer,
         }

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.records import claim
-from overlay.records.claim import NOTHING, SETUP_MS, Claim, ClaimState, Heard, both, merge, weight
+from overlay.records.claim import NOTHING, SETUP_MS, Claim, Heard, both, merge, weight
 from overlay.records.clock import COUNTER_BITS
 
 CALL, KEY = b"c" * 20, b"k" * 20
@@ -12,10 +12,8 @@ claims = st.builds(
     Claim,
     call=st.just(CALL),
     call_key=st.just(KEY),
-    cseq=st.integers(1, 3),
     changed=st.integers(0, 3),
-    state=st.sampled_from(ClaimState),
-    tries=st.integers(1, 3),
+    cseqs=st.lists(st.integers(1, 3), max_size=3).map(tuple),
 )
 heard = st.tuples(st.integers(0, 4), st.integers(0, 4)).map(
     lambda pair: Heard(answered=max(pair), ended=min(pair))
@@ -39,7 +37,7 @@ def test_copies_of_a_record_add_up(one: Heard, two: Heard, three: Heard) -> None
 
 
 def held(cseq: int = 1, changed: int = 1) -> Claim:
-    return Claim(call=CALL, call_key=KEY, cseq=cseq, changed=changed)
+    return Claim(call=CALL, call_key=KEY, cseqs=(cseq,), changed=changed)
 
 
 def test_a_call_counts_from_its_invite_to_its_end() -> None:
@@ -51,29 +49,28 @@ def test_a_call_counts_from_its_invite_to_its_end() -> None:
 
 
 def test_a_refused_call_does_not_count() -> None:
-    released = Claim(call=CALL, call_key=KEY, cseq=1, changed=1, state=ClaimState.RELEASED)
-    assert weight(released, NOTHING, young=True) == 0
-    assert claim.again(released, held(2)) == held(2)
+    gone = claim.refused(held(1), 1, 5)
+    assert (gone.cseqs, gone.changed) == ((), 5)
+    assert weight(gone, NOTHING, young=True) == 0
+    assert claim.again(gone, held(2)) == held(2)
 
 
 def test_an_invite_sent_once_more_is_the_same_call_and_a_third_one_is_not() -> None:
-    once, more = held(1), held(2)
-    twice = claim.again(once, more)
+    once = held(1)
+    twice = claim.again(once, held(2))
     thrice = claim.again(twice, held(3))
-    assert [each.tries for each in (once, twice, thrice)] == [1, 2, 3]
+    assert thrice.cseqs == (1, 2, 3)
     assert [weight(each, NOTHING, young=True) for each in (once, twice, thrice)] == [1, 1, 2]
     assert weight(thrice, Heard(answered=1), young=True) == 2
     assert weight(thrice, Heard(answered=2), young=True) == 2
     assert weight(thrice, Heard(answered=2, ended=2), young=True) == 0
 
 
-def test_a_refusal_says_nothing_of_an_invite_before() -> None:
+def test_a_refusal_says_nothing_of_another_invite() -> None:
     twice = claim.again(held(1), held(2))
-    left = claim.released(twice, 5)
-    assert (left.state, left.tries, left.cseq) == (ClaimState.HELD, 1, 0)
+    left = claim.refused(twice, 2, 5)
+    assert left.cseqs == (1,)
     assert weight(left, NOTHING, young=True) == 1
-    assert claim.again(left, held(3)).tries == 2
-    assert claim.released(held(1), 5).state is ClaimState.RELEASED
 
 
 def test_who_rings_for_too_long_is_not_young() -> None:

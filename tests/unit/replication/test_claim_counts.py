@@ -1,11 +1,12 @@
 """How many calls a subscriber has: never refused without a look, never above the limit after it."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from overlay import limits
-from overlay.records.claim import NOTHING, SETUP_MS, Claim, Heard
+from overlay.records.claim import CSEQS_MAX, NOTHING, SETUP_MS, Claim, Heard
 from overlay.records.clock import COUNTER_BITS
 from overlay.replication.claim_counts import LOOK_PAUSE_MS_PER_CALL, ClaimCounts
 
@@ -20,7 +21,7 @@ def call(name: str) -> bytes:
 
 def invite(name: str, cseq: int = 1, now_ms: int = NOW_MS) -> Claim:
     changed = now_ms << COUNTER_BITS
-    return Claim(call=call(name), call_key=call(f"key {name}"), cseq=cseq, changed=changed)
+    return Claim(call=call(name), call_key=call(f"key {name}"), cseqs=(cseq,), changed=changed)
 
 
 def granted(counts: ClaimCounts, name: str, cseq: int = 1, calls_max: int = 2) -> bool:
@@ -48,13 +49,29 @@ def test_a_refused_call_makes_room_at_once() -> None:
     counts = ClaimCounts()
     assert granted(counts, "a", cseq=7, calls_max=1)
     later = (NOW_MS + 1) << COUNTER_BITS
-    assert counts.release(ALICE, call("a"), 6, later, NOW_MS) is None, "an earlier INVITE"
+    assert counts.release(ALICE, call("a"), 6, later, NOW_MS) is None, "another INVITE"
     assert counts.release(ALICE, call("b"), 7, later, NOW_MS) is None
     assert counts.release(BOB, call("a"), 7, later, NOW_MS) is None
     released = counts.release(ALICE, call("a"), 7, later, NOW_MS)
     assert released is not None
     assert counts.release(ALICE, call("a"), 7, later + 1, NOW_MS) is None, "it was already"
     assert granted(counts, "b", calls_max=1)
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_who_was_refused_twice_has_no_call(order: tuple[int, int]) -> None:
+    counts = ClaimCounts()
+    assert granted(counts, "a", cseq=1, calls_max=1)
+    assert granted(counts, "a", cseq=2, calls_max=1)
+    for after, cseq in enumerate(order, 1):
+        assert not granted(counts, "b", calls_max=1)
+        assert counts.release(ALICE, call("a"), cseq, (NOW_MS + after) << COUNTER_BITS, NOW_MS)
+    assert granted(counts, "b", calls_max=1)
+
+
+def test_the_invites_of_one_call_are_bounded() -> None:
+    counts = ClaimCounts()
+    assert sum(granted(counts, "a", cseq, calls_max=100) for cseq in range(1, 50)) == CSEQS_MAX
 
 
 def test_released_claims_are_forgotten() -> None:

@@ -167,7 +167,7 @@ def test_claims_of_tomorrow_are_refused(tmp_path: Path) -> None:
         await farm.start("n1")
         node = farm.nodes["n1"]
         tomorrow = (node.parts.now_ms() + 86_400_000) << COUNTER_BITS
-        each = Claim(call=b"c" * 20, call_key=b"k" * 20, cseq=1, changed=tomorrow)
+        each = Claim(call=b"c" * 20, call_key=b"k" * 20, cseqs=(1,), changed=tomorrow)
         assert isinstance(node.claims.shared(ShareClaims(key=KEY, claims=(each,))), Failed)
         assert counted(farm) == {"n1": 0}
 
