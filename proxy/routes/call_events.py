@@ -4,6 +4,9 @@ In: the 2xx to an initial INVITE, and the BYE. Out: `WriteEvent` to the daemon, 
 event is safe. Counterpart: `overlay.replication`. When it is not safe, the message is dropped; its
 sender repeats it, and the next try, on any node, writes the same event. Refreshes and refusals are
 written as well, but nothing is held up for them.
+
+An event has the time at which its message came first: nobody pays for the seconds in which this
+node could not write, nor for the time that a write takes.
 """
 
 import time
@@ -17,6 +20,9 @@ from proxy.worker import Worker
 
 REMEMBERED_MAX: Final = 8_192
 """Events per worker that are known to be safe, so that a retransmission is not written again."""
+_TRIED: Final = "tried"
+"""Table of the node's events that could not be written, with the time of their message in us. Its
+entries outlive the retransmissions of a 2xx or BYE, 32 s (RFC 3261, 13.3.1.4 and 17.1.2.2)."""
 _OF_REPLIES: Final = frozenset({EventKind.START, EventKind.ATTEMPT})
 UNWRITABLE_S: Final = 2.0
 """How long new calls count as unbillable after a failed write; then one is let through to try."""
@@ -81,6 +87,9 @@ def _write(
     if identity in worker.events_safe:
         worker.count(counters.EVENTS_REPEATED)
         return True
+    htable, tried = worker.ksr.htable, identity.hex()
+    first_us = htable.sht_get(_TRIED, tried)
+    time_us = int(first_us) if first_us else time.time_ns() // 1000
     is_stop, is_reply = kind is EventKind.STOP, kind in _OF_REPLIES
     kx = worker.ksr.kx
     agent = fields.user_agent(worker)
@@ -92,7 +101,7 @@ def _write(
         call_id=call_id[:HEADER_CHARS_MAX],
         from_tag=from_tag[:HEADER_CHARS_MAX],
         to_tag=to_tag[:HEADER_CHARS_MAX],
-        time_us=time.time_ns() // 1000,
+        time_us=time_us,
         code=kx.get_status() if is_reply else 0,
         from_uri=fields.text(worker, "$fu")[:URI_CHARS_MAX],
         to_uri=fields.text(worker, "$tu")[:URI_CHARS_MAX],
@@ -106,6 +115,8 @@ def _write(
     )
     if not worker.overlay.write(event, worker.settings.event_deadline_s):
         worker.unwritable_until_s = worker.clock() + UNWRITABLE_S
+        if not first_us:
+            htable.sht_sets(_TRIED, tried, str(time_us))
         return False
     worker.unwritable_until_s = 0.0
     worker.count(counters.EVENTS_WRITTEN)

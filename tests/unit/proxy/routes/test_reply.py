@@ -1,5 +1,7 @@
 """Replies: a call starts only after its event is safe."""
 
+import time
+
 import pytest
 
 from overlay.control.messages import Target, WriteEvent, Written
@@ -53,6 +55,28 @@ def test_a_200_whose_event_is_not_safe_is_dropped_until_it_is(
     clock.now_s += 1
     reply.route(worker)
     assert not kamailio.dropped
+
+
+def test_an_answer_counts_from_its_first_arrival(
+    make_worker: MakeWorker,
+    kamailio: FakeKsr,
+    daemon: FakeDaemon,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_us = 1_700_000_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: now_us * 1000)
+    written = daemon.answers.pop(WriteEvent)
+    # Retransmissions come to any worker of the node.
+    for _ in range(3):
+        reply.route(make_worker())
+        clock.now_s, now_us = clock.now_s + 1, now_us + 500_000
+    daemon.answers[WriteEvent] = written
+    reply.route(make_worker())
+    kamailio.message.to_tag = "another"
+    reply.route(make_worker())
+    times = [asked.event.time_us for asked in daemon.asked if isinstance(asked, WriteEvent)]
+    assert times == [*[1_700_000_000_000_000] * 4, now_us]
 
 
 def test_a_retransmission_is_not_written_again(
