@@ -4,8 +4,9 @@ In: a lab whose nodes export to a PostgreSQL. Out: what differs. Counterparts: `
 `python -m tests.farm.ledger --calls 3000` counts more.
 
 Half of the calls are hung up by the caller, half by the callee; INVITEs go through n2, BYEs through
-n3. Meanwhile daemons are killed and frozen, a node is cut off, and PostgreSQL is stopped and
-started; sipp repeats what is not answered, so every call has to be there, once and whole.
+n3. Meanwhile the disk of a node is filled to its last byte and emptied, daemons are killed and
+frozen, a node is cut off, and PostgreSQL is stopped and started; sipp repeats what is not answered,
+so every call has to be there, once and whole.
 """
 
 import argparse
@@ -16,8 +17,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from deploy.lab import Lab
 from overlay.control.messages import ContactChange, Register, Registered, RegisterOutcome
 from tests.farm.asking import eventually, states
 from tests.farm.sipp import Sipp
+from tests.farm.small_disk import SmallDisk
 from tests.postgresql import Cluster
 
 SIDES = ("caller", "callee")
@@ -39,7 +41,7 @@ _STAMP = re.compile(r"^-{5,} (\d{4}-\d\d-\d\d[ \t]\d\d:\d\d:\d\d\.\d+)$", re.MUL
 
 @dataclass(frozen=True)
 class Talk:
-    """A call as its caller saw it, in seconds since the epoch."""
+    """A call as its two phones saw it, in seconds since the epoch."""
 
     answered_s: float
     ended_s: float
@@ -65,22 +67,28 @@ class Counts:
 
 def count(lab: Lab, cluster: Cluster, calls: int, rate: int, *, trouble: bool) -> Counts:
     """Place the calls, wait until all are exported, and compare."""
+    # The node starts anew for it, before the first call.
+    with SmallDisk(lab, "n2") if trouble else nullcontext() as disk:
+        return _count(lab, cluster, calls, rate, disk)
+
+
+def _count(lab: Lab, cluster: Cluster, calls: int, rate: int, disk: SmallDisk | None) -> Counts:
     prefix, each = uuid.uuid4().hex, calls // len(SIDES)
     for side in SIDES:
         _register(lab, side)
     timeout_s = 60 + 2 * each // max(1, rate // 2)
     troubled = (0.0, 0.0)
     with ExitStack() as stack:
-        callers = [
+        players = [
             stack.enter_context(sipp)
             for side in SIDES
             for sipp in _players(lab, side, f"{prefix}-{side}", each, rate // 2, timeout_s)
         ]
-        if trouble:
-            troubled = _trouble(lab, cluster)
-        for sipp in callers:
+        if disk is not None:
+            troubled = _trouble(lab, cluster, disk)
+        for sipp in players:
             sipp.wait()
-        talks = dict(itertools.chain.from_iterable(_talks(s, troubled) for s in callers[1::2]))
+        talks = dict(itertools.chain(_talks(players[:2], troubled), _talks(players[2:], troubled)))
     eventually(lambda: set(states(lab, "n1").values()) == {"alive"}, "the farm is whole again")
     placed = {call_id for call_id in talks if call_id.startswith(prefix)}
     wanted = f"SELECT count(*) FROM cdr WHERE callid LIKE '{prefix}%' AND state = 'complete'"
@@ -143,10 +151,14 @@ def _players(
     )
 
 
-def _trouble(lab: Lab, cluster: Cluster) -> tuple[float, float]:
+def _trouble(lab: Lab, cluster: Cluster, disk: SmallDisk) -> tuple[float, float]:
     """One after the other; from when until when calls may have noticed."""
     time.sleep(3)
     began_s = time.time()
+    disk.fill()
+    time.sleep(2)
+    disk.empty()
+    time.sleep(1)
     cluster.stop()
     lab.kill("n3", "overlay")
     time.sleep(3)
@@ -169,30 +181,37 @@ def _trouble(lab: Lab, cluster: Cluster) -> tuple[float, float]:
     return began_s, time.time() + SETTLED_S
 
 
-def _talks(sipp: Sipp, troubled: tuple[float, float]) -> Iterator[tuple[str, Talk]]:
-    """Each call's times, from what sipp sent and received."""
+def _talks(players: Sequence[Sipp], troubled: tuple[float, float]) -> Iterator[tuple[str, Talk]]:
+    """Each call's times, from what both sides sent and received: a call begins when its 200 leaves
+    the callee, though the caller hears of it later, when the answer is on disk."""
     answered: dict[str, float] = {}
     ended: dict[str, float] = {}
-    said: collections.Counter[tuple[str, str]] = collections.Counter()
-    text = sipp.messages_path.read_text(encoding="utf-8", errors="replace")
-    parts = _STAMP.split(text)[1:]
-    for stamp, part in zip(parts[::2], parts[1::2], strict=True):
-        call_id = _field(part, "Call-ID")
-        at_s = datetime.fromisoformat(stamp.replace("\t", " ")).timestamp()
-        # What sipp says itself, an empty line, and the message.
-        first = next((line for line in part.split("\n", 2)[2].splitlines() if line.strip()), "")
-        cseq = _field(part, "CSeq")
-        if first.startswith("SIP/2.0 200") and cseq.endswith("INVITE"):
-            answered.setdefault(call_id, at_s)
-        elif first.startswith("BYE "):
-            ended.setdefault(call_id, at_s)
-        what = first.split()[1] if first.startswith("SIP/2.0") else first.split(" ")[0]
-        said[call_id, f"{what} {cseq}"] += 1
-    twice = {call_id for (call_id, what), times in said.items() if times > 1 and "ACK" not in what}
+    twice: set[str] = set()
+    for sipp in players:
+        said: collections.Counter[tuple[str, str]] = collections.Counter()
+        for at_s, call_id, what in _said(sipp):
+            if what.startswith("200 ") and what.endswith("INVITE"):
+                answered[call_id] = min(at_s, answered.get(call_id, at_s))
+            elif what.startswith("BYE "):
+                ended[call_id] = min(at_s, ended.get(call_id, at_s))
+            said[call_id, what] += 1
+        twice |= {name for (name, what), times in said.items() if times > 1 and "ACK" not in what}
     for call_id, answered_s in answered.items():
         ended_s = ended.get(call_id, answered_s)
         near = troubled[0] < ended_s and answered_s < troubled[1]
         yield call_id, Talk(answered_s, ended_s, call_id in twice or near)
+
+
+def _said(sipp: Sipp) -> Iterator[tuple[float, str, str]]:
+    """When, in which call, and what: method or status code, and CSeq."""
+    text = sipp.messages_path.read_text(encoding="utf-8", errors="replace")
+    parts = _STAMP.split(text)[1:]
+    for stamp, part in zip(parts[::2], parts[1::2], strict=True):
+        at_s = datetime.fromisoformat(stamp.replace("\t", " ")).timestamp()
+        # What sipp says itself, an empty line, and the message.
+        first = next((line for line in part.split("\n", 2)[2].splitlines() if line.strip()), "")
+        what = first.split()[1] if first.startswith("SIP/2.0") else first.split(" ")[0]
+        yield at_s, _field(part, "Call-ID"), f"{what} {_field(part, 'CSeq')}"
 
 
 def _field(part: str, name: str) -> str:

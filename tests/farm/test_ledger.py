@@ -1,5 +1,5 @@
-"""Hundreds of calls while nodes die, freeze and are cut off, and the database is away: each is
-billed once, and whole."""
+"""Hundreds of calls while nodes die, freeze, are cut off and have no room on their disk, and the
+database is away: each is billed once, and whole."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +33,5 @@ def test_no_call_is_lost_or_doubled_whatever_happens_to_the_nodes(cluster: Clust
     assert counts.by_state == {"complete": CALLS}
     assert counts.by_hangup == {"caller": CALLS // 2, "callee": CALLS // 2}
     assert counts.exact > CALLS // 20, "hardly a call was left in peace: this shows little"
-    # The rest are calls whose 200 waited for a slow disk: the answer counts from its arrival.
-    within = sum(off_ms <= ledger.EXACT_MS for off_ms in counts.off_ms)
-    assert within >= 0.9 * counts.exact, sorted(counts.off_ms)
+    # No event was held up of those; what its write takes is nothing that a call is billed for.
+    assert max(counts.off_ms) <= ledger.EXACT_MS, sorted(counts.off_ms)
