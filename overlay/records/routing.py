@@ -7,13 +7,17 @@ A binding whose owner is lost is no target: its flow died with the node. Of the 
 the first is the target, and the others stand by (RFC 5626 5.3: never more than one at a time).
 """
 
+import re
 from collections.abc import Container
+from typing import Final
 
 import msgspec
 
 from overlay.control.messages import Target
 from overlay.records import registration
 from overlay.records.registration import Binding, Registration
+
+_METHOD: Final = re.compile(r";method(=[^;]*)?(?=;|$)", re.IGNORECASE)
 
 
 def targets_of(
@@ -33,9 +37,16 @@ def targets_of(
     return tuple(found.values())
 
 
+def request_uri(contact: str) -> str:
+    """The Contact without what a Request-URI must not have: header fields, which would go into the
+    request, and a method (RFC 3261 16.6 step 2, 19.1.1)."""
+    uri = contact.partition("?")[0]
+    return _METHOD.sub("", uri) if ";method" in uri.lower() else uri
+
+
 def _target(binding: Binding) -> Target:
     return Target(
-        uri=binding.contact,
+        uri=request_uri(binding.contact),
         received=binding.received,
         owner=binding.owner,
         q=binding.q,

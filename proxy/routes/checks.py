@@ -3,6 +3,7 @@
 In: a request as it came. Out: whether to go on; if not, it is answered or dropped already.
 """
 
+import re
 from typing import Final
 
 from overlay.limits import HEADER_CHARS_MAX
@@ -12,11 +13,14 @@ from proxy.worker import Worker
 
 HOPS_MAX: Final = 70
 """Max-Forwards of a request that has none (RFC 3261 16.6 step 3)."""
-_MESSAGE_CHECKS: Final = 2023
-"""Kamailio's sanity bits: versions, R-URI, required headers, CSeq, lengths, Expires,
-Proxy-Require."""
+_MESSAGE_CHECKS: Final = 1639
+"""Kamailio's sanity bits: versions, R-URI, required headers, CSeq, Proxy-Require. Not those of
+Content-Length, as it refuses what is longer, which RFC 3261 18.3 wants cut off; nor of Expires, as
+a time that is too long is to be cut short (20.19)."""
 _URI_CHECKS: Final = 7
 """R-URI, From and To can be parsed."""
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_SCHEMES: Final = frozenset({"sip", "sips", "tel", "urn"})
 _SCANNERS: Final = (
     "friendly-scanner",
     "sipvicious",
@@ -43,13 +47,31 @@ def pass_form(worker: Worker) -> bool:
     """Whether a request that belongs to no dialog is well formed. Inside a dialog that the farm
     let pass, the phones may tell each other what they like."""
     ksr = worker.ksr
+    if ksr.kx.get_ruri() is None and _is_of_unknown_scheme(worker):
+        worker.count(counters.MALFORMED)
+        answers.send(worker, 416, "Unsupported URI Scheme")
+        return False
     if ksr.sanity.sanity_check(_MESSAGE_CHECKS, _URI_CHECKS) < 0:
         worker.count(counters.MALFORMED)
         return False
-    if len(ksr.kx.get_callid()) > HEADER_CHARS_MAX:
+    if len(ksr.kx.get_callid()) > HEADER_CHARS_MAX or (ksr.is_UDP() and not _is_whole(worker)):
         answers.malformed(worker)
         return False
     return True
+
+
+def _is_of_unknown_scheme(worker: Worker) -> bool:
+    """Whether a Request-URI that Kamailio cannot read has a scheme that is none of the farm's."""
+    first_line = worker.ksr.pv.get("$(mb{line.at,0})") or ""
+    scheme = _SCHEME.match(first_line.partition(" ")[2])
+    return scheme is not None and scheme[1].lower() not in _SCHEMES
+
+
+def _is_whole(worker: Worker) -> bool:
+    """Whether the datagram has all of the body that it promises (RFC 3261 18.3)."""
+    get = worker.ksr.pv.get
+    promised = get("$cl")
+    return promised is None or int(promised) <= int(get("$bs") or 0)
 
 
 def is_moderate(worker: Worker) -> bool:

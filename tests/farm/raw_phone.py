@@ -222,6 +222,19 @@ class RawPhone:
         """Send this text as it is."""
         self._write(text, (self._address_of(self._lab.node(node)), SIP_PORT))
 
+    def send_bytes(self, node: str, data: bytes) -> None:
+        """Send these bytes, whether they are a message or not."""
+        if self._tcp:
+            self._socket.sendall(data)
+        else:
+            address = self._address_of(self._lab.node(node))
+            self._socket.sendto(data, (address, SIP_PORT))  # type: ignore[union-attr]
+
+    def receive_bytes(self, timeout_s: float) -> bytes:
+        """The next datagram as it is."""
+        self._socket.settimeout(max(0.001, timeout_s))
+        return self._socket.recv(65_535)
+
     def receive(self, timeout_s: float = 8.0) -> Message:
         """The next message; raises `TimeoutError` if none comes."""
         self._socket.settimeout(max(0.001, timeout_s))
@@ -356,7 +369,8 @@ _ECHOED = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
 
 
 def _parsed(data: bytes, source: tuple[str, int]) -> Message:
-    first, *lines = data.decode().partition("\r\n\r\n")[0].split("\r\n")
+    text = data.decode(errors="surrogateescape")
+    first, *lines = text.partition("\r\n\r\n")[0].split("\r\n")
     fields = tuple(
         (name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)
     )

@@ -33,6 +33,8 @@ class Message:
     protocol: str = "udp"
     user_agent: str = "phone"
     length: int = 700
+    readable: bool = True
+    """Whether Kamailio understands the Request-URI."""
     promised: int | None = 0
     body_length: int = 0
 
@@ -85,7 +87,7 @@ class FakeKsr:
             get_thost=lambda: sip_uri.host_of(self.message.to_uri) or None,
             get_tuser=lambda: _user_of(self.message.to_uri) or None,
             gete_ua=lambda: self.message.user_agent,
-            get_ruri=lambda: self.message.request_uri,
+            get_ruri=lambda: self.message.request_uri if self.message.readable else None,
             get_duri=lambda: self.next_hop,
             get_srcip=lambda: self.message.source[0],
             get_srcport=lambda: self.message.source[1],
@@ -189,6 +191,7 @@ class FakeKsr:
             "$si": message.source[0],
             "$sp": message.source[1],
             "$hdrc(Via)": message.vias,
+            "$(mb{line.at,0})": f"{message.method} {message.request_uri} SIP/2.0",
             "$cl": message.promised,
             "$bs": message.body_length,
             "$ct": self._get_idx("Contact", 0),

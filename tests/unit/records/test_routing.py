@@ -1,9 +1,11 @@
 """Which bindings are targets, and which stand by."""
 
+import pytest
+
 from overlay.control.messages import Target
 from overlay.records import registration
 from overlay.records.registration import Binding
-from overlay.records.routing import targets_of
+from overlay.records.routing import request_uri, targets_of
 
 DEVICE = "<urn:uuid:1>"
 
@@ -53,3 +55,19 @@ def test_devices_that_know_no_flows_are_told_apart_by_their_contacts() -> None:
         (bound("sip:a@h", 1, instance=DEVICE), bound("sip:b@h", 2, instance=DEVICE))
     )
     assert len(targets_of(record, 0)) == 2
+
+
+@pytest.mark.parametrize(
+    ("contact", "uri"),
+    [
+        ("sip:a@h;transport=tcp", "sip:a@h;transport=tcp"),
+        ("sip:a@h;ob?Route=%3Csip:x;lr%3E", "sip:a@h;ob"),
+        ("sip:a@h;method=BYE;ob", "sip:a@h;ob"),
+        ("sip:a@h;Method=BYE", "sip:a@h"),
+        ("sip:a@h;methods=x", "sip:a@h;methods=x"),
+    ],
+)
+def test_a_request_uri_has_neither_header_fields_nor_a_method(contact: str, uri: str) -> None:
+    assert request_uri(contact) == uri
+    record = registration.canonical((bound(contact, 1),))
+    assert [each.uri for each in targets_of(record, 0)] == [uri]

@@ -181,6 +181,13 @@ def test_a_fork_that_came_far_is_a_loop(worker: Worker, kamailio: FakeKsr) -> No
     assert kamailio.done == [482]
 
 
+def test_a_large_call_that_came_far_is_no_fork(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.vias = relay.VIAS_OF_A_FORK_MAX + 1
+    kamailio.message.length = 4_000
+    relay.to_targets(worker, "INVITE", (OLD,))
+    assert "t_relay" in kamailio.done
+
+
 def test_a_next_hop_that_cannot_be_reached(worker: Worker, kamailio: FakeKsr) -> None:
     kamailio.forward_result = -1
     relay.to_targets(worker, "INVITE", (OLD,))

@@ -1,0 +1,117 @@
+"""Messages as in RFC 4475 and RFC 5118: what looks wrong passes, what is wrong is refused."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.lab import Lab
+from tests.farm import torture_invalid, torture_valid
+from tests.farm.asking import add_subscriber
+from tests.farm.conftest import LabKeeper
+from tests.farm.liveness import Watch
+from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.torture import Case, Stage, busy
+
+CASES = [
+    (case, over) for case in (*torture_valid.CASES, *torture_invalid.CASES) for over in case.over
+]
+REASONS = (b"486 = 2**3 * 5**2 \xd0\xbd\xd0\xbe \xe2\x82\xac", b"486 ")
+
+
+@pytest.fixture(scope="module")
+def bob(keeper: LabKeeper) -> Iterator[RawPhone]:
+    """Bob's phone, registered at n2; and a subscriber for REGISTERs, with nothing bound after."""
+    lab = keeper.lab()
+    for user in ("torture", "schemer"):
+        add_subscriber(lab, user)
+    with RawPhone(lab, "p2", "bob") as phone:
+        assert phone.register("n2").code == 200
+        yield phone
+        assert phone.register("n2", ";expires=0").code == 200
+    with RawPhone(lab, "p6", "torture") as phone:
+        phone.ask(
+            "n1", "REGISTER", f"sip:{lab.farm}", ["Contact: *", "Expires: 0"], to_uri=phone.aor
+        )
+
+
+@pytest.fixture(scope="module")
+def watch(keeper: LabKeeper) -> Iterator[Watch]:
+    """Whether n1 was well all the time."""
+    watch = Watch(keeper.lab(), "n1", "p6")
+    yield watch
+    watch.well()
+
+
+@pytest.mark.parametrize(
+    ("case", "over"), CASES, ids=[f"{case.source}, {case.name}, {over}" for case, over in CASES]
+)
+def test_a_message(lab: Lab, bob: RawPhone, watch: Watch, case: Case, over: str) -> None:
+    Stage(lab, "n1", "p6", bob).play(case, over)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_reason_of_any_text_comes_back(
+    lab: Lab, bob: RawPhone, watch: Watch, reason: bytes
+) -> None:
+    """RFC 4475 3.1.1.12 and 3.1.1.13."""
+    with RawPhone(lab, "p6", "stranger") as stranger:
+        _invite(stranger, f"sip:bob@{lab.farm}")
+        bob.send_bytes("n1", busy(_next(bob)).replace(b"486 Busy Here", reason, 1))
+        assert _final(stranger).first_line.encode() == b"SIP/2.0 " + reason
+
+
+def test_header_fields_in_a_contact_go_nowhere(lab: Lab, bob: RawPhone, watch: Watch) -> None:
+    """RFC 4475 3.3.14: who calls is not sent along a Route that the callee has written."""
+    with RawPhone(lab, "p3", "schemer") as phone, RawPhone(lab, "p6", "stranger") as stranger:
+        hidden = f"{phone.contact};method=BYE?Route=%3Csip:outside.example.org;lr%3E"
+        assert phone.register("n1", uri=hidden).code == 200
+        _invite(stranger, phone.aor)
+        invite = phone.await_request("INVITE")
+        assert invite.uri == phone.contact
+        assert invite.all("Route") == []
+        phone.reply(invite, 486, "Busy Here")
+        assert _final(stranger).code == 486
+        assert phone.register("n1", ";expires=0", uri=hidden).code == 200
+
+
+def test_what_follows_a_message_in_a_datagram_is_none_on_a_connection(
+    lab: Lab, watch: Watch
+) -> None:
+    """Else anybody could send a phone what seems to come from the farm (RFC 3261 18.3)."""
+    with (
+        RawPhone(lab, "p3", "schemer", tcp_to="n1") as phone,
+        RawPhone(lab, "p6", "stranger") as stranger,
+    ):
+        assert phone.register("n1").code == 200
+        one, other = (
+            stranger.request_text(
+                "MESSAGE", phone.aor, from_uri="sip:x@example.org", call_id=call_id, cseq=1
+            )[0]
+            for call_id in ("one", "other")
+        )
+        stranger.send("n1", one + other)
+        stranger.send("n1", one.replace(": one", ": last"))
+        seen = [phone.await_request("MESSAGE").get("Call-ID") for _ in range(2)]
+        assert seen == ["one", "last"]
+        assert phone.register("n1", ";expires=0").code == 200
+
+
+def _invite(stranger: RawPhone, uri: str) -> None:
+    text, _ = stranger.request_text(
+        "INVITE", uri, from_uri="sip:x@example.org", call_id=stranger.call_id, cseq=1
+    )
+    stranger.send("n1", text)
+
+
+def _next(phone: RawPhone) -> bytes:
+    while True:
+        raw = phone.receive_bytes(5)
+        if raw.startswith(b"INVITE "):
+            return raw
+
+
+def _final(phone: RawPhone) -> Message:
+    while True:
+        answer = phone.receive()
+        if answer.code >= 200:
+            return answer
