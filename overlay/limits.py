@@ -53,6 +53,8 @@ OPEN_CALLS_MAX: Final = 200_000
 """Whose end a replica awaits."""
 UNSIGNED_EVENTS_MAX: Final = 100_000
 """That wait for a block, should the disk refuse it; 150 bytes each."""
+CHAINS_SEEN_MAX: Final = 1_000
+"""Of other nodes, whose last blocks a node vouches for in its next one; 90 bytes each."""
 COMMIT_BATCH_MAX: Final = 1_000
 COMMIT_QUEUE_MAX: Final = 20_000
 ROTTEN_ROWS_MAX: Final = 10_000

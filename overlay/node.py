@@ -16,6 +16,7 @@ from overlay.billing.exporter import Exporter
 from overlay.billing.ledger import Ledger
 from overlay.billing.retention import Retention, horizon_us
 from overlay.billing.sinks.configured import configured
+from overlay.billing.witness import Witness
 from overlay.cache.hot import HotRecords
 from overlay.config import Config
 from overlay.control.farm_wide import FarmWide
@@ -43,6 +44,7 @@ from overlay.node_metrics import watch
 from overlay.parts import Parts
 from overlay.readiness import Readiness
 from overlay.records import registration
+from overlay.records.call import CallEvent
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind
 from overlay.records.settings import FarmSettings, Shown
@@ -150,13 +152,15 @@ class Node:
         self.closer = Closer(
             own_id, config.billing, self.placement, self.committer, self.events, now_ms
         )
-        self.replica.event_stored = self.closer.open_calls.saw
+        self.witness = Witness(own_id, lambda: self.identity.authority, now_ms)
+        self.replica.event_stored = self._replica_stored
         self.events.event_stored = self.closer.open_calls.saw
         self.ledger = Ledger(
             lambda: self.identity,
             self.placement,
             self.committer,
             self.spreader,
+            self.witness,
             self.clock.tick,
             now_ms,
         )
@@ -500,6 +504,10 @@ class Node:
             overlay_port=self.config.overlay.port,
             serial=self._zone_changed_s,
         )
+
+    def _replica_stored(self, key: bytes, event: CallEvent) -> None:
+        self.closer.open_calls.saw(key, event)
+        self.witness.saw(event)
 
     def _horizon_us(self) -> int:
         return horizon_us(self.parts.now_ms(), self.config.billing.retention_days)

@@ -17,7 +17,7 @@ import msgspec
 from cryptography import x509
 
 from overlay.billing import chain
-from overlay.billing.chain import Block
+from overlay.billing.chain import Block, Seen
 from overlay.errors import IdentityError
 from overlay.records.call import CallEvent, EventKind
 
@@ -29,8 +29,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     """`altered`, `missing`, `unchained` (an event that no block has, though there should be one);
-    `block-invalid`, `block-missing`, `block-order` (not bound to the one before), `block-forked`
-    (two of one number, signed by the same node)."""
+    `block-invalid`, `block-missing` (between two others, or another node vouches for it),
+    `block-order` (not bound to the one before), `block-forked` (two of one number, signed by the
+    same node, or another than the one that another node vouches for)."""
     node: str
     """That wrote the event or signed the block."""
     what: str
@@ -54,6 +55,9 @@ class Audit:
     events: int = 0
     blocks: int = 0
     _blocks: dict[tuple[bytes, int], dict[int, tuple[bytes, Block]]] = field(default_factory=dict)
+    _vouched: dict[tuple[bytes, int, int], tuple[str, set[bytes]]] = field(default_factory=dict)
+    """Node and heads of each block that another node has seen, by node id, chain and number."""
+    _heard_all: bool = False
     _entries: dict[bytes, set[tuple[str, bytes]]] = field(default_factory=dict)
     _wanted: dict[bytes, str] = field(default_factory=dict)
     """Ids of signed events of the time, with their nodes, that were not met yet."""
@@ -71,6 +75,9 @@ class Audit:
         except IdentityError as error:
             self._found("block-invalid", event.node, f"{event.call_id}: {error}", held_by=held_by)
             return
+        if not self._heard_all:
+            for seen in block.seen:
+                self._vouch(seen)
         numbers = self._blocks.setdefault((block.node_id, block.chain), {})
         known = numbers.get(block.number)
         if known is not None:
@@ -86,8 +93,21 @@ class Audit:
             if self.since_us <= each.time_us < self.until_us:
                 self._wanted[each.event_id] = block.node
 
+    def lacking(self) -> bool:
+        """Whether a block that another vouches for was not among the copies. It may have come while
+        these were read: all blocks are to be told once more, and are not asked for their word."""
+        self._heard_all = True
+        return any(self._held(*name) is None for name in self._vouched)
+
     def all_blocks(self) -> None:
         """There are no more blocks."""
+        for (node_id, number_of_chain, number), (node, heads) in self._vouched.items():
+            what = f"chain {number_of_chain} block {number}"
+            held = self._held(node_id, number_of_chain, number)
+            if held is None:
+                self._found("block-missing", node, what)
+            elif heads - {held}:
+                self._found("block-forked", node, what)
         for numbers in self._blocks.values():
             self._look_at_chain([numbers[number] for number in sorted(numbers)])
         for spans in self._spans.values():
@@ -124,6 +144,16 @@ class Audit:
         self._wanted.clear()
 
     # inner workings
+
+    def _vouch(self, seen: Seen) -> None:
+        # What was signed before that time was not read, or is past.
+        if seen.time_us >= self.since_us:
+            name = (seen.node_id, seen.chain, seen.number)
+            self._vouched.setdefault(name, (seen.node, set()))[1].add(seen.head)
+
+    def _held(self, node_id: bytes, number_of_chain: int, number: int) -> bytes | None:
+        found = self._blocks.get((node_id, number_of_chain), {}).get(number)
+        return None if found is None else found[0]
 
     def _look_at_chain(self, found: Sequence[tuple[bytes, Block]]) -> None:
         for (head, before), (_, after) in pairwise(found):

@@ -37,6 +37,20 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     time_us: int
 
 
+class Seen(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """How far another node's chain went."""
+
+    node_id: Key
+    node: str
+    chain: int
+    number: int
+    """Of its last block that the signer had stored,"""
+    head: bytes
+    """and that block's head."""
+    time_us: int
+    """When that block was signed, by its own node's clock."""
+
+
 class Block(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Events in the order in which their node took them on."""
 
@@ -55,6 +69,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     entries: tuple[Entry, ...]
     withdrawn: tuple[bytes, ...] = ()
     """Ids of events, of this block or an earlier one, that no disk took: they may be missing."""
+    seen: tuple[Seen, ...] = ()
+    """Chains of other nodes that moved since the block before: what is there must not go."""
 
 
 class SignedBlock(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -1,8 +1,8 @@
 """Signs what this node writes into the billing records, a block of events at a time.
 
-In: events that this node coordinates, as it takes them on, and those that no disk took after all.
-Out: signed blocks, on this disk and on the replicas. Counterparts: `chain.py` says what a block is;
-`audit.py` holds the records against them.
+In: events that this node coordinates, as it takes them on, and those that no disk took after all;
+what `witness.py` knows of other nodes' chains. Out: signed blocks, on this disk and on the
+replicas. Counterparts: `chain.py` says what a block is; `audit.py` holds the records against them.
 
     event ─► entry in memory ─► BLOCK_EVENTS, or SEAL_S ─► block signed ─► own disk, with the head
                                                                          └► its replicas
@@ -21,6 +21,7 @@ import msgspec
 from overlay import decoding, limit_hits, tasks
 from overlay.billing import chain
 from overlay.billing.chain import Block, Entry
+from overlay.billing.witness import Witness
 from overlay.errors import StorageError
 from overlay.identity.identity import Identity
 from overlay.limits import UNSIGNED_EVENTS_MAX
@@ -60,6 +61,7 @@ class Ledger:
         placement: Placement,
         committer: Committer,
         spreader: Spreader,
+        witness: Witness,
         tick: Callable[[], int],
         now_ms: Callable[[], int],
     ) -> None:
@@ -67,6 +69,7 @@ class Ledger:
         self._placement = placement
         self._committer = committer
         self._spreader = spreader
+        self._witness = witness
         self._tick = tick
         self._now_ms = now_ms
         self._entries: list[Entry] = []
@@ -98,7 +101,7 @@ class Ledger:
         """Sign what there is."""
         if self._task is not None:
             await tasks.end([self._task])
-            while self._entries and await self.seal():
+            while (self._entries or self._witness.calls_for_a_block) and await self.seal():
                 pass
 
     def took_on(self, event: CallEvent) -> None:
@@ -152,6 +155,7 @@ class Ledger:
             return False
         self._unwritten = None
         del self._entries[: len(block.entries)], self._withdrawn[: len(block.withdrawn)]
+        self._witness.said(block.seen)
         self._last, self._after = _decode_head(row.head), block.until
         self.blocks += 1
         store = Store(kind=RecordKind.CALL, key=row.call_key, body=row.body)
@@ -164,7 +168,8 @@ class Ledger:
         identity, last = self._identity(), self._last
         entries = tuple(self._entries[:BLOCK_EVENTS])
         withdrawn = tuple(self._withdrawn[:BLOCK_EVENTS])
-        if identity.key is None or not (entries or withdrawn):
+        wanted = entries or withdrawn or self._witness.calls_for_a_block
+        if identity.key is None or not wanted:
             return None
         block = Block(
             node_id=identity.node_id,
@@ -176,6 +181,7 @@ class Ledger:
             until=self._tick(),
             entries=entries,
             withdrawn=withdrawn,
+            seen=self._witness.news(),
         )
         event = chain.as_event(block, identity.key, identity.certificate, self._now_ms() * 1000)
         head = Head(chain=last.chain, number=block.number, head=chain.head(chain.encode(block)))

@@ -76,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
         begin_us = max(0, since_us - BLOCKS_BEFORE_US)
         for copy in _copies(node, begin_us, 0, silent, chained=True):
             audit.block(call.decode(copy.body), copy.holders)
+        if audit.lacking():
+            for copy in _copies(node, begin_us, 0, silent, chained=True):
+                audit.block(call.decode(copy.body), copy.holders)
         audit.all_blocks()
         for copy in _copies(node, since_us, until_us, silent, chained=False):
             audit.event(call.decode(copy.body), copy.holders)

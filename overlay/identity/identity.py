@@ -46,6 +46,8 @@ class Identity:
     """What proves it; None where nothing is signed."""
     certificate: bytes = field(default=b"", repr=False)
     """In DER: the CA's word that the key is this node's."""
+    authority: x509.Certificate | None = field(default=None, repr=False)
+    """The farm's CA; None where nobody's signature is looked at."""
     server_context: ssl.SSLContext
     """For links that others open: asks for their certificate."""
     client_context: ssl.SSLContext
@@ -87,6 +89,7 @@ def load(config: Config, now: datetime | None = None) -> Identity:
         revoked=revocations.read(directory / files.REVOKED, operator_key),
         key=key,
         certificate=certificate.public_bytes(serialization.Encoding.DER),
+        authority=authority,
         server_context=_context(ssl.PROTOCOL_TLS_SERVER, directory),
         client_context=_context(ssl.PROTOCOL_TLS_CLIENT, directory),
     )

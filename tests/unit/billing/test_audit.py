@@ -5,10 +5,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from overlay.billing import chain
 from overlay.billing.audit import Audit
-from overlay.billing.chain import Block
+from overlay.billing.chain import Block, Seen
 from overlay.identity import ca, files, identity, keys
 from overlay.identity.identity import load_ca_certificate, load_certificate
 from overlay.records import call
@@ -49,7 +51,13 @@ class Signer:
             level="quorum",
         )
 
-    def block(self, *events: CallEvent, withdrawn: tuple[bytes, ...] = ()) -> CallEvent:
+    def block(
+        self,
+        *events: CallEvent,
+        withdrawn: tuple[bytes, ...] = (),
+        seen: tuple[Seen, ...] = (),
+        time_us: int = 2_000,
+    ) -> CallEvent:
         self.number += 1
         block = Block(
             node_id=keys.node_id(self.key.public_key()),
@@ -61,10 +69,11 @@ class Signer:
             until=self.until + 100,
             entries=tuple(map(chain.entry, events)),
             withdrawn=withdrawn,
+            seen=seen,
         )
         self.until += 100
         self.previous = chain.head(chain.encode(block))
-        return chain.as_event(block, self.key, self.certificate, 2_000)
+        return chain.as_event(block, self.key, self.certificate, time_us)
 
 
 @pytest.fixture
@@ -194,6 +203,79 @@ def test_a_block_signed_by_somebody_else_is_not_believed(signer: Signer, tmp_pat
     stranger = Signer(tmp_path / "other", "n1")
     (kind, _), *_ = kinds(audit(signer, [stranger.block(event)], [event]))
     assert kind == "block-invalid"
+
+
+def seen(event: CallEvent) -> Seen:
+    """What a node that has stored this block tells of it."""
+    block = chain._decode_block(_block(event))
+    return Seen(
+        node_id=block.node_id,
+        node=block.node,
+        chain=block.chain,
+        number=block.number,
+        head=chain.head(_block(event)),
+        time_us=event.time_us,
+    )
+
+
+def test_the_end_of_a_chain_that_another_has_seen_is_missed(signer: Signer) -> None:
+    events = [signer.event(0)]
+    one, two = signer.block(*events), signer.block()
+    other = Signer(signer.directory, "n2")
+    vouching = other.block(seen=(seen(two),))
+    assert kinds(audit(signer, [one, two, vouching], events)) == []
+    done = audit(signer, [one, vouching], events)
+    (finding,) = done.findings
+    assert (finding.kind, finding.node, finding.what) == (
+        "block-missing",
+        "n1",
+        "chain 7 block 2",
+    )
+    # All that the node ever signed.
+    assert kinds(audit(signer, [vouching], [])) == [("block-missing", "chain 7 block 2")]
+    # The node's key signs its last block anew, without what was in it.
+    signer.number, signer.previous = 1, chain.head(_block(one))
+    another = signer.block(withdrawn=(b"x" * 20,))
+    assert kinds(audit(signer, [one, another, vouching], events)) == [
+        ("block-forked", "chain 7 block 2")
+    ]
+
+
+def test_a_block_that_is_past_is_not_missed(signer: Signer) -> None:
+    past = signer.block(time_us=999)
+    vouching = Signer(signer.directory, "n2").block(seen=(seen(past),))
+    assert kinds(audit(signer, [vouching], [])) == []
+
+
+def test_a_block_that_came_while_others_were_read_is_found_at_the_second_look(
+    signer: Signer,
+) -> None:
+    authority = load_ca_certificate(signer.directory / "ca" / files.CA_CERTIFICATE)
+    late, later = signer.block(), signer.block()
+    other = Signer(signer.directory, "n2")
+    vouching, again = other.block(seen=(seen(late),)), other.block(seen=(seen(later),))
+    done = Audit(authority=authority, since_us=1_000, until_us=2_000)
+    done.block(vouching, HOLDERS)
+    assert done.lacking()
+    # What came after that may be missed by this look as well.
+    for block in (late, vouching, again):
+        done.block(block, HOLDERS)
+    done.all_blocks()
+    done.finish()
+    assert kinds(done) == []
+
+
+def test_blocks_of_earlier_versions_are_read_as_they_were_signed(signer: Signer) -> None:
+    event = signer.event(0)
+    block = signer.block(event)
+    values = msgspec.msgpack.decode(_block(block))
+    body = msgspec.msgpack.encode(values[:-1])
+    signature = signer.key.sign(chain._PURPOSE + body, ec.ECDSA(hashes.SHA256()))
+    signed = chain.SignedBlock(block=body, signature=signature, certificate=signer.certificate)
+    old = msgspec.structs.replace(block, proof=chain.encode(signed))
+    assert kinds(audit(signer, [old], [event])) == []
+    signer.previous = chain.head(body)
+    assert kinds(audit(signer, [old, signer.block()], [event])) == []
 
 
 def test_later_versions_know_more_fields(signer: Signer) -> None:

@@ -51,7 +51,8 @@ async def everywhere(farm: Farm, rows: int) -> None:
     """Wait until all replicas have all rows."""
 
     async def all_there() -> bool:
-        return all(_count(farm.directory / name) == rows for name in farm.nodes)
+        # Nodes sign blocks for each other's as well.
+        return all(_count(farm.directory / name) >= rows for name in farm.nodes)
 
     await eventually(all_there)
 
@@ -103,7 +104,8 @@ def test_changed_files_are_found_out(tmp_path: Path) -> None:
         await everywhere(farm, 21)
         code, told = await verified(farm)
         assert (code, told["findings"], told["unsigned"]) == (0, [], {})
-        assert (told["events"], told["blocks"]) == (18, 3)
+        assert told["events"] == 18
+        assert told["blocks"] >= 3
 
         await farm.stop()
         change(tmp_path / "n2", "n1-0", to_uri="sip:free@call")
@@ -152,6 +154,62 @@ def test_blocks_that_are_removed_everywhere_are_missed(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_the_end_of_a_chain_that_is_cut_off_everywhere_is_missed(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await started(farm)
+        for number in range(3):
+            await calls(farm, "n1", 1, f"round-{number}")
+        await everywhere(farm, 9)
+        # Nothing happens at n2; it signs a block all the same, of what it has seen, and one is
+        # enough.
+        for _ in range(2):
+            assert await farm.nodes["n2"].ledger.seal()
+        assert farm.nodes["n2"].ledger.blocks == 1
+        await everywhere(farm, 10)
+        await farm.stop()
+        for name in NAMES:
+            with contextlib.closing(_database(tmp_path / name)) as connection:
+                ends = [
+                    event_id.hex()
+                    for event_id, body in list(
+                        connection.execute("SELECT event_id, body FROM events")
+                    )
+                    if call.decode(body).node == "n1"
+                    and (
+                        call.decode(body).call_id == "round-2-0"
+                        or call.decode(body).call_id.endswith(":3")
+                    )
+                ]
+            # A call without a trace: its two events, and the block that has them.
+            assert len(ends) == 3
+            remove(tmp_path / name, " OR ".join(f"event_id = x'{each}'" for each in ends))
+        await started(farm)
+        code, told = await verified(farm)
+        assert code == 1
+        assert [(each["kind"], each["node"]) for each in told["findings"]] == [
+            ("block-missing", "n1")
+        ]
+        assert told["findings"][0]["what"].endswith(" block 3")
+
+    play(tmp_path, story)
+
+
+def test_idle_nodes_do_not_vouch_for_each_other_for_ever(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await started(farm)
+        await calls(farm, "n1", 1)
+        await everywhere(farm, 3)
+        for rows in (4, 5):
+            assert await farm.nodes[f"n{rows - 2}"].ledger.seal()
+            await everywhere(farm, rows)
+        for _ in range(3):
+            for name in NAMES:
+                assert await farm.nodes[name].ledger.seal()
+        assert [farm.nodes[name].ledger.blocks for name in NAMES] == [1, 1, 1]
+
+    play(tmp_path, story)
+
+
 def test_a_chain_goes_on_after_a_restart_and_a_stop_signs_the_rest(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await started(farm)
@@ -166,7 +224,7 @@ def test_a_chain_goes_on_after_a_restart_and_a_stop_signs_the_rest(tmp_path: Pat
         async def whole() -> bool:
             code, told = await verified(farm, "n2")
             assert not told["findings"]
-            return (code, told["events"], told["blocks"], told["unsigned"]) == (0, 5, 3, {})
+            return (code, told["events"], told["unsigned"]) == (0, 5, {}) and told["blocks"] >= 3
 
         await eventually(whole)
 
