@@ -23,7 +23,7 @@ _TOPIC = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}")
 _BROKER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")
 _PORTS_THAT_MAY_BE_0 = frozenset({"tls_port", "ws_port", "wss_port"})
-_MAY_BE_0 = frozenset({"udp_bytes_max", "source_requests_per_s_max", "workers"})
+_MAY_BE_0 = frozenset({"udp_bytes_max", "source_requests_per_s_max", "workers", "nat_ping_s"})
 """Transports that are not served."""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -196,6 +196,10 @@ class Proxy(_Section, frozen=True, kw_only=True):
     """How long the phones with the highest q ring before those with a lower one do."""
     flow_timer_s: int = 120
     """What phones with flows (RFC 5626) are told: how long a flow lives without a sign of life."""
+    nat_ping_s: int = 30
+    """How often a phone on UDP behind a NAT is sent an OPTIONS by the node that it registered at,
+    so that the NAT goes on letting requests in: some forget a way that was silent for 30 s. The
+    pings of a node are spread evenly: phones / nat_ping_s a second. 0: never."""
     service_route: tuple[str, ...] = ()
     """URIs that phones are told to send their requests along (RFC 3608), first hop first."""
     digest_algorithms: tuple[Literal["SHA-256", "MD5"], ...] = ("SHA-256", "MD5")

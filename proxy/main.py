@@ -33,7 +33,8 @@ from overlay.control.client import ControlClient  # noqa: E402
 from proxy import counters  # noqa: E402
 from proxy.ksr import Ksr, kamailio  # noqa: E402
 from proxy.overlay_client import OverlayClient  # noqa: E402
-from proxy.routes import answers, handshake, relay, reply, request, trunks  # noqa: E402
+from proxy.ping_round import PingRound  # noqa: E402
+from proxy.routes import answers, handshake, pings, relay, reply, request, trunks  # noqa: E402
 from proxy.settings import Settings  # noqa: E402
 from proxy.worker import RateLimitedLog, Worker  # noqa: E402
 
@@ -48,6 +49,7 @@ class EntryPoints:
         self._ksr = ksr
         self._settings = settings
         self._worker = self._make_worker()
+        self._pings_due = PingRound(settings.config.proxy.nat_ping_s)
 
     def child_init(self, rank: int) -> int:
         """Give the process a connection of its own, which is made when first needed; and keep a
@@ -133,6 +135,14 @@ class EntryPoints:
             self._worker.count(counters.MALFORMED)
         except Exception as error:
             self._failed("handshake", error)
+        return 1
+
+    def ksr_nat_pings(self, _message: object, _module: object = None) -> int:
+        """A second has passed, in the one process that sends pings."""
+        try:
+            pings.tick(self._worker, self._pings_due)
+        except Exception as error:
+            self._failed("pings", error)
         return 1
 
     def ksr_onsend_route(self, _message: object) -> int:

@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from overlay.config import Config
+from proxy import ping_round
 from proxy.counters import COUNTERS
 from proxy.settings import Settings
 
@@ -46,6 +47,7 @@ def render(config: Config, secret: str, tls_file: Path | None = None) -> str:
         tls_file=tls_file if config.proxy.tls_port or config.proxy.wss_port else None,
         further=_further_sockets(config),
         connections_max=connections_max(config),
+        ping_slices=ping_round.slices(config.proxy.nat_ping_s),
         websocket=config.proxy.ws_port or config.proxy.wss_port,
         own_names=(config.farm.name, f"{config.node.name}.{config.farm.name}"),
         route_key=derive_key(secret, "record-route"),

@@ -22,7 +22,7 @@ from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
 from overlay.records.names import address_of_record
 from proxy import contacts, counters, route_token, sip_uri
 from proxy.contacts import ALL_CONTACTS, Contact, ContactError
-from proxy.routes import answers, auth, fields, flows
+from proxy.routes import answers, auth, fields, flows, pings
 from proxy.settings import Settings
 from proxy.worker import Worker
 
@@ -192,6 +192,7 @@ def _answer(worker: Worker, request: Register, answer: Registered | None) -> Non
     match outcome:
         case RegisterOutcome.DONE if answer:
             worker.count(counters.REGISTERS_DONE)
+            pings.bound(worker, request)
             append = worker.ksr.hdr.append_to_reply
             if answer.bindings:
                 append(f"Contact: {', '.join(map(contact_field, answer.bindings))}\r\n")

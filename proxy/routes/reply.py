@@ -7,7 +7,7 @@ dialog get none; and should the callee have left that out, by the pin of its INV
 """
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, claims, fields, identity, relay, session
+from proxy.routes import call_events, claims, fields, identity, pings, relay, session
 from proxy.worker import Worker
 
 
@@ -17,6 +17,9 @@ def route(worker: Worker) -> None:
     method = ksr.kx.get_method()
     # To look for a field makes Kamailio read the whole message; the end of a call has no identity.
     if method == "BYE":
+        return
+    if method == "OPTIONS" and pings.is_answer(worker):
+        ksr.set_drop()
         return
     status = ksr.kx.get_status()
     if status > 100:

@@ -72,7 +72,11 @@ class FakeKsr:
     rang: bool = False
     unreachable: set[str] = field(default_factory=set)
     """Next hops to which nothing can be sent."""
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    """Datagrams, each with where it went."""
     _redis_answer: str | None = None
+    _items: list[tuple[str, str]] = field(default_factory=list)
+    _item: tuple[str, str] = ("", "")
 
     def __post_init__(self) -> None:
         get = SimpleNamespace
@@ -112,6 +116,10 @@ class FakeKsr:
             sht_get=lambda table, key: self.tables.get((table, key)),
             sht_sets=self._sht_sets,
             sht_inc=self._sht_inc,
+            sht_setxs=self._sht_setxs,
+            sht_iterator_start=self._iterate,
+            sht_iterator_next=lambda _name: self._next_item(),
+            sht_iterator_end=lambda _name: 1,
             sht_rm=lambda table, key: self.tables.pop((table, key), None) and 1,
         )
         self.ndb_redis = get(redis_cmd_p1=self._redis)
@@ -135,7 +143,10 @@ class FakeKsr:
         self.tcpops = get(
             tcp_set_connection_lifetime=lambda s: self.done.append(("connection ends", s)) or 1
         )
-        self.corex = get(append_branch_uri=lambda uri: self.done.append(("branch", uri)) or 1)
+        self.corex = get(
+            append_branch_uri=lambda uri: self.done.append(("branch", uri)) or 1,
+            send_data=lambda uri, text: self.sent.append((uri, text)) or 1,
+        )
         self.kex = get(setdebug=lambda level: self.done.append(("setdebug", level)) or 1)
         self.textops = get(remove_hf_idx=self._remove)
 
@@ -196,6 +207,8 @@ class FakeKsr:
             "$bs": message.body_length,
             "$ct": self._get_idx("Contact", 0),
             "$redis(l=>value)": self._redis_answer,
+            "$shtitkey(pings)": self._item[0],
+            "$shtitval(pings)": self._item[1],
         }
         if name in values:
             return values[name]
@@ -237,6 +250,19 @@ class FakeKsr:
 
     def _sht_sets(self, table: str, key: str, value: str) -> int:
         self.tables[table, key] = value
+        return 1
+
+    def _sht_setxs(self, table: str, key: str, value: str, _expires_s: int) -> int:
+        return self._sht_sets(table, key, value)
+
+    def _iterate(self, _name: str, table: str) -> int:
+        self._items = [(key, value) for (each, key), value in self.tables.items() if each == table]
+        return 1
+
+    def _next_item(self) -> int:
+        if not self._items:
+            return -1
+        self._item = self._items.pop(0)
         return 1
 
     def _sht_inc(self, table: str, key: str) -> int:

@@ -1,0 +1,105 @@
+"""Keeps the NAT in front of phones on UDP open (RFC 5626 4.4 wants phones to do so; many do not).
+
+In: registrations that came on a UDP flow of this node, a tick each second, answers. Out: an OPTIONS
+to each such phone every `proxy.nat_ping_s`, from the socket that the phone registered at. Only the
+owner of a flow can do this: a NAT lets nobody else in. Counterpart: `proxy/ping_round.py`, which
+says who is due.
+
+A flow is remembered for as long as its binding was granted, in this Kamailio: it is worth nothing
+elsewhere. A ping has no transaction; the answer is noted and goes no further. Who does not answer
+keeps his binding (RFC 3261 10.3 has only the phone end it), and is pinged on: the ping that is lost
+may be the answer's.
+"""
+
+import uuid
+from typing import Final
+
+from overlay.control.messages import Register
+from proxy import counters, sip_uri
+from proxy.ping_round import PingRound, slice_of
+from proxy.settings import Settings
+from proxy.worker import Worker
+
+_PONGS: Final = "pongs"
+_ITERATOR: Final = "pings"
+_CALL_ID: Final = "nat-ping-"
+
+
+def bound(worker: Worker, request: Register) -> None:
+    """A REGISTER was granted: remember its UDP flow, or forget it if nothing is left on it."""
+    round_s = worker.settings.config.proxy.nat_ping_s
+    if not round_s or not worker.ksr.is_UDP():
+        return
+    kx, htable = worker.ksr.kx, worker.ksr.htable
+    address = _address(kx.get_srcip(), kx.get_srcport())
+    table, key = _table(slice_of(address, round_s)), f"{address}|{request.aor}"
+    kept = [change for change in request.contacts if change.received and change.expires_s]
+    if kept:
+        htable.sht_setxs(table, key, kept[0].uri, max(change.expires_s for change in kept))
+    elif request.remove_all or request.contacts:
+        htable.sht_rm(table, key)
+
+
+def tick(worker: Worker, pings: PingRound) -> None:
+    """A second has passed: send what is due."""
+    for number in pings.tick():
+        found = _phones(worker, _table(number))
+        answered = {address for address in found if worker.ksr.htable.sht_get(_PONGS, address)}
+        for _ in range(pings.add(number, found, answered)):
+            worker.count(counters.NAT_SILENT)
+    for address, contact in pings.due():
+        text = ping(worker.settings, address, contact, uuid.uuid4().hex)
+        worker.ksr.corex.send_data(f"sip:{address};transport=udp", text)
+        worker.count(counters.NAT_PINGS)
+
+
+def is_answer(worker: Worker) -> bool:
+    """Whether this reply to an OPTIONS answers a ping of this node; it is then noted."""
+    kx = worker.ksr.kx
+    if not kx.get_callid().startswith(_CALL_ID) or worker.ksr.pv.get("$hdrc(Via)") != 1:
+        return False
+    worker.count(counters.NAT_PONGS)
+    if worker.settings.config.proxy.nat_ping_s:
+        worker.ksr.htable.sht_sets(_PONGS, _address(kx.get_srcip(), kx.get_srcport()), "1")
+    return True
+
+
+def ping(settings: Settings, address: str, contact: str, unique: str) -> str:
+    """The OPTIONS for a phone: any final answer will do (RFC 3261 11)."""
+    node, port = settings.config.node, settings.config.proxy.port
+    own = node.address6 if address.startswith("[") and node.address6 else node.address
+    target = contact.partition("?")[0]
+    lines = (
+        f"OPTIONS {target} SIP/2.0",
+        f"Via: SIP/2.0/UDP {sip_uri.bracketed(own)}:{port};branch=z9hG4bK{unique};rport",
+        "Max-Forwards: 70",
+        f"From: <sip:{settings.farm}>;tag={unique[:8]}",
+        f"To: <{target}>",
+        f"Call-ID: {_CALL_ID}{unique}",
+        "CSeq: 1 OPTIONS",
+        "Content-Length: 0",
+    )
+    return "\r\n".join(lines) + "\r\n\r\n"
+
+
+def _phones(worker: Worker, table: str) -> dict[str, str]:
+    """The Contacts in a table by address; several subscribers of one phone are one flow."""
+    htable, get = worker.ksr.htable, worker.ksr.pv.get
+    found: dict[str, str] = {}
+    if htable.sht_iterator_start(_ITERATOR, table) < 0:
+        return found
+    try:
+        while htable.sht_iterator_next(_ITERATOR) > 0:
+            key = get("$shtitkey(pings)") or ""
+            found[key.partition("|")[0]] = get("$shtitval(pings)") or ""
+    finally:
+        htable.sht_iterator_end(_ITERATOR)
+    return found
+
+
+def _table(number: int) -> str:
+    return f"flows{number}"
+
+
+def _address(host: str, port: int) -> str:
+    return f"{sip_uri.bracketed(host)}:{port}"
