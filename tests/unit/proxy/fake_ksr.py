@@ -1,7 +1,8 @@
 """A Kamailio for tests: a message goes in, and what the routes did with it is written down.
 
 In: a `Message` a test makes. Out: `FakeKsr.done`, the actions in order, and the fields that they
-changed. Counterpart: `proxy.ksr.Ksr`, whose protocols it fills.
+changed. Counterparts: `proxy.ksr.Ksr`, whose protocols it fills; `ksr_api.py`, which refuses what
+the real module does not export, or not so.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 from proxy import sip_uri
 from proxy.ksr import Ksr
+from tests.unit.proxy import ksr_api
 
 
 @dataclass
@@ -104,7 +106,7 @@ class FakeKsr:
             insert=lambda text: self.inserted.append(text) or 1,
             is_present=lambda name: 1 if self.message.fields.get(name) else -1,
             append=lambda text: self.inserted.append(text) or 1,
-            remove=lambda name: self.message.fields.pop(name, None) and 1,
+            remove=lambda name: 1 if self.message.fields.pop(name, None) else -1,
             append_to_reply=lambda text: self.reply_fields.append(text) or 1,
         )
         self.sl = get(sl_send_reply=lambda code, reason: self.done.append(code) or 1)
@@ -120,7 +122,7 @@ class FakeKsr:
             sht_iterator_start=self._iterate,
             sht_iterator_next=lambda _name: self._next_item(),
             sht_iterator_end=lambda _name: 1,
-            sht_rm=lambda table, key: self.tables.pop((table, key), None) and 1,
+            sht_rm=lambda table, key: 1 if self.tables.pop((table, key), None) else -1,
         )
         self.ndb_redis = get(redis_cmd_p1=self._redis)
         self.counters = get(inc=self._count)
@@ -149,6 +151,10 @@ class FakeKsr:
         )
         self.kex = get(setdebug=lambda level: self.done.append(("setdebug", level)) or 1)
         self.textops = get(remove_hf_idx=self._remove)
+        for module, functions in vars(self).items():
+            if isinstance(functions, SimpleNamespace):
+                for name, function in vars(functions).items():
+                    setattr(functions, name, ksr_api.guarded(f"{module}.{name}", function))
 
     @property
     def ksr(self) -> Ksr:

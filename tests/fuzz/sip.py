@@ -1,0 +1,172 @@
+"""Sends a real node's SIP ports what anybody might, and sees that it bears it.
+
+In: a seed and a number of cases. Out: how many were borne; exit 1, and how to play it again, for
+the first batch that was not. Counterparts: `sip_mutations.py` makes the bytes,
+`tests/farm/liveness.py` looks after the node. Needs root, as the lab does:
+`python -m tests.fuzz.sip --cases 10000 --seed 1`.
+"""
+
+import argparse
+import contextlib
+import random
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from deploy.lab import Lab
+from tests.farm.asking import add_subscriber
+from tests.farm.carriers import WebSocket
+from tests.farm.liveness import Watch
+from tests.farm.raw_phone import SIP_PORT, RawPhone, socket_on
+from tests.fuzz import sip_mutations
+
+TRANSPORTS: Final = ("udp", "tcp", "ws")
+BATCH: Final = 250
+SHARED_GROWTH_BYTES_MAX: Final = 24 << 20
+"""Of shared memory: transactions and pins of some minutes, and what the tables grow by."""
+PRIVATE_GROWTH_BYTES_MAX: Final = 4 << 20
+_NODE: Final = "n1"
+_HOST: Final = "p6"
+SETTINGS: Final = {"proxy.source_requests_per_s_max": 0}
+"""Else most of it would be dropped as a flood."""
+
+
+class Sender:
+    """One hostile host; connections are made again when the node has ended them."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._address = lab.node(_NODE).address
+        self._datagrams = socket_on(lab, _HOST, socket.SOCK_DGRAM)
+        self._datagrams.bind((lab.phone(_HOST).address, 0))
+        self._datagrams.setblocking(False)
+        self._connections: dict[str, socket.socket] = {}
+
+    @property
+    def here(self) -> str:
+        """Where datagrams come from."""
+        host, port = self._datagrams.getsockname()
+        return f"{host}:{port}"
+
+    def send(self, chance: random.Random, over: str, data: bytes) -> None:
+        """One case."""
+        if over == "udp":
+            with contextlib.suppress(BlockingIOError):
+                self._datagrams.sendto(data, (self._address, SIP_PORT))
+            return
+        parts = sip_mutations.pieces(chance, data)
+        if over == "ws":
+            parts = [sip_mutations.frame(chance, part) for part in parts]
+        with contextlib.suppress(OSError):
+            connection = self._connection(over)
+            try:
+                for part in parts:
+                    connection.sendall(part)
+                self._read(connection)
+            except OSError:
+                self._connections.pop(over).close()
+
+    def close(self) -> None:
+        """End all connections."""
+        for each in (*self._connections.values(), self._datagrams):
+            each.close()
+        self._connections.clear()
+
+    def _connection(self, over: str) -> socket.socket:
+        if over not in self._connections:
+            port = SIP_PORT if over == "tcp" else self._lab.config(_NODE).proxy.ws_port
+            plain = socket_on(self._lab, _HOST, socket.SOCK_STREAM)
+            plain.settimeout(5)
+            plain.connect((self._address, port))
+            if over == "ws":
+                WebSocket(plain, f"ws://{self._lab.farm}:{port}/")
+            plain.settimeout(1)
+            self._connections[over] = plain
+        return self._connections[over]
+
+    def _read(self, connection: socket.socket) -> None:
+        """Take what has come, so that the node can go on writing."""
+        connection.setblocking(False)
+        try:
+            while connection.recv(1 << 16):
+                pass
+            raise ConnectionError("the node has ended it")
+        except BlockingIOError:
+            connection.settimeout(1)
+
+
+class Fire:
+    """A node under fire; bob is registered there, so that what passes goes somewhere."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        add_subscriber(lab, "bob")
+        self._bob = RawPhone(lab, "p2", "bob")
+        assert self._bob.register(_NODE).code == 200
+        self._watch = Watch(lab, _NODE, "p7")
+        self._watch.well()
+        self._memory = self._watch.memory_bytes()
+        self._sender = Sender(lab)
+
+    def batch(self, seed: int, cases: int) -> None:
+        """Play these cases; raises `AssertionError` with the command that plays them again."""
+        chance = random.Random(seed)
+        fills = {"FARM": self._lab.farm, "HERE": self._sender.here, "FROM": "x"}
+        for number in range(cases):
+            own = {"CALL": f"fuzz-{seed}-{number}", "BRANCH": f"z9hG4bKfuzz{seed}x{number}"}
+            data = sip_mutations.payload(chance, {**fills, **own})
+            self._sender.send(chance, chance.choice(TRANSPORTS), data)
+            if number % 10 == 9:
+                time.sleep(0.002)
+        try:
+            self._watch.well()
+            self._memory_bounded()
+        except (AssertionError, OSError) as error:
+            again = f"python -m tests.fuzz.sip --cases {cases} --seed {seed}"
+            raise AssertionError(f"{error!r}; again: {again}") from error
+
+    def memory(self) -> str:
+        """What Kamailio has taken since the beginning, for people."""
+        shared, private = self._watch.memory_bytes()
+        return (
+            f"shared memory {(shared - self._memory[0]) / 1024:+.0f} KiB, "
+            f"the largest process {(private - self._memory[1]) / 1024:+.0f} KiB"
+        )
+
+    def close(self) -> None:
+        """Take bob away."""
+        self._sender.close()
+        self._bob.register(_NODE, ";expires=0")
+        self._bob.close()
+
+    def _memory_bounded(self) -> None:
+        shared, private = self._watch.memory_bytes()
+        grown = (shared - self._memory[0], private - self._memory[1])
+        assert grown[0] < SHARED_GROWTH_BYTES_MAX, f"shared memory has grown by {grown[0]} bytes"
+        assert grown[1] < PRIVATE_GROWTH_BYTES_MAX, f"a process has grown by {grown[1]} bytes"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Play what the command line asks for, in a lab of one node."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.sip", description=__doc__)
+    parser.add_argument("--cases", type=int, default=5_000, help="default: 5000")
+    parser.add_argument("--seed", type=int, default=0, help="of the first batch (default: 0)")
+    options = parser.parse_args(arguments)
+    lab = Lab.up(1, settings=SETTINGS)
+    try:
+        fire = Fire(lab)
+        for number, first in enumerate(range(0, options.cases, BATCH)):
+            fire.batch(options.seed + number, min(BATCH, options.cases - first))
+        print(f"{options.cases} cases borne; {fire.memory()}")
+    except AssertionError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        Lab.down()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
