@@ -27,10 +27,18 @@ sip_tcp_port={tcp}
 sip_tls_port={tls}
 reg_expires={expires_s}
 root_ca={authority}
-media_encryption=none
+media_encryption={media_encryption}
 [net]
 dns_srv_enabled=1
 mtu=1300
+"""
+_AS_BROWSERS: Final = """\
+nat_policy_ref=ice
+[nat_policy_0]
+ref=ice
+protocols=ice
+[rtp]
+rtcp_mux=1
 """
 _NONE: Final = "0"
 _ANY: Final = "-1"
@@ -49,13 +57,22 @@ class LinphonePhone(RealPhone):
     stack = "linphone"
     transports = ("udp", "tcp", "tls")
 
-    def __init__(self, lab: Lab, host: str, user: str, transport: str) -> None:
+    def __init__(
+        self, lab: Lab, host: str, user: str, transport: str, *, as_browsers: bool = False
+    ) -> None:
+        """With `as_browsers`, its media are those of WebRTC: DTLS-SRTP and ICE, RTCP beside RTP."""
         super().__init__(lab, host, user, transport)
         home = self.directory / f"linphone-{user}-{uuid.uuid4().hex[:8]}"
         (home / ".local/share/linphone").mkdir(parents=True)
         ports = {"udp": "5060", "tcp": "5060", "tls": _ANY}
         used = {each: ports[each] if each == transport else _NONE for each in ports}
-        text = _CONFIG.format(expires_s=EXPIRES_S, authority=certificates.AUTHORITY, **used)
+        text = _CONFIG.format(
+            expires_s=EXPIRES_S,
+            authority=certificates.AUTHORITY,
+            media_encryption="dtls" if as_browsers else "none",
+            **used,
+        )
+        text += _AS_BROWSERS if as_browsers else ""
         (home / "linphonerc").write_text(text, encoding="ascii")
         name = f"sipfarm-{home.name}"
         self._pipe, self._log = Path("/tmp", name), home / "log"
