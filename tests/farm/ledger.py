@@ -63,6 +63,8 @@ class Counts:
     """Calls whose durations can be compared, as nothing happened to them."""
     off_ms: list[int] = field(default_factory=list)
     """Of those, how far the two durations are apart."""
+    disturbed_off_ms: list[int] = field(default_factory=list)
+    """The same of the other calls: some messages reached no node that was alive."""
 
 
 def count(lab: Lab, cluster: Cluster, calls: int, rate: int, *, trouble: bool) -> Counts:
@@ -106,11 +108,14 @@ def _count(lab: Lab, cluster: Cluster, calls: int, rate: int, disk: SmallDisk | 
         counts.by_state[state] += 1
         counts.by_hangup[hangup] += 1
         talk = talks.get(call_id)
-        if talk is not None and not talk.disturbed:
+        if talk is None:
+            continue
+        off_ms = round(abs(float(duration) - (talk.ended_s - talk.answered_s)) * 1000)
+        if talk.disturbed:
+            counts.disturbed_off_ms.append(off_ms)
+        else:
             counts.exact += 1
-            counts.off_ms.append(
-                round(abs(float(duration) - (talk.ended_s - talk.answered_s)) * 1000)
-            )
+            counts.off_ms.append(off_ms)
     counts.missing, counts.unknown = sorted(placed - found), sorted(found - placed)
     return counts
 
@@ -239,18 +244,17 @@ def main() -> int:
                 Lab.down()
         finally:
             cluster.stop()
-    exact = sorted(counts.off_ms)
-    far = sum(off > EXACT_MS for off in exact)
-    print(
-        f"{counts.placed} calls placed, {counts.exported} records in PostgreSQL"
-        f" ({dict(counts.by_state)}, hung up by {dict(counts.by_hangup)});"
-        f" {len(counts.missing)} missing, {len(counts.unknown)} unknown"
-    )
-    if exact:
-        print(
-            f"durations of the {counts.exact} undisturbed calls: off by {exact[len(exact) // 2]} ms"
-            f" in the middle, {exact[-1]} ms at most; {far} by more than {EXACT_MS} ms"
-        )
+    for which, off_ms in (
+        ("undisturbed", sorted(counts.off_ms)),
+        ("disturbed", sorted(counts.disturbed_off_ms)),
+    ):
+        if off_ms:
+            far = sum(off > EXACT_MS for off in off_ms)
+            print(
+                f"durations of the {len(off_ms)} {which} calls: off by"
+                f" {off_ms[len(off_ms) // 2]} ms in the middle, {off_ms[-1]} ms at most;"
+                f" {far} by more than {EXACT_MS} ms"
+            )
     return 1 if counts.missing or counts.unknown or counts.exported != counts.placed else 0
 
 

@@ -22,6 +22,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
+from overlay import tasks
 from overlay.billing.columns import Row
 from overlay.billing.sinks.sink import SinkError
 from overlay.config import Kafka
@@ -76,8 +77,10 @@ class KafkaSink:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        # It would never give up what it could not send, nor end before that.
-        producer._message_accumulator.fail_all(KafkaError("closed"))
+        # An idempotent producer never gives up what it could not send, and would wait for that.
+        await tasks.end([producer._sender.sender_task])
+        producer._message_accumulator._batches.clear()
+        producer._message_accumulator._pending_batches.clear()
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await producer.stop()
