@@ -21,6 +21,7 @@ _ROUTE = re.compile(r"sips?:[^\s<>\"?]+;lr(;[^\s<>\"?]*)?")
 _TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?")
 _TOPIC = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}")
 _BROKER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
+_RELAY = re.compile(r"udp6?:(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")
 _PORTS_THAT_MAY_BE_0 = frozenset({"tls_port", "ws_port", "wss_port"})
 _MAY_BE_0 = frozenset({"udp_bytes_max", "source_requests_per_s_max", "workers", "nat_ping_s"})
@@ -264,6 +265,21 @@ class Storage(_Section, frozen=True, kw_only=True):
     already must fit, in the log and in the file: 2 * 20,000 rows of 1.6 KiB. 0: no floor."""
 
 
+class Media(_Section, frozen=True, kw_only=True):
+    """RTP relays (rtpengine) that media of all calls go through, for phones that cannot send to one
+    another. The same on every node."""
+
+    relays: tuple[str, ...] = ()
+    """Control sockets (NG protocol) as `udp:192.0.2.20:2223`; a call's relay is chosen among those
+    that answer, by its Call-ID. Empty: phones send their media to one another."""
+    answer_within_ms: int = 150
+    """How long a worker waits for a relay, twice at most."""
+    left_alone_s: int = 10
+    """How long a relay that did not answer is not asked."""
+    when_unavailable: Literal["pass", "refuse"] = "pass"
+    """Calls while no relay answers go on as they are, or are refused with 503."""
+
+
 class Dns(_Section, frozen=True, kw_only=True):
     """The farm's zone, served by PowerDNS on each node."""
 
@@ -355,6 +371,7 @@ class Config(_Section, frozen=True, kw_only=True):
     proxy: Proxy = Proxy()
     billing: Billing = Billing()
     storage: Storage = Storage()
+    media: Media = Media()
     dns: Dns = Dns()
     metrics: Metrics = Metrics()
     enrollment: Enrollment = Enrollment()
@@ -514,7 +531,15 @@ def _problems(config: Config) -> list[str]:
         found.append("billing.retention_days: must not be below 0")
     if config.storage.free_bytes_min < 0:
         found.append("storage.free_bytes_min: must not be below 0")
-    positive = (("overlay", overlay), ("proxy", proxy), ("dns", config.dns))
+    for relay in config.media.relays:
+        if not _RELAY.fullmatch(relay):
+            found.append(f"media.relays: {relay!r} is not like udp:192.0.2.20:2223")
+    positive = (
+        ("overlay", overlay),
+        ("proxy", proxy),
+        ("media", config.media),
+        ("dns", config.dns),
+    )
     for section, values in positive:
         for name, value in msgspec.structs.asdict(values).items():
             if name in _PORTS_THAT_MAY_BE_0:

@@ -6,7 +6,7 @@ it is treated as one out of dialog to a subscriber, or refused (no open relay).
 """
 
 from proxy import counters, route_token
-from proxy.routes import answers, call_events, detour, flows, identity, relay, session
+from proxy.routes import answers, call_events, detour, flows, identity, media, relay, session
 from proxy.worker import Worker
 
 
@@ -42,6 +42,12 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     if method == "BYE" and not call_events.stop(worker, passage.trunk):
         worker.count(counters.EVENTS_DROPPED)
         answers.unavailable(worker)
+        return True
+    if method == "BYE":
+        media.end(worker)
+    elif method == "ACK":
+        media.acknowledge(worker)
+    elif not media.pass_offer(worker, method, passage.flow.protocol if passage.flow else "udp"):
         return True
     if method in ("INVITE", "UPDATE"):
         call_events.refreshed(worker, call_id, from_tag, session.interval_s(worker))

@@ -56,11 +56,12 @@ def encrypted(targets: tuple[Target, ...]) -> tuple[Target, ...]:
     return tuple(
         replace(target, backups=encrypted(target.backups))
         for target in targets
-        if _protocol(target) in ("tls", "wss")
+        if protocol_of(target) in ("tls", "wss")
     )
 
 
-def _protocol(target: Target) -> str:
+def protocol_of(target: Target) -> str:
+    """What a request leaves by to a target."""
     if target.received and not target.path:
         return sip_uri.transport_of(target.received)
     return sip_uri.protocol_of(target.path, target.uri)

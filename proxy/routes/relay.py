@@ -20,7 +20,7 @@ from overlay.control import messages
 from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
 from proxy import counters, fork_plan, route_token, sip_uri
-from proxy.routes import answers, bulk, claims, fields, flows, location, session
+from proxy.routes import answers, bulk, claims, fields, flows, location, media, session
 from proxy.settings import Settings
 from proxy.worker import Worker
 
@@ -57,6 +57,10 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
     from_tag = ksr.pv.get("$ft") or ""
     record_routed = method in DIALOG_CREATING
     targets = bulk.prefer_tcp(worker, method, targets)
+    # Of a fork, all are offered what suits the first.
+    protocol = location.protocol_of(targets[0])
+    if method == "INVITE" and not media.pass_offer(worker, method, protocol):
+        return
     if len(targets) > 1 or targets[0].backups:
         _fork(worker, method, targets, (call_id, from_tag) if record_routed else None)
         return
@@ -179,6 +183,7 @@ def end_or_go_on(worker: Worker) -> None:
     if status < DECLINED_FOR_ALL and not given_up and _try_next_group(worker, key):
         return
     claims.release(worker)
+    media.end(worker)
     if status not in FLOW_FAILED or not _plan(ksr.htable.sht_get(_PINS, key)).sent:
         return
     said = ksr.htable.sht_get(_PINS, f"{key}|said")

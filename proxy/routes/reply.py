@@ -7,7 +7,7 @@ dialog get none; and should the callee have left that out, by the pin of its INV
 """
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, claims, fields, identity, pings, relay, session
+from proxy.routes import call_events, claims, fields, identity, media, pings, relay, session
 from proxy.worker import Worker
 
 
@@ -24,6 +24,7 @@ def route(worker: Worker) -> None:
     status = ksr.kx.get_status()
     if status > 100:
         identity.strip(worker)
+    media.answered(worker, method, status)
     if method != "INVITE" or status < 200:
         return
     call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
@@ -50,6 +51,7 @@ def _refused(worker: Worker, status: int, call_id: str, from_tag: str) -> None:
     if not relay.is_pinned(worker, call_id, from_tag, alone=True):
         return
     claims.release(worker)
+    media.end(worker)
     if status not in (401, 407) and worker.settings.config.billing.attempts:
         call_events.failed(worker, call_id, from_tag)
 

@@ -13,7 +13,7 @@ import msgspec
 from overlay.control.messages import Target
 from overlay.records.settings import Trunk
 from proxy import counters
-from proxy.routes import answers, claims, relay
+from proxy.routes import answers, claims, media, relay
 from proxy.trunk_choice import Leg, TrunkTable
 from proxy.worker import Worker
 
@@ -92,6 +92,8 @@ def send(worker: Worker, method: str, legs: tuple[Leg, ...], *, emergency: bool 
     if ksr.tm.t_check_trans() == 0:
         return
     if method == "INVITE":
+        if not media.pass_offer(worker, method, "udp"):
+            return
         relay.pin_transaction(worker)
     worker.count(counters.TRUNK_CALLS)
     if emergency:
@@ -114,6 +116,7 @@ def failed(worker: Worker) -> None:
     ksr = worker.ksr
     if ksr.tm.t_is_canceled() > 0:
         claims.release(worker)
+        media.end(worker)
         return
     plan = _decoder.decode(ksr.pv.get(_PLAN) or "")
     status = ksr.tm.t_get_status_code()
@@ -127,6 +130,7 @@ def failed(worker: Worker) -> None:
         if _try(worker, following):
             return
     claims.release(worker)
+    media.end(worker)
     if status in _CHALLENGES:
         # The caller has no business with the carrier's challenges.
         worker.count(counters.TRUNKS_REFUSED)

@@ -1,0 +1,152 @@
+"""Which session descriptions are sent through a relay, and how."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from overlay.control.messages import Target, WriteEvent, Written
+from proxy import counters, route_token
+from proxy.route_token import Flow
+from proxy.routes import media, reply, request
+from proxy.worker import Worker
+from tests.unit.proxy.conftest import KEY, FakeDaemon, MakeWorker
+from tests.unit.proxy.fake_ksr import FakeKsr
+
+PHONE = "sip:bob@192.0.2.20:5060"
+
+
+class Relay:
+    """rtpengine, and whether messages have a body for it."""
+
+    def __init__(self, kamailio: FakeKsr) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.healthy, self.body = True, True
+        kamailio.rtpengine = SimpleNamespace(  # type: ignore[attr-defined]
+            **{
+                f"rtpengine_{name}": lambda flags, name=name: self._asked(name, flags)
+                for name in ("offer", "answer", "delete")
+            }
+        )
+        kamailio.textops.has_body_type = lambda _type: 1 if self.body else -1
+
+    def _asked(self, name: str, flags: str) -> int:
+        self.asked.append((name, flags))
+        return 1 if self.healthy else -1
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.asked]
+
+
+@pytest.fixture
+def relay(kamailio: FakeKsr) -> Relay:
+    return Relay(kamailio)
+
+
+@pytest.fixture
+def worker(make_worker: MakeWorker, daemon: FakeDaemon) -> Worker:
+    daemon.located(Target(uri=PHONE))
+    daemon.answers[WriteEvent] = Written(id=1, level="quorum")
+    return make_worker(media={"relays": ["udp:192.0.2.7:2223"]})
+
+
+def _invite(worker: Worker, kamailio: FakeKsr) -> None:
+    kamailio.message.method, kamailio.message.request_uri = "INVITE", "sip:bob@farm.test"
+    request.route(worker)
+
+
+def _in_dialog(worker: Worker, kamailio: FakeKsr, method: str, flow: Flow | None = None) -> None:
+    message = kamailio.message
+    message.method, message.request_uri = method, PHONE
+    message.from_tag, message.to_tag = "ft", "tt"
+    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", None, flow)
+    message.fields["Route"] = [f"<{uri}>"]
+    request.route(worker)
+
+
+def _answered(worker: Worker, kamailio: FakeKsr, status: int) -> None:
+    kamailio.message.method, kamailio.message.status = "INVITE", status
+    reply.route(worker)
+
+
+def test_without_relays_nobody_is_asked(make_worker: MakeWorker, kamailio: FakeKsr) -> None:
+    assert media.pass_offer(make_worker(), "INVITE", "udp")
+    media.answered(make_worker(), "INVITE", 200)
+    media.end(make_worker())
+
+
+def test_a_call_has_its_offer_and_answer_and_end(
+    worker: Worker, kamailio: FakeKsr, relay: Relay
+) -> None:
+    _invite(worker, kamailio)
+    _answered(worker, kamailio, 183)
+    _answered(worker, kamailio, 200)
+    _in_dialog(worker, kamailio, "BYE")
+    assert relay.names == ["offer", "answer", "answer", "delete"]
+    assert all("loop-protect" in flags for name, flags in relay.asked if name != "delete")
+    assert kamailio.counts[counters.MEDIA_RELAYED] == 3
+
+
+def test_a_late_offer_is_in_the_2xx_and_its_answer_in_the_ack(
+    worker: Worker, kamailio: FakeKsr, relay: Relay
+) -> None:
+    relay.body = False
+    _invite(worker, kamailio)
+    relay.body = True
+    _answered(worker, kamailio, 200)
+    _in_dialog(worker, kamailio, "ACK")
+    assert relay.names == ["offer", "answer"]
+
+
+def test_a_session_is_changed_inside_the_dialog(
+    worker: Worker, kamailio: FakeKsr, relay: Relay
+) -> None:
+    for method in ("INVITE", "UPDATE", "INFO"):
+        _in_dialog(worker, kamailio, method)
+    assert relay.names == ["offer", "offer"]
+
+
+def test_what_has_no_session_is_left_alone(worker: Worker, kamailio: FakeKsr, relay: Relay) -> None:
+    relay.body = False
+    _answered(worker, kamailio, 180)
+    _answered(worker, kamailio, 200)
+    kamailio.message.method = "MESSAGE"
+    request.route(worker)
+    assert relay.asked == []
+
+
+@pytest.mark.parametrize(
+    ("comes", "goes", "wanted"),
+    [
+        ("udp", "udp", "ICE=remove"),
+        ("tls", "tcp", "ICE=remove"),
+        ("wss", "udp", "RTP/AVP"),
+        ("udp", "ws", "RTP/SAVPF"),
+        ("ws", "wss", "ICE=force"),
+    ],
+)
+def test_browsers_and_phones_are_offered_what_they_know(
+    worker: Worker, kamailio: FakeKsr, relay: Relay, comes: str, goes: str, wanted: str
+) -> None:
+    kamailio.message.protocol = comes
+    _in_dialog(worker, kamailio, "INVITE", Flow("n1", goes, "192.0.2.20", 5060))
+    ((name, flags),) = relay.asked
+    assert (name, wanted in flags) == ("offer", True)
+
+
+def test_a_refused_call_frees_its_ports(worker: Worker, kamailio: FakeKsr, relay: Relay) -> None:
+    _invite(worker, kamailio)
+    _answered(worker, kamailio, 486)
+    assert relay.names == ["offer", "delete"]
+
+
+def test_without_a_healthy_relay_calls_pass_or_are_refused(
+    worker: Worker, make_worker: MakeWorker, kamailio: FakeKsr, relay: Relay
+) -> None:
+    relay.healthy = False
+    _invite(worker, kamailio)
+    assert kamailio.done == ["forward"]
+    assert kamailio.counts[counters.MEDIA_FAILED] == 1
+    strict = make_worker(media={"relays": ["udp:192.0.2.7:2223"], "when_unavailable": "refuse"})
+    _invite(strict, kamailio)
+    assert kamailio.done[-1] == 503
