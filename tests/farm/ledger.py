@@ -244,6 +244,11 @@ def main() -> int:
                 Lab.down()
         finally:
             cluster.stop()
+    print(
+        f"{counts.placed} calls placed, {counts.exported} records in PostgreSQL"
+        f" ({dict(counts.by_state)}, hung up by {dict(counts.by_hangup)});"
+        f" {len(counts.missing)} missing, {len(counts.unknown)} unknown"
+    )
     for which, off_ms in (
         ("undisturbed", sorted(counts.off_ms)),
         ("disturbed", sorted(counts.disturbed_off_ms)),
