@@ -84,6 +84,26 @@ def test_every_node_sends_the_same_bytes_and_what_ends_an_invite_has_its_branch(
             assert _via(_next(desk, method)) == _via(seen[0]), (method, node)
 
 
+def test_the_farms_own_answer_is_the_same_when_it_is_asked_again(
+    lab: Lab, stranger: RawPhone
+) -> None:
+    """RFC 3261 8.2.7: the same To tag, though nobody remembers the request; and no 100."""
+    text = stranger.request_text(
+        "INVITE",
+        f"sip:nobody-at-all@{lab.farm}",
+        from_uri="sip:x@example.org",
+        call_id=stranger.call_id,
+        cseq=1,
+    )[0]
+    answers = []
+    for _ in range(3):
+        stranger.send("n2", text)
+        answers.append(stranger.receive())
+    assert {answer.code for answer in answers} == {404}
+    assert len({answer.get("To") for answer in answers}) == 1
+    assert ";tag=" in answers[0].get("To")
+
+
 def test_a_cancel_follows_its_invite_to_where_the_phone_was(
     lab: Lab, desk: RawPhone, stranger: RawPhone
 ) -> None:

@@ -92,8 +92,40 @@ def test_what_follows_a_message_in_a_datagram_is_none_on_a_connection(
         stranger.send("n1", one + other)
         stranger.send("n1", one.replace(": one", ": last"))
         seen = [phone.await_request("MESSAGE").get("Call-ID") for _ in range(2)]
-        assert seen == ["one", "last"]
+        assert sorted(seen) == ["last", "one"]
         assert phone.register("n1", ";expires=0").code == 200
+
+
+def test_messages_on_a_connection_in_pieces_and_together(lab: Lab, watch: Watch) -> None:
+    """RFC 3261 18.3; and an empty line asks whether the connection is there (RFC 5626 3.5.1)."""
+    with RawPhone(lab, "p6", "stranger", tcp_to="n1") as phone:
+        one, other, third = (
+            phone.request_text("OPTIONS", f"sip:{lab.farm}", call_id=call_id, cseq=1)[0].encode()
+            for call_id in ("one", "other", "third")
+        )
+        stream = b"\r\n" + one + b"\r\n\r\n" + other + third
+        for start in range(0, len(stream), 100):
+            phone.send_bytes("n1", stream[start : start + 100])
+        assert [phone.receive().get("Call-ID") for _ in range(3)] == ["one", "other", "third"]
+        phone.send_bytes("n1", b"\r\n\r\n")
+        assert phone.receive_bytes(5) == b"\r\n"
+
+
+def test_answers_go_back_to_where_a_request_came_from(lab: Lab, watch: Watch) -> None:
+    """RFC 3261 18.2.1, 18.2.2, RFC 3581 4."""
+    with RawPhone(lab, "p6", "stranger") as phone:
+        text, _ = phone.request_text("OPTIONS", f"sip:{lab.farm}", call_id="behind", cseq=1)
+        own = f"{phone.address}:{phone.port}"
+        for sent_by in ("192.0.2.77:9", "host.invalid"):
+            phone.send("n1", text.replace(own, sent_by, 1))
+            via = phone.receive().get("Via")
+            assert f"received={phone.address}" in via
+            assert f"rport={phone.port}" in via
+        elsewhere = text.replace(own, f"192.0.2.77:{phone.port}", 1)
+        phone.send("n1", elsewhere.replace(";rport", "", 1))
+        via = phone.receive().get("Via")
+        assert f"received={phone.address}" in via
+        assert "rport" not in via
 
 
 def _invite(stranger: RawPhone, uri: str) -> None:
