@@ -53,7 +53,7 @@ class Node(_Section, frozen=True, kw_only=True):
     data_dir: str = "/var/lib/sipfarm"
     """What must survive a restart: the databases."""
     run_dir: str = "/run/sipfarm"
-    """Unix sockets: control.sock, dns.sock, redis.sock, kamailio.sock."""
+    """Unix sockets: control.sock, dns.sock, redis.sock, kamailio.sock; two small JSON files."""
     identity_dir: str = "/etc/sipfarm"
     """node.key, node.pem, ca.pem, operator.pem, farm.secret."""
     zone: str = ""
@@ -396,6 +396,11 @@ class Config(_Section, frozen=True, kw_only=True):
     def settings_file(self) -> Path:
         """What the daemon tells the proxies of the farm's settings."""
         return self.run_path("settings.json")
+
+    @property
+    def flows_file(self) -> Path:
+        """What Kamailio tells its successor of the phones that it pings."""
+        return self.run_path("flows.json")
 
     @property
     def dns_socket(self) -> Path:

@@ -34,12 +34,29 @@ class PingRound:
     def __init__(self, round_s: int) -> None:
         self._round_s = round_s
         self._second = 0
+        self._began = False
         self._waiting: deque[tuple[str, str]] = deque()
         self._answering: dict[int, frozenset[str]] = {}
 
+    @property
+    def slices(self) -> int:
+        """How many slices there are."""
+        return slices(self._round_s)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no second has passed yet."""
+        return not self._began
+
+    @property
+    def round_begins(self) -> bool:
+        """Whether the next second is the first of a round."""
+        return self._second == 0
+
     def tick(self) -> range:
         """A second has passed; the slices that are due now."""
-        count, now = slices(self._round_s), self._second
+        count, now = self.slices, self._second
+        self._began = True
         self._second = (now + 1) % self._round_s
         return range(now * count // self._round_s, (now + 1) * count // self._round_s)
 
@@ -48,9 +65,13 @@ class PingRound:
         many have fallen silent that had answered before."""
         before = self._answering.get(number, frozenset())
         self._answering[number] = frozenset(answered)
+        self.hurry(phones)
+        return sum(address in phones and address not in answered for address in before)
+
+    def hurry(self, phones: Mapping[str, str]) -> None:
+        """Ping these, whatever their slice."""
         if len(self._waiting) + len(phones) <= WAITING_MAX:
             self._waiting.extend(phones.items())
-        return sum(address in phones and address not in answered for address in before)
 
     def due(self) -> list[tuple[str, str]]:
         """The phones to ping in this second."""

@@ -5,17 +5,19 @@ to each such phone every `proxy.nat_ping_s`, from the socket that the phone regi
 owner of a flow can do this: a NAT lets nobody else in. Counterpart: `proxy/ping_round.py`, which
 says who is due.
 
-A flow is remembered for as long as its binding was granted, in this Kamailio: it is worth nothing
-elsewhere. A ping has no transaction; the answer is noted and goes no further. Who does not answer
-keeps his binding (RFC 3261 10.3 has only the phone end it), and is pinged on: the ping that is lost
-may be the answer's.
+A flow is remembered for as long as its binding was granted, and by this node alone: it is worth
+nothing elsewhere. A ping has no transaction; the answer is noted and goes no further. Who does not
+answer keeps his binding (RFC 3261 10.3 has only the phone end it), and is pinged on: what got lost
+may have been the answer.
 """
 
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 from overlay.control.messages import Register
-from proxy import counters, sip_uri
+from proxy import counters, flow_file, sip_uri
+from proxy.flow_file import Flow
 from proxy.ping_round import PingRound, slice_of
 from proxy.settings import Settings
 from proxy.worker import Worker
@@ -35,15 +37,21 @@ def bound(worker: Worker, request: Register) -> None:
     table, key = _table(slice_of(address, round_s)), f"{address}|{request.aor}"
     kept = [change for change in request.contacts if change.received and change.expires_s]
     if kept:
-        htable.sht_setxs(table, key, kept[0].uri, max(change.expires_s for change in kept))
+        expires_s = max(change.expires_s for change in kept)
+        flow = worker.clock() + expires_s, kept[0].uri
+        htable.sht_setxs(table, key, flow_file.encode(flow), expires_s)
     elif request.remove_all or request.contacts:
         htable.sht_rm(table, key)
 
 
 def tick(worker: Worker, pings: PingRound) -> None:
     """A second has passed: send what is due."""
+    if pings.is_new:
+        _restore(worker, pings)
+    elif pings.round_begins:
+        _store(worker, pings)
     for number in pings.tick():
-        found = _phones(worker, _table(number))
+        found = _by_address(_flows(worker, number))
         answered = {address for address in found if worker.ksr.htable.sht_get(_PONGS, address)}
         for _ in range(pings.add(number, found, answered)):
             worker.count(counters.NAT_SILENT)
@@ -82,19 +90,50 @@ def ping(settings: Settings, address: str, contact: str, unique: str) -> str:
     return "\r\n".join(lines) + "\r\n\r\n"
 
 
-def _phones(worker: Worker, table: str) -> dict[str, str]:
-    """The Contacts in a table by address; several subscribers of one phone are one flow."""
+def _store(worker: Worker, pings: PingRound) -> None:
+    """Have a Kamailio that starts again find the flows."""
+    flows: dict[str, Flow] = {}
+    for number in range(pings.slices):
+        flows |= _flows(worker, number)
+    try:
+        flow_file.write(worker.settings.config.flows_file, flows)
+    except OSError as error:
+        worker.log.line("flows", f"flows are not stored: {error.strerror}")
+
+
+def _restore(worker: Worker, pings: PingRound) -> None:
+    """Go on where an earlier Kamailio ended, with a ping for all: the last one may be long ago."""
+    now_s, round_s = worker.clock(), worker.settings.config.proxy.nat_ping_s
+    flows = flow_file.read(worker.settings.config.flows_file, now_s)
+    for key, flow in flows.items():
+        table = _table(slice_of(_address_in(key), round_s))
+        if worker.ksr.htable.sht_get(table, key) is None:
+            expires_s = max(1, int(flow[0] - now_s))
+            worker.ksr.htable.sht_setxs(table, key, flow_file.encode(flow), expires_s)
+    pings.hurry(_by_address(flows))
+
+
+def _flows(worker: Worker, number: int) -> dict[str, Flow]:
+    """The flows of a slice, by address and subscriber."""
     htable, get = worker.ksr.htable, worker.ksr.pv.get
-    found: dict[str, str] = {}
-    if htable.sht_iterator_start(_ITERATOR, table) < 0:
+    found: dict[str, Flow] = {}
+    if htable.sht_iterator_start(_ITERATOR, _table(number)) < 0:
         return found
     try:
         while htable.sht_iterator_next(_ITERATOR) > 0:
-            key = get("$shtitkey(pings)") or ""
-            found[key.partition("|")[0]] = get("$shtitval(pings)") or ""
+            found[get("$shtitkey(pings)")] = flow_file.decode(get("$shtitval(pings)"))
     finally:
         htable.sht_iterator_end(_ITERATOR)
     return found
+
+
+def _by_address(flows: Mapping[str, Flow]) -> dict[str, str]:
+    """The Contacts by address; several subscribers of one phone are one flow."""
+    return {_address_in(key): contact for key, (_, contact) in flows.items()}
+
+
+def _address_in(key: str) -> str:
+    return key.partition("|")[0]
 
 
 def _table(number: int) -> str:

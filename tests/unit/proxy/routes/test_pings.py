@@ -1,10 +1,14 @@
 """Phones behind a NAT are pinged by the node that has their flow, for as long as they are bound."""
 
+from pathlib import Path
+
 import pytest
+from msgspec.structs import replace
 
 from overlay.control.messages import Register, Registered, RegisterOutcome
 from proxy.ping_round import PingRound, slice_of
 from proxy.routes import pings, registrar, reply
+from proxy.settings import Settings
 from proxy.worker import Worker
 from tests.unit.proxy.conftest import FakeDaemon
 from tests.unit.proxy.fake_ksr import FakeKsr
@@ -108,6 +112,32 @@ def test_answers_are_counted_and_go_no_further(worker: Worker, kamailio: FakeKsr
     del kamailio.tables["pongs", ADDRESS]
     assert len(_pinged(worker, kamailio, due)) == 1, "who is silent is pinged on"
     assert kamailio.counts["nat_silent"] == 1
+
+
+def test_a_kamailio_that_starts_again_goes_on_at_once(
+    worker: Worker, kamailio: FakeKsr, tmp_path: Path
+) -> None:
+    node = replace(worker.settings.config.node, run_dir=str(tmp_path))
+    config = replace(worker.settings.config, node=node)
+    worker.settings = Settings.from_config(config, worker.settings.route_key)
+    registrar.register(worker)
+    due = PingRound(ROUND_S)
+    assert _pinged(worker, kamailio, due)
+    pings.tick(worker, due)
+
+    before = dict(kamailio.tables)
+    kamailio.tables.clear()
+    kamailio.sent.clear()
+    again = PingRound(ROUND_S)
+    pings.tick(worker, again)
+    assert [uri for uri, _ in kamailio.sent] == [f"sip:{ADDRESS};transport=udp"]
+    assert kamailio.tables == before
+    assert _pinged(worker, kamailio, again), "and on, round by round"
+
+    kamailio.tables.clear()
+    began_s = worker.clock()
+    worker.clock = lambda: began_s + 3_601
+    assert _pinged(worker, kamailio) == [], "but no longer than they are bound"
 
 
 def test_other_answers_to_options_go_on(worker: Worker, kamailio: FakeKsr) -> None:
