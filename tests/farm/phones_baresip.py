@@ -1,7 +1,7 @@
 """Baresip, as Debian packages it, driven over its TCP control port.
 
 In and out: see `phones.RealPhone`. Counterpart: baresip's module `ctrl_tcp`: netstrings with JSON.
-It has no sound card: it plays a tone, and listens into nothing.
+It has no sound card: it hears itself, and sends that back (its tone knows one sampling rate alone).
 """
 
 import json
@@ -22,14 +22,13 @@ _CONFIG: Final = """\
 sip_listen {address}:5060
 sip_cafile {authority}
 module_path /usr/lib/baresip/modules
-module ausine.so
 module aubridge.so
 module g711.so
 module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen {address}:{port}
-audio_source ausine,440
+audio_source aubridge,nil
 audio_player aubridge,nil
 audio_alert aubridge,nil
 """

@@ -22,6 +22,7 @@ _ANSWER_S: Final = 5.0
 _POLL_S: Final = 0.02
 _CONFIG: Final = """\
 [sip]
+use_ipv6=0
 sip_port={udp}
 sip_tcp_port={tcp}
 sip_tls_port={tls}
