@@ -1,6 +1,7 @@
 """Hundreds of calls while nodes die, freeze, are cut off and have no room on their disk, and the
 database is away: each is billed once, and whole."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +16,14 @@ RATE = 25
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """A PostgreSQL."""
-    cluster = Cluster(tmp_path)
-    cluster.start()
-    yield cluster
-    cluster.stop()
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL. Not in pytest's folder: any other run of pytest that begins meanwhile shuts its
+    user out of that."""
+    with tempfile.TemporaryDirectory(prefix="sipfarm-ledger-") as folder:
+        cluster = Cluster(Path(folder))
+        cluster.start()
+        yield cluster
+        cluster.stop()
 
 
 @pytest.mark.timeout(240)
