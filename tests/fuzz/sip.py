@@ -17,13 +17,17 @@ from typing import Final
 
 from deploy.lab import Lab
 from tests.farm.asking import add_subscriber
+from tests.farm.calling import call
 from tests.farm.carriers import WebSocket
 from tests.farm.liveness import Watch
 from tests.farm.raw_phone import SIP_PORT, RawPhone, socket_on
+from tests.farm.torture import busy
 from tests.fuzz import sip_mutations
 
 TRANSPORTS: Final = ("udp", "tcp", "ws")
 BATCH: Final = 250
+_IN_A_CALL: Final = ("INVITE", "UPDATE", "INFO", "MESSAGE", "ACK", "PRACK", "BYE")
+_STATUSES: Final = (b"100 Trying", b"180 Ringing", b"200 OK", b"200 OK", b"486 Busy", b"603 No")
 SHARED_GROWTH_BYTES_MAX: Final = 24 << 20
 """Of shared memory: transactions and pins of some minutes, and what the tables grow by."""
 PRIVATE_GROWTH_BYTES_MAX: Final = 4 << 20
@@ -104,9 +108,16 @@ class Fire:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        add_subscriber(lab, "bob")
+        for user in ("bob", "caller"):
+            add_subscriber(lab, user)
         self._bob = RawPhone(lab, "p2", "bob")
         assert self._bob.register(_NODE).code == 200
+        self._caller = RawPhone(lab, "p3", "caller")
+        self._in_a_call = [
+            side.text(method, 1_000 + number).encode()
+            for side in call(self._caller, self._bob, _NODE)
+            for number, method in enumerate(_IN_A_CALL)
+        ]
         self._watch = Watch(lab, _NODE, "p7")
         self._watch.well()
         self._memory = self._watch.memory_bytes()
@@ -116,9 +127,10 @@ class Fire:
         """Play these cases; raises `AssertionError` with the command that plays them again."""
         chance = random.Random(seed)
         fills = {"FARM": self._lab.farm, "HERE": self._sender.here, "FROM": "x"}
+        real = [*self._in_a_call, *self._answers(seed)]
         for number in range(cases):
             own = {"CALL": f"fuzz-{seed}-{number}", "BRANCH": f"z9hG4bKfuzz{seed}x{number}"}
-            data = sip_mutations.payload(chance, {**fills, **own})
+            data = sip_mutations.payload(chance, {**fills, **own}, real)
             self._sender.send(chance, chance.choice(TRANSPORTS), data)
             if number % 10 == 9:
                 time.sleep(0.002)
@@ -142,6 +154,27 @@ class Fire:
         self._sender.close()
         self._bob.register(_NODE, ";expires=0")
         self._bob.close()
+        self._caller.close()
+
+    def _answers(self, seed: int) -> list[bytes]:
+        """What bob may say to a call that the node has just sent him, and that is billed."""
+        call_id = f"fuzzed-call-{seed}"
+        text, _ = self._caller.request_text(
+            "INVITE", self._bob.aor, from_uri="sip:x@example.org", call_id=call_id, cseq=1
+        )
+        until_s = time.monotonic() + 10
+        while time.monotonic() < until_s:
+            self._caller.send(_NODE, text)
+            with contextlib.suppress(TimeoutError):
+                # What the node let through before lies there as well.
+                while not (invite := self._bob.receive_bytes(0.5)).startswith(b"INVITE ") or (
+                    call_id.encode() not in invite
+                ):
+                    pass
+                contact = f"\r\nContact: <{self._bob.contact}>\r\n".encode()
+                said = busy(invite).replace(b"\r\n", contact, 1)
+                return [said.replace(b"486 Busy Here", status) for status in _STATUSES]
+        raise AssertionError("a call does not get through")
 
     def _memory_bounded(self) -> None:
         shared, private = self._watch.memory_bytes()

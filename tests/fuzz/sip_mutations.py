@@ -1,12 +1,13 @@
 """What might be sent to a SIP port: right messages made wrong, from a seed.
 
-In: a random source, the addresses that make a message look as if it belonged. Out: bytes, and how
-they may be cut up for a connection or framed for a WebSocket. Counterpart: `sip.py`.
+In: a random source, the addresses that make a message look as if it belonged, and messages that do
+belong to a call. Out: bytes, and how they may be cut up for a connection or framed for a WebSocket.
+Counterpart: `sip.py`.
 """
 
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tests.farm import torture_invalid, torture_valid
@@ -46,11 +47,11 @@ _TOKENS: Final = (
 _LIES: Final = (b"-1", b"0", b"7", b"65535", b"4294967297", b"99999999999999999999", b"x", b"")
 
 
-def payload(chance: random.Random, fills: dict[str, str]) -> bytes:
-    """A message that is wrong in up to four ways, or noise."""
+def payload(chance: random.Random, fills: dict[str, str], real: Sequence[bytes]) -> bytes:
+    """A message that is wrong in up to four ways, or noise; a third of them begin as a real one."""
     if chance.random() < 0.02:
         return chance.randbytes(chance.randint(0, NOISE_BYTES_MAX))
-    data = _right(chance, fills)
+    data = _real(chance, real) if chance.random() < 0.33 else _right(chance, fills)
     for _ in range(chance.randint(0, 4)):
         data = chance.choice(_MUTATIONS)(chance, data)
     return data[:NOISE_BYTES_MAX]
@@ -75,6 +76,12 @@ def frame(chance: random.Random, data: bytes) -> bytes:
     else:
         head = struct.pack("!BBQ", first, masked | 127, length)
     return head + (b"\0\0\0\0" if masked else b"") + data
+
+
+def _real(chance: random.Random, real: Sequence[bytes]) -> bytes:
+    first, end, rest = chance.choice(real).partition(b"\r\n")
+    more = [field.encode() for field in chance.sample(_FIELDS, chance.randint(0, 3))]
+    return b"\r\n".join([first, *more]) + end + rest
 
 
 def _right(chance: random.Random, fills: dict[str, str]) -> bytes:
