@@ -1,7 +1,9 @@
 """Billing records in a real PostgreSQL."""
 
 import asyncio
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,13 +18,14 @@ from .rows import EVENTS, row, rows_of
 
 
 @pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster, until the end of the test."""
-    folder = tmp_path_factory.mktemp("pg")
-    cluster = Cluster(folder)
-    cluster.start()
-    yield cluster
-    cluster.stop()
+def cluster() -> Iterator[Cluster]:
+    """A cluster, until the end of the test; not in pytest's folder, which other runs of pytest close
+    to its user."""
+    with tempfile.TemporaryDirectory(prefix="sipfarm-pg-") as folder:
+        cluster = Cluster(Path(folder))
+        cluster.start()
+        yield cluster
+        cluster.stop()
 
 
 def test_rows_come_once_however_often_they_are_sent(cluster: Cluster) -> None:
