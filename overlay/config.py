@@ -24,7 +24,9 @@ _BROKER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _RELAY = re.compile(r"udp6?:(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")
 _PORTS_THAT_MAY_BE_0 = frozenset({"tls_port", "ws_port", "wss_port"})
-_MAY_BE_0 = frozenset({"udp_bytes_max", "source_requests_per_s_max", "workers", "nat_ping_s"})
+_MAY_BE_0 = frozenset(
+    {"udp_bytes_max", "source_requests_per_s_max", "shed_delay_ms", "workers", "nat_ping_s"}
+)
 """Transports that are not served."""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -187,6 +189,11 @@ class Proxy(_Section, frozen=True, kw_only=True):
     """Requests outside of dialogs that one address may send; more is dropped, except emergency
     calls and what trunks and `trusted_peers` send. Many phones behind one address need room to come
     back after a power cut. 0: no limit."""
+    shed_delay_ms: int = 100
+    """New requests are refused with 503 while messages wait for a worker longer than this: the
+    more, the longer they wait, and all at twice this; or while the UDP socket's memory (4 MiB, or
+    what net.core.rmem_max allows) is more than half full. Never requests in dialogs, nor emergency
+    calls; REGISTER last. 0: nothing is refused for this."""
     login_failures_max: int = 10
     """Wrong passwords of one user from one address within a minute that lock him out from there,"""
     login_failures_address_max: int = 100

@@ -32,6 +32,7 @@ _add_site_packages()
 from overlay.control.client import ControlClient  # noqa: E402
 from proxy import counters  # noqa: E402
 from proxy.ksr import Ksr, kamailio  # noqa: E402
+from proxy.load import Load, sockets_of_this_process  # noqa: E402
 from proxy.overlay_client import OverlayClient  # noqa: E402
 from proxy.ping_round import PingRound  # noqa: E402
 from proxy.routes import answers, handshake, pings, relay, reply, request, trunks  # noqa: E402
@@ -57,6 +58,9 @@ class EntryPoints:
         self._worker = self._make_worker()
         if rank > 0:
             self._ksr.kex.setdebug(WORKER_LOG_LEVEL)
+            proxy = self._settings.config.proxy
+            sockets = sockets_of_this_process(proxy.port) if proxy.shed_delay_ms else ()
+            self._worker.load = Load(sockets, proxy.shed_delay_ms / 1000, time.monotonic)
         gc.freeze()
         return 0
 

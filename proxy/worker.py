@@ -11,6 +11,7 @@ from typing import Final
 
 from overlay.control.messages import Target
 from proxy.ksr import Ksr
+from proxy.load import Load
 from proxy.overlay_client import OverlayClient
 from proxy.settings import Settings
 from proxy.shown import ShownSettings
@@ -66,6 +67,8 @@ class Worker:
     """The request counts among its subscriber's calls until it is refused (`routes/claims.py`)."""
     leg: Leg | None = None
     """What is being sent to a trunk, for the branch route; None otherwise."""
+    load: Load = field(default_factory=lambda: Load((), 0.0, time.monotonic))
+    """How far the node is behind with its work."""
     shown: ShownSettings = field(init=False)
     """The farm's settings."""
 

@@ -112,7 +112,8 @@ def is_pinned(worker: Worker, call_id: str, from_tag: str, *, alone: bool = Fals
     pin = worker.ksr.htable.sht_get(_PINS, _pin_key(worker, call_id, from_tag))
     if alone:
         return isinstance(pin, str) and not pin.startswith(_WITH_TRANSACTION)
-    return pin is not None
+    # Where there is none, Kamailio gives the table's first value, 0.
+    return bool(pin)
 
 
 def pin_transaction(worker: Worker) -> None:
@@ -187,7 +188,7 @@ def end_or_go_on(worker: Worker) -> None:
     if status not in FLOW_FAILED or not _plan(ksr.htable.sht_get(_PINS, key)).sent:
         return
     said = ksr.htable.sht_get(_PINS, f"{key}|said")
-    status = 487 if given_up else int(said) if said is not None else 480
+    status = 487 if given_up else int(said or 480)
     ksr.tm.t_reply(status, _REASONS.get(status, "Call Failed"))
 
 

@@ -23,6 +23,7 @@ from proxy.routes import (
     registrar,
     relay,
     session,
+    shed,
     trunks,
 )
 from proxy.routes.auth import Proof
@@ -80,6 +81,8 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     ksr = worker.ksr
     if method == "ACK":
         relay.acknowledge(worker)
+        return
+    if not shed.pass_load(worker, method):
         return
     if not checks.is_moderate(worker) and not (
         trunks.emergency(worker) or trunks.source(worker) is not None

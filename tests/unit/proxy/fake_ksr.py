@@ -41,6 +41,10 @@ class Message:
     body_length: int = 0
 
 
+_TABLES_OF_NUMBERS = frozenset({"pins", "used", "rates"})
+"""Their values where there are none are 0."""
+
+
 def _user_of(uri: str) -> str:
     return uri.partition(":")[2].partition("@")[0] if "@" in uri else ""
 
@@ -115,7 +119,7 @@ class FakeKsr:
         self.siputils = get(has_totag=lambda: 1 if self.message.to_tag else -1)
         self.rr = get(loose_route_mode=self._loose_route)
         self.htable = get(
-            sht_get=lambda table, key: self.tables.get((table, key)),
+            sht_get=self._sht_get,
             sht_sets=self._sht_sets,
             sht_inc=self._sht_inc,
             sht_setxs=self._sht_setxs,
@@ -253,6 +257,10 @@ class FakeKsr:
         if len(routes) > 1:
             self.next_hop = routes[1].strip("<>")
         return 1
+
+    def _sht_get(self, table: str, key: str) -> str | int | None:
+        # What kamailio.cfg.j2 gives tables as `initval`.
+        return self.tables.get((table, key), 0 if table in _TABLES_OF_NUMBERS else None)
 
     def _sht_sets(self, table: str, key: str, value: str) -> int:
         self.tables[table, key] = value

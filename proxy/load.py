@@ -1,0 +1,126 @@
+"""How far this node is behind with its work, told by what waits in its UDP sockets.
+
+In: a Kamailio worker's file descriptors, which are the sockets that all UDP workers read. Out: the
+share of new requests that is to be refused. Counterpart: `routes/shed.py`. The kernel knows when
+the oldest message that no worker has taken yet came in (SO_TIMESTAMPNS, looked at without taking
+it), and how full the socket's memory is (SO_MEMINFO): that is the delay itself, whatever it comes
+from: too many messages, a slow disk, a daemon that answers late, other processes on the CPU.
+"""
+
+import os
+import socket
+import stat
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+LOOK_EVERY_S: Final = 0.005
+"""A look costs two system calls a socket."""
+_SO_TIMESTAMPNS: Final = 35
+_SO_MEMINFO: Final = 55
+_TIMESPEC: Final = struct.Struct("@qq")
+_MEMINFO: Final = struct.Struct("@9I")
+_FAMILIES: Final = socket.AF_INET, socket.AF_INET6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backlog:
+    """What waits in one socket."""
+
+    delay_s: float
+    """How long the oldest message has waited."""
+    filled: float
+    """Share of the socket's memory that is taken; at 1 the kernel drops whatever comes."""
+
+
+class Waiting(Protocol):
+    """Something that messages wait in."""
+
+    def look(self) -> Backlog: ...
+
+
+def refused_share(backlog: Backlog, delay_max_s: float) -> float:
+    """Which part of the new requests to refuse: none until the oldest message has waited
+    `delay_max_s`, all from twice that; none until the memory is half full, all when it is full, as
+    the kernel does not ask whether what it drops is a BYE."""
+    late = backlog.delay_s / delay_max_s - 1.0
+    full = 2.0 * backlog.filled - 1.0
+    return min(1.0, max(0.0, late, full))
+
+
+class UdpSocket:
+    """A socket that this process shares with others; it is looked at and never read."""
+
+    def __init__(self, shared: socket.socket) -> None:
+        self._socket = shared
+        shared.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+    def look(self) -> Backlog:
+        """What waits in it now."""
+        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        taken, most, *_ = _MEMINFO.unpack(memory)
+        return Backlog(delay_s=self._delay_s() if taken else 0.0, filled=taken / max(1, most))
+
+    def close(self) -> None:
+        """Look no more; the others' socket stays."""
+        self._socket.close()
+
+    def _delay_s(self) -> float:
+        peek = socket.MSG_PEEK | socket.MSG_DONTWAIT
+        try:
+            _, fields, _, _ = self._socket.recvmsg(0, socket.CMSG_SPACE(_TIMESPEC.size), peek)
+        except BlockingIOError:
+            return 0.0
+        for level, kind, data in fields:
+            if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
+                seconds, nanoseconds = _TIMESPEC.unpack(data)
+                waited_s: float = time.time() - seconds - nanoseconds / 1e9
+                return max(0.0, waited_s)
+        return 0.0
+
+
+def sockets_of_this_process(port: int) -> tuple[UdpSocket, ...]:
+    """The UDP sockets of this process that are bound to `port`."""
+    # All numbers first: that of the listing itself is free again, and would be given to a copy.
+    numbers = [int(name) for name in os.listdir("/proc/self/fd") if _is_socket(int(name))]
+    found = []
+    for number in numbers:
+        shared = socket.socket(fileno=os.dup(number))
+        udp = shared.family in _FAMILIES and shared.type == socket.SOCK_DGRAM
+        if udp and shared.getsockname()[1] == port:
+            found.append(UdpSocket(shared))
+        else:
+            shared.close()
+    return tuple(found)
+
+
+def _is_socket(number: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:
+        return False
+
+
+class Load:
+    """The share to refuse, found out anew at most every `LOOK_EVERY_S`."""
+
+    def __init__(
+        self, sockets: Sequence[Waiting], delay_max_s: float, clock: Callable[[], float]
+    ) -> None:
+        """`delay_max_s` 0: nothing is ever refused."""
+        self._sockets = sockets if delay_max_s else ()
+        self._delay_max_s = delay_max_s
+        self._clock = clock
+        self._look_at_s = 0.0
+        self._share = 0.0
+
+    def share(self) -> float:
+        """Of new requests, the share to refuse now: 0 to 1."""
+        now_s = self._clock()
+        if now_s >= self._look_at_s and self._sockets:
+            self._look_at_s = now_s + LOOK_EVERY_S
+            looks = [each.look() for each in self._sockets]
+            self._share = max(refused_share(look, self._delay_max_s) for look in looks)
+        return self._share

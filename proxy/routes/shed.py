@@ -1,0 +1,52 @@
+"""Refuses new requests while the node is behind, so that those that it takes are served in time.
+
+In: a request outside of any dialog, before anything has been done for it. Out: whether to go on; if
+not, it is answered 503 with a random Retry-After (RFC 3261 21.5.4). Counterpart: `proxy/load.py`.
+
+What belongs to a dialog, what ends or acknowledges something, replies and emergency calls never
+come here. REGISTER, and whoever answers a challenge, is refused only when every other new request
+is: a phone that is not registered cannot be called, and the other's first half is paid for.
+"""
+
+from hashlib import blake2b
+from typing import Final
+
+from proxy import counters
+from proxy.routes import answers, auth, relay, trunks
+from proxy.worker import Worker
+
+SAME_FOR_S: Final = 32
+"""A request that was taken is taken again when its client repeats it (64 * T1), unless it has got
+worse; after that it is another's turn."""
+_PLACE_BYTES: Final = 2
+
+
+def pass_load(worker: Worker, method: str) -> bool:
+    """Whether the node has time for the request."""
+    share = worker.load.share()
+    if not share:
+        return True
+    call_id = worker.ksr.kx.get_callid()
+    if not is_refused(share, call_id, worker.clock(), first=False):
+        return True
+    begun = method == "REGISTER" or auth.has_credentials(worker)
+    if begun and not is_refused(share, call_id, worker.clock(), first=True):
+        return True
+    if trunks.emergency(worker):
+        return True
+    if method == "INVITE" and relay.is_pinned(worker, call_id, worker.ksr.pv.get("$ft") or ""):
+        # It rings already.
+        return True
+    worker.count(counters.SHED)
+    answers.retry_later(worker)
+    return False
+
+
+def is_refused(share: float, call_id: str, now_s: float, *, first: bool) -> bool:
+    """Whether this one is in the share that is refused; `first` for what goes before the rest,
+    which loses its first where the rest has lost all."""
+    own = 2.0 * share - 1.0 if first else 2.0 * share
+    text = f"{call_id} {int(now_s / SAME_FOR_S)}"
+    # Not a CRC: that of the same text with another number is as large or small as before.
+    place = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_PLACE_BYTES).digest()
+    return int.from_bytes(place, "big") < own * (1 << 8 * _PLACE_BYTES)

@@ -1,0 +1,89 @@
+"""How far a node is behind, and what of it is refused."""
+
+import socket
+import time
+
+import pytest
+
+from proxy.load import (
+    LOOK_EVERY_S,
+    Backlog,
+    Load,
+    UdpSocket,
+    refused_share,
+    sockets_of_this_process,
+)
+from tests.unit.proxy.conftest import Clock
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "filled", "share"),
+    [
+        (0.0, 0.0, 0.0),
+        (0.1, 0.0, 0.0),
+        (0.15, 0.0, 0.5),
+        (0.2, 0.0, 1.0),
+        (9.0, 0.0, 1.0),
+        (0.0, 0.5, 0.0),
+        (0.0, 0.75, 0.5),
+        (0.0, 1.2, 1.0),
+        (0.15, 0.9, 0.8),
+    ],
+)
+def test_the_further_behind_the_more_is_refused(
+    delay_s: float, filled: float, share: float
+) -> None:
+    backlog = Backlog(delay_s=delay_s, filled=filled)
+    assert refused_share(backlog, 0.1) == pytest.approx(share)
+
+
+def test_the_kernel_tells_how_long_the_oldest_has_waited() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        bound.bind(("127.0.0.1", 0))
+        (found,) = sockets_of_this_process(bound.getsockname()[1])
+        assert found.look() == Backlog(delay_s=0.0, filled=0.0)
+        sender.sendto(b"first", bound.getsockname())
+        deadline_s = time.monotonic() + 5
+        while found.look().delay_s < 0.02:
+            assert time.monotonic() < deadline_s
+        sender.sendto(b"second" * 100, bound.getsockname())
+        look = found.look()
+        assert 0.02 <= look.delay_s < 5
+        assert 0.0 < look.filled < 0.5
+        found.close()
+        assert bound.recv(100) == b"first", "a look takes nothing away"
+
+
+class Counted:
+    """Always late, and counts how often it was looked at."""
+
+    looks = 0
+
+    def look(self) -> Backlog:
+        self.looks += 1
+        return Backlog(delay_s=0.15, filled=0.0)
+
+
+def test_a_look_holds_for_a_while(clock: Clock) -> None:
+    waiting = Counted()
+    load = Load([waiting], 0.1, clock)
+    assert [load.share() for _ in range(9)] == [pytest.approx(0.5)] * 9
+    assert waiting.looks == 1
+    clock.now_s += LOOK_EVERY_S
+    load.share()
+    assert waiting.looks == 2
+
+
+def test_turned_off_nothing_is_looked_at(clock: Clock) -> None:
+    waiting = Counted()
+    assert Load([waiting], 0.0, clock).share() == 0.0
+    assert waiting.looks == 0
+
+
+def test_a_socket_of_another_port_is_none_of_ours() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        assert not [s for s in sockets_of_this_process(1) if isinstance(s, UdpSocket)]
