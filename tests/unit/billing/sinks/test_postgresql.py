@@ -19,7 +19,7 @@ from .rows import EVENTS, row, rows_of
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    """A cluster, until the end of the test; not in pytest's folder, which other runs of pytest close
+    """A cluster, until the end of the test; not in pytest's folder, which other runs of it close
     to its user."""
     with tempfile.TemporaryDirectory(prefix="sipfarm-pg-") as folder:
         cluster = Cluster(Path(folder))
@@ -87,7 +87,10 @@ def test_hostile_text_is_only_text(cluster: Cluster) -> None:
     assert cluster.ask("SELECT caller FROM cdr") == hostile
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# No deadline: each example asks a real server, by processes of psql.
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(EVENTS, min_size=1, max_size=8))
 def test_no_event_keeps_the_others_out(cluster: Cluster, events: list[CallEvent]) -> None:
     """A row that a database refuses would be tried for ever, and all others with it."""
