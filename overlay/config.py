@@ -273,12 +273,15 @@ class Storage(_Section, frozen=True, kw_only=True):
 
 
 class Media(_Section, frozen=True, kw_only=True):
-    """RTP relays (rtpengine) that media of all calls go through, for phones that cannot send to one
-    another. The same on every node."""
+    """RTP relays (rtpengine) that media go through, for phones that cannot send to one another. The
+    same on every node."""
 
     relays: tuple[str, ...] = ()
     """Control sockets (NG protocol) as `udp:192.0.2.20:2223`; a call's relay is chosen among those
     that answer, by its Call-ID. Empty: phones send their media to one another."""
+    policy: Literal["all", "nat"] = "all"
+    """Which calls: all, or those where a phone's Contact is not where its packets come from, or
+    where one phone is a browser and the other is not."""
     answer_within_ms: int = 150
     """How long a worker waits for a relay, twice at most."""
     left_alone_s: int = 10

@@ -57,6 +57,8 @@ class Worker:
     """Ids of call events that are known to be safe, the oldest first."""
     unwritable_until_s: float = 0.0
     """Until when new calls count as unbillable, after an event could not be written."""
+    relays_out_until_s: float = 0.0
+    """Until when no RTP relay is asked, after none had answered."""
     branches: tuple[Target, ...] = ()
     """Targets of the fork that is being sent, for the branch route; empty otherwise."""
     breadths: tuple[int, ...] = ()

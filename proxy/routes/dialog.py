@@ -43,11 +43,8 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
         worker.count(counters.EVENTS_DROPPED)
         answers.unavailable(worker)
         return True
-    if method == "BYE":
-        media.end(worker)
-    elif method == "ACK":
-        media.acknowledge(worker)
-    elif not media.pass_offer(worker, method, passage.flow.protocol if passage.flow else "udp"):
+    protocol = passage.flow.protocol if passage.flow else "udp"
+    if media.is_relayed(parameters) and not media.in_dialog(worker, method, protocol):
         return True
     if method in ("INVITE", "UPDATE"):
         call_events.refreshed(worker, call_id, from_tag, session.interval_s(worker))

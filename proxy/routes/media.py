@@ -7,12 +7,16 @@ has the same answer, so retransmissions through other nodes stay byte for byte a
 
 An offer is in a request, its answer in a reply; or, where a request that begins a session has no
 body, the offer is in the 2xx and the answer in the ACK (RFC 3261 13.2.1). Of two nodes that a
-request passes, the first one asks; `loop-protect` has the relay leave the other's question alone.
+request passes, the first one asks, and remembers it for the answer; should that come by twice,
+`loop-protect` has the relay leave the second question alone. What follows in the dialog knows by
+the Record-Route whether the call has a relay.
 """
 
+from collections.abc import Callable
 from typing import Final
 
-from proxy import counters
+from overlay.control.messages import Target
+from proxy import counters, sip_uri
 from proxy.routes import answers, fields
 from proxy.worker import Worker
 
@@ -28,7 +32,35 @@ _TO_ITS_LIKE: Final = {
     # Browsers check paths by themselves; the relay is one more of them.
     True: f"{_ALWAYS} ICE=force",
 }
-_TABLE: Final = "delayed"
+OUT_S: Final = 1.0
+"""How long a worker asks nobody, after no relay had answered."""
+_TABLE: Final = "media"
+_OFFERED: Final = "offered"
+_LATE: Final = "late"
+
+
+def begin(worker: Worker, protocol: str, targets: tuple[Target, ...] = ()) -> bool:
+    """`pass_offer` for an INVITE that begins a call, if such calls have a relay."""
+    media = worker.settings.config.media
+    if not media.relays:
+        return True
+    if media.policy == "nat" and not (
+        _is_behind_nat(worker)
+        or any(map(_is_moved, targets))
+        or (worker.ksr.kx.get_proto() in _BROWSERS) != (protocol in _BROWSERS)
+    ):
+        return True
+    return pass_offer(worker, "INVITE", protocol)
+
+
+def parameter(worker: Worker) -> str:
+    """What a Record-Route says of this INVITE's media."""
+    return ";m=1" if worker.settings.config.media.relays and _kept(worker) else ""
+
+
+def is_relayed(parameters: dict[str, str]) -> bool:
+    """Whether the Route's parameters are those of a call that has a relay."""
+    return "m" in parameters
 
 
 def pass_offer(worker: Worker, method: str, protocol: str) -> bool:
@@ -39,11 +71,12 @@ def pass_offer(worker: Worker, method: str, protocol: str) -> bool:
     ksr = worker.ksr
     if ksr.textops.has_body_type(_SDP) < 0:
         if method == "INVITE":
-            ksr.htable.sht_sets(_TABLE, _key(worker), "1")
+            ksr.htable.sht_sets(_TABLE, _key(worker), _LATE)
         return True
     here, there = ksr.kx.get_proto() in _BROWSERS, protocol in _BROWSERS
     flags = _TO_ITS_LIKE[here] if here == there else _TO_BROWSER if there else _TO_PHONE
-    if ksr.rtpengine.rtpengine_offer(flags) >= 0:
+    if _ask(worker, lambda: ksr.rtpengine.rtpengine_offer(flags)):
+        ksr.htable.sht_sets(_TABLE, _key(worker), _OFFERED)
         worker.count(counters.MEDIA_RELAYED)
         return True
     worker.count(counters.MEDIA_FAILED)
@@ -53,10 +86,21 @@ def pass_offer(worker: Worker, method: str, protocol: str) -> bool:
     return False
 
 
-def acknowledge(worker: Worker) -> None:
+def in_dialog(worker: Worker, method: str, protocol: str) -> bool:
+    """What a request in the dialog of a call that has a relay means for it; as `pass_offer`."""
+    if method == "BYE":
+        end(worker)
+    elif method == "ACK":
+        _acknowledge(worker)
+    else:
+        return pass_offer(worker, method, protocol)
+    return True
+
+
+def _acknowledge(worker: Worker) -> None:
     """An ACK that holds the answer to an offer in the 2xx."""
     if worker.settings.config.media.relays and worker.ksr.textops.has_body_type(_SDP) > 0:
-        _count(worker, worker.ksr.rtpengine.rtpengine_answer(_ALWAYS))
+        _count(worker, _ask(worker, lambda: worker.ksr.rtpengine.rtpengine_answer(_ALWAYS)))
 
 
 def answered(worker: Worker, method: str, status: int) -> None:
@@ -66,21 +110,67 @@ def answered(worker: Worker, method: str, status: int) -> None:
     ksr = worker.ksr
     if status >= 300 or ksr.textops.has_body_type(_SDP) < 0:
         return
-    if method == "INVITE" and ksr.htable.sht_get(_TABLE, _key(worker)) is not None:
-        done = ksr.rtpengine.rtpengine_offer(f"{_ALWAYS} ICE=remove")
+    kept = _kept(worker)
+    if kept is None:
+        return
+    if kept == _LATE:
+        done = _ask(worker, lambda: ksr.rtpengine.rtpengine_offer(f"{_ALWAYS} ICE=remove"))
     else:
-        done = ksr.rtpengine.rtpengine_answer(_ALWAYS)
+        done = _ask(worker, lambda: ksr.rtpengine.rtpengine_answer(_ALWAYS))
     _count(worker, done)
 
 
+def refused(worker: Worker) -> None:
+    """A call was refused, or nobody can be reached."""
+    if worker.settings.config.media.relays and _kept(worker) is not None:
+        worker.ksr.htable.sht_rm(_TABLE, _key(worker))
+        end(worker)
+
+
 def end(worker: Worker) -> None:
-    """The session is over: a BYE, or a final answer that refuses the call."""
+    """The session is over."""
     if worker.settings.config.media.relays:
-        worker.ksr.rtpengine.rtpengine_delete("delete-delay=0")
+        _ask(worker, lambda: worker.ksr.rtpengine.rtpengine_delete("delete-delay=0"))
 
 
-def _count(worker: Worker, done: int) -> None:
-    worker.count(counters.MEDIA_RELAYED if done >= 0 else counters.MEDIA_FAILED)
+def _ask(worker: Worker, command: Callable[[], int]) -> bool:
+    """Whether a relay did what it was asked for. The worker waits for it; where all are dead,
+    Kamailio would try them again for each call, and the worker could do nothing else."""
+    began_s = worker.clock()
+    if began_s < worker.relays_out_until_s:
+        return False
+    done = command() >= 0
+    ended_s = worker.clock()
+    # What is refused is refused at once, and says nothing of other calls.
+    if not done and ended_s - began_s > 0.9 * worker.settings.config.media.answer_within_ms / 1000:
+        worker.relays_out_until_s = ended_s + OUT_S
+    return done
+
+
+def _count(worker: Worker, done: bool) -> None:
+    worker.count(counters.MEDIA_RELAYED if done else counters.MEDIA_FAILED)
+
+
+def _is_behind_nat(worker: Worker) -> bool:
+    """Whether the sender's Contact is not where the request comes from; behind an edge proxy that
+    tells nothing."""
+    ksr = worker.ksr
+    if ksr.pv.get("$hdrc(Via)") != 1:
+        return False
+    contact = ksr.hdr.get_idx("Contact", 0) or ""
+    uri = contact.partition("<")[2].partition(">")[0] if "<" in contact else contact
+    return not sip_uri.is_at(uri, ksr.kx.get_srcip())
+
+
+def _is_moved(target: Target) -> bool:
+    """Whether the phone's Contact is not where its packets come from."""
+    received = target.received
+    return bool(received) and not sip_uri.is_at(target.uri, sip_uri.host_of(received))
+
+
+def _kept(worker: Worker) -> object:
+    """What this node remembers of the offer of this transaction."""
+    return worker.ksr.htable.sht_get(_TABLE, _key(worker))
 
 
 def _key(worker: Worker) -> str:

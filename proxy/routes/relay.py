@@ -59,7 +59,7 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
     targets = bulk.prefer_tcp(worker, method, targets)
     # Of a fork, all are offered what suits the first.
     protocol = location.protocol_of(targets[0])
-    if method == "INVITE" and not media.pass_offer(worker, method, protocol):
+    if method == "INVITE" and not media.begin(worker, protocol, targets):
         return
     if len(targets) > 1 or targets[0].backups:
         _fork(worker, method, targets, (call_id, from_tag) if record_routed else None)
@@ -184,7 +184,7 @@ def end_or_go_on(worker: Worker) -> None:
     if status < DECLINED_FOR_ALL and not given_up and _try_next_group(worker, key):
         return
     claims.release(worker)
-    media.end(worker)
+    media.refused(worker)
     if status not in FLOW_FAILED or not _plan(ksr.htable.sht_get(_PINS, key)).sent:
         return
     said = ksr.htable.sht_get(_PINS, f"{key}|said")
@@ -285,7 +285,7 @@ def record_route(
     caller = flows.incoming(worker, ksr.hdr.get_idx("Contact", 0) or "")
     callee = route_token.flow_of(target.owner, target.received) if target.received else None
     rest = route_token.record_route(settings.route_key, call_id, from_tag, caller, callee, trunk)
-    rest += session.parameter(worker)
+    rest += session.parameter(worker) + media.parameter(worker)
     came_on = "udp" if ksr.is_UDP() else ksr.kx.get_proto()
     goes_on = callee.protocol if callee else sip_uri.protocol_of(target.path, target.uri)
     host, parameters = settings.route_end(came_on)

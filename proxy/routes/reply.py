@@ -51,7 +51,7 @@ def _refused(worker: Worker, status: int, call_id: str, from_tag: str) -> None:
     if not relay.is_pinned(worker, call_id, from_tag, alone=True):
         return
     claims.release(worker)
-    media.end(worker)
+    media.refused(worker)
     if status not in (401, 407) and worker.settings.config.billing.attempts:
         call_events.failed(worker, call_id, from_tag)
 

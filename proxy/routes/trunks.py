@@ -92,7 +92,7 @@ def send(worker: Worker, method: str, legs: tuple[Leg, ...], *, emergency: bool 
     if ksr.tm.t_check_trans() == 0:
         return
     if method == "INVITE":
-        if not media.pass_offer(worker, method, "udp"):
+        if not media.begin(worker, "udp"):
             return
         relay.pin_transaction(worker)
     worker.count(counters.TRUNK_CALLS)
@@ -116,7 +116,7 @@ def failed(worker: Worker) -> None:
     ksr = worker.ksr
     if ksr.tm.t_is_canceled() > 0:
         claims.release(worker)
-        media.end(worker)
+        media.refused(worker)
         return
     plan = _decoder.decode(ksr.pv.get(_PLAN) or "")
     status = ksr.tm.t_get_status_code()
@@ -130,7 +130,7 @@ def failed(worker: Worker) -> None:
         if _try(worker, following):
             return
     claims.release(worker)
-    media.end(worker)
+    media.refused(worker)
     if status in _CHALLENGES:
         # The caller has no business with the carrier's challenges.
         worker.count(counters.TRUNKS_REFUSED)

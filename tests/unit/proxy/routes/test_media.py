@@ -59,7 +59,7 @@ def _in_dialog(worker: Worker, kamailio: FakeKsr, method: str, flow: Flow | None
     message = kamailio.message
     message.method, message.request_uri = method, PHONE
     message.from_tag, message.to_tag = "ft", "tt"
-    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", None, flow)
+    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", None, flow) + ";m=1"
     message.fields["Route"] = [f"<{uri}>"]
     request.route(worker)
 
@@ -132,6 +132,99 @@ def test_browsers_and_phones_are_offered_what_they_know(
     _in_dialog(worker, kamailio, "INVITE", Flow("n1", goes, "192.0.2.20", 5060))
     ((name, flags),) = relay.asked
     assert (name, wanted in flags) == ("offer", True)
+
+
+def test_a_call_without_a_relay_stays_without(
+    worker: Worker, kamailio: FakeKsr, relay: Relay
+) -> None:
+    relay.healthy = False
+    _invite(worker, kamailio)
+    assert ";m=1" not in "".join(kamailio.inserted)
+    relay.asked.clear()
+    _answered(worker, kamailio, 200)
+    _answered(worker, kamailio, 486)
+    message = kamailio.message
+    message.method, message.request_uri, message.to_tag = "BYE", PHONE, "tt"
+    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", None, None)
+    message.fields["Route"] = [f"<{uri}>"]
+    request.route(worker)
+    assert relay.asked == []
+
+
+def test_the_record_route_tells_that_a_call_has_a_relay(
+    worker: Worker, kamailio: FakeKsr, relay: Relay
+) -> None:
+    _invite(worker, kamailio)
+    assert ";m=1" in "".join(kamailio.inserted)
+    assert relay.names == ["offer"]
+
+
+@pytest.mark.parametrize(
+    ("contact", "came_on", "target", "relayed"),
+    [
+        ("192.0.2.10", "udp", Target(uri=PHONE), False),
+        ("192.168.1.5", "udp", Target(uri=PHONE), True),
+        ("192.0.2.10", "tcp", Target(uri=PHONE), False),
+        (
+            "192.0.2.10",
+            "udp",
+            Target(
+                uri="sip:bob@10.0.0.2:5060",
+                received="sip:192.0.2.20:1024;transport=udp",
+                owner="n1",
+            ),
+            True,
+        ),
+        (
+            "192.0.2.10",
+            "udp",
+            Target(uri=PHONE, received="sip:192.0.2.20:1024;transport=tcp", owner="n1"),
+            False,
+        ),
+        ("x.invalid", "wss", Target(uri=PHONE), True),
+    ],
+)
+def test_only_phones_behind_a_nat_have_a_relay_where_that_is_the_policy(
+    make_worker: MakeWorker,
+    daemon: FakeDaemon,
+    kamailio: FakeKsr,
+    relay: Relay,
+    contact: str,
+    came_on: str,
+    target: Target,
+    relayed: bool,
+) -> None:
+    daemon.located(target)
+    worker = make_worker(media={"relays": ["udp:192.0.2.7:2223"], "policy": "nat"})
+    kamailio.message.protocol = came_on
+    kamailio.message.fields["Contact"] = [f"<sip:alice@{contact}:5060>"]
+    _invite(worker, kamailio)
+    assert relay.names == (["offer"] if relayed else [])
+
+
+def test_relays_that_are_all_silent_are_left_alone_for_a_while(
+    worker: Worker, kamailio: FakeKsr, relay: Relay
+) -> None:
+    now_s = 100.0
+    relay.healthy = False
+    worker.clock = lambda: now_s
+    assert media.pass_offer(worker, "INVITE", "udp")
+    assert media.pass_offer(worker, "INVITE", "udp")
+    assert relay.names == ["offer", "offer"], "refused at once: a matter of this call"
+
+    def wait(_flags: str) -> int:
+        nonlocal now_s
+        now_s += 0.15
+        return -1
+
+    kamailio.ksr.rtpengine.rtpengine_offer = wait  # type: ignore[method-assign]
+    assert media.pass_offer(worker, "INVITE", "udp")
+    spent_s = now_s
+    assert media.pass_offer(worker, "INVITE", "udp")
+    assert now_s == spent_s
+    now_s += media.OUT_S
+    assert media.pass_offer(worker, "INVITE", "udp")
+    assert now_s > spent_s + media.OUT_S
 
 
 def test_a_refused_call_frees_its_ports(worker: Worker, kamailio: FakeKsr, relay: Relay) -> None:
