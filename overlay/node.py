@@ -135,7 +135,7 @@ class Node:
         )
         self._build_coordinators()
         self.claims = Claims(
-            own_id, config, self.placement, self.committer, self.network, self.clock, now_ms
+            own_id, self.placement, self.committer, self.network, self.clock, now_ms
         )
         self.repair = Repair(own_id, config.overlay, self.placement, self.replica, self.network)
         self.exporter = Exporter(

@@ -21,7 +21,6 @@ import msgspec
 
 from overlay import tasks
 from overlay.billing.assemble import assemble
-from overlay.config import Config
 from overlay.control.messages import CallClaimed, ClaimCall, ReleaseCall
 from overlay.errors import SipfarmError, UnavailableError
 from overlay.limits import CLAIMS_PER_FRAME_MAX
@@ -55,6 +54,8 @@ LOOK_TIMEOUT_S = 0.05
 ANSWER_WITHIN = 0.8
 """Share of the time that a proxy waits after which it is told that nobody can say."""
 TIMEOUT_S = 2.0
+AGAIN_S = 1.0
+"""After which a replica is tried again that did not take them."""
 SETTLE_S = 0.1
 """How long a change in the farm is left to settle before claims are handed over."""
 
@@ -67,7 +68,6 @@ class Claims:
     def __init__(
         self,
         own_id: bytes,
-        config: Config,
         placement: Placement,
         committer: Committer,
         transport: Transport,
@@ -75,7 +75,6 @@ class Claims:
         now_ms: Callable[[], int],
     ) -> None:
         self._own_id = own_id
-        self._read_quorum = config.overlay.read_quorum
         self._placement = placement
         self._committer = committer
         self._transport = transport
@@ -218,7 +217,8 @@ class Claims:
             return
         of_node: dict[NodeInfo, list[Claim]] = {}
         for each in claims:
-            for node in self._placement.of(each.call_key)[: self._read_quorum]:
+            # All of them: one that is silent may be the one that knows of the end.
+            for node in self._placement.of(each.call_key):
                 of_node.setdefault(node, []).append(each)
         parts = [(node, part) for node, each in of_node.items() for part in _parts(each)]
         found: dict[bytes, Heard | None] = {each.call: None for each in claims}
@@ -278,11 +278,13 @@ class Claims:
             await self._changed.wait()
             await asyncio.sleep(SETTLE_S)
             self._changed.clear()
-            for key in self.counts.subscribers():
-                await self._hand_over(key)
+            done = [await self._hand_over(key) for key in self.counts.subscribers()]
+            if not all(done):
+                # A link that has just come up may be replaced by another one at once.
+                self._loop.call_later(AGAIN_S, self._changed.set)
 
-    async def _hand_over(self, key: bytes) -> None:
-        """Give the replicas of a subscriber what they were not told yet."""
+    async def _hand_over(self, key: bytes) -> bool:
+        """Give the replicas of a subscriber what they were not told yet; whether all have it."""
         nodes = await self._placement.find(key, TIMEOUT_S)
         others = {node.node_id for node in nodes} - {self._own_id}
         told = self.counts.told(key)
@@ -291,13 +293,19 @@ class Claims:
             claims = self.counts.all(key)
             messages = [ShareClaims(key=key, claims=tuple(part)) for part in _parts(claims)]
             replies = [await self._transport.ask(node_id, each, TIMEOUT_S) for each in messages]
-            if all(isinstance(reply, Ack) for reply in replies):
+            if all(isinstance(reply, Ack) or _too_old(reply) for reply in replies):
                 told.add(node_id)
+        return told >= others
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
+
+
+def _too_old(reply: Reply) -> bool:
+    """Whether a node of this version would have taken it."""
+    return isinstance(reply, Failed) and reply.code == "unknown-kind"
 
 
 def heard_of(claimed: bytes, events: CallEvents) -> Heard:
