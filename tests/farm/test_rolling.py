@@ -1,0 +1,15 @@
+"""Every node is restarted in turn under load: no request fails; `rolling.py` does it faster."""
+
+from deploy.lab import Lab
+from tests.farm.rolling import restart_each
+
+RATE = 20
+
+
+def test_no_request_fails_while_every_node_restarts(breakable_lab: Lab) -> None:
+    rolled = restart_each(breakable_lab, calls_per_s=RATE, registers_per_s=RATE)
+    tally = rolled.tally
+    assert tally.failed == [], tally.refusals
+    assert min(tally.asked.values()) > RATE * sum(rolled.away_s.values())
+    assert tally.counts["moved"] > 0, "nobody noticed that nodes were away"
+    assert rolled.complete == tally.asked["INVITE"] == tally.asked["BYE"]
