@@ -81,6 +81,9 @@ class EntryPoints:
         """A branch of a fork is about to go out."""
         try:
             relay.prepare_branch(self._worker)
+        except UnicodeDecodeError:
+            self._worker.count(counters.MALFORMED)
+            self._ksr.set_drop()
         except Exception as error:
             self._failed("branch", error)
             self._ksr.set_drop()

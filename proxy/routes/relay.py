@@ -282,7 +282,7 @@ def record_route(
     if not trunk:
         came_from = worker.shown.table().from_source(ksr.kx.get_srcip())
         trunk = came_from.name if came_from else ""
-    caller = flows.incoming(worker, ksr.hdr.get_idx("Contact", 0) or "")
+    caller = flows.incoming(worker, fields.text(worker, "$ct"))
     callee = route_token.flow_of(target.owner, target.received) if target.received else None
     rest = route_token.record_route(settings.route_key, call_id, from_tag, caller, callee, trunk)
     rest += session.parameter(worker) + media.parameter(worker)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.lab import Lab
+from deploy.lab.description import ServiceDescription
 from tests.farm.raw_phone import RawPhone
 
 _ANSWERS_OF_EACH_WORKER: Final = 4
@@ -35,7 +36,7 @@ class Watch:
                     assert answer.code == 200, answer
         assert self._processes() == self._pids, "a process of Kamailio's was lost"
         errors = self.python_errors()
-        assert errors == self._errors, f"routes have failed: {errors - self._errors} times"
+        assert errors == self._errors, "\n".join(self._failed_routes())
 
     def python_errors(self) -> int:
         """How often a route raised what it should not."""
@@ -64,6 +65,14 @@ class Watch:
                 own.unlink()
 
     def _processes(self) -> frozenset[int]:
+        return frozenset(self._kamailio().pids)
+
+    def _failed_routes(self) -> list[str]:
+        """The last lines of the node's log that say so."""
+        lines = Path(self._kamailio().log).read_text(errors="replace").splitlines()
+        return [line for line in lines if "route failed" in line][-3:] or ["a route has failed"]
+
+    def _kamailio(self) -> ServiceDescription:
         described = {node.name: node for node in self._lab.describe().nodes}[self._node]
         (kamailio,) = (each for each in described.processes if each.name == "kamailio")
-        return frozenset(kamailio.pids)
+        return kamailio

@@ -204,6 +204,14 @@ CASES = (
         expect=Passes(),
     ),
     Case(
+        name="a name that is not UTF-8 in Contact, which only its reader can be troubled by",
+        source="3261 7.3.1",
+        text=message(
+            "INVITE sip:bob@FARM SIP/2.0", 'Contact: "\xff\xfe" <sip:x@HERE>', standard=True
+        ),
+        expect=Passes(),
+    ),
+    Case(
         name="an authorization of a scheme that nobody knows is none",
         source="4475 3.3.7",
         text=message(

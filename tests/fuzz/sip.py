@@ -158,6 +158,8 @@ class Fire:
 
     def _answers(self, seed: int) -> list[bytes]:
         """What bob may say to a call that the node has just sent him, and that is billed."""
+        # Where nobody is asked for a proof, he may have been registered away.
+        assert self._bob.register(_NODE).code == 200
         call_id = f"fuzzed-call-{seed}"
         text, _ = self._caller.request_text(
             "INVITE", self._bob.aor, from_uri="sip:x@example.org", call_id=call_id, cseq=1

@@ -89,6 +89,13 @@ def test_a_branch_that_fails_is_dropped(entry: Any, kamailio: FakeKsr) -> None:
     assert kamailio.dropped
 
 
+def test_a_branch_of_bytes_that_are_not_utf8_is_dropped(entry: Any, kamailio: FakeKsr) -> None:
+    kamailio.tm.t_get_branch_index = b"\xff".decode
+    assert entry.ksr_branch_route(None) == 1
+    assert kamailio.dropped
+    assert kamailio.counts == {counters.MALFORMED: 1}
+
+
 def test_only_workers_are_kept_quiet(entry: Any, kamailio: FakeKsr, main: Any) -> None:
     entry.child_init(-1)
     assert kamailio.done == []
