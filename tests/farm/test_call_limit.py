@@ -1,7 +1,9 @@
 """A subscriber makes so many calls at a time, through whichever nodes, and no more."""
 
 import contextlib
+import re
 import time
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +27,7 @@ def dora(lab: Lab) -> Iterator[RawPhone]:
     sipfarm_json(lab, "n1", "subscriber", "set", "dora", "--calls-max", "2")
     with RawPhone(lab, "p5", "dora") as phone:
         yield phone
+    eventually(lambda: counted_at(lab, "n1") == 0, "what has ended counts no more", 3)
 
 
 @pytest.fixture
@@ -69,13 +72,13 @@ def ring(caller: RawPhone, callee: RawPhone, node: str, text: str) -> Message:
 
 
 def decline(caller: RawPhone, callee: RawPhone, node: str, text: str, invite: Message) -> None:
-    """The callee is busy, and the caller is told so."""
+    """The callee is busy, and the caller is told so, or what another phone said."""
     branch = text.partition("branch=")[2].partition(";")[0]
     until_s = time.monotonic() + WITHIN_S
     while time.monotonic() < until_s:
         callee.reply(invite, 486, "Busy Here")
         with contextlib.suppress(TimeoutError):
-            while (answer := caller.receive(REPEAT_S)).code != 486 or (
+            while (answer := caller.receive(REPEAT_S)).code < 300 or (
                 branch not in answer.get("Via")
             ):
                 pass
@@ -193,7 +196,8 @@ def test_the_limit_outlives_the_node_that_counts(
             assert is_refused(dora, desk, node)
         lab.start(dead)
         lab.wait_ready(every_service=True)
-        eventually(lambda: counted_at(lab, dead) == 2, f"{dead} was told")  # noqa: B023
+        eventually(lambda: kept_at(lab, dead) >= 2, f"{dead} was told")  # noqa: B023
+        assert counted_at(lab, dead) == 2
     caller, callee = held.pop()
     assert caller.ask("n1", "BYE", callee).code == 200
     held.append(calling.call(dora, desk, "n1"))
@@ -202,17 +206,21 @@ def test_the_limit_outlives_the_node_that_counts(
         assert caller.ask("n3", "BYE", callee).code == 200
 
 
+def kept_at(lab: Lab, node: str) -> int:
+    """Claims in a node's own memory."""
+    where = f"{lab.node(node).address}:{lab.config(node).metrics.port}"
+    with urllib.request.urlopen(f"http://{where}/metrics", timeout=5) as page:
+        found = re.search(r"^sipfarm_claims (\d+)", page.read().decode(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
 def counted_at(lab: Lab, node: str) -> int:
     """What a node is told when it asks for one more."""
-    asked = ClaimCall(
-        aor=f"dora@{lab.farm}",
-        call_id=f"probe-{time.monotonic_ns()}",
-        from_tag="x",
-        cseq=1,
-        calls_max=1,
-    )
+    aor = f"dora@{lab.farm}"
+    asked = ClaimCall(aor=aor, call_id="probe", from_tag="x", cseq=1, calls_max=1)
     answer = lab.ask(node, asked)
     assert isinstance(answer, CallClaimed)
     if answer.granted:
-        lab.ask(node, ReleaseCall(aor=asked.aor, call_id="probe", from_tag="x", cseq=1))
-    return answer.calls
+        lab.ask(node, ReleaseCall(aor=aor, call_id="probe", from_tag="x", cseq=1))
+    return answer.calls - answer.granted
