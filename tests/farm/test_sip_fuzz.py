@@ -5,7 +5,7 @@ import pytest
 from deploy.lab import Lab
 from tests.fuzz.sip import BATCH, OPEN, SETTINGS, Fire
 
-_BATCHES = 6
+_BATCHES = 12
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, OPEN], ids=["with proofs", "open"])
@@ -13,4 +13,5 @@ def test_a_node_bears_what_anybody_might_send(no_lab: None, settings: dict[str, 
     fire = Fire(Lab.up(1, settings=settings))
     for seed in range(_BATCHES):
         fire.batch(seed, BATCH)
+    fire.rest()
     fire.close()
