@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Final
 
 from overlay.cli import arguments, exits
@@ -68,9 +69,18 @@ examples:
 """
 
 
+def _with_call_ids(argv: list[str]) -> list[str]:
+    """The same, with a Call-ID that begins with a dash, as one in 64 of many phones' do, where it
+    is not taken for options."""
+    if ("cdr", "show") not in pairwise(argv) or "--" in argv:
+        return argv
+    dashed = [word for word in argv if len(word) > 2 and word[0] == "-" and word[1] != "-"]
+    return [*(word for word in argv if word not in dashed), "--", *dashed] if dashed else argv
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    argv = _with_call_ids(sys.argv[1:] if argv is None else list(argv))
     try:
         parser = _parser(_verb_of(argv))
         args = parser.parse_args(argv, argparse.Namespace(**arguments.defaults()))

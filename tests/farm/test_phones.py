@@ -28,8 +28,9 @@ def test_a_call_goes_on_while_its_node_drains(mended: Lab) -> None:
     _play_talking(mended, PjsipPhone, "udp", drain)
 
 
-def test_a_call_over_tcp_goes_on_without_its_node(mended: Lab) -> None:
-    _play_talking(mended, PjsipPhone, "tcp", kill)
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_call_on_a_connection_goes_on_without_its_node(mended: Lab, transport: str) -> None:
+    _play_talking(mended, PjsipPhone, transport, kill)
 
 
 def test_a_phone_on_a_connection_comes_back_by_another_node(mended: Lab) -> None:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
 from overlay.control.messages import CallRecord, Calls, ListCalls, ShowCall
 
@@ -158,3 +159,11 @@ def test_no_such_call_is_1(cli: Cli, played: PlayedDaemon) -> None:
 def test_no_calls_at_all_is_an_answer(cli: Cli, played: PlayedDaemon) -> None:
     played.answer(calls())
     assert cli.run("cdr", "list").code == 0
+
+
+@pytest.mark.parametrize("call_id", ["-m1urd7WPM8.KYUQj", "-J@host", "--", "c1"])
+def test_a_call_id_may_begin_with_a_dash(cli: Cli, played: PlayedDaemon, call_id: str) -> None:
+    played.answer(calls())
+    words = ("--", "--") if call_id == "--" else (call_id,)
+    assert cli.run("cdr", "show", "--json", *words).code in (0, 1)
+    assert [request.call_id for request in played.asked] == [call_id]  # type: ignore[union-attr]
