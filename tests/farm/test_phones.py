@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.lab import Lab
-from tests.farm.phone_trials import Fault, Kind, drain, idle_called, kill, mend, scene, talking
+from tests.farm.phone_trials import Fault, Kind, drain, kill, mend, scene, talking
 from tests.farm.phones import PjsipPhone
 
 LIMIT_S = 40.0
@@ -31,9 +31,3 @@ def test_a_call_goes_on_while_its_node_drains(mended: Lab) -> None:
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 def test_a_call_on_a_connection_goes_on_without_its_node(mended: Lab, transport: str) -> None:
     _play_talking(mended, PjsipPhone, transport, kill)
-
-
-def test_a_phone_on_a_connection_comes_back_by_another_node(mended: Lab) -> None:
-    with scene(mended, PjsipPhone, "tcp", LIMIT_S) as played:
-        (rings,) = idle_called(played, kill)
-    assert rings.took_s is not None
