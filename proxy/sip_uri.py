@@ -12,6 +12,12 @@ TRANSPORTS: Final = frozenset({"", "udp", "tcp", "tls", "sctp", "ws", "wss"})
 """Values of the transport parameter that Kamailio knows; others make it log at CRITICAL."""
 
 
+def of_name_address(value: str) -> str:
+    """The URI of a header field that holds a name-addr or a URI (RFC 3261 20.10)."""
+    _, bracket, rest = value.partition("<")
+    return rest.partition(">")[0] if bracket else value
+
+
 def host_of(uri: str) -> str:
     """The host in lower case, without port and brackets; empty if there is none."""
     start = uri.rfind("@") + 1 or uri.find(":") + 1

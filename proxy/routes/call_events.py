@@ -66,12 +66,6 @@ def writable(worker: Worker) -> bool:
     return not worker.overlay.out_of_reach and worker.clock() >= worker.unwritable_until_s
 
 
-def _bare(name_address: str) -> str:
-    """The URI of a Contact header field."""
-    _, bracket, rest = name_address.partition("<")
-    return rest.partition(">")[0] if bracket else name_address
-
-
 def _write(
     worker: Worker,
     kind: EventKind,
@@ -95,6 +89,7 @@ def _write(
     agent = fields.user_agent(worker)
     if is_reply and not agent:
         agent = fields.text(worker, "$hdr(Server)")
+    contact = sip_uri.of_name_address(fields.text(worker, "$ct")) if is_reply else ""
     event = CallEvent(
         kind=kind,
         event_id=identity,
@@ -106,7 +101,7 @@ def _write(
         from_uri=fields.text(worker, "$fu")[:URI_CHARS_MAX],
         to_uri=fields.text(worker, "$tu")[:URI_CHARS_MAX],
         request_uri=fields.text(worker, "$ou")[:URI_CHARS_MAX] if is_stop else "",
-        contact="" if not is_reply else _bare(fields.text(worker, "$ct"))[:URI_CHARS_MAX],
+        contact=contact[:URI_CHARS_MAX],
         source=f"{sip_uri.bracketed(kx.get_srcip())}:{kx.get_srcport()}",
         user_agent=agent[:HEADER_CHARS_MAX],
         reason=fields.text(worker, "$hdr(Reason)")[:HEADER_CHARS_MAX] if is_stop else "",

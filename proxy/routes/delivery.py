@@ -13,21 +13,19 @@ from proxy.worker import Worker
 def deliver(worker: Worker, method: str, parameters: dict[str, str]) -> None:
     """Send the request along the flow in its Route's `parameters`."""
     ksr, settings = worker.ksr, worker.settings
-    flow = route_token.handed_over(settings.route_key, parameters, ksr.kx.get_callid())
+    call_id = ksr.kx.get_callid()
+    flow = route_token.handed_over(settings.route_key, parameters, call_id)
     if flow is None or flow.owner != settings.node:
         worker.count(counters.RELAY_REFUSED)
         answers.send(worker, 403, "Forbidden")
         return
     ksr.rr.loose_route_mode(1)
-    hop = flows.follow(worker, flow, ksr.kx.get_callid())
+    hop = flows.follow(worker, flow, call_id)
     worker.count(counters.FLOWS_DELIVERED)
     if relay.send(worker, method, hop):
         return
     worker.count(counters.FLOWS_BROKEN)
-    if "l" not in parameters and ksr.siputils.has_totag() > 0:
-        way = detour.find(worker, flow)
-        if way is not None and relay.send(
-            worker, method, detour.follow(worker, way, ksr.kx.get_callid())
-        ):
-            return
+    in_dialog = ksr.siputils.has_totag() > 0
+    if "l" not in parameters and in_dialog and detour.send(worker, method, flow, call_id):
+        return
     answers.send(worker, 430, "Flow Failed")

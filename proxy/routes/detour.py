@@ -13,7 +13,7 @@ signature, but all that it can choose is a binding of the same Contact.
 from overlay.control.messages import Reach, Target
 from proxy import counters, route_token, sip_uri
 from proxy.route_token import Flow
-from proxy.routes import flows, location
+from proxy.routes import flows, location, relay
 from proxy.worker import Worker
 
 
@@ -39,16 +39,16 @@ def find(worker: Worker, failed: Flow) -> Target | None:
 
 def follow(worker: Worker, target: Target, call_id: str) -> str:
     """Make the target the next hop, the Request-URI staying the dialog's; the URI of that hop."""
-    ksr = worker.ksr
-    if target.path:
-        ksr.hdr.insert(f"Route: {', '.join(f'<{hop}>' for hop in target.path)}\r\n")
-    elif target.received:
-        flow = route_token.flow_of(target.owner, target.received)
-        if flow is not None:
-            return flows.follow(worker, flow, call_id, last=True)
-    hop = target.path[0] if target.path else target.uri
-    ksr.setdsturi(hop)
-    return hop
+    hop = flows.reach(worker, target, call_id, last=True)
+    if hop is None:
+        worker.ksr.setdsturi(target.uri)
+    return hop or target.uri
+
+
+def send(worker: Worker, method: str, failed: Flow, call_id: str) -> bool:
+    """Whether there was another way, and the request left on it."""
+    way = find(worker, failed)
+    return way is not None and relay.send(worker, method, follow(worker, way, call_id))
 
 
 def choose(targets: tuple[Target, ...], contact: str, failed: Flow) -> Target | None:

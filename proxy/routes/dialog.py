@@ -51,7 +51,6 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     if relay.send(worker, method, hop):
         return True
     # The phone closed its connection to this node.
-    way = detour.find(worker, passage.flow) if passage.flow is not None else None
-    if way is None or not relay.send(worker, method, detour.follow(worker, way, call_id)):
+    if passage.flow is None or not detour.send(worker, method, passage.flow, call_id):
         answers.send(worker, 480, "Temporarily Unavailable")
     return True

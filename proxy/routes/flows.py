@@ -8,6 +8,7 @@ other. Counterpart: `delivery.py` on the owner.
 
 from typing import Final
 
+from overlay.control.messages import Target
 from proxy import counters, route_token, sip_uri
 from proxy.route_token import Flow
 from proxy.worker import Worker
@@ -23,13 +24,25 @@ def incoming(worker: Worker, contact: str) -> Flow | None:
     kx = worker.ksr.kx
     protocol = kx.get_proto()
     address = kx.get_srcip()
-    if protocol == "udp":
-        uri = contact.partition("<")[2].partition(">")[0] if "<" in contact else contact
-        if sip_uri.is_at(uri, address):
-            return None
+    if protocol == "udp" and sip_uri.is_at(sip_uri.of_name_address(contact), address):
+        return None
     if worker.ksr.pv.get("$hdrc(Via)") != 1:
         return None
     return Flow(worker.settings.node, protocol, address, kx.get_srcport())
+
+
+def reach(
+    worker: Worker, target: Target, call_id: str, *, answered: bool = False, last: bool = False
+) -> str | None:
+    """Make the target's path, or else its flow, the next hop, as `follow`; the URI of that hop, or
+    None where any node can send to the target's URI."""
+    ksr = worker.ksr
+    if target.path:
+        ksr.hdr.insert(f"Route: {', '.join(f'<{hop}>' for hop in target.path)}\r\n")
+        ksr.setdsturi(target.path[0])
+        return target.path[0]
+    flow = route_token.flow_of(target.owner, target.received) if target.received else None
+    return follow(worker, flow, call_id, answered=answered, last=last) if flow else None
 
 
 def follow(

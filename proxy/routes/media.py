@@ -157,8 +157,7 @@ def _is_behind_nat(worker: Worker) -> bool:
     ksr = worker.ksr
     if ksr.pv.get("$hdrc(Via)") != 1:
         return False
-    contact = fields.text(worker, "$ct")
-    uri = contact.partition("<")[2].partition(">")[0] if "<" in contact else contact
+    uri = sip_uri.of_name_address(fields.text(worker, "$ct"))
     return not sip_uri.is_at(uri, ksr.kx.get_srcip())
 
 

@@ -261,17 +261,9 @@ def _current(worker: Worker) -> Target | None:
 
 def _aim(worker: Worker, target: Target, call_id: str, *, rewrite: bool = True) -> str:
     """Set Request-URI and next hop; the URI of that hop."""
-    ksr = worker.ksr
     if rewrite:
-        ksr.seturi(target.uri)
-    if target.path:
-        ksr.hdr.insert(f"Route: {', '.join(f'<{hop}>' for hop in target.path)}\r\n")
-        ksr.setdsturi(target.path[0])
-        return target.path[0]
-    flow = route_token.flow_of(target.owner, target.received) if target.received else None
-    if flow is not None:
-        return flows.follow(worker, flow, call_id, answered=bool(target.backups))
-    return target.uri
+        worker.ksr.seturi(target.uri)
+    return flows.reach(worker, target, call_id, answered=bool(target.backups)) or target.uri
 
 
 def record_route(
