@@ -17,6 +17,8 @@ LINKS_PER_PEER_MAX: Final = 4
 """One is used; others are there while both ends dial at once or one restarts."""
 HANDSHAKES_MAX: Final = 256
 """Connections of members that did not say hello yet."""
+DATAGRAMS_PER_S_MAX: Final = 5_000
+"""Pings and answers beside the links; a member that is probed by all others gets a few a second."""
 REQUESTS_OUTSTANDING_PER_LINK_MAX: Final = 20_000
 REQUESTS_SERVED_PER_LINK_MAX: Final = 20_000
 """Requests of the peer that were not answered yet."""

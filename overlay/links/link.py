@@ -10,6 +10,7 @@ cost of a small message.
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 
 Answered = Callable[[Reply], None]
 TICK_S = 0.05
+TCP_THIN_LINEAR_TIMEOUTS = 16
+"""Linux, tcp(7) names no more than its sysctl: a connection with fewer than four segments under way
+repeats a lost one at even times, not at ever longer ones. Six losses in a row take 1.4 s then, not
+13 s, in which a peer that lives would be taken for dead."""
 HELLO_WITHIN_S = 5.0
 """After TLS; who takes longer is cut off."""
 CLOSED_WITHIN_S = 5.0
@@ -177,6 +182,9 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up: check whose certificate it is, and say hello."""
         self._transport = cast(asyncio.Transport, transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1)
         self.heard_at_s = self.used_at_s = self._loop.time()
         if self._refusal:
             self.abort(self._refusal)

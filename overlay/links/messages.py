@@ -27,6 +27,8 @@ class Capability(StrEnum):
 
     CLAIMS = "claims"
     """It counts the calls that a subscriber has at a time."""
+    DATAGRAMS = "datagrams"
+    """It answers pings beside the links."""
     COMPARISON = "comparison"
     """Lists of members are compared, and links closed by agreement."""
     LOCKOUTS = "lockouts"
@@ -329,6 +331,12 @@ class Idle(Message, frozen=True, kw_only=True, tag=44):
     it out of use; or by `Failed` with code `wanted`."""
 
 
+class DatagramKey(Message, frozen=True, kw_only=True, tag=45):
+    """What the receiver is to key its datagrams to the sender with. Answered by `Ack`."""
+
+    key: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+
+
 class Lockout(Message, frozen=True, kw_only=True, tag=96):
     """This user, or with an empty one anybody, is locked out from an address. Answered by `Ack`."""
 
@@ -408,6 +416,7 @@ Request = (
     | PingFor
     | CompareMembers
     | Idle
+    | DatagramKey
     | Lockout
     | ClaimAt
     | ReleaseAt
@@ -458,6 +467,7 @@ UPKEEP = (
     AskSettings,
     SettingsChanged,
     Idle,
+    DatagramKey,
 )
 """What is asked on a link because it is there: not a use that keeps it."""
 
@@ -465,6 +475,7 @@ NEEDS: dict[type[Message], Capability] = {
     Lockout: Capability.LOCKOUTS,
     CompareMembers: Capability.COMPARISON,
     Idle: Capability.COMPARISON,
+    DatagramKey: Capability.DATAGRAMS,
     AskSettings: Capability.SETTINGS,
     SettingsChanged: Capability.SETTINGS,
     ClaimAt: Capability.CLAIMS,

@@ -7,6 +7,7 @@ a simulation puts another in its place.
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,13 +17,25 @@ from overlay.identity.identity import Identity
 from overlay.identity.peer import Peer, peer_of
 from overlay.limits import HANDSHAKES_MAX, LINKS_MAX, LINKS_PER_PEER_MAX
 from overlay.links import messages
+from overlay.links.datagrams import Datagrams
 from overlay.links.link import Answered, Link
-from overlay.links.messages import Ack, Failed, Goodbye, Hello, Idle, NodeInfo, Reply, Request
+from overlay.links.messages import (
+    Ack,
+    DatagramKey,
+    Failed,
+    Goodbye,
+    Hello,
+    Idle,
+    NodeInfo,
+    Reply,
+    Request,
+)
 from overlay.links.on_demand import EveryLink, LinkPolicy, Waiting
 
 log = logging.getLogger(__name__)
 
 PART_TIMEOUT_S = 2.0
+KEY_TIMEOUT_S = 5.0
 TLS_WITHIN_S = 5.0
 """For the handshake of who connects."""
 
@@ -51,6 +64,13 @@ class Transport(Protocol):
 
     def ask(self, node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
         """The same as a future that never raises."""
+        ...
+
+    def knock(self, node_id: bytes, answered: Callable[[], None], timeout_s: float) -> None:
+        """Ping beside the link, by a packet that is lost alone; needs no link that is up.
+
+        `answered` is called once, or never: there may be no answer, or no way to ask.
+        """
         ...
 
     def linked(self, node_id: bytes) -> bool: ...
@@ -86,6 +106,7 @@ class Network:
         self._open: dict[Link, None] = {}
         self._of_peer: dict[bytes, dict[Link, None]] = {}
         """Those that said hello, spares among them."""
+        self._datagrams: Datagrams | None = None
         self._silent: set[Link] = set()
         """Incoming ones that did not say hello yet."""
         self._greeting: dict[Link, asyncio.Future[Hello]] = {}
@@ -101,9 +122,12 @@ class Network:
         """Connections of revoked nodes that were refused."""
 
     async def start(self, handler: Handler, host: str, port: int) -> None:
-        """Listen; raises `OSError` when the address cannot be had."""
+        """Listen, on TCP and UDP; raises `OSError` when the address cannot be had."""
         self._handler = handler
-        self._server = await asyncio.get_running_loop().create_server(
+        loop = asyncio.get_running_loop()
+        datagrams = self._datagrams = Datagrams(self._hello.node.node_id, self.secret())
+        await loop.create_datagram_endpoint(lambda: datagrams, local_addr=(host, port))
+        self._server = await loop.create_server(
             self._incoming,
             host,
             port,
@@ -126,6 +150,8 @@ class Network:
             await asyncio.sleep(0.01)
         for link in list(self._open):
             link.abort("stopping")
+        if self._datagrams is not None:
+            self._datagrams.close()
         if self._server is not None:
             await self._server.wait_closed()
 
@@ -151,6 +177,10 @@ class Network:
 
         self.request(node_id, request, answered, timeout_s)
         return future
+
+    def knock(self, node_id: bytes, answered: Callable[[], None], timeout_s: float) -> None:
+        if self._datagrams is not None:
+            self._datagrams.ping(node_id, answered, timeout_s)
 
     def linked(self, node_id: bytes) -> bool:
         return node_id in self._links
@@ -207,6 +237,10 @@ class Network:
             elif not greeting.cancelled():
                 greeting.exception()
 
+    def secret(self) -> bytes:
+        """What the keys of this node's datagrams are made from."""
+        return secrets.token_bytes(32)
+
     # LinkOwner
 
     def hello(self) -> Hello:
@@ -254,6 +288,7 @@ class Network:
             if current is not None and link.peer.incarnation != current.peer_incarnation:
                 current.abort("the peer restarted")
             self._handler.peer_up(link.peer)
+            self._give_key(link)
         self._greeted(link, link.peer)
 
     def link_down(self, link: Link, reason: str) -> None:
@@ -285,9 +320,19 @@ class Network:
         if isinstance(request, Idle):
             reply(self._asked_to_part(link))
             return
+        if isinstance(request, DatagramKey):
+            if self._datagrams is not None:
+                self._datagrams.learn(link.peer.node, request.key)
+            reply(Ack())
+            return
         self._handler.request_received(link.peer, request, reply)
 
     # inner workings
+
+    def _give_key(self, link: Link) -> None:
+        if self._datagrams is not None:
+            key = self._datagrams.key_for(link.node_id)
+            link.request(DatagramKey(key=key), _taken, KEY_TIMEOUT_S)
 
     def _part_with_idle(self) -> None:
         """Ask the peers of links that this node dialled and nobody uses whether they may end."""
@@ -385,6 +430,10 @@ class Network:
             greeting.set_result(outcome)
         else:
             greeting.set_exception(outcome)
+
+
+def _taken(_: Reply) -> None:
+    """A peer without the key answers no datagrams; its link has pings of its own."""
 
 
 def hello_of(identity: Identity, node: NodeInfo, incarnation: int, software: str) -> Hello:

@@ -83,6 +83,10 @@ class Members:
         """Those with a link."""
         return list(self._linked)
 
+    def suspects(self) -> list[bytes]:
+        """Those who are suspected."""
+        return list(self._suspects)
+
     @property
     def living(self) -> int:
         """How many are alive or suspected, this node among them."""
@@ -172,7 +176,7 @@ class Members:
     def probe_missed(self, node_id: bytes, now_s: float) -> Member | None:
         """Neither this node nor its helpers had an answer; the member, if that is worth telling."""
         member = self._members.get(node_id)
-        if member is None:
+        if member is None or not member.linked:
             return None
         if member.state is State.ALIVE:
             self._claim(member, State.SUSPECT, now_s)
@@ -184,9 +188,12 @@ class Members:
     def probe_answered(self, node_id: bytes, now_s: float) -> Member | None:
         """It answered this node; the member, if it was a suspect, or even taken for dead.
 
-        The dead can have a link: where there were two, the second one outlives the verdict.
+        The dead can have a link: where there were two, the second one outlives the verdict. A
+        suspect without a link has time to get one: it lives, but nobody can ask it anything.
         """
         member = self._members.get(node_id)
+        if member is not None and member.suspicion is not None and not member.linked:
+            member.suspicion.restart(now_s)
         doubted = (State.SUSPECT, State.DEAD)
         if member is None or member.state not in doubted or not member.linked:
             return None

@@ -396,12 +396,11 @@ class Membership:
 
     def _missed(self, node_id: bytes) -> None:
         member = self.members.probe_missed(node_id, self._loop.time())
-        if member is None:
-            return
-        log.info("%s missed a probe", member.info.name)
-        update = self._update(member)
-        self._gossiper.tell(node_id, update)
-        self._gossiper.spread(update)
+        if member is not None:
+            log.info("%s missed a probe", member.info.name)
+            update = self._update(member)
+            self._gossiper.tell(node_id, update)
+            self._gossiper.spread(update)
         self._wake.set()
 
     async def _watch(self) -> None:
@@ -432,6 +431,10 @@ class Membership:
                     self._gossiper.spread(self._update(member))
                 self._gone(member)
             due_s = min(probe_s, self.members.next_deadline_s() or probe_s)
+            for node_id in self.members.suspects():
+                # Its time is short: any answer until then clears it.
+                self._prober.probe(node_id, alone=True)
+                due_s = min(due_s, now_s + slack_s)
             self._wake.clear()
             try:
                 async with asyncio.timeout_at(due_s):

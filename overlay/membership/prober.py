@@ -6,6 +6,10 @@ every node; `membership.py` draws the conclusions, `health.py` says how far to t
     ping ──answered──► alive
       └─ probe_timeout ─► k others ping it ──one had an answer──► alive
                               └─ probe_timeout ─► missed
+
+A ping that is not answered at once is followed by more within its timeout, on the link and beside
+it: a packet that is lost on a link holds up all that follows for longer than a probe may take. What
+is answered beside the link proves that the peer lives; the link has to prove itself.
 """
 
 import asyncio
@@ -23,8 +27,10 @@ SILENT = "silent"
 """Code of a helper's answer: I am here, and it does not answer me."""
 NACK_SHARE = 0.6
 """Of probe_timeout_ms: when a helper says so, in time for the one who asked."""
-LATE_FACTOR = 4
+LATE_FACTOR = 10
 """A probe that is answered within so many timeouts still clears a suspect."""
+PINGS = 3
+"""Of each probe, and of each who helps it, evenly over the time that it has."""
 MISSES_MAX = 10
 """Pings in a row without even a late answer after which a link is given up: others reach the peer,
 and this node's requests do not."""
@@ -35,7 +41,14 @@ class _Probe:
     """One that is under way."""
 
     node_id: bytes
-    due_s: float
+    wait_s: float
+    """For an answer, and again for one to the helpers."""
+    alone: bool
+    due_s: float = 0.0
+    """When the timer is to go off."""
+    pings: int = 0
+    failed: bool = False
+    """One of them was given up."""
     asked: int = 0
     """Helpers that were asked."""
     nacks: int = 0
@@ -79,66 +92,100 @@ class Prober:
         if node_id in self._under_way:
             return
         wait_s = self._timeout_s * self._health.factor
-        probe = _Probe(node_id=node_id, due_s=self._loop.time() + wait_s)
-        self._under_way[node_id] = probe
-        timeout = self._end if alone else self._ask_helpers
-        probe.timer = self._loop.call_later(wait_s, timeout, probe)
-        self._transport.request(
-            node_id, Ping(), lambda reply: self._ponged(probe, reply), wait_s * LATE_FACTOR
-        )
+        self._under_way[node_id] = probe = _Probe(node_id=node_id, wait_s=wait_s, alone=alone)
+        self._ping(probe)
 
     def help(self, target: bytes, reply: Callable[[Reply], None]) -> None:
         """Ping `target` for another node, and tell it in time."""
-        asked = True
+        step_s, late_s = self._timeout_s * NACK_SHARE / PINGS, self._timeout_s * LATE_FACTOR
+        timer: asyncio.TimerHandle | None = None
+        pings, asked = 0, True
+
+        def ponged(message: Reply) -> None:
+            if isinstance(message, Ack):
+                lives()
+
+        def lives() -> None:
+            self._tell_answered(target)
+            answer(Ack())
 
         def answer(message: Reply) -> None:
             nonlocal asked
             if asked:
                 asked = False
-                timer.cancel()
+                if timer is not None:
+                    timer.cancel()
                 reply(message)
 
-        def ponged(message: Reply) -> None:
-            if isinstance(message, Ack):
-                self._tell_answered(target)
-                answer(Ack())
+        def ping() -> None:
+            nonlocal timer, pings
+            if pings == PINGS:
+                answer(Failed(code=SILENT, reason="no answer here either"))
+                return
+            pings += 1
+            timer = self._loop.call_later(step_s, ping)
+            self._transport.knock(target, lives, late_s)
+            self._transport.request(target, Ping(), ponged, late_s)
 
-        silent = Failed(code=SILENT, reason="no answer here either")
-        timer = self._loop.call_later(self._timeout_s * NACK_SHARE, answer, silent)
-        self._transport.request(target, Ping(), ponged, self._timeout_s * LATE_FACTOR)
+        ping()
 
     def forget(self) -> None:
         """What is under way tells nothing: this node was not there to hear the answers."""
         for probe in list(self._under_way.values()):
             self._done(probe)
 
+    def _ping(self, probe: _Probe) -> None:
+        """Ping it; unless it answers, the next step follows."""
+        probe.pings += 1
+        step_s = probe.wait_s / PINGS
+        probe.due_s = self._loop.time() + step_s
+        probe.timer = self._loop.call_later(step_s, self._unanswered, probe)
+        late_s = probe.wait_s * LATE_FACTOR
+        if probe.alone or probe.pings > 1:
+            self._transport.knock(probe.node_id, lambda: self._lives(probe), late_s)
+        self._transport.request(
+            probe.node_id, Ping(), lambda reply: self._ponged(probe, reply), late_s
+        )
+
+    def _unanswered(self, probe: _Probe) -> None:
+        if self._slept(probe):
+            return
+        if probe.pings == 2 * PINGS or (probe.alone and probe.pings == PINGS):
+            self._end(probe)
+            return
+        if probe.pings == PINGS:
+            self._ask_helpers(probe)
+        self._ping(probe)
+
     def _ponged(self, probe: _Probe, reply: Reply) -> None:
         if isinstance(reply, Ack):
             self._misses.pop(probe.node_id, None)
-            if self._done(probe) and self._loop.time() <= probe.due_s:
-                self._health.better()
-            self._tell_answered(probe.node_id)
-        elif self._transport.linked(probe.node_id):
+            self._lives(probe)
+        elif not self._transport.linked(probe.node_id):
+            self._misses.pop(probe.node_id, None)
+        elif not probe.failed:
+            probe.failed = True
             misses = self._misses[probe.node_id] = self._misses.get(probe.node_id, 0) + 1
             if misses >= MISSES_MAX:
                 self._misses.pop(probe.node_id)
                 self._transport.drop(probe.node_id, "it does not answer, though it lives")
-        else:
-            self._misses.pop(probe.node_id, None)
-            self._done(probe)
+
+    def _lives(self, probe: _Probe) -> None:
+        if self._done(probe) and probe.pings <= PINGS:
+            self._health.better()
+        self._tell_answered(probe.node_id)
 
     def _ask_helpers(self, probe: _Probe) -> None:
-        if self._slept(probe):
-            return
         others = [node_id for node_id in self._linked() if node_id != probe.node_id]
         chosen = self._chance.sample(others, min(self._helpers, len(others)))
-        wait_s = self._timeout_s * self._health.factor
-        probe.asked, probe.due_s = len(chosen), self._loop.time() + wait_s
-        probe.timer = self._loop.call_later(wait_s, self._end, probe)
+        probe.asked = len(chosen)
         for helper in chosen:
             question = PingFor(target=probe.node_id)
             self._transport.request(
-                helper, question, lambda reply: self._helped(probe, reply), wait_s * LATE_FACTOR
+                helper,
+                question,
+                lambda reply: self._helped(probe, reply),
+                probe.wait_s * LATE_FACTOR,
             )
 
     def _helped(self, probe: _Probe, reply: Reply) -> None:
@@ -149,12 +196,11 @@ class Prober:
             probe.nacks += 1
 
     def _end(self, probe: _Probe) -> None:
-        if self._slept(probe) or not self._done(probe):
+        if not self._done(probe):
             return
         if probe.asked and not probe.nacks:
             self._health.worse()
-        if self._transport.linked(probe.node_id):
-            self._tell_missed(probe.node_id)
+        self._tell_missed(probe.node_id)
 
     def _slept(self, probe: _Probe) -> bool:
         if not overslept(probe.due_s, self._loop.time(), self._timeout_s):

@@ -33,11 +33,15 @@ class Patience:
         return max(0, min(self.confirmations, nodes - 2))
 
 
+RESTARTS_WITHIN_S = 5.0
+"""How long a suspect that lives has to get a link: for TLS, over a network that loses packets."""
+
+
 class Suspicion:
     """One suspicion."""
 
     def __init__(self, patience: Patience, nodes: int, origin: bytes, now_s: float) -> None:
-        self.began_s = now_s
+        self.began_s = self._first_s = now_s
         self._min_s, self._max_s = patience.bounds_s(nodes)
         self._expected = patience.expected(nodes)
         self._origins = {origin}
@@ -65,6 +69,12 @@ class Suspicion:
     def postpone(self, by_s: float) -> None:
         """This node was not there for so long, and could not have heard a refutation."""
         self.began_s += by_s
+        self._first_s += by_s
+
+    def restart(self, now_s: float) -> None:
+        """It lives, though it has not shown all that it has to; not for long."""
+        if now_s - self._first_s < RESTARTS_WITHIN_S:
+            self.began_s = now_s
 
     def press(self) -> None:
         """Somebody is sure: it has the shortest timeout."""

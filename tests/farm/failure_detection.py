@@ -117,7 +117,8 @@ def loss(lab: Lab, percent: int) -> Iterator[None]:
     """So many of a hundred packets between daemons vanish, either way."""
     port = lab.config(lab.nodes[0].name).overlay.port
     drop = f"numgen random mod 100 < {percent} counter drop"
-    chain = f"type filter hook forward priority 0\ntcp dport {port} {drop}\ntcp sport {port} {drop}"
+    rules = [f"{way} {port} {drop}" for way in ("tcp dport", "tcp sport", "udp dport")]
+    chain = "\n".join(["type filter hook forward priority 0", *rules])
     table = f"table bridge {_LOSS_TABLE} {{\nchain forward {{\n{chain}\n}}\n}}\n"
     subprocess.run(["nft", "-f", "-"], input=table, text=True, check=True)
     try:

@@ -122,6 +122,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> Any:
         return await self.wires.connect(factory, host, port)
 
+    async def create_datagram_endpoint(self, factory: Any, local_addr: Any = None, **_: Any) -> Any:
+        return self.wires.listen_for_datagrams(factory, *local_addr)
+
     def end(self) -> list[str]:
         """Close for good; what went wrong in callbacks."""
         for task in self.tasks:

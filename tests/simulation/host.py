@@ -44,6 +44,9 @@ OPERATOR = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"operator" * 4))
 class ProvenNetwork(Network):
     """The daemon's links; who is at the other end, the simulation knows without a certificate."""
 
+    def secret(self) -> bytes:
+        return self._identity.node_id + bytes(12)
+
     def identify(self, transport: asyncio.Transport) -> Peer:
         process = transport.get_extra_info("process")
         return Peer(

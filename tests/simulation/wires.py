@@ -107,6 +107,29 @@ class Server:
         """Nothing to wait for."""
 
 
+class DatagramPort(asyncio.DatagramTransport):
+    """What one process sends and receives apart from connections."""
+
+    def __init__(self, wires: "Wires", process: Process, where: tuple[str, int]) -> None:
+        super().__init__()
+        self._wires = wires
+        self.process = process
+        self.where = where
+        self.protocol: asyncio.DatagramProtocol | None = None
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        self._wires.send_datagram(self, bytes(data), addr)
+
+    def close(self) -> None:
+        self._wires.ports.pop(self.where, None)
+
+    def arrived(self, data: bytes, source: tuple[str, int]) -> None:
+        """A packet came; runs in this process."""
+        if self._wires.ports.get(self.where) is self and self.protocol is not None:
+            self._wires.saw_datagram(source[0], self.where[0], data)
+            self.protocol.datagram_received(data, source)
+
+
 class Wires:
     """All connections of a simulated farm."""
 
@@ -123,6 +146,7 @@ class Wires:
         """Hosts without power."""
         self.ends: dict[End, None] = {}
         self.listeners: dict[tuple[str, int], tuple[Process, Callable[[], Any]]] = {}
+        self.ports: dict[tuple[str, int], DatagramPort] = {}
         self.trace = blake2b(digest_size=16)
         self.messages = 0
 
@@ -132,9 +156,12 @@ class Wires:
 
     def saw(self, end: End, data: bytes) -> None:
         """Bytes that arrived."""
+        self.saw_datagram(end.other.host, end.host, data)
+
+    def saw_datagram(self, source: str, target: str, data: bytes) -> None:
+        """The same of a packet."""
         self.messages += 1
-        head = f"{self.loop.time():.9f} {end.other.host} {end.host} "
-        self.trace.update(head.encode())
+        self.trace.update(f"{self.loop.time():.9f} {source} {target} ".encode())
         self.trace.update(data)
 
     def passes(self, source: str, target: str) -> bool:
@@ -197,6 +224,28 @@ class Wires:
         self.loop.call_later(self._delay(client.host, host), called, context=_NOBODY)
         return await made
 
+    def listen_for_datagrams(
+        self, factory: Callable[[], Any], host: str, port: int
+    ) -> tuple[DatagramPort, Any]:
+        """`create_datagram_endpoint`."""
+        process = PROCESS.get()
+        assert process is not None
+        made = self.ports[host, port] = DatagramPort(self, process, (host, port))
+        made.protocol = factory()
+        made.protocol.connection_made(made)
+        return made, made.protocol
+
+    def send_datagram(self, sender: DatagramPort, data: bytes, where: tuple[str, int]) -> None:
+        """On its way, or lost."""
+        target = self.ports.get(where)
+        lost = self.loss and self.chance.random() < self.loss
+        if target is None or lost or not self.passes(sender.where[0], where[0]):
+            return
+        delay_s = self.chance.uniform(*self.delay_s)
+        delay_s += self.slow.get((sender.where[0], where[0]), 0.0)
+        context = target.process.context
+        self.loop.call_later(delay_s, target.arrived, data, sender.where, context=context)
+
     def send(self, end: End, item: bytes | str) -> None:
         """On its way to the other end, or held back by a cut."""
         if not self.passes(end.host, end.other.host) or end.held:
@@ -214,6 +263,8 @@ class Wires:
         """Its kernel closes its connections, unless the power went."""
         for where in [w for w, (owner, _) in self.listeners.items() if owner is process]:
             del self.listeners[where]
+        for where in [w for w, port in self.ports.items() if port.process is process]:
+            del self.ports[where]
         for end in [end for end in self.ends if end.process is process]:
             end.open = False
             end.held.clear()

@@ -28,6 +28,7 @@ from overlay.links.messages import (
 from overlay.links.on_demand import LinkPolicy
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
+from overlay.membership.suspicion import RESTARTS_WITHIN_S
 from overlay.membership.updates import RANK
 from tests.unit.farm_of_nodes import until
 
@@ -43,6 +44,9 @@ class Net:
         self.nodes: dict[bytes, Peer] = {}
         self.silent: set[frozenset[bytes]] = set()
         self.asked: list[Request] = []
+        self.datagrams = False
+        """Whether what is sent beside the links arrives, cut or not."""
+        self.knocks = 0
 
     def cut(self, one: "Peer", *others: "Peer") -> None:
         self.silent |= {frozenset((one.id, other.id)) for other in others if other is not one}
@@ -79,6 +83,11 @@ class Peer:
 
     def linked(self, node_id: bytes) -> bool:
         return node_id in self.links
+
+    def knock(self, node_id: bytes, answered: Callable[[], None], timeout_s: float) -> None:
+        if self.net.datagrams:
+            self.net.knocks += 1
+            asyncio.get_running_loop().call_soon(answered)
 
     def heard_at_s(self, node_id: bytes) -> float:
         return 0.0
@@ -192,6 +201,31 @@ def test_a_link_that_fails_alone_makes_nobody_dead() -> None:
         assert (one.state(two), two.state(one)) == (State.ALIVE, State.ALIVE)
 
     play(4, story)
+
+
+def test_a_link_that_is_held_up_makes_nobody_dead_even_without_helpers() -> None:
+    async def story(net: Net, peers: list[Peer]) -> None:
+        one, two = peers
+        net.datagrams = True
+        net.cut(one, two)
+        await until(lambda: net.knocks > 8, what="they ping beside the link again and again")
+        assert not [c for p in peers for c in p.changes if c[1] is not State.ALIVE]
+
+    play(2, story)
+
+
+def test_a_suspect_that_lives_has_time_to_get_a_link_and_not_for_ever() -> None:
+    async def story(net: Net, peers: list[Peer]) -> None:
+        one, two, *_ = peers
+        net.datagrams = True
+        net.cut(one, two)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        one.drop(two.id, "held up")
+        await until(lambda: one.state(two) is State.DEAD, what="it gives up")
+        assert loop.time() - began_s >= RESTARTS_WITHIN_S
+
+    play(2, story)
 
 
 def test_a_node_refutes_what_is_said_of_it() -> None:
