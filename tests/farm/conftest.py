@@ -4,7 +4,7 @@ Network namespaces need root: without it these tests fail, they are not passed o
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -21,9 +21,13 @@ class LabKeeper:
 
     def __init__(self) -> None:
         self._lab: Lab | None = None
+        self.in_doubt = False
+        """A test failed: the next one gets a new lab."""
 
     def lab(self) -> Lab:
         """The lab, with subscribers in it."""
+        if self.in_doubt:
+            self.take_away()
         if self._lab is None:
             self._lab = Lab.up(3)
             for user in ("alice", "bob", "carol", "dave"):
@@ -32,6 +36,7 @@ class LabKeeper:
 
     def take_away(self) -> None:
         """Remove the lab."""
+        self.in_doubt = False
         if self._lab is not None:
             self._lab = None
             Lab.down()
@@ -43,6 +48,18 @@ def keeper() -> Iterator[LabKeeper]:
     keeper = LabKeeper()
     yield keeper
     keeper.take_away()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Nobody knows in what state a test that failed leaves the lab."""
+    report = yield
+    keeper = getattr(item, "funcargs", {}).get("keeper")
+    if report.failed and keeper is not None:
+        keeper.in_doubt = True
+    return report
 
 
 @pytest.fixture

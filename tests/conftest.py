@@ -1,0 +1,37 @@
+"""A second try for a test that fails, told in full.
+
+Hundreds of real processes share two cores with whatever else the machine does, and now and then it
+halts one of them for longer than a test can wait. A test that fails is tried once more; what it
+said the first time is printed at the end, whatever came of the second. More than `SECOND_TRIES_MAX`
+are no accident any more: the run fails.
+
+Nothing that fails for a reason passes by it: seeds are fixed, and hypothesis plays a case that
+failed again.
+"""
+
+import pytest
+
+SECOND_TRIES_MAX = 3
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what failed at the first try."""
+    tried = terminalreporter.getreports("rerun")
+    if not tried:
+        return
+    terminalreporter.section(f"FAILED AT THE FIRST TRY: {len(tried)}")
+    for report in tried:
+        terminalreporter.write_sep("_", report.nodeid)
+        report.toterminal(terminalreporter._tw)
+    if len(tried) > SECOND_TRIES_MAX:
+        terminalreporter.write_line(
+            f"{len(tried)} tests needed a second try; {SECOND_TRIES_MAX} may", red=True
+        )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Too many second tries are a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if len(reporter.getreports("rerun")) > SECOND_TRIES_MAX and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
