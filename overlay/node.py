@@ -8,9 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import msgspec
-
-from overlay import tasks
 from overlay.billing.closer import Closer
 from overlay.billing.exporter import Exporter
 from overlay.billing.ledger import Ledger
@@ -32,8 +29,7 @@ from overlay.gateways import asking
 from overlay.gateways.watching import Gateways
 from overlay.identity import sip_certificate
 from overlay.identity.identity import Identity
-from overlay.links import messages
-from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Reply, Request, Traits
+from overlay.links.messages import Hello, NodeInfo, Reply, Request, Traits
 from overlay.links.network import hello_of
 from overlay.lockouts import Lockouts
 from overlay.membership.members import Member, State
@@ -42,11 +38,10 @@ from overlay.membership.updates import next_incarnation
 from overlay.metrics import Metrics
 from overlay.node_metrics import watch
 from overlay.parts import Parts
+from overlay.peer_requests import PeerRequests
 from overlay.readiness import Readiness
-from overlay.records import registration
 from overlay.records.call import CallEvent
 from overlay.records.clock import HybridClock
-from overlay.records.names import RecordKind
 from overlay.records.settings import FarmSettings, Shown
 from overlay.replication.claims import Claims
 from overlay.replication.drain import Drain
@@ -94,7 +89,6 @@ class Node:
         self.clock = HybridClock(now_ms)
         self.vetting = Vetting(identity.operator)
         self.lockouts = Lockouts(config.proxy, lambda: now_ms() / 1000)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._zone_changed_s = now_ms() // 1000
         self._dns: dns_server.DnsServer | None = None
         self.show: Callable[[Shown], None] = lambda shown: None
@@ -185,6 +179,7 @@ class Node:
         self.renewal = Renewal(config, self.identity, self._renewed, self.parts.chance)
         self.membership.listen(self._member_changed)
         watch(self)
+        self.requests = PeerRequests(self)
         await self._listen()
         log.info(
             "node %s (%s) of %s is up", self.own.name, self.own.node_id.hex(), config.farm.name
@@ -215,7 +210,7 @@ class Node:
         await self.publisher.stop()
         await self._remember_peers()
         await self.network.stop(left=self.leaving)
-        await tasks.end(self._tasks)
+        await self.requests.stop()
         await self.projection.close()
         await self.bindings.close()
         await self.committer.close()
@@ -241,93 +236,7 @@ class Node:
     def request_received(
         self, sender: Hello, request: Request, reply: Callable[[Reply], None]
     ) -> None:
-        """Answer a peer; what can be answered at once is."""
-        self.metrics.peer_asked(type(request).__name__)
-        try:
-            self._answer_at_once(sender.node.node_id, request, reply)
-        except (msgspec.MsgspecError, ValueError) as error:
-            reply(Failed(code="bad-request", reason=str(error)))
-
-    def _answer_at_once(
-        self, peer: bytes, request: Request, reply: Callable[[Reply], None]
-    ) -> None:
-        if isinstance(request, messages.Store):
-            self.replica.store(peer, request, reply)
-        elif isinstance(request, messages.StoreMany):
-            self.replica.store_many(peer, request, reply)
-        elif isinstance(request, messages.Fetch):
-            self.replica.fetch(peer, request, reply)
-        elif isinstance(request, messages.Ping):
-            reply(Ack())
-        elif isinstance(request, messages.Gossip):
-            self.membership.gossip_received(request)
-            reply(Ack())
-        elif isinstance(request, messages.PingFor):
-            self.membership.ping_for(request, reply)
-        elif isinstance(request, messages.CompareMembers):
-            reply(self.membership.compare(request))
-        elif isinstance(request, messages.Lockout):
-            self.lockouts.learn((request.aor, request.address), request.seconds)
-            reply(Ack())
-        elif isinstance(request, messages.ClaimAt):
-            self.claims.claimed(request, reply)
-        elif isinstance(request, messages.ReleaseAt):
-            reply(self.claims.released(request))
-        elif isinstance(request, messages.ShareClaims):
-            reply(self.claims.shared(request))
-        elif isinstance(request, messages.FindNode):
-            reply(self.membership.dht.answer_find_node(request.target, peer))
-        elif isinstance(request, messages.Changed):
-            self._pushed(request, reply)
-        elif isinstance(request, messages.AskRevocations):
-            reply(self.revoker.answer(request))
-        elif isinstance(request, messages.RevocationsChanged):
-            reply(self.revoker.announced(peer, request))
-        elif isinstance(request, messages.AskSettings):
-            reply(self.settings.answer(request))
-        elif isinstance(request, messages.SettingsChanged):
-            reply(self.settings.announced(peer, request))
-        elif isinstance(request, messages.RegisterAt):
-            self.registrations.register_at(request, reply)
-        else:
-            self._as_task(request, reply)
-
-    def _pushed(self, push: messages.Changed, reply: Callable[[Reply], None]) -> None:
-        if push.kind == RecordKind.SUBSCRIBER:
-            reply(self.directory.pushed(push))
-            return
-        shown = self.hot.changed(push.key, registration.decode(push.body))
-        if shown is None:
-            reply(Ack())
-        else:
-            shown.add_done_callback(lambda _: reply(Ack()))
-
-    def _as_task(self, request: Request, reply: Callable[[Reply], None]) -> None:
-        async def run() -> None:
-            try:
-                reply(await self._answer(request))
-            except SipfarmError as error:
-                reply(Failed(code="storage", reason=str(error)))
-            except Exception:
-                log.exception("a peer's %s failed", type(request).__name__)
-                reply(Failed(code="internal", reason="see the log"))
-
-        task = asyncio.create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, request: Request) -> Reply:
-        if isinstance(request, messages.Offer):
-            return await self.replica.offered(request)
-        if isinstance(request, messages.ListCallsAt):
-            return await self.local.list_calls(request)
-        if isinstance(request, messages.ListSubscribersAt):
-            return self.local.list_subscribers(request)
-        if isinstance(request, messages.AskCalls):
-            return await self.claims.heard(request)
-        if isinstance(request, messages.DescribeNode):
-            return await self.local.described()
-        return Failed(code="bad-request", reason=f"{type(request).__name__} is not known here")
+        self.requests.answer(sender.node.node_id, request, reply)
 
     # inner workings
 
