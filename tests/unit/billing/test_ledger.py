@@ -57,15 +57,17 @@ async def everywhere(farm: Farm, rows: int) -> None:
     await eventually(all_there)
 
 
-async def vouched(farm: Farm, name: str) -> None:
-    """Have a node sign its first block; it hears of a row after the row is in its file."""
-    ledger = farm.nodes[name].ledger
+async def vouched(farm: Farm, name: str, last: int = 1) -> None:
+    """Have a node sign its first block, with n1's block `last` in it; it hears of a row after the
+    row is in its file."""
+    node, first = farm.nodes[name], farm.nodes["n1"].own.node_id
 
-    async def signed() -> bool:
-        assert await ledger.seal()
-        return ledger.blocks > 0
+    async def heard() -> bool:
+        return (first, last) in {(each.node_id, each.number) for each in node.witness.news()}
 
-    await eventually(signed)
+    await eventually(heard)
+    assert await node.ledger.seal()
+    assert node.ledger.blocks == 1
 
 
 def _database(home: Path) -> apsw.Connection:
@@ -173,7 +175,7 @@ def test_the_end_of_a_chain_that_is_cut_off_everywhere_is_missed(tmp_path: Path)
         await everywhere(farm, 9)
         # Nothing happens at n2; it signs a block all the same, of what it has seen, and one is
         # enough.
-        await vouched(farm, "n2")
+        await vouched(farm, "n2", last=3)
         assert await farm.nodes["n2"].ledger.seal()
         assert farm.nodes["n2"].ledger.blocks == 1
         await everywhere(farm, 10)
