@@ -146,9 +146,11 @@ def test_repair_does_not_spread_what_rotted(tmp_path: Path) -> None:
         one, two, _ = await three(farm)
         genuine = farm.subscriber(ALICE, "wonder", 7)
         await farm.ask("n1", control.PutSubscriber(record=genuine))
-        one.subscribers._records[KEY] = subscriber.encode(forge(genuine, ha1="0" * 32))
+        rotten = subscriber.encode(forge(genuine, ha1="0" * 32))
 
         async def refused() -> bool:
+            # Again and again: another's offer may heal it before n1 offers it.
+            one.subscribers._records[KEY] = rotten
             return two.vetting.refused > 0
 
         await eventually(refused)
