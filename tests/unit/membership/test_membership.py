@@ -33,7 +33,7 @@ from overlay.membership.updates import RANK
 from tests.unit.farm_of_nodes import until
 
 SETTINGS = Overlay(
-    probe_interval_ms=20, probe_timeout_ms=60, suspicion_min_ms=100, redial_ms=20, redial_max_ms=50
+    probe_interval_ms=20, probe_timeout_ms=60, suspicion_min_ms=250, redial_ms=20, redial_max_ms=50
 )
 
 
