@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -70,6 +71,7 @@ def kamailio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             [*command, "-M", "4", "-Y", str(directory), "-P", str(directory / "pid")],
             stdout=log,
             stderr=log,
+            start_new_session=True,
         )
     until_s = time.monotonic() + 20
     while not path.exists():
@@ -77,7 +79,9 @@ def kamailio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert time.monotonic() < until_s, (directory / "log").read_text()
         time.sleep(0.02)
     yield path
-    process.send_signal(signal.SIGTERM)
+    # With all its children, and no SIGTERM: one that comes just before it begins to wait for
+    # signals, it hears with the next one.
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait(20)
 
 
