@@ -5,13 +5,20 @@ halts one of them for longer than a test can wait. A test that fails is tried on
 said the first time is printed at the end, whatever came of the second. More than `SECOND_TRIES_MAX`
 are no accident any more: the run fails.
 
-Nothing that fails for a reason passes by it: seeds are fixed, and hypothesis plays a case that
-failed again.
+Nothing that fails for a reason passes by it: seeds are fixed, those of hypothesis as well, which
+tries others with `--hypothesis-profile search`. How long one of its cases takes says nothing here.
 """
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 SECOND_TRIES_MAX = 3
+
+settings.register_profile(
+    "search", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False
+)
+settings.register_profile("fixed", settings.get_profile("search"), derandomize=True)
+settings.load_profile("fixed")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
