@@ -27,7 +27,7 @@ def dora(lab: Lab) -> Iterator[RawPhone]:
     sipfarm_json(lab, "n1", "subscriber", "set", "dora", "--calls-max", "2")
     with RawPhone(lab, "p5", "dora") as phone:
         yield phone
-    eventually(lambda: counted_at(lab, "n1") == 0, "what has ended counts no more", 3)
+    eventually(lambda: counted_at(lab, "n1") == 0, "what has ended counts no more")
 
 
 @pytest.fixture

