@@ -17,6 +17,9 @@ from deploy.lab.layout import NETNS_DIR, Host, LabError
 
 _POLL_S = 0.02
 _GONE_WITHIN_S = 20.0
+_REMIND_S = 5.0
+"""A Kamailio that gets its SIGTERM just before it begins to wait for signals hears it with the next
+one."""
 
 
 class ProcessState(StrEnum):
@@ -131,7 +134,7 @@ def stop(host: Host, service: str) -> None:
         return
     send([session], signal.SIGTERM)
     thaw_all(host, service)
-    _until_gone(host, service, None)
+    _until_gone(host, service, None, reminded=session)
 
 
 def _until_in_namespace(host: Host, pid: int) -> None:
@@ -144,11 +147,17 @@ def _until_in_namespace(host: Host, pid: int) -> None:
         time.sleep(_POLL_S / 10)
 
 
-def _until_gone(host: Host, service: str, number: signal.Signals | None) -> None:
+def _until_gone(
+    host: Host, service: str, number: signal.Signals | None, *, reminded: int = 0
+) -> None:
     until_s = time.monotonic() + _GONE_WITHIN_S
+    remind_s = time.monotonic() + _REMIND_S
     while pids := _pids(host, service):
         if number is not None:
             send(pids, number)
+        elif reminded in pids and time.monotonic() > remind_s:
+            remind_s += _REMIND_S
+            send([reminded], signal.SIGTERM)
         if time.monotonic() > until_s:
             raise LabError(
                 f"{host.name} {service}: still there after {_GONE_WITHIN_S:.0f} s: {pids}"

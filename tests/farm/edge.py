@@ -4,6 +4,7 @@ In: the lab, a phone host, the node to send everything to. Out: a process that i
 `close`. It knows nothing of the farm but that node's address.
 """
 
+import os
 import signal
 import socket
 import subprocess
@@ -69,13 +70,17 @@ class Edge:
         with open(self._log, "wb") as log:
             command = ["kamailio", "-f", str(config), "-DD", "-E", "-m", "32", "-Y", str(directory)]
             self._process = subprocess.Popen(
-                lab.command_on(host, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                lab.command_on(host, command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self._await_answer(lab, host)
 
     def close(self) -> None:
-        """End it."""
-        self._process.send_signal(signal.SIGTERM)
+        """End it with all its children. A SIGTERM it might hear too late."""
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
 
     def __enter__(self) -> Self:
