@@ -24,6 +24,9 @@ from overlay.errors import SipfarmError
 PASSWORD = "looking-glass"
 PROGRAM = Path(sys.executable).with_name("sipfarm")
 _POLL_S = 0.02
+PATIENT = {"proxy.shed_delay_ms": 500}
+"""Settings of the tests' lab: all its nodes share two cores with the tests, and what holds them up
+is to refuse no call."""
 
 
 def sipfarm(*arguments: str, timeout_s: float = 30.0) -> "subprocess.CompletedProcess[str]":
