@@ -39,7 +39,15 @@ class Relay:
 
     def calls(self) -> bytes:
         """The Call-IDs that it has sessions of, bencoded."""
-        return self._ask("list")
+        answer = b""
+
+        def answered() -> bool:
+            nonlocal answer
+            answer = self._ask("list")
+            return bool(answer)
+
+        eventually(answered, f"rtpengine on {self._host} lists its calls")
+        return answer
 
     def kill(self) -> None:
         """End it at once."""
