@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import uvloop
 
 from overlay import config as configuration
@@ -23,6 +24,7 @@ from overlay.records.subscriber import Subscriber, signed, with_password
 
 FARM = "farm.test"
 T = TypeVar("T")
+HELD_UP_S = 15.0
 
 
 def free_port() -> int:
@@ -139,11 +141,14 @@ class Farm:
             self.stop_redis(name)
 
     async def ask(self, name: str, request: messages.Requests, deadline_s: float = 2.0) -> Any:
-        """Ask a node over its control socket, as a proxy would."""
+        """Ask a node over its control socket, as a proxy would; but wait for an answer that a busy
+        machine holds up."""
+        deadline_ms = request.deadline_ms or int(deadline_s * 1000)
+        asked = msgspec.structs.replace(request, deadline_ms=deadline_ms)
 
         def in_thread() -> messages.Answers:
             with ControlClient(self.nodes[name].config.control_socket) as client:
-                return client.ask(request, deadline_s)
+                return client.ask(asked, deadline_s + HELD_UP_S)
 
         return await asyncio.get_running_loop().run_in_executor(None, in_thread)
 
