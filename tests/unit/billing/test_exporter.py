@@ -114,7 +114,7 @@ def test_the_next_replica_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for name in others:
             # Nobody waits twenty seconds for the next look in a test.
             farm.nodes[name].exporter.again_s = 0.2
-        await until(lambda: exported(tmp_path) == ["mine"], 30, "another node has exported it")
+        await until(lambda: exported(tmp_path) == ["mine"], 60, "another node has exported it")
 
     play(tmp_path, story)
 
