@@ -48,7 +48,7 @@ def add_subscriber(lab: Lab, user: str) -> None:
     sipfarm_json(lab, "n1", "subscriber", "add", f"{user}@{lab.farm}", "--password", PASSWORD)
 
 
-def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> float:
+def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> float:
     """Wait until the condition holds and return how many seconds that took.
 
     A node that does not answer is one more reason to wait.

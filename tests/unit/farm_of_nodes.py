@@ -34,7 +34,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 10.0, what: str = "") -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 30.0, what: str = "") -> None:
     """Wait for a condition; fails with its name when it does not come."""
     end_s = time.monotonic() + timeout_s
     while not condition():
@@ -197,7 +197,7 @@ def _event(kind: EventKind, call_id: str, one: str, two: str, code: int = 0) -> 
     return messages.WriteEvent(event=event)
 
 
-async def eventually(question: Callable[[], Awaitable[bool]], timeout_s: float = 10.0) -> None:
+async def eventually(question: Callable[[], Awaitable[bool]], timeout_s: float = 30.0) -> None:
     """Wait until an awaited question is answered with yes."""
     end_s = time.monotonic() + timeout_s
     while not await question():
