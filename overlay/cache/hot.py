@@ -119,7 +119,9 @@ class HotRecords:
             return ()
         before = self._hot.pop(key, None)
         if before is not None:
-            record = registration.merge(record, before.record)
+            record = registration.merge(
+                record, registration.standing(before.record, self._now_ms())
+            )
         hot = HotRecord(
             aor=aor,
             record=registration.merge(record, pushed),

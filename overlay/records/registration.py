@@ -138,6 +138,18 @@ def ended(delta: Registration, now_ms: int) -> bool:
     return any(binding.expires_at_ms <= now_ms - TOMBSTONE_GRACE_MS for binding in delta)
 
 
+def standing(record: Registration, now_ms: int) -> Registration:
+    """The record without what ended longer than the grace ago: `record` itself if that is nothing.
+
+    To be merged with others: a node whose clock is behind makes entries that ended before they
+    came. Merged as they are, they would replace what still holds, and then be pruned.
+    """
+    horizon_ms = now_ms - TOMBSTONE_GRACE_MS
+    if all(binding.expires_at_ms > horizon_ms for binding in record):
+        return record
+    return tuple(binding for binding in record if binding.expires_at_ms > horizon_ms)
+
+
 def _latest(record: Registration) -> dict[str, Binding]:
     """By place, the entry with the latest change."""
     latest: dict[str, Binding] = {}

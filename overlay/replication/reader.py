@@ -17,6 +17,7 @@ import msgspec
 from overlay.errors import UnavailableError
 from overlay.links.messages import Fetch, Fetched, NodeInfo, Reply, Store
 from overlay.links.network import Transport
+from overlay.records.names import RecordKind
 from overlay.replication.placement import Placement
 from overlay.replication.replica import Replica
 
@@ -83,7 +84,8 @@ class Reader:
         if not answers:
             raise UnavailableError("no replica answered")
         copies = {node: answer.bodies for node, answer in answers.items()}
-        record = merge([body for bodies in copies.values() for body in bodies])
+        kept = self._kept(kind, key, genuine)
+        record = merge([*kept, *(body for bodies in copies.values() for body in bodies)])
         whole = bodies_of(record)
         for node, bodies in copies.items():
             if whole and set(bodies) != set(whole):
@@ -97,6 +99,14 @@ class Reader:
             granters=tuple(node.node_id for node in answers),
             answered=len(answers),
         )
+
+    def _kept(
+        self, kind: int, key: bytes, genuine: Callable[[bytes], bool] | None
+    ) -> tuple[bytes, ...]:
+        """This node's own copy of what is in memory, though it need not be a replica: it may have
+        been one while others were away, and then nothing older than it may be shown here."""
+        body = None if kind == RecordKind.CALL else self._replica.local(kind, key)
+        return (body,) if body and (genuine is None or genuine(body)) else ()
 
     async def _collect(
         self,

@@ -106,7 +106,7 @@ class Registrations:
         return await self._reader.read(
             RecordKind.REGISTRATION,
             key,
-            _merge_bodies,
+            self._merge_bodies,
             _bodies_of,
             timeout_s,
             lease_ms,
@@ -115,6 +115,14 @@ class Registrations:
         )
 
     # inner workings
+
+    def _merge_bodies(self, bodies: list[bytes]) -> Registration:
+        record: Registration = ()
+        now_ms = self._replica.now_ms()
+        for body in bodies:
+            copy = registration.standing(registration.decode(body), now_ms)
+            record = registration.merge(record, copy)
+        return record
 
     def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -290,13 +298,6 @@ def _readable(body: bytes) -> bool:
     except msgspec.MsgspecError:
         return False
     return True
-
-
-def _merge_bodies(bodies: list[bytes]) -> Registration:
-    record: Registration = ()
-    for body in bodies:
-        record = registration.merge(record, registration.decode(body))
-    return record
 
 
 def _bodies_of(record: Registration) -> list[bytes]:

@@ -114,11 +114,12 @@ class Replica:
 
         Raises `ValueError` when the record would become too large.
         """
-        before = self.registration(key)
-        merged = registration.merge(before, delta)
+        now_ms, before = self.now_ms(), self.registration(key)
+        kept = registration.standing(before, now_ms)
+        merged = registration.merge(kept, registration.standing(delta, now_ms))
         if merged is before:
             return before, False
-        merged = registration.prune(merged, self.now_ms())
+        merged = registration.prune(merged, now_ms)
         if merged == before:
             return before, False
         if len(merged) > BINDINGS_PER_AOR_MAX:

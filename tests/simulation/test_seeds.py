@@ -29,6 +29,9 @@ REGRESSIONS = {
     172: "a coordinator whose clock was an hour behind had a binding acknowledged that was pruned",
     197: "the same: what it replaced came back",
     378: "an operator who hung up cost others of the same commit their answer",
+    303: "a node that had been a replica served less than its own copy from those that came back",
+    671: "the same",
+    814: "what a node whose clock was behind had made replaced what held, and was pruned",
     1: "a record that had ended was handed to replicas that had dropped it, again and again",
 }
 """By seed, what it found."""

@@ -130,3 +130,12 @@ def test_what_ended_before_it_came_is_told_from_what_a_late_copy_may_be() -> Non
     assert not registration.ended((late,), 60_000 + TOMBSTONE_GRACE_MS - 1)
     assert registration.ended((late,), 60_000 + TOMBSTONE_GRACE_MS)
     assert not registration.ended((), 0)
+
+
+def test_what_ended_long_ago_is_left_out_of_what_stands() -> None:
+    early = binding("sip:a@h", expires_at_ms=1_000)
+    late = binding("sip:b@h", expires_at_ms=200_000)
+    record = registration.canonical((early, late))
+    assert registration.standing(record, 1_000 + TOMBSTONE_GRACE_MS - 1) is record
+    assert registration.standing(record, 1_000 + TOMBSTONE_GRACE_MS) == (late,)
+    assert registration.standing((), 0) == ()

@@ -13,6 +13,7 @@ from overlay.control.client import RefusedError
 from overlay.control.messages import Reach, RegisterOutcome, redis_key
 from overlay.limits import HEADER_CHARS_MAX
 from overlay.membership.members import State
+from overlay.records import registration
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
 from tests.unit.farm_of_nodes import (
@@ -313,6 +314,53 @@ def test_a_read_repairs_a_replica_that_lost_its_copy(tmp_path: Path) -> None:
         await until(lambda: node.bindings.get(key) is not None)
 
     play(tmp_path, story, repair_interval_ms=600_000)
+
+
+def test_a_node_that_was_a_replica_shows_nothing_older_than_its_own_copy(tmp_path: Path) -> None:
+    """While the replicas were away it took their place; back again, they know less than it."""
+
+    async def story(farm: Farm) -> None:
+        names = [f"n{n}" for n in range(1, 6)]
+        await farm.start(*names)
+        await farm.joined()
+        await farm.ask("n1", register(ALICE, CONTACT))
+        key = key_of(RecordKind.REGISTRATION, ALICE)
+        replicas = {node.name for node in farm.nodes["n1"].placement.of(key)}
+        former = farm.nodes[next(name for name in names if name not in replicas)]
+        copies = (farm.nodes[name].replica.registration(key) for name in replicas)
+        first = next(copy for copy in copies if copy)[0]
+        newer = msgspec.structs.replace(first, contact="sip:alice@192.0.2.8:5060", cseq=99)
+        former.bindings.put(key, registration.encode((newer,)))
+        located = await farm.ask(former.own.name, messages.Locate(aor=ALICE))
+        assert newer.contact in [target.uri for target in located.targets]
+
+        def repaired() -> bool:
+            copies = [farm.nodes[name].replica.registration(key) for name in replicas]
+            return sum(any(b.contact == newer.contact for b in copy) for copy in copies) >= 2
+
+        await until(repaired, what="those that were read know it, too")
+
+    play(tmp_path, story)
+
+
+def test_what_a_node_with_a_clock_behind_wrote_replaces_nothing(tmp_path: Path) -> None:
+    """Its REGISTER had ended before it came, so the others refused it; its own copy has it."""
+
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        await farm.ask("n1", register(ALICE, CONTACT))
+        key = key_of(RecordKind.REGISTRATION, ALICE)
+        node = farm.nodes["n2"]
+        await until(lambda: node.bindings.get(key) is not None)
+        (good,) = node.replica.registration(key)
+        wrong = msgspec.structs.replace(good, cseq=7, expires_at_ms=good.expires_at_ms - 3_600_000)
+        node.bindings.put(key, registration.encode((wrong,)))
+        for name in THREE:
+            located = await farm.ask(name, messages.Locate(aor=ALICE))
+            assert [target.uri for target in located.targets] == [CONTACT], name
+        await until(lambda: node.replica.registration(key) == (good,), what="it is mended")
+
+    play(tmp_path, story)
 
 
 def test_a_frozen_peer_does_not_hold_up_the_others(tmp_path: Path) -> None:
