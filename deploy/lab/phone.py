@@ -120,7 +120,7 @@ class Phone:
             self.close()
             raise
 
-    def register(self, timeout_s: float = 10.0) -> PhoneEvent:
+    def register(self, timeout_s: float = 30.0) -> PhoneEvent:
         """Register, and return how that ended."""
         self.start_registering()
         return self.wait("registration", timeout_s=timeout_s)
@@ -129,7 +129,7 @@ class Phone:
         """Begin to register; `registration` follows."""
         self._tell(do="register")
 
-    def unregister(self, timeout_s: float = 10.0) -> PhoneEvent:
+    def unregister(self, timeout_s: float = 30.0) -> PhoneEvent:
         """Remove the registration, and return how that ended."""
         self._tell(do="unregister")
         return self.wait("registration", timeout_s=timeout_s)
@@ -138,7 +138,7 @@ class Phone:
         """Begin a call; `call` events follow."""
         self._tell(do="call", to=uri)
 
-    def call(self, uri: str, timeout_s: float = 15.0) -> PhoneEvent:
+    def call(self, uri: str, timeout_s: float = 30.0) -> PhoneEvent:
         """Begin a call and return the event of its answer, or of its failure."""
         self.dial(uri)
         return self.wait("call", "CONFIRMED", "DISCONNECTED", timeout_s=timeout_s)
@@ -160,7 +160,7 @@ class Phone:
         self._tell(do="count media")
         return self.wait("media")
 
-    def wait(self, event: str, *states: str, timeout_s: float = 10.0) -> PhoneEvent:
+    def wait(self, event: str, *states: str, timeout_s: float = 30.0) -> PhoneEvent:
         """The next event of this kind, in one of these states, that nobody waited for yet.
 
         Raises `LabError`, with what the phone told instead, if none comes in time.

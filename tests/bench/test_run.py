@@ -25,7 +25,7 @@ def quick(results: Path, *names: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([str(RUN), *names, *options], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_quick_run_compares(tmp_path: Path) -> None:
     done = quick(tmp_path, *NAMES)
     assert done.returncode == 0, done.stderr
@@ -42,7 +42,7 @@ def test_quick_run_compares(tmp_path: Path) -> None:
         assert all(result["versions"].values())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_quick_run_measures(tmp_path: Path) -> None:
     done = quick(tmp_path, "P4", "P5", "P6", "DNS")
     assert done.returncode == 0, done.stderr

@@ -161,7 +161,7 @@ class RawPhone:
         call_id: str = "",
         cseq: int = 0,
         prove: bool = True,
-        timeout_s: float = 8.0,
+        timeout_s: float = 20.0,
     ) -> Message:
         """The final answer to a request; a challenge is answered once. Of an INVITE, refusals are
         acknowledged, and provisional answers passed over."""
@@ -235,7 +235,7 @@ class RawPhone:
         self._socket.settimeout(max(0.001, timeout_s))
         return self._socket.recv(65_535)
 
-    def receive(self, timeout_s: float = 8.0) -> Message:
+    def receive(self, timeout_s: float = 20.0) -> Message:
         """The next message; raises `TimeoutError` if none comes."""
         self._socket.settimeout(max(0.001, timeout_s))
         if isinstance(self._socket, socket.socket) and not self._tcp:
@@ -251,7 +251,7 @@ class RawPhone:
         self._held = rest[int(message.get("Content-Length") or 0) :]
         return message
 
-    def await_request(self, method: str, timeout_s: float = 8.0) -> Message:
+    def await_request(self, method: str, timeout_s: float = 20.0) -> Message:
         """The next request of this method; all else is passed over."""
         until_s = time.monotonic() + timeout_s
         while True:

@@ -15,7 +15,7 @@ from tests.farm.phones import Heard, RealPhone
 from tests.farm.phones_browser import BrowserPhone
 from tests.farm.phones_linphone import LinphonePhone
 
-WITHIN_S = 15.0
+WITHIN_S = 30.0
 
 
 @pytest.fixture(scope="module")

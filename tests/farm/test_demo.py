@@ -11,7 +11,7 @@ DEMO = Path(__file__).parents[2] / "deploy" / "demo"
 
 
 def test_demo_tells_its_story(no_lab: None) -> None:
-    done = subprocess.run([str(DEMO)], capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run([str(DEMO)], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert "START written by n2, STOP by n3" in " ".join(done.stdout.split())
     assert not layout.STATE_DIR.exists()

@@ -29,7 +29,6 @@ def cluster() -> Iterator[Cluster]:
         cluster.stop()
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("no_lab")
 def test_no_call_is_lost_or_doubled_whatever_happens_to_the_nodes(cluster: Cluster) -> None:
     lab = Lab.up(3, settings={**PATIENT, "export.postgresql": cluster.address})

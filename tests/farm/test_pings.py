@@ -80,7 +80,6 @@ def _is_heard(lab: Lab, phone: RawPhone, stack: ExitStack) -> bool:
         return heard.result() is not None and code == 200
 
 
-@pytest.mark.timeout(120)
 def test_pings_keep_a_nat_open_until_the_owner_dies(farm: Callable[[int], Lab]) -> None:
     lab = farm(1)
     with ExitStack() as stack:
@@ -110,7 +109,6 @@ def test_pings_keep_a_nat_open_until_the_owner_dies(farm: Callable[[int], Lab]) 
         eventually(lambda: phone.is_left_alone("OPTIONS", 2.5), "nobody pings any more")
 
 
-@pytest.mark.timeout(120)
 def test_without_pings_a_nat_forgets(farm: Callable[[int], Lab]) -> None:
     lab = farm(0)
     with ExitStack() as stack:

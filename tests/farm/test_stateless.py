@@ -49,7 +49,7 @@ def _cancel(invite: str) -> str:
 
 def _next(phone: RawPhone, method: str) -> bytes:
     while True:
-        raw = phone.receive_bytes(5)
+        raw = phone.receive_bytes(20)
         if raw.startswith(f"{method} ".encode()):
             return raw
 

@@ -108,7 +108,7 @@ def test_messages_on_a_connection_in_pieces_and_together(lab: Lab, watch: Watch)
             phone.send_bytes("n1", stream[start : start + 100])
         assert [phone.receive().get("Call-ID") for _ in range(3)] == ["one", "other", "third"]
         phone.send_bytes("n1", b"\r\n\r\n")
-        assert phone.receive_bytes(5) == b"\r\n"
+        assert phone.receive_bytes(20) == b"\r\n"
 
 
 def test_answers_go_back_to_where_a_request_came_from(lab: Lab, watch: Watch) -> None:
@@ -137,7 +137,7 @@ def _invite(stranger: RawPhone, uri: str) -> None:
 
 def _next(phone: RawPhone) -> bytes:
     while True:
-        raw = phone.receive_bytes(5)
+        raw = phone.receive_bytes(20)
         if raw.startswith(b"INVITE "):
             return raw
 

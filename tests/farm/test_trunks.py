@@ -40,7 +40,7 @@ class Gateway(RawPhone):
         super().__init__(lab, host, user)
         self._invites: set[tuple[str, str]] = set()
 
-    def await_request(self, method: str, timeout_s: float = 8.0) -> Message:
+    def await_request(self, method: str, timeout_s: float = 20.0) -> Message:
         until_s = time.monotonic() + timeout_s
         while True:
             message = super().await_request(method, until_s - time.monotonic())
