@@ -67,6 +67,10 @@ class Worker:
     """From tag to record-route the fork's branches with; None for no Record-Route."""
     claimed: bool = False
     """The request counts among its subscriber's calls until it is refused (`routes/claims.py`)."""
+    caller: str = ""
+    """Address-of-record of who proved to be the sender of the request; empty for nobody."""
+    asserted: str = ""
+    """The sender's identity as a URI, by the farm's word or a trusted peer's (RFC 3325)."""
     leg: Leg | None = None
     """What is being sent to a trunk, for the branch route; None otherwise."""
     load: Load = field(default_factory=lambda: Load((), 0.0, time.monotonic))

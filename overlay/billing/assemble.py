@@ -27,8 +27,9 @@ def assemble(events: Iterable[CallEvent], replicas: tuple[str, ...] = ()) -> lis
 
 
 def involves(record: CallRecord, aor: str) -> bool:
-    """Whether an address-of-record is on either side."""
-    return any(aor_of_uri(uri) == aor for uri in (record.caller, record.callee))
+    """Whether an address-of-record is on either side, or the account that was used."""
+    sides = (aor_of_uri(uri) for uri in (record.caller, record.callee))
+    return aor == record.subscriber or aor in sides
 
 
 def _order(event: CallEvent) -> tuple[int, bytes]:
@@ -65,8 +66,19 @@ def _record(events: list[CallEvent], replicas: tuple[str, ...]) -> CallRecord:
         event_ids=tuple(event.event_id.hex() for event in events),
         cause=_cause(start, stop, failed, closed),
         reason=stop.reason if stop else "",
-        trunk=next((event.trunk for event in (start, failed, stop) if event and event.trunk), ""),
+        trunk=_first_said("trunk", start, failed, stop),
+        subscriber=_first_said("subscriber", start, failed, stop),
+        asserted=_first_said("asserted", start, failed, stop),
+        routed_uri=_first_said("routed_uri", start, failed, stop),
+        source=_first_said("origin", start, failed, stop),
+        destination=_first_said("destination", start, failed),
     )
+
+
+def _first_said(name: str, *events: CallEvent | None) -> str:
+    """The field of the first of these events that has it."""
+    texts = (getattr(event, name) for event in events if event is not None)
+    return next(filter(None, texts), "")
 
 
 def last_proof_us(events: Iterable[CallEvent]) -> int:

@@ -51,6 +51,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     event_ids: str
     trunk: str = ""
     """The trunk that the call came from or went to."""
+    subscriber: str = ""
+    """The account that was used: address-of-record of who proved to be the caller."""
+    asserted: str = ""
+    """P-Asserted-Identity of the caller, as a URI."""
+    routed_uri: str = ""
+    """Request-URI as the call went on; `request_uri` is as it was dialled."""
+    source: str = ""
+    """`transport:address:port` of the caller."""
+    destination: str = ""
+    """The same of the callee."""
 
 
 COLUMNS: Final = Row.__struct_fields__
@@ -79,6 +89,11 @@ def row_of(record: CallRecord) -> Row:
         nodes=" ".join(map(_clean, record.nodes)),
         event_ids=" ".join(record.event_ids),
         trunk=_clean(record.trunk),
+        subscriber=_clean(record.subscriber),
+        asserted=_clean(record.asserted),
+        routed_uri=_clean(record.routed_uri),
+        source=_clean(record.source),
+        destination=_clean(record.destination),
     )
 
 

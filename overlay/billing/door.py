@@ -28,6 +28,11 @@ _DESCRIPTION: Final = (
     "user_agent",
     "reason",
     "trunk",
+    "subscriber",
+    "asserted",
+    "routed_uri",
+    "origin",
+    "destination",
 )
 
 

@@ -291,6 +291,16 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Reason header (RFC 3326) of the BYE."""
     trunk: str = ""
     """The trunk that the call came from or went to."""
+    subscriber: str = ""
+    """Address-of-record of the caller, as he proved it; empty if nobody did."""
+    asserted: str = ""
+    """The caller's P-Asserted-Identity (RFC 3325), also of one who wants privacy."""
+    routed_uri: str = ""
+    """Request-URI as the INVITE went on; `request_uri` is as it was dialled."""
+    source: str = ""
+    """`transport:address:port` that the INVITE came from."""
+    destination: str = ""
+    """`transport:address:port` that answered it."""
 
 
 class Calls(Answer, frozen=True, kw_only=True, tag=22):

@@ -57,6 +57,7 @@ class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     from_uri: str = ""
     to_uri: str = ""
     request_uri: str = ""
+    """As dialled; of STOP, the BYE's."""
     contact: str = ""
     source: str = ""
     """`address:port` that the message came from."""
@@ -72,6 +73,17 @@ class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Name of the trunk that the call came from or went to."""
     proof: bytes = b""
     """The signed block of CHAINED."""
+    subscriber: str = ""
+    """Address-of-record of the caller, as he proved it by his password; empty if nobody did."""
+    asserted: str = ""
+    """P-Asserted-Identity (RFC 3325) of the INVITE as a URI: the farm's word, or a trusted peer's.
+    Of a caller who wants privacy as well."""
+    routed_uri: str = ""
+    """Request-URI with which the INVITE went on, of the branch that was answered."""
+    origin: str = ""
+    """`transport:address:port` that the INVITE came from."""
+    destination: str = ""
+    """`transport:address:port` that its answer came from."""
 
 
 CHAINED_FROM = b"\xff" * 8

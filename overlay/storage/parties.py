@@ -34,7 +34,8 @@ def parties_of(call_key: bytes, body: bytes) -> list[PartyRow]:
         return []
     if event.kind not in _KINDS:
         return []
-    names = dict.fromkeys(map(aor_of_uri, (event.from_uri, event.to_uri)))
+    sides = map(aor_of_uri, (event.from_uri, event.to_uri))
+    names = dict.fromkeys((*sides, event.subscriber))
     return [(name, event.time_us, call_key) for name in names if name]
 
 

@@ -15,7 +15,8 @@ from typing import Final
 from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
 from overlay.records.call import CallEvent, EventKind, event_id
 from proxy import counters, sip_uri
-from proxy.routes import fields
+from proxy.call_note import CallNote
+from proxy.routes import fields, notes
 from proxy.worker import Worker
 
 REMEMBERED_MAX: Final = 8_192
@@ -24,15 +25,25 @@ _TRIED: Final = "tried"
 """Table of the node's events that could not be written, with the time of their message in us. Its
 entries outlive the retransmissions of a 2xx or BYE, 32 s (RFC 3261, 13.3.1.4 and 17.1.2.2)."""
 _OF_REPLIES: Final = frozenset({EventKind.START, EventKind.ATTEMPT})
+NOTHING: Final = CallNote()
 UNWRITABLE_S: Final = 2.0
 """How long new calls count as unbillable after a failed write; then one is let through to try."""
 
 
-def start(worker: Worker, call_id: str, from_tag: str, session_s: int, trunk: str = "") -> bool:
+def start(
+    worker: Worker,
+    call_id: str,
+    from_tag: str,
+    session_s: int,
+    trunk: str = "",
+    note: CallNote = NOTHING,
+) -> bool:
     """Whether the START of the call that this 2xx answers is safe."""
     if not worker.settings.config.billing.enabled:
         return True
-    return _write(worker, EventKind.START, call_id, from_tag, session_s=session_s, trunk=trunk)
+    return _write(
+        worker, EventKind.START, call_id, from_tag, session_s=session_s, trunk=trunk, note=note
+    )
 
 
 def refreshed(worker: Worker, call_id: str, from_tag: str, session_s: int) -> None:
@@ -43,20 +54,20 @@ def refreshed(worker: Worker, call_id: str, from_tag: str, session_s: int) -> No
         _write(worker, EventKind.INTERIM, call_id, from_tag, unique=unique, session_s=session_s)
 
 
-def failed(worker: Worker, call_id: str, from_tag: str) -> None:
+def failed(worker: Worker, call_id: str, from_tag: str, note: CallNote = NOTHING) -> None:
     """Write ATTEMPT for a call that this answer refuses; it goes on whatever becomes of that."""
     billing = worker.settings.config.billing
     if billing.enabled and billing.attempts:
         unique = str(worker.ksr.pv.get("$cs"))
-        _write(worker, EventKind.ATTEMPT, call_id, from_tag, unique=unique)
+        _write(worker, EventKind.ATTEMPT, call_id, from_tag, unique=unique, note=note)
 
 
-def stop(worker: Worker, trunk: str = "") -> bool:
+def stop(worker: Worker, trunk: str = "", note: CallNote = NOTHING) -> bool:
     """Whether the STOP of the call that this BYE ends is safe."""
     if not worker.settings.config.billing.enabled:
         return True
     call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
-    return _write(worker, EventKind.STOP, call_id, from_tag, trunk=trunk)
+    return _write(worker, EventKind.STOP, call_id, from_tag, trunk=trunk, note=note)
 
 
 def writable(worker: Worker) -> bool:
@@ -75,6 +86,7 @@ def _write(
     unique: str = "",
     session_s: int = 0,
     trunk: str = "",
+    note: CallNote = NOTHING,
 ) -> bool:
     to_tag = fields.text(worker, "$tt")
     identity = event_id(kind, call_id, from_tag, to_tag, unique)
@@ -100,13 +112,18 @@ def _write(
         code=kx.get_status() if is_reply else 0,
         from_uri=fields.text(worker, "$fu")[:URI_CHARS_MAX],
         to_uri=fields.text(worker, "$tu")[:URI_CHARS_MAX],
-        request_uri=fields.text(worker, "$ou")[:URI_CHARS_MAX] if is_stop else "",
+        request_uri=fields.text(worker, "$ou")[:URI_CHARS_MAX] if is_stop else note.dialled,
         contact=contact[:URI_CHARS_MAX],
         source=f"{sip_uri.bracketed(kx.get_srcip())}:{kx.get_srcport()}",
         user_agent=agent[:HEADER_CHARS_MAX],
         reason=fields.text(worker, "$hdr(Reason)")[:HEADER_CHARS_MAX] if is_stop else "",
         session_s=session_s,
         trunk=trunk,
+        subscriber=note.subscriber,
+        asserted=note.asserted,
+        routed_uri=note.routed,
+        origin=note.source,
+        destination=notes.here(worker) if is_reply else "",
     )
     if not worker.overlay.write(event, worker.settings.event_deadline_s):
         worker.unwritable_until_s = worker.clock() + UNWRITABLE_S

@@ -6,7 +6,19 @@ it is treated as one out of dialog to a subscriber, or refused (no open relay).
 """
 
 from proxy import counters, route_token
-from proxy.routes import answers, call_events, detour, flows, identity, media, relay, session
+from proxy.route_token import Passage
+from proxy.routes import (
+    answers,
+    call_events,
+    detour,
+    fields,
+    flows,
+    identity,
+    media,
+    notes,
+    relay,
+    session,
+)
 from proxy.worker import Worker
 
 
@@ -39,7 +51,7 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
         if not host or host in settings.own_hosts:
             answers.send(worker, 404, "Not Found")
             return True
-    if method == "BYE" and not call_events.stop(worker, passage.trunk):
+    if method == "BYE" and not _ended(worker, passage, parameters):
         worker.count(counters.EVENTS_DROPPED)
         answers.unavailable(worker)
         return True
@@ -54,3 +66,15 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     if passage.flow is None or not detour.send(worker, method, passage.flow, call_id):
         answers.send(worker, 480, "Temporarily Unavailable")
     return True
+
+
+def _ended(worker: Worker, passage: Passage, parameters: dict[str, str]) -> bool:
+    """Whether the end of the call is safe."""
+    if not worker.settings.config.billing.enabled:
+        return True
+    tag, callee = ("$ft", "$tu") if passage.from_caller else ("$tt", "$fu")
+    call_id = fields.text(worker, "$ci")
+    note = notes.read(
+        worker, parameters, call_id, fields.text(worker, tag), fields.text(worker, callee)
+    )
+    return call_events.stop(worker, passage.trunk, note)

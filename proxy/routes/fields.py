@@ -21,6 +21,7 @@ _HEXADECIMAL: Final = {
     "$ou": "$(ou{s.encode.hexa})",
     "$ct": "$(ct{s.encode.hexa})",
     "$hdr(Server)": "$(hdr(Server){s.encode.hexa})",
+    "$hdr(P-Asserted-Identity)": "$(hdr(P-Asserted-Identity){s.encode.hexa})",
     "$hdr(Reason)": "$(hdr(Reason){s.encode.hexa})",
 }
 """The same fields in a form that is always UTF-8."""

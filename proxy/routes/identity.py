@@ -54,17 +54,20 @@ def settle(
     asserted = hdr.is_present(_ASSERTED) > 0
     if proof is None and not asserted:
         return
+    if proof is not None:
+        known_as = next((each for each in (wanted, claimed) if proof.may_be(each)), proof.aor)
+        user = quote(known_as.rpartition("@")[0], safe=_USER_CHARACTERS)
+        worker.caller, worker.asserted = proof.aor, f"sip:{user}@{settings.farm}"
     told = to_carrier or not _is_private(worker) or _is_trusted_host(worker, kx.get_rhost() or "")
-    if proof is None and told and (from_carrier or worker.settings.trusts(kx.get_srcip())):
-        return
+    if proof is None and (from_carrier or settings.trusts(kx.get_srcip())):
+        worker.asserted = sip_uri.of_name_address(fields.text(worker, f"$hdr({_ASSERTED})"))
+        if told:
+            return
     if asserted:
         worker.count(counters.IDENTITIES_REMOVED)
         hdr.remove(_ASSERTED)
     if proof is not None and told:
-        known_as = next((each for each in (wanted, claimed) if proof.may_be(each)), proof.aor)
-        user = known_as.rpartition("@")[0]
-        uri = f"sip:{quote(user, safe=_USER_CHARACTERS)}@{settings.farm}"
-        hdr.append(f"{_ASSERTED}: <{uri}>\r\n")
+        hdr.append(f"{_ASSERTED}: <{worker.asserted}>\r\n")
 
 
 def strip(worker: Worker) -> None:

@@ -20,7 +20,7 @@ from overlay.control import messages
 from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
 from proxy import counters, fork_plan, route_token, sip_uri
-from proxy.routes import answers, bulk, claims, fields, flows, location, media, session
+from proxy.routes import answers, bulk, claims, fields, flows, location, media, notes, session
 from proxy.settings import Settings
 from proxy.worker import Worker
 
@@ -152,6 +152,7 @@ def try_next_flow(worker: Worker) -> None:
     if status not in FLOW_FAILED:
         ksr.htable.sht_sets(_PINS, f"{key}|said", str(status))
         return
+    notes.recall(worker)
     plan = _plan(ksr.htable.sht_get(_PINS, key))
     targets = plan.sent
     index = ksr.tm.t_get_branch_index()
@@ -195,6 +196,7 @@ def end_or_go_on(worker: Worker) -> None:
 def _try_next_group(worker: Worker, key: str) -> bool:
     """Whether there was one."""
     ksr = worker.ksr
+    notes.recall(worker)
     plan = _plan(ksr.htable.sht_get(_PINS, key))
     if not plan.later:
         return False
@@ -267,9 +269,15 @@ def _aim(worker: Worker, target: Target, call_id: str, *, rewrite: bool = True) 
 
 
 def record_route(
-    worker: Worker, target: Target, call_id: str, from_tag: str, trunk: str = ""
+    worker: Worker,
+    target: Target,
+    call_id: str,
+    from_tag: str,
+    trunk: str = "",
+    routed: str = "",
 ) -> None:
-    """Write the farm's Record-Route; `trunk` is the one that the call goes to."""
+    """Write the farm's Record-Route; `trunk` is the one that the call goes to, `routed` the
+    Request-URI it goes with, if that is not the target's."""
     ksr, settings = worker.ksr, worker.settings
     if not trunk:
         came_from = worker.shown.table().from_source(ksr.kx.get_srcip())
@@ -278,20 +286,21 @@ def record_route(
     callee = route_token.flow_of(target.owner, target.received) if target.received else None
     rest = route_token.record_route(settings.route_key, call_id, from_tag, caller, callee, trunk)
     rest += session.parameter(worker) + media.parameter(worker)
+    note = notes.parameter(worker, call_id, from_tag, routed or target.uri)
     came_on = "udp" if ksr.is_UDP() else ksr.kx.get_proto()
     goes_on = callee.protocol if callee else sip_uri.protocol_of(target.path, target.uri)
     host, parameters = settings.route_end(came_on)
-    text = f"<sip:{host};lr;{rest}{parameters}>"
+    text = f"<sip:{host};lr;{rest}{note}{parameters}>"
     if came_on != goes_on:
-        text = _two_ends(settings, rest, goes_on, came_on)
+        text = _two_ends(settings, rest, note, goes_on, came_on)
     ksr.hdr.insert(f"Record-Route: {text}\r\n")
 
 
-def _two_ends(settings: Settings, rest: str, *protocols: str) -> str:
+def _two_ends(settings: Settings, rest: str, note: str, callees: str, callers: str) -> str:
     """A Record-Route for each side, the callee's first: each is to send on its own transport (RFC
-    5658). Kamailio takes both away at once, by `r2`."""
-    ends = [settings.route_end(protocol) for protocol in protocols]
-    return ", ".join(f"<sip:{host};lr;{rest}{more};r2=on>" for host, more in ends)
+    5658). Kamailio takes both away at once, by `r2`. One note is enough."""
+    ends = ((settings.route_end(callees), rest), (settings.route_end(callers), rest + note))
+    return ", ".join(f"<sip:{host};lr;{said}{more};r2=on>" for (host, more), said in ends)
 
 
 def _fork(
@@ -304,6 +313,7 @@ def _fork(
         return
     if ksr.tm.t_check_trans() == 0:
         return
+    notes.keep(worker)
     first, *later = fork_plan.groups(targets)
     plan = fork_plan.Plan(first, tuple(later))
     targets = plan.sent

@@ -7,7 +7,7 @@ dialog get none; and should the callee have left that out, by the pin of its INV
 """
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, claims, fields, identity, media, pings, relay, session
+from proxy.routes import call_events, claims, fields, identity, media, notes, pings, relay, session
 from proxy.worker import Worker
 
 
@@ -38,7 +38,8 @@ def route(worker: Worker) -> None:
     if passed is None:
         return
     session_s = session.settle(worker, passed)
-    if not call_events.start(worker, call_id, from_tag, session_s, passed.get("k", "")):
+    note = notes.read(worker, passed, call_id, from_tag, fields.text(worker, "$tu"))
+    if not call_events.start(worker, call_id, from_tag, session_s, passed.get("k", ""), note):
         worker.count(counters.EVENTS_DROPPED)
         ksr.set_drop()
         return
@@ -53,17 +54,19 @@ def _refused(worker: Worker, status: int, call_id: str, from_tag: str) -> None:
     claims.release(worker)
     media.refused(worker)
     if status not in (401, 407) and worker.settings.config.billing.attempts:
-        call_events.failed(worker, call_id, from_tag)
+        note = notes.of_refused(worker, call_id, from_tag, fields.text(worker, "$tu"))
+        call_events.failed(worker, call_id, from_tag, note)
 
 
 def _passed_with(worker: Worker, call_id: str, from_tag: str) -> dict[str, str] | None:
     """The parameters of the Record-Route that the farm gave this call's INVITE; None if the reply
     does not start a call."""
-    settings = worker.settings
+    key, found = worker.settings.route_key, dict[str, str]()
     for parameters in _own_record_routes(worker):
-        if route_token.passage(settings.route_key, parameters, call_id, from_tag, from_tag):
-            return parameters
-    return {} if relay.is_pinned(worker, call_id, from_tag) else None
+        if route_token.passage(key, parameters, call_id, from_tag, from_tag):
+            # Of the two that a call has whose sides have different transports, one has the note.
+            found = {**parameters, **found}
+    return found if found or relay.is_pinned(worker, call_id, from_tag) else None
 
 
 def _own_record_routes(worker: Worker) -> list[dict[str, str]]:

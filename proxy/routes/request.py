@@ -19,6 +19,7 @@ from proxy.routes import (
     dialog,
     identity,
     location,
+    notes,
     policy,
     registrar,
     relay,
@@ -38,6 +39,7 @@ _METHODS_TO_THE_FARM: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER"
 def route(worker: Worker) -> None:
     """Deal with one request."""
     ksr = worker.ksr
+    notes.begin(worker)
     method = ksr.kx.get_method()
     if not ksr.is_UDP() and ksr.kx.get_proto() in ("ws", "wss"):
         # Browsers do not ask for it, and their sent-by leads nowhere (RFC 7118 5.2).

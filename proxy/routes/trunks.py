@@ -13,7 +13,7 @@ import msgspec
 from overlay.control.messages import Target
 from overlay.records.settings import Trunk
 from proxy import counters
-from proxy.routes import answers, claims, media, relay
+from proxy.routes import answers, claims, media, notes, relay
 from proxy.trunk_choice import Leg, TrunkTable
 from proxy.worker import Worker
 
@@ -95,6 +95,7 @@ def send(worker: Worker, method: str, legs: tuple[Leg, ...], *, emergency: bool 
         if not media.begin(worker, "udp"):
             return
         relay.pin_transaction(worker)
+    notes.keep(worker)
     worker.count(counters.TRUNK_CALLS)
     if emergency:
         worker.count(counters.EMERGENCY_CALLS)
@@ -108,7 +109,7 @@ def prepare_branch(worker: Worker) -> None:
     if leg is None or ksr.kx.get_method() not in relay.DIALOG_CREATING:
         return
     call_id, from_tag = ksr.kx.get_callid(), ksr.pv.get("$ft") or ""
-    relay.record_route(worker, Target(uri=leg.hop), call_id, from_tag, leg.trunk)
+    relay.record_route(worker, Target(uri=leg.hop), call_id, from_tag, leg.trunk, leg.uri)
 
 
 def failed(worker: Worker) -> None:
@@ -118,6 +119,7 @@ def failed(worker: Worker) -> None:
         claims.release(worker)
         media.refused(worker)
         return
+    notes.recall(worker)
     plan = _decoder.decode(ksr.pv.get(_PLAN) or "")
     status = ksr.tm.t_get_status_code()
     if status in _CHALLENGES and not plan.proved and _prove(worker, plan):

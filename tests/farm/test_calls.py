@@ -27,6 +27,14 @@ def test_call_across_nodes_is_answered_heard_and_ended_by_the_caller(
     assert record.state == "complete"
     assert record.hangup == "caller"
     assert record.nodes == ("n2", "n3")
+    assert (record.subscriber, record.asserted) == (bob.aor.removeprefix("sip:"), bob.aor)
+    assert record.request_uri == alice.aor
+    assert record.routed_uri.startswith(f"sip:alice@{alice.address}:")
+    # A phone sends a large INVITE by TCP (RFC 3261 18.1.1).
+    transport, _, source = record.source.partition(":")
+    assert transport in ("udp", "tcp")
+    assert source.startswith(f"{bob.address}:")
+    assert record.destination.startswith(f"udp:{alice.address}:")
     assert 1000 * talked_s - CLOCKS_MS < record.duration_ms < 1000 * gone_s + CLOCKS_MS
 
 

@@ -81,7 +81,7 @@ def test_a_number_of_nobody_goes_to_its_trunk(farm: Worker, kamailio: FakeKsr) -
     assert kamailio.counts[counters.TRUNK_CALLS] == 1
     farm.leg = plan(kamailio).current
     trunks.prepare_branch(farm)
-    assert kamailio.inserted[-1].endswith(";k=north>\r\n")
+    assert ";k=north;" in kamailio.inserted[-1]
 
 
 def test_a_subscriber_by_his_number_is_called_directly(
@@ -213,7 +213,7 @@ def test_a_carriers_calls_go_to_subscribers_alone(
     request.route(farm)
     assert kamailio.done == ["forward"]
     assert kamailio.message.fields["P-Asserted-Identity"] == ["<sip:+4940555@north.example>"]
-    assert any(each.endswith(";k=north>\r\n") for each in kamailio.inserted)
+    assert any(";k=north;" in each for each in kamailio.inserted)
     assert kamailio.counts[counters.TRUNK_CALLS_IN] == 4
 
 

@@ -1,0 +1,98 @@
+"""Takes note of who calls whom, from where and by which way, for the call's events.
+
+In: an INVITE on its way; later its answer, or a request in its dialog. Out: a parameter (`e`) of
+the Record-Route; the `CallNote` again. Counterparts: `call_note.py` seals it; `call_events.py`
+writes it. Nothing depends on a note: who takes it away from a message, or puts another's there,
+leaves that out of the record of his own call, and is counted.
+"""
+
+from typing import Final
+
+from overlay.limits import URI_CHARS_MAX
+from proxy import call_note, counters, sip_uri
+from proxy.call_note import CallNote
+from proxy.routes import fields
+from proxy.worker import Worker
+
+PARAMETER: Final = "e"
+_SAME: Final = "="
+"""In the place of a text that the reader can make himself: no URI, and nobody's name."""
+_PINS: Final = "pins"
+_CALLER: Final = "$avp(caller)"
+"""Where a transaction keeps who the caller is, for branches that are sent later."""
+
+
+def begin(worker: Worker) -> None:
+    """A new request: nothing is known of its sender."""
+    worker.caller, worker.asserted = "", ""
+
+
+def keep(worker: Worker) -> None:
+    """Have the transaction remember the caller."""
+    if worker.caller or worker.asserted:
+        worker.ksr.pv.sets(_CALLER, f"{worker.caller}\n{worker.asserted}")
+
+
+def recall(worker: Worker) -> None:
+    """The caller of the transaction whose next branch is to be sent."""
+    kept = worker.ksr.pv.get(_CALLER) or ""
+    worker.caller, _, worker.asserted = kept.partition("\n")
+
+
+def parameter(worker: Worker, call_id: str, from_tag: str, routed: str) -> str:
+    """What the Record-Route of an INVITE that leaves for `routed` says; empty for nothing."""
+    kx, settings = worker.ksr.kx, worker.settings
+    if not settings.config.billing.enabled or kx.get_method() != "INVITE":
+        return ""
+    dialled, asserted = fields.text(worker, "$ou"), worker.asserted
+    note = CallNote(
+        subscriber=call_note.short(worker.caller),
+        asserted=_SAME if asserted == f"sip:{worker.caller}" else call_note.short(asserted),
+        dialled=_SAME if dialled == fields.text(worker, "$tu") else call_note.short(dialled),
+        routed=call_note.short(routed),
+        source=here(worker),
+    )
+    sealed = call_note.seal(settings.route_key, call_id, from_tag, note)
+    if settings.config.billing.attempts:
+        worker.ksr.htable.sht_sets(_PINS, _key(worker, call_id, from_tag), sealed)
+    return f";{PARAMETER}={sealed}"
+
+
+def read(
+    worker: Worker, parameters: dict[str, str], call_id: str, from_tag: str, to_uri: str
+) -> CallNote:
+    """The note in a Record-Route or Route of ours; an empty one if there is none. `from_tag` and
+    `to_uri` are those of the INVITE."""
+    text = parameters.get(PARAMETER, "")
+    note = call_note.unseal(worker.settings.route_key, call_id, from_tag, text)
+    if note is None:
+        if text:
+            worker.count(counters.NOTES_REFUSED)
+        return CallNote()
+    asserted = f"sip:{note.subscriber}" if note.asserted == _SAME else note.asserted
+    dialled = to_uri[:URI_CHARS_MAX] if note.dialled == _SAME else note.dialled
+    return CallNote(
+        subscriber=note.subscriber,
+        asserted=asserted,
+        dialled=dialled,
+        routed=note.routed,
+        source=note.source,
+    )
+
+
+def of_refused(worker: Worker, call_id: str, from_tag: str, to_uri: str) -> CallNote:
+    """The note of an INVITE that this node sent on, when its refusal comes: such answers have no
+    Record-Route."""
+    sealed = worker.ksr.htable.sht_get(_PINS, _key(worker, call_id, from_tag))
+    parameters = {PARAMETER: sealed} if isinstance(sealed, str) else {}
+    return read(worker, parameters, call_id, from_tag, to_uri)
+
+
+def here(worker: Worker) -> str:
+    """`transport:address:port` that the message at hand came from."""
+    kx = worker.ksr.kx
+    return f"{kx.get_proto()}:{sip_uri.bracketed(kx.get_srcip())}:{kx.get_srcport()}"
+
+
+def _key(worker: Worker, call_id: str, from_tag: str) -> str:
+    return fields.table_key(call_id, worker.ksr.pv.get("$cs"), from_tag) + "|note"
