@@ -41,6 +41,7 @@ async def run(config: Config) -> None:
     await node.start()
     figures = KamailioFigures(config.kamailio_socket, time.monotonic)
     node.metrics.registry.register(figures)
+    node.local.proxy = figures.proxy
     hooks = Hooks(live=lambda: True, ready=node.readiness.check, refresh=(figures.refresh,))
     pages = MetricsServer(node.metrics.registry, hooks)
     try:

@@ -21,6 +21,8 @@ from overlay import decoding
 from overlay.limits import KAMAILIO_ANSWER_BYTES_MAX, KAMAILIO_FIGURES_MAX
 
 TIMEOUT_S: Final = 0.5
+SHED: Final = "kamailio_sipfarm_shed"
+"""The proxy's counter `proxy.counters.SHED`."""
 AGE_S_MAX: Final = 1.0
 """How long figures are shown again without asking."""
 
@@ -69,6 +71,14 @@ class KamailioFigures(Collector):
             except (OSError, TimeoutError, msgspec.MsgspecError):
                 self._figures = None
             self._refreshed_s = self._now_s()
+
+    async def proxy(self) -> tuple[str, int]:
+        """`ok` or `away`; and how many requests Kamailio has refused since its start as it was
+        behind with its work."""
+        await self.refresh()
+        if self._figures is None:
+            return "away", 0
+        return "ok", self._figures.get(SHED, 0)
 
 
 def parse(answer: bytes, request_id: int) -> dict[str, int]:

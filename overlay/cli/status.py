@@ -25,6 +25,7 @@ _HEADER = (
     "JOURNAL",
     "REDIS",
     "DISK",
+    "PROXY",
 )
 
 
@@ -35,7 +36,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "status",
         "how every node is; fails if the asked one is not ready",
         "BINDINGS, CALLS and SUBSCRIBERS are records that a node holds as a replica. JOURNAL is\n"
-        "call events that are on too few disks yet; it should go back to 0.",
+        "call events that are on too few disks yet; it should go back to 0. PROXY tells whether\n"
+        "Kamailio answers, and how many new requests it has refused with 503 since its start,\n"
+        "being behind with its work.",
     )
     parser.set_defaults(run=run)
 
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _row(node: NodeStatus) -> tuple[table.Cell, ...]:
     if not node.version:
-        return (node.name, node.state, "no", node.address, node.zone or None, *[None] * 8)
+        return (node.name, node.state, "no", node.address, node.zone or None, *[None] * 9)
     return (
         node.name,
         "draining" if node.draining and node.state == "alive" else node.state,
@@ -69,4 +72,5 @@ def _row(node: NodeStatus) -> tuple[table.Cell, ...]:
         str(node.journal_depth),
         node.redis,
         node.disk,
+        f"{node.proxy}, {node.shed} shed" if node.shed else node.proxy or None,
     )

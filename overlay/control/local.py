@@ -4,7 +4,9 @@ In: lists and descriptions asked for. Out: this node's part of them. Counterpart
 puts the parts of all nodes together.
 """
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -46,10 +48,12 @@ class Local:
         self._projection = projection
         self._readiness = readiness
         self._started_s = time.monotonic()
+        self.proxy: Callable[[], Awaitable[tuple[str, int]]] = _unknown
+        """Asks how the node's Kamailio is, and how many requests it refused, being overloaded."""
 
     async def describe(self) -> NodeStatus:
         """How this node is."""
-        ready, _ = await self._readiness.check()
+        (ready, _), (proxy, shed) = await asyncio.gather(self._readiness.check(), self.proxy())
         return NodeStatus(
             name=self._own.name,
             id=self._own.node_id.hex(),
@@ -70,6 +74,8 @@ class Local:
             or self._replica.bindings.last_error
             or self._replica.committer.damage.describe()
             or "ok",
+            proxy=proxy,
+            shed=shed,
         )
 
     def _count_bindings(self) -> int:
@@ -99,3 +105,7 @@ class Local:
         limit = max(1, min(question.limit, PAGE_ROWS_MAX))
         bodies, more = self._replica.subscribers.page(question.after, limit)
         return SubscribersAt(bodies=bodies, more=more)
+
+
+async def _unknown() -> tuple[str, int]:
+    return "", 0

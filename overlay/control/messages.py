@@ -212,6 +212,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`node.zone`."""
     draining: bool = False
     """It is being taken out of service."""
+    proxy: str = ""
+    """`ok`, or `away` where Kamailio does not answer; empty if the node does not say."""
+    shed: int = 0
+    """New requests that its Kamailio has refused since its start, being behind with its work."""
 
 
 class Status(Answer, frozen=True, kw_only=True, tag=20):

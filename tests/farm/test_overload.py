@@ -9,7 +9,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from deploy.lab import Lab
-from tests.farm.asking import eventually
+from tests.farm.asking import eventually, sipfarm_json
 from tests.farm.calling import call
 from tests.farm.raw_phone import RawPhone
 
@@ -17,6 +17,14 @@ CALLS = 100
 """They fit in the memory of a socket with the kernel's defaults."""
 DELAYS = 4
 """Of those that a node allows, so long it stands still."""
+
+
+def shed(lab: Lab, name: str) -> int:
+    """What `sipfarm status` tells of a node's refusals."""
+    nodes = sipfarm_json(lab, name, "status")["nodes"]
+    (status,) = (each for each in nodes if each["name"] == name)
+    assert status["proxy"] == "ok"
+    return int(status["shed"])
 
 
 def test_a_node_that_is_behind_refuses_new_calls_and_ends_old_ones(breakable_lab: Lab) -> None:
@@ -55,4 +63,5 @@ def test_a_node_that_is_behind_refuses_new_calls_and_ends_old_ones(breakable_lab
             return many.receive().code == 407
 
         eventually(welcome, "new calls are taken again")
+        eventually(lambda: shed(lab, "n1") >= codes[503], "the operator is told")
         assert dave.register("n2", ";expires=0").code == 200

@@ -125,7 +125,7 @@ def test_the_socket_can_be_named_without_a_configuration(
     socket = str(cli.directory / "control.sock")
     assert cli.run("status", "--socket", socket, config=False).out == "farm farm.test\n" + (
         "NODE  STATE  READY  ADDRESS  ZONE  UPTIME  VERSION  BINDINGS  CALLS  SUBSCRIBERS  "
-        "JOURNAL  REDIS  DISK\n"
+        "JOURNAL  REDIS  DISK  PROXY\n"
     )
 
 

@@ -24,6 +24,8 @@ N1 = NodeStatus(
     redis="ok",
     disk="ok",
     zone="east",
+    proxy="ok",
+    shed=12,
 )
 N2 = NodeStatus(name="n2", id="cd" * 20, address="192.0.2.2:7460", state="dead")
 UNREADY = NodeStatus(
@@ -39,8 +41,11 @@ def test_a_line_a_node(cli: Cli, played: PlayedDaemon) -> None:
     title, header, *rows = done.out.splitlines()
     assert title == "farm farm.test"
     assert header.split()[:4] == ["NODE", "STATE", "READY", "ADDRESS"]
-    assert " ".join(rows[0].split()) == "n1 alive yes 192.0.2.1:7460 east 1d2h 0.1.0 3 2 1 4 ok ok"
-    assert rows[1].split() == ["n2", "dead", "no", "192.0.2.2:7460", *"-" * 9]
+    assert (
+        " ".join(rows[0].split())
+        == "n1 alive yes 192.0.2.1:7460 east 1d2h 0.1.0 3 2 1 4 ok ok ok, 12 shed"
+    )
+    assert rows[1].split() == ["n2", "dead", "no", "192.0.2.2:7460", *"-" * 10]
     assert rows[2].split()[:3] == ["n3", "alive", "no"]
     assert rows[3].split()[:3] == ["n3", "draining", "no"]
 
@@ -66,6 +71,8 @@ def test_json_has_the_fields_of_the_message(cli: Cli, played: PlayedDaemon) -> N
             "disk": "ok",
             "zone": "east",
             "draining": False,
+            "proxy": "ok",
+            "shed": 12,
         }
     ]
 
