@@ -46,12 +46,22 @@ def start(
     )
 
 
-def refreshed(worker: Worker, call_id: str, from_tag: str, session_s: int) -> None:
+def refreshed(
+    worker: Worker, call_id: str, from_tag: str, session_s: int, note: CallNote = NOTHING
+) -> None:
     """Write INTERIM for a session refresh (RFC 4028): the call lives. A refresh is never held up
     for it: the next one says the same."""
     if worker.settings.config.billing.enabled:
         unique = f"{from_tag}:{worker.ksr.pv.get('$cs')}"
-        _write(worker, EventKind.INTERIM, call_id, from_tag, unique=unique, session_s=session_s)
+        _write(
+            worker,
+            EventKind.INTERIM,
+            call_id,
+            from_tag,
+            unique=unique,
+            session_s=session_s,
+            note=note,
+        )
 
 
 def failed(worker: Worker, call_id: str, from_tag: str, note: CallNote = NOTHING) -> None:

@@ -6,6 +6,7 @@ it is treated as one out of dialog to a subscriber, or refused (no open relay).
 """
 
 from proxy import counters, route_token
+from proxy.call_note import CallNote
 from proxy.route_token import Passage
 from proxy.routes import (
     answers,
@@ -51,7 +52,9 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
         if not host or host in settings.own_hosts:
             answers.send(worker, 404, "Not Found")
             return True
-    if method == "BYE" and not _ended(worker, passage, parameters):
+    billed = settings.config.billing.enabled and method in ("BYE", "INVITE", "UPDATE")
+    note = _note(worker, passage, parameters) if billed else call_events.NOTHING
+    if method == "BYE" and not call_events.stop(worker, passage.trunk, note):
         worker.count(counters.EVENTS_DROPPED)
         answers.unavailable(worker)
         return True
@@ -59,7 +62,7 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     if media.is_relayed(parameters) and not media.in_dialog(worker, method, protocol):
         return True
     if method in ("INVITE", "UPDATE"):
-        call_events.refreshed(worker, call_id, from_tag, session.interval_s(worker))
+        call_events.refreshed(worker, call_id, from_tag, session.interval_s(worker), note)
     if relay.send(worker, method, hop):
         return True
     # The phone closed its connection to this node.
@@ -68,13 +71,10 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     return True
 
 
-def _ended(worker: Worker, passage: Passage, parameters: dict[str, str]) -> bool:
-    """Whether the end of the call is safe."""
-    if not worker.settings.config.billing.enabled:
-        return True
+def _note(worker: Worker, passage: Passage, parameters: dict[str, str]) -> CallNote:
+    """What the INVITE's node knew, whichever side the request comes from."""
     tag, callee = ("$ft", "$tu") if passage.from_caller else ("$tt", "$fu")
     call_id = fields.text(worker, "$ci")
-    note = notes.read(
+    return notes.read(
         worker, parameters, call_id, fields.text(worker, tag), fields.text(worker, callee)
     )
-    return call_events.stop(worker, passage.trunk, note)

@@ -90,20 +90,29 @@ def test_a_refused_call_is_noted_by_the_node_that_sent_it(
     assert (event.subscriber, event.routed_uri) == ("alice@farm.test", BOBS)
 
 
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("BYE", EventKind.STOP), ("INVITE", EventKind.INTERIM), ("UPDATE", EventKind.INTERIM)],
+)
 @pytest.mark.parametrize("by_caller", [True, False])
-def test_who_hangs_up_brings_the_note_back(
-    make_worker: MakeWorker, kamailio: FakeKsr, daemon: FakeDaemon, by_caller: bool
+def test_requests_of_the_call_bring_the_note_back(
+    make_worker: MakeWorker,
+    kamailio: FakeKsr,
+    daemon: FakeDaemon,
+    by_caller: bool,
+    method: str,
+    kind: EventKind,
 ) -> None:
     record_route = invite(make_worker(), kamailio)
     message = kamailio.message
-    message.method, message.to_tag, message.request_uri = "BYE", "tt", BOBS
+    message.method, message.to_tag, message.request_uri = method, "tt", BOBS
     if not by_caller:
         message.from_tag, message.to_tag = "tt", message.from_tag
         message.from_uri, message.to_uri = message.to_uri, message.from_uri
         message.request_uri = "sip:alice@192.0.2.10"
     parameters = route_token.parameters_of(record_route.strip("<>"))
-    assert dialog.route(make_worker(), "BYE", parameters)
+    assert dialog.route(make_worker(), method, parameters)
     event = event_of(daemon)
-    assert event.kind is EventKind.STOP
+    assert event.kind is kind
     assert (event.subscriber, event.asserted) == ("alice@farm.test", "sip:alice@farm.test")
     assert (event.routed_uri, event.origin) == (BOBS, "udp:192.0.2.10:5060")
