@@ -404,6 +404,11 @@ class Config(_Section, frozen=True, kw_only=True):
         return self.run_path("redis.sock")
 
     @property
+    def generations_file(self) -> Path:
+        """By which the daemon tells the proxies that an entry in Redis has changed."""
+        return self.run_path("generations")
+
+    @property
     def settings_file(self) -> Path:
         """What the daemon tells the proxies of the farm's settings."""
         return self.run_path("settings.json")

@@ -106,7 +106,7 @@ class Node:
         await self._join_membership()
         await self._start_revoker()
         await self._start_settings()
-        self.projection = self.parts.projection(config.redis_socket)
+        self.projection = self.parts.projection(config)
         self.hot = HotRecords(self.projection, now_ms)
         self.hot.lost = self.membership.members.lost_names
         self.replica = Replica(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from overlay.cache.generations import Generations
 from overlay.cache.projection import Projection
 from overlay.config import Config
 from overlay.control.server import ControlServer
@@ -44,6 +45,11 @@ def open_storage(config: Config, now: NowMs) -> tuple[Committer, Bindings]:
     return committer, Bindings(BindingsDatabase(directory, damage), now, space)
 
 
+def open_projection(config: Config) -> Projection:
+    """What the node's proxies see of its leases."""
+    return Projection(config.redis_socket, Generations.in_file(config.generations_file))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """One node's world."""
@@ -54,5 +60,5 @@ class Parts:
     network: Callable[[Identity, Hello], Network] = Network
     discovery: Callable[[Config], Discovery] = Discovery
     storage: Callable[[Config, NowMs], tuple[Committer, Bindings]] = open_storage
-    projection: Callable[[Path], Projection] = Projection
+    projection: Callable[[Config], Projection] = open_projection
     control: Callable[[Service, Metrics], ControlServer] = ControlServer

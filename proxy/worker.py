@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from overlay.control.messages import Target
+from proxy.kept_targets import KeptTargets
 from proxy.ksr import Ksr
 from proxy.load import Load
 from proxy.overlay_client import OverlayClient
@@ -77,9 +78,13 @@ class Worker:
     """How far the node is behind with its work."""
     shown: ShownSettings = field(init=False)
     """The farm's settings."""
+    kept: KeptTargets = field(init=False)
+    """What Redis said lately, and would say again."""
 
     def __post_init__(self) -> None:
-        self.shown = ShownSettings(self.settings.config.settings_file, self.clock)
+        config = self.settings.config
+        self.shown = ShownSettings(config.settings_file, self.clock)
+        self.kept = KeptTargets(config.generations_file, self.clock)
 
     def count(self, name: str) -> None:
         """Add one to a counter of `proxy.counters`."""

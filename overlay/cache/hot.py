@@ -21,7 +21,7 @@ import msgspec
 
 from overlay import limit_hits
 from overlay.cache.projection import Projection
-from overlay.control.messages import Target, encode_targets, redis_key
+from overlay.control.messages import CachedTargets, Target, encode_cached, redis_key
 from overlay.limits import HOT_RECORDS_MAX
 from overlay.records import registration, subscriber
 from overlay.records.registration import Registration
@@ -186,4 +186,6 @@ class HotRecords:
         first_end_ms = min(binding.expires_at_ms for binding in live) - now_ms
         lease_ms = int((hot.until_s - self._loop.time()) * 1000)
         ttl_ms = max(1, min(first_end_ms, lease_ms))
-        return targets, self._projection.set(redis_key(hot.aor), encode_targets(targets), ttl_ms)
+        until_ms = int(self._loop.time() * 1000) + ttl_ms
+        value = encode_cached(CachedTargets(until_ms=until_ms, targets=targets))
+        return targets, self._projection.set(redis_key(hot.aor), value, ttl_ms)

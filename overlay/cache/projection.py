@@ -3,6 +3,9 @@
 In: entries to set or to take away. Out: the same in Redis, a pipeline at a time. Counterpart: the
 proxies' `GET l:<aor>` (`overlay.control.messages.redis_key`).
 
+Proxies keep what they have read while `generations.py` says that it has not changed; they are told
+once Redis shows the change, and before anybody is told that it does.
+
 Redis holds only what can be thrown away. When it was out of reach, entries in it may be stale, so
 it is emptied before it is used again; until then what it still shows ends with its TTL, which is
 never longer than the lease that it was read under. So does what it shows while no daemon runs:
@@ -19,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from overlay import tasks
+from overlay.cache.generations import Generations
 from overlay.limits import HOT_RECORDS_MAX
 
 log = logging.getLogger(__name__)
@@ -30,7 +34,8 @@ RETRY_S = 1.0
 class Projection:
     """Writes to this node's Redis."""
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, generations: Generations) -> None:
+        self._generations = generations
         self._redis = Redis(
             unix_socket_path=str(socket_path),
             socket_timeout=TIMEOUT_S,
@@ -75,10 +80,13 @@ class Projection:
         """Show nothing any more of what was shown until now."""
         self._pending.clear()
         self._clearing = True
+        # Once more when Redis is empty: until then somebody may read from it again.
+        self._generations.all_changed()
         self._wake.set()
 
     def _queue(self, key: str, entry: tuple[bytes, int] | None) -> "asyncio.Future[None]":
         if self.error or len(self._pending) >= HOT_RECORDS_MAX:
+            self._generations.changed(key)
             done: asyncio.Future[None] = self._loop.create_future()
             done.set_result(None)
             return done
@@ -95,6 +103,7 @@ class Projection:
         while True:
             try:
                 await self._redis.flushdb()
+                self._generations.all_changed()
                 if self.error:
                     log.info("Redis is in use")
                 self.error = ""
@@ -129,5 +138,9 @@ class Projection:
                 await pipeline.execute()
             self.writes += len(pending)
         finally:
+            if clearing:
+                self._generations.all_changed()
+            for key in pending:
+                self._generations.changed(key)
             if not flushed.done():
                 flushed.set_result(None)

@@ -594,8 +594,18 @@ decode_answer = decoding.msgpack(Answers)
 
 # What Redis shows to the proxies.
 
+
+class CachedTargets(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What is under an address-of-record in Redis."""
+
+    until_ms: int
+    """End of the lease or of the first binding, in ms of CLOCK_MONOTONIC."""
+    targets: tuple[Target, ...] = ()
+
+
 _targets_encoder = msgspec.json.Encoder()
 _decode_targets: Callable[[bytes | str], tuple[Target, ...]] = decoding.json(tuple[Target, ...])
+_decode_cached: Callable[[bytes | str], CachedTargets] = decoding.json(CachedTargets)
 
 
 def redis_key(aor: str) -> str:
@@ -603,8 +613,18 @@ def redis_key(aor: str) -> str:
     return f"l:{aor}"
 
 
-def encode_targets(targets: tuple[Target, ...]) -> bytes:
+def encode_cached(cached: CachedTargets) -> bytes:
     """The Redis value: JSON without NUL bytes, as `ndb_redis` hands values on as C strings."""
+    return _targets_encoder.encode(cached)
+
+
+def decode_cached(text: str | bytes) -> CachedTargets:
+    """The value of `encode_cached`; raises `msgspec.MsgspecError` on anything else."""
+    return _decode_cached(text)
+
+
+def encode_targets(targets: tuple[Target, ...]) -> bytes:
+    """Targets as JSON without NUL bytes, for tables of Kamailio."""
     return _targets_encoder.encode(targets)
 
 

@@ -16,7 +16,7 @@ from overlay.records.names import address_of_record
 from proxy import counters, sip_uri
 from proxy.worker import Worker
 
-_COMMAND: Final = f"GET {messages.redis_key('%s')}"
+_COMMAND: Final = "GET %s"
 
 
 def find(worker: Worker, aor: str) -> tuple[Target, ...] | Reach | None:
@@ -68,14 +68,20 @@ def protocol_of(target: Target) -> str:
 
 
 def _cached(worker: Worker, aor: str) -> tuple[Target, ...]:
-    if worker.ksr.ndb_redis.redis_cmd_p1("cache", _COMMAND, aor, "l") < 0:
+    key = messages.redis_key(aor)
+    if kept := worker.kept.get(key):
+        return kept
+    mark = worker.kept.mark(key)
+    if worker.ksr.ndb_redis.redis_cmd_p1("cache", _COMMAND, key, "l") < 0:
         worker.count(counters.CACHE_FAILED)
         return ()
     text = worker.ksr.pv.get("$redis(l=>value)")
     if not text:
         return ()
     try:
-        return messages.decode_targets(text)
+        found = messages.decode_cached(text)
     except msgspec.MsgspecError:
         worker.count(counters.CACHE_FAILED)
         return ()
+    worker.kept.keep(key, mark, found)
+    return found.targets

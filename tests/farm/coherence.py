@@ -29,10 +29,11 @@ from overlay.control.messages import (
     Registered,
     RegisterOutcome,
     Target,
-    decode_targets,
+    decode_cached,
     redis_key,
 )
 from overlay.errors import SipfarmError
+from proxy.kept_targets import KeptTargets
 from tests.farm.asking import eventually, states
 
 SERVICES = ("redis", "overlay")
@@ -66,6 +67,7 @@ class Node:
         self.client = ControlClient(lab.config(name).control_socket)
         self.serves = True
         self.redis = Redis(unix_socket_path=str(lab.config(name).redis_socket))
+        self.kept = KeptTargets(lab.config(name).generations_file, time.monotonic)
 
     def register(self, aor: str, version: int) -> bool:
         """Whether it was acknowledged."""
@@ -80,10 +82,10 @@ class Node:
         """The targets that a proxy would use now; None when nobody tells."""
         counts.looks += 1
         with contextlib.suppress(RedisError):
-            shown = self.redis.get(redis_key(aor)) if self.serves else None
-            if isinstance(shown, bytes):
+            shown = self._cached(redis_key(aor)) if self.serves else ()
+            if shown:
                 counts.hot += 1
-                return decode_targets(shown)
+                return shown
         with contextlib.suppress(SipfarmError):
             answer = self.client.ask(Locate(aor=aor), DEADLINE_S)
             self.serves = True
@@ -91,6 +93,18 @@ class Node:
                 return answer.targets
         counts.silent += 1
         return None
+
+    def _cached(self, key: str) -> tuple[Target, ...]:
+        """As `proxy.routes.location`."""
+        if kept := self.kept.get(key):
+            return kept
+        mark = self.kept.mark(key)
+        shown = self.redis.get(key)
+        if not isinstance(shown, bytes):
+            return ()
+        found = decode_cached(shown)
+        self.kept.keep(key, mark, found)
+        return found.targets
 
     def close(self) -> None:
         """Hang up."""

@@ -181,10 +181,8 @@ class Clients:
     async def look_up(self, host: Host, phone: Phone) -> int | None:
         """The CSeq that a caller at this host is sent to; 0: none, None: no answer."""
         floor = phone.acked if self.calm else 0
-        shown = host.redis.get(messages.redis_key(phone.aor))
-        if shown is not None:
-            targets = messages.decode_targets(shown)
-        else:
+        targets = host.worker.read(messages.redis_key(phone.aor))
+        if targets is None:
             answer = await host.ask(messages.Locate(aor=phone.aor), LOOKUP_DEADLINE_S)
             if not isinstance(answer, messages.Located):
                 return None

@@ -33,7 +33,7 @@ from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
 from tests.simulation.clock import Process, VirtualLoop
 from tests.simulation.disk import Disk, ProcessDisk
-from tests.simulation.redis import ProcessProjection, Redis
+from tests.simulation.redis import ProcessProjection, ProcessTargets, Redis
 from tests.simulation.wires import Wires
 
 FARM = "farm.test"
@@ -147,6 +147,7 @@ class Host:
         self.chance = random.Random(f"{seed} {self.name}")
         self.disk = Disk()
         self.redis = Redis(loop)
+        self.worker = ProcessTargets(self.redis, loop)
         self.skew_ms = 0
         self.skews_ms = {0}
         self.process: Process | None = None
@@ -219,6 +220,7 @@ class Host:
             self.disk.lose_power(random.Random(f"{self.name} {self.loop.time()}"))
             self.wires.down.add(self.address)
             self.redis.restart()
+            self.worker = ProcessTargets(self.redis, self.loop)
 
     def freeze(self) -> None:
         """As SIGSTOP does."""

@@ -7,8 +7,12 @@ the daemon dies.
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
+from overlay.cache.generations import Generations
 from overlay.cache.projection import Projection
+from overlay.control.messages import CachedTargets, Target, decode_cached
+from proxy.kept_targets import KeptTargets
 from tests.simulation.clock import VirtualLoop
 
 
@@ -19,6 +23,7 @@ class Redis:
         self._loop = loop
         self._entries: dict[str, tuple[bytes, float]] = {}
         self.up = True
+        self.generations = Generations()
 
     def get(self, key: str) -> bytes | None:
         """What a proxy sees."""
@@ -49,6 +54,7 @@ class ProcessProjection(Projection):
 
     def __init__(self, redis: Redis, loop: VirtualLoop) -> None:
         self._simulated = redis
+        self._generations = redis.generations
         self._loop = loop
         self.error = "not connected yet"
         self.writes = 0
@@ -64,12 +70,14 @@ class ProcessProjection(Projection):
         self.error = "closed"
 
     def clear(self) -> None:
+        self._generations.all_changed()
         if not self.error:
-            self._in_turn(self._simulated.flush)
+            self._in_turn(self._flush)
 
     def _queue(self, key: str, entry: tuple[bytes, int] | None) -> "asyncio.Future[None]":
         done: asyncio.Future[None] = self._loop.create_future()
         if self.error:
+            self._generations.changed(key)
             done.set_result(None)
         else:
             self._in_turn(self._put, key, entry, done)
@@ -87,12 +95,40 @@ class ProcessProjection(Projection):
         elif not self.error:
             self.error = "refused"
             self._loop.call_later(1.0, self._connect)
+        self._generations.changed(key)
         if not done.done():
             done.set_result(None)
 
+    def _flush(self) -> None:
+        self._simulated.flush()
+        self._generations.all_changed()
+
     def _connect(self) -> None:
         if self._simulated.up:
-            self._simulated.flush()
+            self._flush()
             self.error = ""
         else:
             self._loop.call_later(1.0, self._connect)
+
+
+class ProcessTargets(KeptTargets):
+    """What one of the host's proxy workers keeps of it."""
+
+    def __init__(self, redis: Redis, loop: VirtualLoop) -> None:
+        super().__init__(Path(), loop.time)
+        self._redis = redis
+
+    def read(self, key: str) -> tuple[Target, ...] | None:
+        """What the worker sends a call to; None if it has to ask the daemon."""
+        if kept := self.get(key):
+            return kept
+        mark = self.mark(key)
+        shown = self._redis.get(key)
+        if shown is None:
+            return None
+        found: CachedTargets = decode_cached(shown)
+        self.keep(key, mark, found)
+        return found.targets
+
+    def _look(self) -> None:
+        self._numbers = self._redis.generations.numbers

@@ -284,7 +284,7 @@ class FakeKsr:
         return int(self.tables[table, key])
 
     def _redis(self, _server: str, command: str, argument: str, _reply: str) -> int:
-        assert command == "GET l:%s"
+        assert command == "GET %s"
         if not self.redis_is_up:
             return -1
         self._redis_answer = self.redis.get(argument)

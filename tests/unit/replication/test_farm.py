@@ -418,7 +418,7 @@ def test_redis_shows_what_is_hot_and_never_what_is_stale(tmp_path: Path) -> None
         assert redis.get(key) is None
         await farm.ask("n2", messages.Locate(aor=ALICE))
         await until(lambda: redis.get(key) is not None)
-        assert messages.decode_targets(redis.get(key))[0].uri == CONTACT
+        assert messages.decode_cached(redis.get(key)).targets[0].uri == CONTACT
         assert 0 < redis.pttl(key) <= 30_000
         before = CONTACT
         for cseq in range(2, 30):
@@ -433,7 +433,7 @@ def test_redis_shows_what_is_hot_and_never_what_is_stale(tmp_path: Path) -> None
                 ),
             )
             await farm.ask(THREE[cseq % 3], moved)
-            targets = messages.decode_targets(redis.get(key))
+            targets = messages.decode_cached(redis.get(key)).targets
             assert [target.uri for target in targets] == [contact]
             before = contact
         star = messages.Register(aor=ALICE, call_id="other", cseq=1, remove_all=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from overlay.control.messages import Reach, Target, encode_targets
+from overlay.control.messages import CachedTargets, Reach, Target, encode_cached, redis_key
 from proxy import counters
 from proxy.routes import location
 from proxy.worker import Worker
@@ -10,20 +10,22 @@ from tests.unit.proxy.conftest import FakeDaemon
 from tests.unit.proxy.fake_ksr import FakeKsr
 
 AOR = "bob@farm.test"
+KEY = redis_key(AOR)
 TARGETS = (Target(uri="sip:bob@192.0.2.20", q=900), Target(uri="sip:bob@192.0.2.21"))
+CACHED = encode_cached(CachedTargets(until_ms=2**40, targets=TARGETS)).decode()
 
 
 def test_what_redis_has_is_taken(worker: Worker, kamailio: FakeKsr) -> None:
-    kamailio.redis[AOR] = encode_targets(TARGETS).decode()
+    kamailio.redis[KEY] = CACHED
     assert location.find(worker, AOR) == TARGETS
     assert kamailio.counts == {counters.LOOKUPS_HOT: 1}
 
 
-@pytest.mark.parametrize("text", ["nonsense", "[]", '[["sip:x"', '{"a":1}', ""])
+@pytest.mark.parametrize("text", ["nonsense", "[]", "[7,[]]", '[7,[["sip:x"', '{"a":1}', ""])
 def test_what_redis_cannot_tell_is_asked_of_the_daemon(
     worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, text: str
 ) -> None:
-    kamailio.redis[AOR] = text
+    kamailio.redis[KEY] = text
     daemon.located(*TARGETS)
     assert location.find(worker, AOR) == TARGETS
     assert kamailio.counts[counters.LOOKUPS_COLD] == 1

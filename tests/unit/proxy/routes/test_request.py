@@ -2,7 +2,14 @@
 
 import pytest
 
-from overlay.control.messages import Authenticate, Locate, Reach, Target, encode_targets
+from overlay.control.messages import (
+    Authenticate,
+    CachedTargets,
+    Locate,
+    Reach,
+    Target,
+    encode_cached,
+)
 from proxy import counters
 from proxy.routes import request
 from proxy.worker import Worker
@@ -48,7 +55,8 @@ def test_too_short_a_session_is_refused_with_the_smallest(
 
 
 def test_a_hot_lookup_asks_nobody(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
-    kamailio.redis["bob@farm.test"] = encode_targets((BOB,)).decode()
+    cached = CachedTargets(until_ms=2**40, targets=(BOB,))
+    kamailio.redis["l:bob@farm.test"] = encode_cached(cached).decode()
     request.route(worker)
     assert kamailio.done == ["forward"]
     assert daemon.asked == []

@@ -1,0 +1,89 @@
+"""Targets that this worker has read from Redis, for as long as they are what Redis would say.
+
+In: what Redis said, with the end of its lease. Out: the same again, without asking. Counterpart:
+`overlay/cache/generations.py`, by which the daemon says that an entry has changed, before it tells
+anybody that a binding has. A number that is noted before Redis is asked belongs to what Redis then
+says, or to what was before; never to something newer. So what is old is never taken for new.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from overlay.cache import generations
+from overlay.cache.generations import ALL
+from overlay.control.messages import CachedTargets, Target
+
+LOOK_EVERY_S: Final = 1.0
+"""How soon a worker notices that the daemon has made another file."""
+KEPT_MAX: Final = 4_096
+"""About 1 KiB each."""
+
+Mark = tuple[int, int, int]
+"""Place of a key, its number there, and the number of all keys."""
+
+
+class KeptTargets:
+    """The targets of addresses-of-record that were called lately."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        """`clock`: CLOCK_MONOTONIC in seconds, which ends of leases are given in."""
+        self._path = path
+        self._clock = clock
+        self._look_at_s = 0.0
+        self._seen: tuple[int, int] | None = None
+        self._numbers: Sequence[int] | None = None
+        self._kept: dict[str, tuple[Mark, float, tuple[Target, ...]]] = {}
+
+    def get(self, key: str) -> tuple[Target, ...]:
+        """The targets under a key of Redis; none if Redis has to be asked."""
+        now_s = self._clock()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + LOOK_EVERY_S
+            self._look()
+        kept, numbers = self._kept.get(key), self._numbers
+        if kept is None or numbers is None:
+            return ()
+        (place, generation, of_all), until_s, targets = kept
+        if now_s < until_s and numbers[place] == generation and numbers[ALL] == of_all:
+            return targets
+        del self._kept[key]
+        return ()
+
+    def mark(self, key: str) -> Mark | None:
+        """To be taken before Redis is asked, for `keep`."""
+        numbers = self._numbers
+        if numbers is None:
+            return None
+        place = generations.place_of(key)
+        return place, numbers[place], numbers[ALL]
+
+    def keep(self, key: str, mark: Mark | None, found: CachedTargets) -> None:
+        """Remember what Redis said after `mark` was taken."""
+        if mark is None or not found.targets:
+            return
+        if len(self._kept) >= KEPT_MAX:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = (mark, found.until_ms / 1000, found.targets)
+
+    def _look(self) -> None:
+        try:
+            found = os.stat(self._path)
+            seen = (found.st_ino, found.st_size)
+            if seen == self._seen:
+                return
+            self._forget()
+            if found.st_size == generations.FILE_BYTES:
+                descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    self._numbers = generations.numbers_in(descriptor, writable=False)
+                finally:
+                    os.close(descriptor)
+                self._seen = seen
+        except (OSError, ValueError):
+            self._forget()
+
+    def _forget(self) -> None:
+        self._seen, self._numbers = None, None
+        self._kept.clear()
