@@ -6,6 +6,8 @@ import time
 import pytest
 
 from proxy.load import (
+    CALM,
+    CALM_FOR,
     LOOK_EVERY_S,
     Backlog,
     Load,
@@ -60,11 +62,13 @@ def test_the_kernel_tells_how_long_the_oldest_has_waited() -> None:
 class Counted:
     """Always late, and counts how often it was looked at."""
 
-    looks = 0
+    def __init__(self, delay_s: float = 0.15, filled: float = 0.0) -> None:
+        self.looks = 0
+        self.backlog = Backlog(delay_s=delay_s, filled=filled)
 
     def look(self) -> Backlog:
         self.looks += 1
-        return Backlog(delay_s=0.15, filled=0.0)
+        return self.backlog
 
 
 def test_a_look_holds_for_a_while(clock: Clock) -> None:
@@ -75,6 +79,21 @@ def test_a_look_holds_for_a_while(clock: Clock) -> None:
     clock.now_s += LOOK_EVERY_S
     load.share()
     assert waiting.looks == 2
+
+
+def test_in_calm_one_looks_less_often_and_never_too_late(clock: Clock) -> None:
+    calm, late, full = Counted(0.0), Counted(CALM * 0.1), Counted(0.0, CALM)
+    looked = []
+    for sockets in ([calm, calm], [calm, late], [full, calm]):
+        load = Load(sockets, 0.1, clock)
+        load.share()
+        before = sockets[0].looks
+        clock.now_s += LOOK_EVERY_S
+        load.share()
+        looked.append(sockets[0].looks - before)
+        clock.now_s += CALM_FOR * 0.1
+    assert looked == [0, 1, 1]
+    assert CALM + CALM_FOR < 1.0
 
 
 def test_turned_off_nothing_is_looked_at(clock: Clock) -> None:
