@@ -1,13 +1,18 @@
-"""How far this node is behind with its work, told by what waits in its UDP sockets.
+"""How far this node is behind with its work, told by what waits in its UDP sockets, and by how long
+a worker of connections has had no rest.
 
-In: a Kamailio worker's file descriptors, which are the sockets that all UDP workers read. Out: the
-share of new requests that is to be refused. Counterpart: `routes/shed.py`. The kernel knows when
-the oldest message that no worker has taken yet came in (SO_TIMESTAMPNS, looked at without taking
-it), and how full the socket's memory is (SO_MEMINFO): that is the delay itself, whatever it comes
-from: too many messages, a slow disk, a daemon that answers late, other processes on the CPU.
+In: a Kamailio worker's file descriptors, which are the sockets that all UDP workers read; when it
+begins and ends with a message. Out: the share of new requests that is to be refused. Counterpart:
+`routes/shed.py`. The kernel knows when the oldest message that no worker has taken yet came in
+(SO_TIMESTAMPNS, looked at without taking it), and how full the socket's memory is (SO_MEMINFO):
+that is the delay itself, whatever it comes from: too many messages, a slow disk, a daemon that
+answers late, other processes on the CPU. What waits in connections is not told like that; but a
+worker that had to wait for nothing between two messages had the second one waiting, and so on back
+to the last time that it did wait.
 """
 
 import os
+import resource
 import socket
 import stat
 import struct
@@ -84,6 +89,35 @@ class UdpSocket:
                 waited_s: float = time.time() - seconds - nanoseconds / 1e9
                 return max(0.0, waited_s)
         return 0.0
+
+
+def _waits() -> int:
+    """How often this process has waited for something (voluntary context switches)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+
+
+class Busy:
+    """How long a worker has gone from one message to the next without having to wait for one."""
+
+    def __init__(self, clock: Callable[[], float], waits: Callable[[], int] = _waits) -> None:
+        self._clock = clock
+        self._waits = waits
+        self._at_end = -1
+        self._since_s: float | None = None
+
+    def begin(self) -> None:
+        """With a message."""
+        if self._since_s is None or self._waits() != self._at_end:
+            self._since_s = self._clock()
+
+    def end(self) -> None:
+        """With that message. What it waited for meanwhile is part of the work."""
+        self._at_end = self._waits()
+
+    def look(self) -> Backlog:
+        """The message at hand may have waited for so long."""
+        since_s = self._since_s
+        return Backlog(delay_s=0.0 if since_s is None else self._clock() - since_s, filled=0.0)
 
 
 def sockets_of_this_process(port: int) -> tuple[UdpSocket, ...]:

@@ -32,7 +32,7 @@ _add_site_packages()
 from overlay.control.client import ControlClient  # noqa: E402
 from proxy import counters  # noqa: E402
 from proxy.ksr import Ksr, kamailio  # noqa: E402
-from proxy.load import Load, sockets_of_this_process  # noqa: E402
+from proxy.load import Busy, Load, Waiting, sockets_of_this_process  # noqa: E402
 from proxy.overlay_client import OverlayClient  # noqa: E402
 from proxy.ping_round import PingRound  # noqa: E402
 from proxy.routes import answers, handshake, pings, relay, reply, request, trunks  # noqa: E402
@@ -50,6 +50,8 @@ class EntryPoints:
         self._ksr = ksr
         self._settings = settings
         self._worker = self._make_worker()
+        self._busy: Busy | None = None
+        """In a worker that reads connections, and in any before its first message."""
         self._pings_due = PingRound(settings.config.proxy.nat_ping_s)
 
     def child_init(self, rank: int) -> int:
@@ -59,13 +61,17 @@ class EntryPoints:
         if rank > 0:
             self._ksr.kex.setdebug(WORKER_LOG_LEVEL)
             proxy = self._settings.config.proxy
-            sockets = sockets_of_this_process(proxy.port) if proxy.shed_delay_ms else ()
-            self._worker.load = Load(sockets, proxy.shed_delay_ms / 1000, time.monotonic)
+            if proxy.shed_delay_ms:
+                self._busy = Busy(time.monotonic)
+                waiting: list[Waiting] = [*sockets_of_this_process(proxy.port), self._busy]
+                self._worker.load = Load(waiting, proxy.shed_delay_ms / 1000, time.monotonic)
         gc.freeze()
         return 0
 
     def ksr_request_route(self, _message: object) -> int:
         """A request came in."""
+        if self._busy is not None:
+            self._begin(self._busy)
         try:
             request.route(self._worker)
         except UnicodeDecodeError:
@@ -75,6 +81,8 @@ class EntryPoints:
             self._answer_500()
         finally:
             self._worker.claimed = False
+            if self._busy is not None:
+                self._busy.end()
         return 1
 
     def ksr_branch_route(self, _message: object) -> int:
@@ -124,6 +132,8 @@ class EntryPoints:
 
     def ksr_reply_route(self, _message: object) -> int:
         """A reply came in. One that should be billed and cannot be looked at is held back."""
+        if self._busy is not None:
+            self._begin(self._busy)
         try:
             reply.route(self._worker)
         except UnicodeDecodeError:
@@ -132,6 +142,9 @@ class EntryPoints:
         except Exception as error:
             self._failed("reply", error)
             self._hold_back()
+        finally:
+            if self._busy is not None:
+                self._busy.end()
         return 1
 
     def ksr_xhttp_event(self, _message: object, _event: object = None) -> int:
@@ -155,6 +168,13 @@ class EntryPoints:
     def ksr_onsend_route(self, _message: object) -> int:
         """A message is about to be sent. Not called, as kamailio.cfg turns it off."""
         return 1
+
+    def _begin(self, busy: Busy) -> None:
+        if self._ksr.is_UDP():
+            # This process reads datagrams, whose kernel tells more.
+            self._busy = None
+        else:
+            busy.begin()
 
     def _make_worker(self) -> Worker:
         client = ControlClient(self._settings.config.control_socket)

@@ -38,7 +38,9 @@ def unavailable(worker: Worker) -> None:
 
 def retry_later(worker: Worker) -> None:
     """503 with a Retry-After (RFC 3261 21.5.4)."""
-    worker.ksr.hdr.append_to_reply(f"Retry-After: {random.randint(*RETRY_AFTER_S)}\r\n")
+    least_s, most_s = RETRY_AFTER_S
+    after_s = least_s + int(random.random() * (most_s - least_s + 1))
+    worker.ksr.hdr.append_to_reply(f"Retry-After: {after_s}\r\n")
     send(worker, 503, "Service Unavailable")
 
 

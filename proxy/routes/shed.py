@@ -29,8 +29,9 @@ def pass_load(worker: Worker, method: str) -> bool:
     call_id = worker.ksr.kx.get_callid()
     if not is_refused(share, call_id, worker.clock(), first=False):
         return True
-    begun = method == "REGISTER" or auth.has_credentials(worker)
-    if begun and not is_refused(share, call_id, worker.clock(), first=True):
+    # In this order, as what is refused must cost as little as possible.
+    of_all = is_refused(share, call_id, worker.clock(), first=True)
+    if not of_all and (method == "REGISTER" or auth.has_credentials(worker)):
         return True
     if trunks.emergency(worker):
         return True
@@ -46,6 +47,8 @@ def is_refused(share: float, call_id: str, now_s: float, *, first: bool) -> bool
     """Whether this one is in the share that is refused; `first` for what goes before the rest,
     which loses its first where the rest has lost all."""
     own = 2.0 * share - 1.0 if first else 2.0 * share
+    if own >= 1.0 or own <= 0.0:
+        return own > 0.0
     text = f"{call_id} {int(now_s / SAME_FOR_S)}"
     # Not a CRC: that of the same text with another number is as large or small as before.
     place = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_PLACE_BYTES).digest()

@@ -4,17 +4,24 @@ Its Kamailio stands still while messages come in, so it is as far behind as afte
 many calls, on a machine of any speed.
 """
 
+import contextlib
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from deploy.lab import Lab
-from tests.farm.asking import eventually, sipfarm_json
+from tests.farm.asking import add_subscriber, eventually, sipfarm_json
 from tests.farm.calling import call
 from tests.farm.raw_phone import RawPhone
+from tests.farm.test_trunks import Gateway, Trunks, at, dial, refuse, until_taken
 
 CALLS = 100
 """They fit in the memory of a socket with the kernel's defaults."""
+EMERGENCY = "sip:112@farm.test"
+CONNECTIONS = ("tcp", "tls", "ws", "tcp")
 DELAYS = 4
 """Of those that a node allows, so long it stands still."""
 
@@ -27,16 +34,34 @@ def shed(lab: Lab, name: str) -> int:
     return int(status["shed"])
 
 
-def test_a_node_that_is_behind_refuses_new_calls_and_ends_old_ones(breakable_lab: Lab) -> None:
+@pytest.fixture
+def rescue(breakable_lab: Lab) -> Iterator[Gateway]:
+    """A gateway that takes emergency calls."""
+    trunks = Trunks(breakable_lab)
+    with Gateway(breakable_lab, "p4", "carrier") as gateway:
+        trunks.run("add", "rescue", "--prefixes", "+888", "--gateway", at(gateway))
+        trunks.run("emergency", "--numbers", "112", "--trunks", "rescue")
+        yield gateway
+    trunks.clear()
+
+
+def test_a_node_that_is_behind_refuses_new_calls_and_serves_the_rest(
+    breakable_lab: Lab, rescue: Gateway
+) -> None:
     lab = breakable_lab
     with (
         RawPhone(lab, "p5", "carol") as carol,
         RawPhone(lab, "p6", "dave") as dave,
+        RawPhone(lab, "p1", "alice") as alice,
+        RawPhone(lab, "p2", "bob") as bob,
+        RawPhone(lab, "p8", "bob") as in_need,
         RawPhone(lab, "p7", "carol") as many,
-        ThreadPoolExecutor(1) as pool,
+        ThreadPoolExecutor(3) as pool,
     ):
-        assert dave.register("n2").code == 200
+        assert dave.register("n2").code == bob.register("n2").code == 200
+        until_taken(pool, in_need, rescue, "n1", EMERGENCY)
         calling, called = call(carol, dave, "n1")
+        talking, listening = call(alice, bob, "n1")
         lab.freeze("n1", "kamailio")
         try:
             for number in range(CALLS):
@@ -45,11 +70,16 @@ def test_a_node_that_is_behind_refuses_new_calls_and_ends_old_ones(breakable_lab
                 )
                 many.send("n1", text)
             bye = pool.submit(calling.ask, "n1", "BYE", called)
+            held = pool.submit(talking.ask, "n1", "INVITE", listening)
+            helped = dial(pool, in_need, "n1", EMERGENCY, call_id="in-need")
             # That messages grow old is what this is about.
             time.sleep(DELAYS * lab.config("n1").proxy.shed_delay_ms / 1000)
         finally:
             lab.thaw("n1", "kamailio")
-        assert bye.result().code == 200
+        assert bye.result().code == held.result().code == 200
+        refuse(rescue, rescue.await_request("INVITE"), 486, "Busy Here")
+        assert helped.result().code == 486
+        assert talking.ask("n1", "BYE", listening).code == 200
         answers = [many.receive() for _ in range(CALLS)]
         codes = Counter(answer.code for answer in answers)
         assert codes[503] > CALLS / 2, codes
@@ -65,3 +95,46 @@ def test_a_node_that_is_behind_refuses_new_calls_and_ends_old_ones(breakable_lab
         eventually(welcome, "new calls are taken again")
         eventually(lambda: shed(lab, "n1") >= codes[503], "the operator is told")
         assert dave.register("n2", ";expires=0").code == 200
+        assert bob.register("n2", ";expires=0").code == 200
+
+
+def test_requests_on_connections_are_refused_as_well(no_lab: None) -> None:
+    """Nothing waits in the node's UDP sockets, and still its workers have no rest."""
+    settings = {"proxy.shed_delay_ms": 20, "proxy.source_requests_per_s_max": 0}
+    lab = Lab.up(1, settings=settings)
+    add_subscriber(lab, "carol")
+    codes: Counter[int] = Counter()
+    with contextlib.ExitStack() as stack:
+        phones = [
+            stack.enter_context(RawPhone(lab, "p5", "carol", tcp_to="n1", over=over))
+            for over in CONNECTIONS
+        ]
+
+        def hurry() -> bool:
+            """Whether some of many requests are refused; on a fast machine it takes more."""
+            for number in range(CALLS):
+                for phone in phones:
+                    text, _ = phone.request_text(
+                        "OPTIONS", "sip:nobody@farm.test", call_id=f"hurry-{number}", cseq=1
+                    )
+                    phone.send("n1", text)
+            codes.update(phone.receive().code for phone in phones for _ in range(CALLS))
+            return codes[503] > 0
+
+        lab.freeze("n1", "kamailio")
+        try:
+            text, _ = phones[0].request_text("OPTIONS", "sip:farm.test", call_id="first", cseq=1)
+            phones[0].send("n1", text)
+        finally:
+            lab.thaw("n1", "kamailio")
+        assert phones[0].receive().code == 200, "what was frozen has waited, and is not behind"
+        eventually(hurry, "requests are refused")
+        assert set(codes) <= {503, 404, 407}, codes
+
+        def welcome() -> bool:
+            answers = [
+                phone.ask("n1", "OPTIONS", "sip:farm.test", call_id="late").code for phone in phones
+            ]
+            return answers == [200] * len(phones)
+
+        eventually(welcome, "all are served again")

@@ -10,6 +10,7 @@ from proxy.load import (
     CALM_FOR,
     LOOK_EVERY_S,
     Backlog,
+    Busy,
     Load,
     UdpSocket,
     refused_share,
@@ -106,3 +107,31 @@ def test_a_socket_of_another_port_is_none_of_ours() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind(("127.0.0.1", 0))
         assert not [s for s in sockets_of_this_process(1) if isinstance(s, UdpSocket)]
+
+
+def test_a_worker_without_a_rest_is_behind_since_its_last_one(clock: Clock) -> None:
+    waits = [7]
+    busy = Busy(clock, lambda: waits[0])
+    assert busy.look() == Backlog(delay_s=0.0, filled=0.0)
+    for _ in range(4):
+        busy.begin()
+        waits[0] += 1
+        clock.now_s += 0.05
+        busy.end()
+    assert busy.look().delay_s == pytest.approx(0.2)
+    waits[0] += 1
+    busy.begin()
+    assert busy.look().delay_s == 0.0
+
+
+def test_the_kernel_counts_what_a_process_waits_for(clock: Clock) -> None:
+    busy = Busy(clock)
+    busy.begin()
+    busy.end()
+    clock.now_s += 1.0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            nobody.recv(1)
+    busy.begin()
+    assert busy.look().delay_s == 0.0

@@ -102,3 +102,15 @@ def test_only_workers_are_kept_quiet(entry: Any, kamailio: FakeKsr, main: Any) -
     entry.child_init(1)
     assert kamailio.done == [("setdebug", main.WORKER_LOG_LEVEL)]
     assert entry.ksr_onsend_route(None) == 1
+
+
+@pytest.mark.parametrize("udp", [True, False])
+def test_a_worker_of_connections_knows_how_long_it_had_no_rest(
+    entry: Any, kamailio: FakeKsr, udp: bool
+) -> None:
+    entry.child_init(1)
+    kamailio.message.protocol = "udp" if udp else "tcp"
+    kamailio.message.method = "OPTIONS"
+    kamailio.message.request_uri = "sip:farm.test"
+    entry.ksr_request_route(None)
+    assert (entry._busy is None) is udp
