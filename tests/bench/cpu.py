@@ -22,15 +22,28 @@ def namespaces_ns(names: tuple[str, ...]) -> Counter[str]:
 
     Raises `OSError` when a namespace does not exist.
     """
-    wanted = {_identity(_NETNS / name) for name in names}
     found: Counter[str] = Counter()
+    for pid in processes_in(names):
+        entry = _PROC / str(pid)
+        try:
+            program = (entry / "comm").read_text().strip()
+            found[program] += _own_ns(entry) + _reaped_children_ns(entry)
+        except (FileNotFoundError, ProcessLookupError):
+            # It ended meanwhile.
+            continue
+    return found
+
+
+def processes_in(names: tuple[str, ...]) -> list[int]:
+    """Ids of all processes in these network namespaces; raises `OSError` as above."""
+    wanted = {_identity(_NETNS / name) for name in names}
+    found = []
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
             continue
         try:
             if _identity(entry / "ns" / "net") in wanted:
-                program = (entry / "comm").read_text().strip()
-                found[program] += _own_ns(entry) + _reaped_children_ns(entry)
+                found.append(int(entry.name))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             # It ended meanwhile, or is another container's.
             continue
