@@ -18,9 +18,18 @@ _REGISTER_RATE = 100.0
 
 @contextmanager
 def calling(
-    name: str, entry: Host, phone: Host, namespaces: tuple[str, ...], plan: Plan, rate: float
+    name: str,
+    entry: Host,
+    phone: Host,
+    namespaces: tuple[str, ...],
+    plan: Plan,
+    rate: float,
+    padding: int = 0,
 ) -> Iterator[Side]:
-    """A side whose callees are registered at `entry` and answer; calls go through `entry`."""
+    """A side whose callees are registered at `entry` and answer; calls go through `entry`.
+
+    `padding`: bytes by which the INVITE's body is longer.
+    """
     files = plan.work_dir / f"phones-{phone.namespace}"
     files.mkdir()
     numbers = range(plan.users)
@@ -45,7 +54,7 @@ def calling(
             users=pairs,
             count=count,
             rate=rate,
-            keys=(domain,),
+            keys=(domain, ("padding", "x" * padding)),
         )
         return load.send(phone, files, [stream])
 

@@ -2,7 +2,7 @@
 
 In: names of benchmarks. Out: their results on stdout, progress on stderr. Exit status: 0 when
 everything could be measured, whether or not its goal was reached; 1 when something could not;
-2 for a wrong command line.
+2 for a wrong command line; 3 when, with `--guard`, a ratio is worse than its recorded value.
 """
 
 import argparse
@@ -11,20 +11,27 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from bench import (
     billed_call,
+    curves,
+    detection,
     durable_write,
+    guard,
     lookup,
     memory,
     name_service,
+    overload,
     proxied_call,
     registration,
     report,
+    rolling_restart,
+    scale,
 )
 from bench import results as results_folder
 from bench.farm import data_directory
@@ -87,9 +94,13 @@ MEASUREMENTS = {
     "P4": Measurement(title="how long a lookup takes, hot and cold", run=lookup.run),
     "P5": Measurement(title="how long a durable write takes", run=durable_write.run),
     "P6": Measurement(title="memory of a binding, and restart with 300,000", run=memory.run),
+    "R2": Measurement(title="how soon the survivors know of a fault", run=detection.run),
+    "R4": Measurement(title="restarts of every node under load", run=rolling_restart.run),
+    "R5": Measurement(title="too many calls, and 50,000 phones at once", run=overload.run),
     "DNS": Measurement(title="how many questions a node's DNS answers", run=name_service.run),
 }
-NAMES = (*BENCHMARKS, *MEASUREMENTS)
+SCALE = "SCALE"
+NAMES = (*BENCHMARKS, *MEASUREMENTS, SCALE)
 ALL = "all"
 
 
@@ -108,6 +119,9 @@ def main(arguments: Sequence[str]) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for name in NAMES if ALL in args.names else args.names:
                 try:
+                    if name == SCALE:
+                        _scale(args, machine, versions)
+                        continue
                     results = _measure(name, args, machine, versions)
                 except (MeasureError, SipfarmError, OSError, RuntimeError) as error:
                     print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
@@ -124,7 +138,38 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted; everything is cleaned up", file=sys.stderr)
         return 130
-    return 1 if failed else 0
+    worse = guard.complaints(measured, guard.recorded()) if args.guard else []
+    for complaint in worse:
+        print(f"worse than it was: {complaint}", file=sys.stderr)
+    return 1 if failed else 3 if worse else 0
+
+
+@contextmanager
+def _planned(args: argparse.Namespace) -> Iterator[Plan]:
+    folder = data_directory()
+    with tempfile.TemporaryDirectory(prefix="sipfarm-bench-", dir=folder) as work_dir:
+        # PostgreSQL does not run as root and has to pass through.
+        Path(work_dir).chmod(0o755)
+        yield Plan(
+            rounds=args.rounds or (2 if args.quick else 5),
+            seconds=args.seconds or (1.5 if args.quick else 5.0),
+            nodes=args.nodes,
+            users=60 if args.quick else 300,
+            work_dir=Path(work_dir),
+        )
+
+
+def _scale(args: argparse.Namespace, machine: report.Machine, versions: dict[str, str]) -> None:
+    print(f"{SCALE}: how costs grow …", file=sys.stderr, flush=True)
+
+    def tell(what: str) -> None:
+        print(f"{SCALE}: {what} …", file=sys.stderr, flush=True)
+
+    with _planned(args) as plan:
+        found = scale.run(plan, tell)
+    lines = curves.keep(args.results, found, machine, versions)
+    texts = lines if args.json else [curves.as_text(curve) for curve in found]
+    print("\n".join(texts), flush=True)
 
 
 def _measure(
@@ -135,17 +180,7 @@ def _measure(
 ) -> list[report.Result | report.ReadingResult]:
     title = (BENCHMARKS.get(name) or MEASUREMENTS[name]).title
     print(f"{name}: {title} …", file=sys.stderr, flush=True)
-    folder = data_directory()
-    with tempfile.TemporaryDirectory(prefix="sipfarm-bench-", dir=folder) as work_dir:
-        # PostgreSQL does not run as root and has to pass through.
-        Path(work_dir).chmod(0o755)
-        plan = Plan(
-            rounds=args.rounds or (2 if args.quick else 5),
-            seconds=args.seconds or (1.5 if args.quick else 5.0),
-            nodes=args.nodes,
-            users=60 if args.quick else 300,
-            work_dir=Path(work_dir),
-        )
+    with _planned(args) as plan:
         if name in MEASUREMENTS:
             readings = MEASUREMENTS[name].run(plan)
             return [report.reading_result(name, r, plan.nodes, machine, versions) for r in readings]
@@ -193,6 +228,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--quick", action="store_true", help="only see whether it can be measured")
+    parser.add_argument(
+        "--guard",
+        action="store_true",
+        help="fail when P1 to P3 are worse than tests/bench/recorded.toml says, by its margin",
+    )
     parser.add_argument("--rounds", type=_positive_int, default=0, metavar="K")
     parser.add_argument(
         "--seconds", type=_positive_float, default=0.0, metavar="S", help="of load a round and side"

@@ -36,8 +36,8 @@ def run(plan: Plan) -> Comparison:
             _COMPLETE_WITHIN_S,
         )
         comparison = compare(
-            _registering("ours", ours.nodes, ours.phone, ours.namespaces, plan),
-            _registering("peer", tuple(nodes), phone, namespaces, plan),
+            registering("ours", ours.nodes, ours.phone, ours.namespaces, plan),
+            registering("peer", tuple(nodes), phone, namespaces, plan),
             rounds=plan.rounds,
             count=plan.count(RATE),
             warm_up=plan.users,
@@ -75,9 +75,10 @@ def _peer_node(stack: ExitStack, node: Host, nodes: list[Host], plan: Plan) -> R
     )
 
 
-def _registering(
+def registering(
     name: str, nodes: tuple[Host, ...], phone: Host, namespaces: tuple[str, ...], plan: Plan
 ) -> Side:
+    """A side whose phones renew their bindings, each at its own node."""
     files = plan.work_dir / f"phones-{phone.namespace}"
     files.mkdir()
     users = [

@@ -96,6 +96,9 @@ def _peers(result: Result | ReadingResult) -> Sequence[float]:
 
 
 def _share(result: Result | ReadingResult, value: float) -> float:
+    if not result.goal:
+        # Of what may not happen at all: on the line, or far from it.
+        return 10.0 if value else 1.0
     if isinstance(result, ReadingResult) and result.better is Better.HIGHER:
         return result.goal / value
     return value / result.goal
