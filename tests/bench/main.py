@@ -32,6 +32,7 @@ from bench import (
     report,
     rolling_restart,
     scale,
+    simulated,
 )
 from bench import results as results_folder
 from bench.farm import data_directory
@@ -94,6 +95,7 @@ MEASUREMENTS = {
     "P4": Measurement(title="how long a lookup takes, hot and cold", run=lookup.run),
     "P5": Measurement(title="how long a durable write takes", run=durable_write.run),
     "P6": Measurement(title="memory of a binding, and restart with 300,000", run=memory.run),
+    "P7": Measurement(title="simulated farms of up to 1,000 nodes", run=simulated.run),
     "R2": Measurement(title="how soon the survivors know of a fault", run=detection.run),
     "R4": Measurement(title="restarts of every node under load", run=rolling_restart.run),
     "R5": Measurement(title="too many calls, and 50,000 phones at once", run=overload.run),

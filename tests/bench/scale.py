@@ -5,19 +5,14 @@ of three with up to 300,000 bindings; INVITEs of up to 2.4 KB; and simulated far
 nodes. Out: `Curve`s for `curves.py`. Nothing here has a goal but that P3 is flat.
 """
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-from bench import asking, billed_call, cpu, farm, proxied_call, registration
+from bench import asking, billed_call, cpu, farm, proxied_call, registration, simulated
 from bench.asker import Job, Question
 from bench.curves import Curve, Line
 from bench.plan import Plan
-from bench.processes import MeasureError
 from bench.reading import percentile
 
 _NODES = (3, 6, 9)
@@ -32,7 +27,6 @@ _BATCH = 20_000
 _CONNECTIONS = 48
 _LOOKUPS = 500
 _SETTLE_S = 3.0
-_ROOT = Path(__file__).parents[2]
 
 
 def run(plan: Plan, tell: Callable[[str], None]) -> list[Curve]:
@@ -172,19 +166,7 @@ def _by_length(plan: Plan, padding: tuple[int, ...], tell: Callable[[str], None]
 
 def _simulated(sizes: tuple[int, ...], tell: Callable[[str], None]) -> tuple[Curve, Curve]:
     tell(f"simulated farms of {', '.join(map(str, sizes))} nodes")
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.simulation.main"),
-            *("--farm", ",".join(map(str, sizes)), "--json"),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=_ROOT,
-        check=False,
-    )
-    reports = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    if len(reports) != len(sizes):
-        raise MeasureError(f"simulated farms: {done.stderr[-2000:]}")
+    reports = simulated.reports(sizes)
     points = tuple(float(report["nodes"]) for report in reports)
     return (
         Curve(
