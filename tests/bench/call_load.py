@@ -1,12 +1,13 @@
-"""Calls at a fixed rate, whatever becomes of them, or as many as go; and who answers them.
+"""Calls at a fixed rate, whatever becomes of them, or as many as go.
 
 In: a `CallJob` in JSON on stdin. Out: a `CallTimes` in JSON on stdout. Counterpart: `overload.py`,
-which starts this in the phones' namespace.
+which starts this in the phones' namespace; `callees.py` answers.
 
 A call is INVITE, 200, ACK, a short talk, BYE, 200, with the timers of RFC 3261 17.1 on both sides.
-It is good when its BYE was answered within the window. Who is refused gives up; new callers come
-all the same. The window begins when the farm has had the load for a while and ends before the
-load does.
+It is good when it was answered within `SETUP_MAX_S` and its BYE was answered in the window. Who is
+refused gives up: at a fixed rate, whoever comes back when Retry-After says so is one of those who
+come then. The window begins when the farm has had the load for a while, and ends before the load
+does.
 """
 
 import secrets
@@ -14,22 +15,24 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
-from bench import sip_wire
+from bench.callees import Callees
 from bench.sip_wire import (
     GIVE_UP_S,
     T1_S,
     T2_S,
     Address,
     Wire,
-    answer,
     field,
     fields,
     status_of,
     uri_of,
 )
 
+SETUP_MAX_S: Final = 2.0
+"""Whoever waits longer for an answer takes the farm for dead: not a good call."""
 _PAUSE_S = 0.05
 """How long somebody who calls without a rate waits after a refusal."""
 _END_S = 12.0
@@ -61,7 +64,7 @@ class CallTimes(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the calls."""
 
     good_per_s: float
-    """Ended in the window, in order."""
+    """Answered in time, and ended in the window."""
     offered_per_s: float
     """Begun in the window."""
     refused_per_s: float
@@ -80,7 +83,7 @@ class CallTimes(msgspec.Struct, frozen=True, kw_only=True):
 class Call:
     """One call, as the caller has it."""
 
-    __slots__ = ("ack", "began_s", "bye", "ended", "invite", "node", "number", "refusal")
+    __slots__ = ("ack", "began_s", "bye", "ended", "invite", "node", "number", "prompt", "refusal")
 
     def __init__(self, number: int, node: Address, invite: bytes, began_s: float) -> None:
         self.number = number
@@ -90,6 +93,8 @@ class Call:
         self.ack = b""
         self.refusal = b""
         self.bye = b""
+        self.prompt = False
+        """It was answered within `SETUP_MAX_S`."""
         self.ended = False
 
 
@@ -216,9 +221,11 @@ class Callers:
                 self._declined(call_id, call, message, status)
         elif call.bye:
             call.bye = b""
-            self._good += self._in_window() and status == 200
+            self._good += self._in_window() and status == 200 and call.prompt
             if status != 200:
                 self._others[f"bye {status}"] += 1
+            elif not call.prompt:
+                self._others["answered late"] += 1
             self._over(call_id, call, again=True)
 
     def _answered(self, call_id: bytes, call: Call, message: bytes) -> None:
@@ -227,6 +234,7 @@ class Callers:
             return
         now_s = time.monotonic()
         call.invite = b""
+        call.prompt = now_s <= call.began_s + SETUP_MAX_S
         self._standing += 1
         if self._in_window():
             self._setup_us.append((now_s - call.began_s) * 1e6)
@@ -289,50 +297,11 @@ class Callers:
                 self._begin()
 
 
-class Callees:
-    """Everybody who is called, and answers at once."""
-
-    def __init__(self, job: CallJob, wire: Wire) -> None:
-        self._wire = wire
-        self._send = wire.open(job.address, job.callee_port, self._received)
-        self._contact = b"Contact: <sip:%b:%d>\r\n" % (job.address.encode(), job.callee_port)
-        self._answers: dict[bytes, bytes] = {}
-        """By Call-ID: the 200, empty once it is acknowledged."""
-
-    def _received(self, message: bytes, source: Address) -> None:
-        call_id = field(message, b"Call-ID")
-        if message.startswith(b"INVITE "):
-            said = self._answers.get(call_id)
-            if said is None:
-                said = self._answers[call_id] = answer(message, b"200 OK", b"a", self._contact)
-                self._repeat(call_id, source)
-            if said:
-                self._send(said, source)
-        elif message.startswith(b"ACK "):
-            self._answers[call_id] = b""
-        elif message.startswith(b"BYE "):
-            self._answers[call_id] = b""
-            self._send(answer(message, b"200 OK", b"a"), source)
-
-    def _repeat(self, call_id: bytes, source: Address) -> None:
-        interval_s, began_s = T1_S, time.monotonic()
-
-        def again() -> None:
-            nonlocal interval_s
-            said = self._answers.get(call_id)
-            if said and time.monotonic() < began_s + GIVE_UP_S:
-                self._send(said, source)
-                interval_s = min(2 * interval_s, T2_S)
-                self._wire.at(time.monotonic() + interval_s, again)
-
-        self._wire.at(began_s + interval_s, again)
-
-
 def main() -> None:
     """Do the job."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=CallJob)
-    wire = sip_wire.Wire()
-    Callees(job, wire)
+    wire = Wire()
+    Callees(job.address, job.callee_port, wire)
     callers = Callers(job, wire)
     wire.run(callers.finished)
     sys.stdout.buffer.write(msgspec.json.encode(callers.times()))

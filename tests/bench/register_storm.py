@@ -5,20 +5,18 @@ which starts this in the phones' namespace.
 
 A phone repeats its REGISTER by RFC 3261 17.1.2 until it is answered or 32 s are over; told to come
 back later (503, Retry-After), it waits as long as it was told; without an answer it waits from 15
-to 30 s (RFC 5626 4.5) and begins anew. It answers a challenge. It is served when it has its 200.
+to 30 s (RFC 5626 4.5) and begins anew. It is served when it has its 200. Nobody is asked for a
+password.
 """
 
 import random
-import re
+import secrets
 import sys
 import time
 from collections import Counter
-from hashlib import md5
 
 import msgspec
-from bench.sip_wire import GIVE_UP_S, T1_S, T2_S, Address, Wire, field, fields, status_of
-
-_PARAMETER = re.compile(rb'(\w+)="?([^",]*)"?')
+from bench.sip_wire import GIVE_UP_S, T1_S, T2_S, Address, Wire, field, status_of
 
 
 class StormJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +28,6 @@ class StormJob(msgspec.Struct, frozen=True, kw_only=True):
     names: str
     """What subscribers are called, before a number from 0 on."""
     phones: int
-    password: str
-    """Everybody's; empty where nobody is asked."""
     contact_port: int
     port: int
     within_s: float
@@ -49,6 +45,8 @@ class StormTimes(msgspec.Struct, frozen=True, kw_only=True):
     resent: int
     statuses: dict[str, int]
     """Answers, by status."""
+    refused_per_s_max: int
+    """503s in the second that saw most of them."""
     gave_up: int
     """Transactions without an answer."""
     late_ms: float
@@ -57,16 +55,13 @@ class StormTimes(msgspec.Struct, frozen=True, kw_only=True):
 class Phone:
     """One phone."""
 
-    __slots__ = ("credentials", "cseq", "message", "name", "node", "served", "tries")
+    __slots__ = ("cseq", "message", "name", "node")
 
     def __init__(self, name: bytes, node: Address) -> None:
         self.name = name
         self.node = node
         self.cseq = 0
         self.message = b""
-        self.credentials = b""
-        self.served = False
-        self.tries = 0
 
 
 class Storm:
@@ -80,6 +75,10 @@ class Storm:
         self._phones: dict[bytes, Phone] = {}
         self._served: list[float] = []
         self._statuses: Counter[str] = Counter()
+        self._refused: Counter[int] = Counter()
+        """503s, by second."""
+        self._power_cut = secrets.token_hex(4).encode()
+        """A phone that was without power has a new Call-ID."""
         self._sent = self._resent = self._gave_up = 0
         for number in range(job.phones):
             name = f"{job.names}{number}".encode()
@@ -101,6 +100,7 @@ class Storm:
             sent=self._sent,
             resent=self._resent,
             statuses=dict(self._statuses),
+            refused_per_s_max=max(self._refused.values(), default=0),
             gave_up=self._gave_up,
             late_ms=self._wire.late_s * 1000,
         )
@@ -113,14 +113,14 @@ class Storm:
         phone.cseq += 1
         domain, here = job.domain.encode(), job.address.encode()
         phone.message = (
-            b"REGISTER sip:%b SIP/2.0\r\nVia: SIP/2.0/UDP %b:%d;branch=z9hG4bK%b.%d\r\n"
+            b"REGISTER sip:%b SIP/2.0\r\nVia: SIP/2.0/UDP %b:%d;branch=z9hG4bK%b.%b%d\r\n"
             b"Max-Forwards: 70\r\nFrom: <sip:%b@%b>;tag=t\r\nTo: <sip:%b@%b>\r\nCall-ID: %b@%b\r\n"
-            b"CSeq: %d REGISTER\r\nContact: <sip:%b@%b:%d>\r\nExpires: 3600\r\n%b"
+            b"CSeq: %d REGISTER\r\nContact: <sip:%b@%b:%d>\r\nExpires: 3600\r\n"
             b"Content-Length: 0\r\n\r\n"
         ) % (
-            *(domain, here, job.port, phone.name, phone.cseq, phone.name, domain),
-            *(phone.name, domain, phone.name, here, phone.cseq),
-            *(phone.name, here, job.contact_port, phone.credentials),
+            *(domain, here, job.port, phone.name, self._power_cut, phone.cseq, phone.name, domain),
+            *(phone.name, domain, phone.name, self._power_cut, phone.cseq),
+            *(phone.name, here, job.contact_port),
         )
         self._sent += 1
         self._send(phone.message, phone.node)
@@ -153,32 +153,12 @@ class Storm:
         phone.message = b""
         now_s = time.monotonic()
         if status == 200:
-            phone.served = True
             self._served.append(now_s - self._began_s)
-        elif status == 401 and not phone.credentials:
-            phone.credentials = self._answer(phone, message)
-            self._register(phone)
         else:
-            phone.credentials = b""
+            self._refused[int(now_s - self._began_s)] += status == 503
             told = field(message, b"Retry-After")
             wait_s = int(told) if told.isdigit() else self._chance.uniform(15, 30)
             self._at(now_s + wait_s, phone)
-
-    def _answer(self, phone: Phone, message: bytes) -> bytes:
-        """RFC 2617 3.2.2, MD5 with `qop=auth`."""
-        lines = fields(message, b"WWW-Authenticate")
-        line = next(line for line in lines if b"algorithm=MD5" in line or b"SHA" not in line)
-        found = dict(_PARAMETER.findall(line))
-        realm, nonce, domain = found[b"realm"], found[b"nonce"], self._job.domain.encode()
-        password = self._job.password.encode()
-        uri = b"sip:" + domain
-        ha1 = md5(b"%b:%b:%b" % (phone.name, realm, password)).hexdigest().encode()
-        ha2 = md5(b"REGISTER:" + uri).hexdigest().encode()
-        response = md5(b"%b:%b:00000001:c:auth:%b" % (ha1, nonce, ha2)).hexdigest().encode()
-        return (
-            b'Authorization: Digest username="%b", realm="%b", nonce="%b", uri="%b", '
-            b'algorithm=MD5, qop=auth, nc=00000001, cnonce="c", response="%b"\r\n'
-        ) % (phone.name, realm, nonce, uri, response)
 
 
 def main() -> None:
