@@ -35,6 +35,7 @@ from bench import (
     simulated,
 )
 from bench import results as results_folder
+from bench.curves import Curve
 from bench.farm import data_directory
 from bench.measure import Comparison
 from bench.plan import Plan
@@ -167,11 +168,12 @@ def _scale(args: argparse.Namespace, machine: report.Machine, versions: dict[str
     def tell(what: str) -> None:
         print(f"{SCALE}: {what} …", file=sys.stderr, flush=True)
 
+    found: list[Curve] = []
     with _planned(args) as plan:
-        found = scale.run(plan, tell)
-    lines = curves.keep(args.results, found, machine, versions)
-    texts = lines if args.json else [curves.as_text(curve) for curve in found]
-    print("\n".join(texts), flush=True)
+        for curve in scale.run(plan, tell):
+            found.append(curve)
+            lines = curves.keep(args.results, found, machine, versions)
+            print(lines[-1] if args.json else curves.as_text(curve), flush=True)
 
 
 def _measure(

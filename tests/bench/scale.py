@@ -6,7 +6,7 @@ nodes. Out: `Curve`s for `curves.py`. Nothing here has a goal but that P3 is fla
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from bench import asking, billed_call, cpu, farm, proxied_call, registration, simulated
@@ -29,17 +29,15 @@ _LOOKUPS = 500
 _SETTLE_S = 3.0
 
 
-def run(plan: Plan, tell: Callable[[str], None]) -> list[Curve]:
-    """Measure; raises `MeasureError` or `LabError` when that is not possible."""
+def run(plan: Plan, tell: Callable[[str], None]) -> Iterator[Curve]:
+    """Measure one after another; raises `MeasureError` or `LabError` when that is not possible."""
     quick = plan.seconds < _QUICK_S
     nodes, padding = (_NODES[:1], _PADDING[:2]) if quick else (_NODES, _PADDING)
-    return [
-        _registers_by_nodes(plan, nodes, tell),
-        _calls_by_nodes(plan, nodes, tell),
-        *_by_bindings(plan, _BINDINGS_QUICK if quick else _BINDINGS, tell),
-        _by_length(plan, padding, tell),
-        *_simulated(_SIMULATED_QUICK if quick else _SIMULATED, tell),
-    ]
+    yield _registers_by_nodes(plan, nodes, tell)
+    yield _calls_by_nodes(plan, nodes, tell)
+    yield from _by_bindings(plan, _BINDINGS_QUICK if quick else _BINDINGS, tell)
+    yield _by_length(plan, padding, tell)
+    yield from _simulated(_SIMULATED_QUICK if quick else _SIMULATED, tell)
 
 
 def _apart(plan: Plan, name: str, nodes: int) -> Plan:
