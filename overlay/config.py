@@ -190,11 +190,12 @@ class Proxy(_Section, frozen=True, kw_only=True):
     calls and what trunks and `trusted_peers` send. Many phones behind one address need room to come
     back after a power cut. 0: no limit."""
     shed_delay_ms: int = 100
-    """New requests are refused with 503 while messages wait for a worker longer than this: the
-    more, the longer they wait, all at one and a half times this; from there on REGISTERs and
-    answers to challenges, too, all at twice this. Or while the UDP socket's memory (4 MiB, or what
-    net.core.rmem_max allows) is more than half full, all at three quarters, and when it is full.
-    Never requests in dialogs, nor emergency calls. 0: nothing is refused for this."""
+    """New requests are refused with 503 while messages wait for a worker longer than this, or while
+    a worker that serves connections has had no rest for longer: the more, the longer they wait, all
+    at one and a half times this; from there on REGISTERs and answers to challenges, too, all at
+    twice this. Or while the UDP socket's memory (4 MiB, or what net.core.rmem_max allows) is more
+    than half full, all at three quarters, and when it is full. Never requests in dialogs, nor
+    emergency calls. 0: nothing is refused for this."""
     login_failures_max: int = 10
     """Wrong passwords of one user from one address within a minute that lock him out from there,"""
     login_failures_address_max: int = 100
