@@ -79,7 +79,7 @@ def _draw(path: Path, curves: Sequence[Curve]) -> None:
         axes.set_title(curve.title, fontsize=10)
         axes.set_xlabel(curve.x)
         axes.set_ylabel(curve.y)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(y for line in curve.lines for y in line.y))
         axes.grid(visible=True, alpha=0.3)
         if curve.logarithmic:
             axes.set_xscale("log")
