@@ -15,9 +15,9 @@ import msgspec
 from overlay.errors import SipfarmError
 
 STATE_DIR: Final = Path("/run/sipfarm-lab")
-DATA_DIR: Final = Path("/var/lib/sipfarm-lab")
+DATA_DIR: Final = Path(os.environ.get("SIPFARM_LAB_DATA", "/var/lib/sipfarm-lab"))
 """Databases are here and not under /run, which is memory on most systems: an fsync has to cost
-what it costs."""
+what it costs. `deploy/apart` sets the variable."""
 LOCK_FILE: Final = Path("/run/sipfarm-lab.lock")
 NETNS_DIR: Final = Path("/run/netns")
 NETNS_ETC_DIR: Final = Path("/etc/netns")

@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def delete_host(host: Host) -> None:
     if (NETNS_DIR / host.name).exists():
         _ip_batch(f"netns delete {host.name}")
     shutil.rmtree(host.netns_etc, ignore_errors=True)
-    if layout.NETNS_ETC_DIR.is_dir() and not any(layout.NETNS_ETC_DIR.iterdir()):
+    with suppress(OSError):  # not empty, or a mount
         layout.NETNS_ETC_DIR.rmdir()
 
 
