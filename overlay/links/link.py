@@ -33,7 +33,10 @@ from overlay.links.messages import UPKEEP, Failed, Goodbye, Hello, Reply, Reques
 log = logging.getLogger(__name__)
 
 Answered = Callable[[Reply], None]
-TICK_S = 0.05
+EXPIRE_PAUSE_S = 0.05
+"""Between two looks for requests whose time is over, at least."""
+TIMER_EARLY_S = 0.001
+"""uvloop counts in milliseconds: a timer may go off that much before its time."""
 TCP_THIN_LINEAR_TIMEOUTS = 16
 """Linux, tcp(7) names no more than its sysctl: a connection with fewer than four segments under way
 repeats a lost one at even times, not at ever longer ones. Six losses in a row take 1.4 s then, not
@@ -80,7 +83,8 @@ class Link(asyncio.Protocol):
         self._hello_due: asyncio.TimerHandle | None = None
         self._waiting: dict[int, tuple[Answered, float]] = {}
         self._last_id = 0
-        self._tick: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry_due_s = 0.0
         self._reason = "closed by the peer"
         self._refusal = ""
 
@@ -129,9 +133,13 @@ class Link(asyncio.Protocol):
         if not self.send(msgspec.structs.replace(request, id=request_id)):
             answered(Failed(code="too-large", reason="the request does not fit into a frame"))
             return
-        self._waiting[request_id] = (answered, self._loop.time() + timeout_s)
-        if self._tick is None:
-            self._tick = self._loop.call_later(TICK_S, self._expire)
+        until_s = self._loop.time() + timeout_s
+        self._waiting[request_id] = (answered, until_s)
+        if self._expiry is None:
+            self._expire_at(until_s)
+        elif until_s + EXPIRE_PAUSE_S < self._expiry_due_s:
+            self._expiry.cancel()
+            self._expire_at(until_s)
 
     def ask(self, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
         """`request` as a future, for what is not on the hot path; it never raises."""
@@ -214,10 +222,10 @@ class Link(asyncio.Protocol):
         """Everybody who waits is told; the owner is told last."""
         self._transport = None
         self._outbox.clear()
-        for timer in (self._tick, self._hello_due):
+        for timer in (self._expiry, self._hello_due):
             if timer is not None:
                 timer.cancel()
-        self._tick = self._hello_due = None
+        self._expiry = self._hello_due = None
         waiting, self._waiting = self._waiting, {}
         for answered, _ in waiting.values():
             answered(Failed(code="unavailable", reason="link broke"))
@@ -313,13 +321,23 @@ class Link(asyncio.Protocol):
             return
         self._transport.write(b"".join(outbox) if len(outbox) > 1 else outbox[0])
 
+    def _expire_at(self, due_s: float) -> None:
+        """The timer goes off when the first deadline is over, and most of those who wait have had
+        their answers by then: a look every so often would wake the process for nothing."""
+        self._expiry_due_s = due_s
+        self._expiry = self._loop.call_at(due_s + TIMER_EARLY_S, self._expire)
+
     def _expire(self) -> None:
+        self._expiry = None
         now_s = self._loop.time()
         late = [key for key, (_, until_s) in self._waiting.items() if until_s <= now_s]
         for key in late:
-            answered, _ = self._waiting.pop(key)
-            answered(Failed(code="unavailable", reason="no answer in time"))
-        self._tick = self._loop.call_later(TICK_S, self._expire) if self._waiting else None
+            # Who is told may close the link, which tells all.
+            if entry := self._waiting.pop(key, None):
+                entry[0](Failed(code="unavailable", reason="no answer in time"))
+        if self._waiting and self._expiry is None:
+            first_s = min(until_s for _, until_s in self._waiting.values())
+            self._expire_at(max(first_s, now_s + EXPIRE_PAUSE_S))
 
     def _peer_name(self) -> str:
         return self.peer.node.name if self.peer else "?"

@@ -17,6 +17,7 @@ from overlay.config import Config
 from overlay.control import messages
 from overlay.control.client import ControlClient
 from overlay.identity import ca, files, identity, operator
+from overlay.links.network import Network
 from overlay.node import Node
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
@@ -55,6 +56,9 @@ class Farm:
         self.of_node: dict[str, dict[str, object]] = {}
         """Further settings of section node, by name."""
         self._port = free_port()
+        self.networks: list[Network] = []
+        """Networks without a node; they are stopped with the farm. (A loop with open handles of
+        uvloop may never close.)"""
         self._redis: dict[str, subprocess.Popen[bytes]] = {}
         ca.create(directory / "ca", FARM)
         self.operator_key = operator.load_key(directory / "ca" / files.OPERATOR_KEY)
@@ -137,6 +141,8 @@ class Farm:
     async def close(self) -> None:
         """Stop everything that was started."""
         await self.stop()
+        for network in self.networks:
+            await network.stop(left=False)
         for name in list(self._redis):
             self.stop_redis(name)
 

@@ -14,6 +14,7 @@ from overlay.frames import pack
 from overlay.identity import ca, identity
 from overlay.limits import LINK_FRAME_BYTES_MAX
 from overlay.links import messages
+from overlay.links.link import Link
 from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Ping
 from overlay.links.network import Network, hello_of
 from tests.unit.farm_of_nodes import FARM, Farm, play, until
@@ -45,7 +46,9 @@ def make(
     who = identity.load(config)
     info = NodeInfo(node_id=who.node_id, name=name, host=who.address, port=config.overlay.port)
     first = msgspec.structs.replace(hello_of(who, info, 1, "test"), **(claims or {}))
-    return Network(who, first), info
+    network = Network(who, first)
+    farm.networks.append(network)
+    return network, info
 
 
 async def pair(
@@ -226,6 +229,55 @@ def test_a_peer_that_does_not_answer_costs_only_the_deadline(tmp_path: Path) -> 
         assert reply.reason == "no answer in time"
         await one.stop(left=False)
         await two.stop(left=False)
+
+    play(tmp_path, story)
+
+
+def test_each_request_ends_at_its_own_deadline_whatever_the_order(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        loop = asyncio.get_running_loop()
+        _, first, info, two, _ = await pair(farm)
+        first.request_received = lambda *_: None  # type: ignore[method-assign]
+        await two.dial(info.host, info.port, 2.0)
+        waits_s = (30.0, 0.2, 0.6, 0.2, 0.4)
+        ended: list[tuple[float, float]] = []
+        for wait_s in waits_s:
+            began_s = loop.time()
+
+            def answered(reply: object, wait_s: float = wait_s, began_s: float = began_s) -> None:
+                assert isinstance(reply, Failed)
+                ended.append((wait_s, loop.time() - began_s))
+
+            two.request(info.node_id, Ping(), answered, wait_s)
+        await until(lambda: len(ended) == 4, 5.0, "the short ones have ended")
+        assert [wait_s for wait_s, _ in ended] == [0.2, 0.2, 0.4, 0.6]
+        # uvloop counts in milliseconds.
+        assert all(wait_s - 0.002 <= took_s < wait_s + 0.5 for wait_s, took_s in ended)
+        await two.stop(left=False)
+        assert len(ended) == 5
+
+    play(tmp_path, story)
+
+
+def test_answered_requests_leave_no_timer_that_goes_off_again(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        _, _, info, two, _ = await pair(farm)
+        await two.dial(info.host, info.port, 2.0)
+        looks = 0
+        expire = Link._expire
+
+        def counted(link: Link) -> None:
+            nonlocal looks
+            looks += 1
+            expire(link)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Link, "_expire", counted)
+            for _ in range(100):
+                assert isinstance(await two.ask(info.node_id, Ping(), 0.3), Ack)
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.4)
+        assert 1 <= looks <= 5
 
     play(tmp_path, story)
 
