@@ -59,13 +59,17 @@ class KeptTargets:
         place = generations.place_of(key)
         return place, numbers[place], numbers[ALL]
 
-    def keep(self, key: str, mark: Mark | None, found: CachedTargets) -> None:
-        """Remember what Redis said after `mark` was taken."""
+    def keep(self, key: str, mark: Mark | None, found: CachedTargets) -> tuple[Target, ...]:
+        """Remember what Redis said after `mark` was taken; the targets, none if their time is over:
+        Redis counts from when it was told."""
+        if found.until_ms <= self._clock() * 1000:
+            return ()
         if mark is None or not found.targets:
-            return
+            return found.targets
         if len(self._kept) >= KEPT_MAX:
             del self._kept[next(iter(self._kept))]
         self._kept[key] = (mark, found.until_ms / 1000, found.targets)
+        return found.targets
 
     def _look(self) -> None:
         try:

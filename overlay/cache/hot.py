@@ -117,19 +117,17 @@ class HotRecords:
             del self._reads[key], self._reading[key]
         if record is None:
             return ()
-        before = self._hot.pop(key, None)
+        before = self._hot.get(key)
         if before is not None:
             record = registration.merge(
                 record, registration.standing(before.record, self._now_ms())
             )
-        hot = HotRecord(
-            aor=aor,
-            record=registration.merge(record, pushed),
-            until_s=until_s,
-            granters=granters,
-        )
+        record = registration.merge(record, pushed)
         if until_s <= self._loop.time():
-            return targets_of(hot.record, self._now_ms(), self.lost())
+            # What is shown under an earlier lease goes on being told of changes.
+            return targets_of(record, self._now_ms(), self.lost())
+        hot = HotRecord(aor=aor, record=record, until_s=until_s, granters=granters)
+        self._hot.pop(key, None)
         targets, _ = self._show(hot)
         if targets:
             self._hot[key] = hot

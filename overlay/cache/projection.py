@@ -85,12 +85,16 @@ class Projection:
         self._wake.set()
 
     def _queue(self, key: str, entry: tuple[bytes, int] | None) -> "asyncio.Future[None]":
-        if self.error or len(self._pending) >= HOT_RECORDS_MAX:
+        if self.error:
             self._generations.changed(key)
             done: asyncio.Future[None] = self._loop.create_future()
             done.set_result(None)
             return done
-        self._pending[key] = entry
+        if len(self._pending) >= HOT_RECORDS_MAX:
+            # What no longer fits would go on being shown as it was.
+            self.clear()
+        else:
+            self._pending[key] = entry
         self._wake.set()
         return self._flushed
 

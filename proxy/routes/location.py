@@ -83,5 +83,4 @@ def _cached(worker: Worker, aor: str) -> tuple[Target, ...]:
     except msgspec.MsgspecError:
         worker.count(counters.CACHE_FAILED)
         return ()
-    worker.kept.keep(key, mark, found)
-    return found.targets
+    return worker.kept.keep(key, mark, found)

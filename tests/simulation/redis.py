@@ -127,8 +127,7 @@ class ProcessTargets(KeptTargets):
         if shown is None:
             return None
         found: CachedTargets = decode_cached(shown)
-        self.keep(key, mark, found)
-        return found.targets
+        return self.keep(key, mark, found) or None
 
     def _look(self) -> None:
         self._numbers = self._redis.generations.numbers

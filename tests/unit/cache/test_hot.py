@@ -123,6 +123,18 @@ def test_after_the_lease_the_overlay_is_asked_again() -> None:
     run(story)
 
 
+def test_a_read_without_a_lease_does_not_hide_changes_from_what_is_shown() -> None:
+    async def story(hot: HotRecords, shown: Shown) -> None:
+        hot.read_begins(KEY)
+        hot.read_begins(KEY)
+        hot.read_ends(KEY, AOR, record(1), now_s() + 10)
+        hot.read_ends(KEY, AOR, record(1), now_s() - 1)
+        assert hot.changed(KEY, record(2)) is not None
+        assert b"192.0.2.2" in shown.entries[f"l:{AOR}"][0]
+
+    run(story)
+
+
 def test_the_leases_of_one_replica_end() -> None:
     async def story(hot: HotRecords, shown: Shown) -> None:
         other = b"o" * 20

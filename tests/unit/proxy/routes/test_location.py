@@ -21,6 +21,16 @@ def test_what_redis_has_is_taken(worker: Worker, kamailio: FakeKsr) -> None:
     assert kamailio.counts == {counters.LOOKUPS_HOT: 1}
 
 
+def test_what_redis_has_shown_for_too_long_is_asked_of_the_daemon(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    late = CachedTargets(until_ms=int(worker.clock() * 1000) - 1, targets=TARGETS[1:])
+    kamailio.redis[KEY] = encode_cached(late).decode()
+    daemon.located(*TARGETS)
+    assert location.find(worker, AOR) == TARGETS
+    assert kamailio.counts == {counters.LOOKUPS_COLD: 1}
+
+
 @pytest.mark.parametrize("text", ["nonsense", "[]", "[7,[]]", '[7,[["sip:x"', '{"a":1}', ""])
 def test_what_redis_cannot_tell_is_asked_of_the_daemon(
     worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, text: str
