@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from overlay import limit_hits
-from overlay.config import Proxy
+from overlay.config_sections import Proxy
 from overlay.limits import HEADER_CHARS_MAX, LOCKOUTS_MAX, LOGIN_FAILURES_REMEMBERED_MAX
 
 WINDOW_S = 60.0

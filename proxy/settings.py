@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from overlay import config as configuration
+from overlay.addresses import network_of
 from overlay.config import Config
 
 PORT_DEFAULT: Final = 5060
@@ -73,12 +74,10 @@ class Settings:
             trusted_networks=tuple(
                 network
                 for peer in config.proxy.trusted_peers
-                if (network := configuration.network_of(peer)) is not None
+                if (network := network_of(peer)) is not None
             ),
             trusted_names=frozenset(
-                peer
-                for peer in config.proxy.trusted_peers
-                if configuration.network_of(peer) is None
+                peer for peer in config.proxy.trusted_peers if network_of(peer) is None
             ),
             lookup_deadline_s=config.proxy.lookup_deadline_ms / 1000,
             event_deadline_s=config.proxy.event_deadline_ms / 1000,

@@ -16,7 +16,7 @@ from typing import Final
 from overlay import tasks
 from overlay.billing.assemble import last_proof_us
 from overlay.billing.open_calls import OpenCalls, overdue_us
-from overlay.config import Billing
+from overlay.config_sections import Billing
 from overlay.errors import SipfarmError
 from overlay.limits import OPEN_CALLS_MAX
 from overlay.records import call

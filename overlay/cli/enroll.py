@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from overlay import config as configuration
+from overlay.addresses import split_address
 from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
-from overlay.config import split_address
 from overlay.enrollment import token_book
 from overlay.enrollment.service import EnrollmentService, Settings
 from overlay.enrollment.token import format_token

@@ -28,7 +28,8 @@ import dns.tsig
 import dns.update
 
 from overlay import tasks
-from overlay.config import Config, split_address
+from overlay.addresses import split_address
+from overlay.config import Config
 from overlay.dns import tsig
 from overlay.dns.publication import (
     MARK_LABEL,

@@ -18,7 +18,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from overlay import tasks
-from overlay.config import Config, split_address
+from overlay.addresses import split_address
+from overlay.config import Config
 from overlay.enrollment.asking import ask, trusting
 from overlay.enrollment.messages import Renew, Renewed
 from overlay.errors import IdentityError, SipfarmError

@@ -14,7 +14,8 @@ import dns.asyncresolver
 import dns.exception
 import dns.rdtypes.IN.SRV
 
-from overlay.config import Config, split_address
+from overlay.addresses import split_address
+from overlay.config import Config
 from overlay.limits import DISCOVERED_ADDRESSES_MAX
 
 if TYPE_CHECKING:

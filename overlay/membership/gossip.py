@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from overlay.config import Overlay
+from overlay.config_sections import Overlay
 from overlay.limits import GOSSIP_QUEUE_MAX, GOSSIP_UPDATES_MAX
 from overlay.links.messages import Gossip, MemberUpdate, Reply
 from overlay.links.network import Transport

@@ -19,7 +19,7 @@ import msgspec
 from kademlia.node import Node
 
 from overlay import tasks
-from overlay.config import Overlay
+from overlay.config_sections import Overlay
 from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
 from overlay.dht.table import Contact

@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from overlay.config import Overlay
+from overlay.config_sections import Overlay
 from overlay.links.messages import Ack, Failed, Ping, PingFor, Reply
 from overlay.links.network import Transport
 from overlay.membership.health import LocalHealth, overslept

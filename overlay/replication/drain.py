@@ -15,7 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from overlay import tasks
-from overlay.config import Overlay
+from overlay.config_sections import Overlay
 from overlay.control.messages import Drained, DrainPhase
 from overlay.errors import SipfarmError, UnavailableError
 from overlay.links.messages import Traits

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from overlay import tasks
-from overlay.config import Overlay
+from overlay.config_sections import Overlay
 from overlay.errors import SipfarmError
 from overlay.links.messages import Failed, NodeInfo, Offer, Store, Stored, Wanted
 from overlay.links.network import Transport

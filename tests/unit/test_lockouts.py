@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.config import Proxy
+from overlay.config_sections import Proxy
 from overlay.lockouts import ADDRESS_CHARS_MAX, WINDOW_S, Lockouts
 
 SETTINGS = Proxy(login_failures_max=3, login_failures_address_max=7, lockout_s=100)

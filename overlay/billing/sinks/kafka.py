@@ -25,7 +25,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 from overlay import tasks
 from overlay.billing.columns import Row
 from overlay.billing.sinks.sink import SinkError
-from overlay.config import Kafka
+from overlay.config_sections import Kafka
 from overlay.limits import IDENTITY_FILE_BYTES_MAX
 
 TAKE_TIMEOUT_S: Final = 30.0

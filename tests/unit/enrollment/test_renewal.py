@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from overlay.config import Config, Enrollment
+from overlay.config import Config
+from overlay.config_sections import Enrollment
 from overlay.enrollment.asking import ask, trusting
 from overlay.enrollment.messages import Renew, Renewed
 from overlay.enrollment.renewal import due

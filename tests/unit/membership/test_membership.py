@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from overlay.config import Overlay
+from overlay.config_sections import Overlay
 from overlay.errors import UnavailableError
 from overlay.links.messages import (
     Ack,

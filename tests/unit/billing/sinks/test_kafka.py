@@ -16,7 +16,7 @@ from overlay.billing.columns import Row
 from overlay.billing.sinks import kafka
 from overlay.billing.sinks.kafka import KafkaSink, cut
 from overlay.billing.sinks.sink import SinkError
-from overlay.config import Kafka
+from overlay.config_sections import Kafka
 from overlay.identity import ca, files
 from tests.kafka import (
     MESSAGE_TOO_LARGE,
