@@ -6,11 +6,12 @@ subscriber or a call: the number of series must not grow with either.
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from overlay import limit_hits
+from overlay.tallies import Durations, Tally
 
 WRITE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
 
@@ -37,59 +38,41 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
+        self.requests = Tally(
             "sipfarm_control_requests",
             "Requests on the control socket, by what was asked and how it was answered",
             ("request", "outcome"),
-            registry=self.registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = Durations(
             "sipfarm_control_seconds",
             "Time from a request on the control socket to its answer",
-            ("request",),
-            buckets=WRITE_BUCKETS_S,
-            registry=self.registry,
+            "request",
+            WRITE_BUCKETS_S,
         )
-        self.events = Counter(
+        self.events = Tally(
             "sipfarm_call_events",
             "Call events written through this node, by kind and by how safe they are",
             ("kind", "level"),
-            registry=self.registry,
         )
-        self.peer_requests = Counter(
+        self.peer_requests = Tally(
             "sipfarm_peer_requests",
             "Requests of other nodes, by what was asked",
             ("request",),
-            registry=self.registry,
         )
+        for tally in (self.requests, self.request_seconds, self.events, self.peer_requests):
+            self.registry.register(tally)
         self.frames_refused = Counter(
             "sipfarm_control_refused_frames",
             "Control connections closed because of what was sent",
             registry=self.registry,
         )
         self.registry.register(_LimitHits())
-        self._answered: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
-        self._asked: dict[str, Counter] = {}
         self._info = Info("sipfarm", "Which node this is", registry=self.registry)
 
     def answered(self, request: str, outcome: str, seconds: float) -> None:
-        """Count an answer on the control socket; looking a series up costs more than counting."""
-        series = self._answered.get((request, outcome))
-        if series is None:
-            series = (
-                self.requests.labels(request, outcome),
-                self.request_seconds.labels(request),
-            )
-            self._answered[request, outcome] = series
-        series[0].inc()
-        series[1].observe(seconds)
-
-    def peer_asked(self, request: str) -> None:
-        """Count a request of another node."""
-        series = self._asked.get(request)
-        if series is None:
-            series = self._asked[request] = self.peer_requests.labels(request)
-        series.inc()
+        """Count an answer on the control socket."""
+        self.requests.inc(request, outcome)
+        self.request_seconds.observe(request, seconds)
 
     def describe(self, **labels: str) -> None:
         """Set the labels of `sipfarm_info`."""

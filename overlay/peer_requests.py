@@ -31,7 +31,7 @@ class PeerRequests:
 
     def __init__(self, node: "Node") -> None:
         self._node = node
-        self._count = node.metrics.peer_asked
+        self._count = node.metrics.peer_requests.inc
         self._tasks: set[asyncio.Task[None]] = set()
         self._at_once: dict[type[Any], Callable[[bytes, Any, Answer], None]] = {
             messages.Store: node.replica.store,

@@ -7,6 +7,7 @@ What tells a call from others must be whole, or the event is refused; what only 
 as no caller is to lose his call, or nobody his money, for a header that is too long.
 """
 
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -36,6 +37,9 @@ _DESCRIPTION: Final = (
 )
 
 
+_texts: Final = attrgetter(*_IDENTITY, *_DESCRIPTION)
+
+
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Why an event is not taken: as `overlay.control.messages.Refused`."""
 
@@ -53,6 +57,8 @@ def taken(event: CallEvent, now_us: int) -> CallEvent | Refusal:
         return Refusal(code="bad-request", reason="an event without a time that can be")
     if not 0 <= event.code <= 999 or event.session_s < 0:
         return Refusal(code="bad-request", reason="a status code or an interval that cannot be")
+    if max(map(len, _texts(event))) <= HEADER_CHARS_MAX:
+        return event
     if any(len(getattr(event, name)) > HEADER_CHARS_MAX for name in _IDENTITY):
         return Refusal(code="too-large", reason="a Call-ID or a tag is too long")
     cut = {
@@ -60,4 +66,4 @@ def taken(event: CallEvent, now_us: int) -> CallEvent | Refusal:
         for name in _DESCRIPTION
         if len(text := getattr(event, name)) > HEADER_CHARS_MAX
     }
-    return msgspec.structs.replace(event, **cut) if cut else event
+    return msgspec.structs.replace(event, **cut)

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 SEAL_S: Final = 10.0
 BLOCK_EVENTS: Final = 500
 """A block has 32 KiB then."""
+TOGETHER: Final = 32
+"""Events that are digested at once. One by one, each finds the processor's caches cold."""
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -72,6 +74,8 @@ class Ledger:
         self._witness = witness
         self._tick = tick
         self._now_ms = now_ms
+        self._fresh: list[CallEvent] = []
+        """Events that have no entry yet; fewer than `TOGETHER`."""
         self._entries: list[Entry] = []
         self._withdrawn: list[bytes] = []
         self._last = Head(chain=0)
@@ -87,7 +91,7 @@ class Ledger:
     @property
     def unsigned(self) -> int:
         """Events that no block has yet."""
-        return len(self._entries)
+        return len(self._entries) + len(self._fresh)
 
     async def start(self, incarnation: int) -> None:
         """Go on where the node's last run ended; raises `StorageError`."""
@@ -101,19 +105,21 @@ class Ledger:
         """Sign what there is."""
         if self._task is not None:
             await tasks.end([self._task])
-            while (self._entries or self._witness.calls_for_a_block) and await self.seal():
+            while (self.unsigned or self._witness.calls_for_a_block) and await self.seal():
                 pass
 
     def took_on(self, event: CallEvent) -> None:
         """This node writes the event."""
         if self._task is None:
             return
-        if len(self._entries) >= UNSIGNED_EVENTS_MAX:
+        if self.unsigned >= UNSIGNED_EVENTS_MAX:
             limit_hits.hit("UNSIGNED_EVENTS_MAX")
             return
-        self._entries.append(chain.entry(event))
-        if len(self._entries) >= BLOCK_EVENTS:
-            self._full.set()
+        self._fresh.append(event)
+        if len(self._fresh) >= TOGETHER:
+            self._digest()
+            if len(self._entries) >= BLOCK_EVENTS:
+                self._full.set()
 
     def gave_up(self, event_id: bytes) -> None:
         """No disk took the event, as far as this node knows."""
@@ -126,6 +132,10 @@ class Ledger:
             return await self._seal()
 
     # inner workings
+
+    def _digest(self) -> None:
+        self._entries.extend(map(chain.entry, self._fresh))
+        self._fresh.clear()
 
     async def _keep_sealing(self) -> None:
         while True:
@@ -165,6 +175,7 @@ class Ledger:
         return True
 
     def _next_block(self) -> tuple[Block, EventRow] | None:
+        self._digest()
         identity, last = self._identity(), self._last
         entries = tuple(self._entries[:BLOCK_EVENTS])
         withdrawn = tuple(self._withdrawn[:BLOCK_EVENTS])

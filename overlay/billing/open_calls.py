@@ -13,6 +13,8 @@ Dialog = tuple[bytes, frozenset[str]]
 """Call key and both tags."""
 
 ENDS_REMEMBERED_MAX = 10_000
+TOGETHER = 64
+"""Events that are taken in at once. One by one, each finds the processor's caches cold."""
 _ENDS = (EventKind.STOP, EventKind.CLOSED)
 
 
@@ -37,25 +39,24 @@ class OpenCalls:
     _ended: dict[Dialog, None] = field(default_factory=dict)
     """Ends that came before their START, the oldest first."""
     _queue: list[tuple[int, bytes, tuple[str, ...]]] = field(default_factory=list)
+    _fresh: list[tuple[bytes, CallEvent]] = field(default_factory=list)
+    """Events not yet taken in; fewer than `TOGETHER`."""
     overflowed: int = 0
     """Calls that found no room; the next start looks at them again."""
 
     def __len__(self) -> int:
+        self._take_in()
         return len(self._due_us)
 
     def saw(self, key: bytes, event: CallEvent) -> None:
         """An event is stored here; the order does not matter."""
-        dialog = (key, frozenset((event.from_tag, event.to_tag)))
-        if event.kind in _ENDS:
-            if self._due_us.pop(dialog, None) is None and event.kind is EventKind.STOP:
-                self._remember_end(dialog)
-        elif event.kind in PROOFS_OF_LIFE and dialog not in self._ended:
-            due_us = overdue_us(event, self.grace_s, self.longest_s)
-            if due_us > self._due_us.get(dialog, 0):
-                self._await(dialog, due_us)
+        self._fresh.append((key, event))
+        if len(self._fresh) >= TOGETHER:
+            self._take_in()
 
     def overdue(self, now_us: int) -> list[bytes]:
         """Keys of calls that are overdue; each is named once, unless it is seen to live again."""
+        self._take_in()
         found: dict[bytes, None] = {}
         while self._queue and self._queue[0][0] <= now_us:
             due_us, key, tags = heapq.heappop(self._queue)
@@ -66,9 +67,25 @@ class OpenCalls:
 
     def again(self, key: bytes, now_us: int, after_s: float) -> None:
         """Look at the open dialogs of this call again, as somebody else should have closed it."""
+        self._take_in()
         due_us = now_us + int(after_s * 1e6)
         for dialog in [each for each in self._due_us if each[0] == key]:
             self._await(dialog, due_us)
+
+    def _take_in(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        for key, event in fresh:
+            self._take(key, event)
+
+    def _take(self, key: bytes, event: CallEvent) -> None:
+        dialog = (key, frozenset((event.from_tag, event.to_tag)))
+        if event.kind in _ENDS:
+            if self._due_us.pop(dialog, None) is None and event.kind is EventKind.STOP:
+                self._remember_end(dialog)
+        elif event.kind in PROOFS_OF_LIFE and dialog not in self._ended:
+            due_us = overdue_us(event, self.grace_s, self.longest_s)
+            if due_us > self._due_us.get(dialog, 0):
+                self._await(dialog, due_us)
 
     def _await(self, dialog: Dialog, due_us: int) -> None:
         if dialog not in self._due_us and len(self._due_us) >= self.calls_max:

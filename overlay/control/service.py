@@ -112,13 +112,13 @@ class Service:
         """A call event."""
         event = door.taken(request.event, self._now_ms() * 1000)
         if isinstance(event, door.Refusal):
-            self._metrics.events.labels(request.event.kind.name, "refused").inc()
+            self._metrics.events.inc(request.event.kind.name, "refused")
             answer(Refused(id=0, code=event.code, reason=event.reason))
             return
         kind = event.kind.name
 
         def done(level: str, reason: str) -> None:
-            self._metrics.events.labels(kind, level or "refused").inc()
+            self._metrics.events.inc(kind, level or "refused")
             if level:
                 answer(Written(id=0, level=level))
             else:

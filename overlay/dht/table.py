@@ -7,7 +7,9 @@ The package's table stops at the first k contacts that it meets instead of the n
 the id at the upper end of a bucket, and pings or evicts on its own judgement; these are overridden.
 """
 
+from collections.abc import Iterator
 from heapq import nsmallest
+from itertools import chain
 
 from kademlia.node import Node
 from kademlia.routing import KBucket, RoutingTable
@@ -52,6 +54,10 @@ class FarmTable(RoutingTable):  # type: ignore[misc]
                 return index
         raise AssertionError("the buckets cover the whole id space")
 
+    def contacts(self) -> Iterator[Contact]:
+        """All contacts, in no order."""
+        return chain.from_iterable(bucket.nodes.values() for bucket in self.buckets)
+
     def find_neighbors(
         self, node: Node, k: int | None = None, exclude: Node | None = None, proven: bool = False
     ) -> list[Node]:
@@ -61,8 +67,7 @@ class FarmTable(RoutingTable):  # type: ignore[misc]
         """
         contacts = (
             contact
-            for bucket in self.buckets
-            for contact in bucket.nodes.values()
+            for contact in self.contacts()
             if contact.id != node.id
             and (exclude is None or contact.id != exclude.id)
             and (not proven or contact.proven)

@@ -9,12 +9,17 @@ what calls under way have yet to write goes on, as does all that takes something
 
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 log = logging.getLogger(__name__)
 
 MIB = 1 << 20
+LOOK_EVERY_S: Final = 0.05
+"""How old a figure may be. A disk that takes 1 GB/s is 50 MB fuller by then, less than the least
+that `storage.free_bytes_min` should be; and a look at every new call costs more than its entry."""
 
 
 class Space:
@@ -42,9 +47,20 @@ class Space:
         return text
 
 
-def free_bytes_of(directory: Path) -> Callable[[], int]:
-    """How much is free where a directory is; a system call of some microseconds."""
-    return lambda: shutil.disk_usage(directory).free
+def free_bytes_of(
+    directory: Path, clock: Callable[[], float] = time.monotonic
+) -> Callable[[], int]:
+    """How much is free where a directory is, at most `LOOK_EVERY_S` ago."""
+    free, look_at_s = 0, 0.0
+
+    def looked() -> int:
+        nonlocal free, look_at_s
+        now_s = clock()
+        if now_s >= look_at_s:
+            free, look_at_s = shutil.disk_usage(directory).free, now_s + LOOK_EVERY_S
+        return free
+
+    return looked
 
 
 def unlimited() -> Space:

@@ -26,6 +26,7 @@ from overlay.links.messages import (
     Request,
 )
 from overlay.links.on_demand import LinkPolicy
+from overlay.membership import membership
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.membership.suspicion import RESTARTS_WITHIN_S
@@ -317,5 +318,25 @@ def test_a_newcomer_hears_of_everybody_by_one_comparison() -> None:
         last.membership._compared(reply.updates)
         heard = {member.info.name for member in last.membership.members}
         assert heard == {peer.info.name for peer in peers}
+
+    play(6, story)
+
+
+@pytest.mark.parametrize("sorted_max", [0, 64])
+def test_the_nearest_are_those_of_the_smallest_distance(
+    sorted_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "SORTED_MAX", sorted_max)
+
+    async def story(net: Net, peers: list[Peer]) -> None:
+        chance = random.Random(1)
+        for key in (*(chance.randbytes(20) for _ in range(50)), peers[1].id):
+
+            def distance(node: NodeInfo, key: bytes = key) -> int:
+                return int.from_bytes(node.node_id) ^ int.from_bytes(key)
+
+            wanted = sorted((peer.info for peer in peers), key=distance)
+            for count in (1, 3, 9):
+                assert peers[0].membership.nearest(key, count) == wanted[:count]
 
     play(6, story)

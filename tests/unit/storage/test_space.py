@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +16,7 @@ from overlay.storage.committer import Committer
 from overlay.storage.damage import Damage
 from overlay.storage.records_disk import RecordsDisk
 from overlay.storage.rows import EventRow
-from overlay.storage.space import MIB, Space, free_bytes_of
+from overlay.storage.space import LOOK_EVERY_S, MIB, Space, free_bytes_of
 from tests.unit.farm_of_nodes import (
     Farm,
     eventually,
@@ -110,3 +111,18 @@ def test_a_farm_that_is_short_of_space_ends_its_calls(tmp_path: Path) -> None:
         await eventually(well)
 
     play(tmp_path, story)
+
+
+def test_the_system_is_asked_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, now_s = 0, 1.0
+
+    def disk_usage(_: Path) -> SimpleNamespace:
+        nonlocal asked
+        asked += 1
+        return SimpleNamespace(free=asked)
+
+    monkeypatch.setattr("overlay.storage.space.shutil.disk_usage", disk_usage)
+    free_bytes = free_bytes_of(tmp_path, lambda: now_s)
+    assert [free_bytes(), free_bytes()] == [1, 1]
+    now_s += LOOK_EVERY_S
+    assert free_bytes() == 2
