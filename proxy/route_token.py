@@ -11,10 +11,11 @@ to use, and `s` over it and the Call-ID.
 """
 
 import re
-from dataclasses import dataclass
 from hashlib import blake2s
 from hmac import compare_digest
 from typing import Final
+
+import msgspec
 
 from proxy import sip_uri
 
@@ -24,8 +25,7 @@ _PORT: Final = re.compile(r"[0-9]{1,5}")
 _PROTOCOLS: Final = frozenset({"udp", "tcp", "tls", "ws", "wss"})
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(msgspec.Struct, frozen=True):
     """A way to a phone that only its owner has."""
 
     owner: str
@@ -53,8 +53,7 @@ class Flow:
         return self.protocol != "udp"
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(msgspec.Struct, frozen=True):
     """What a Record-Route of ours says about the request that came back along it."""
 
     from_caller: bool
@@ -113,7 +112,8 @@ def passage(
 ) -> Passage | None:
     """What a Route's parameters say; None if the farm did not write them for this dialog."""
     signature = parameters.get("s", "")
-    up, down, trunk = (parameters.get(name, "") for name in "udk")
+    get = parameters.get
+    up, down, trunk = get("u", ""), get("d", ""), get("k", "")
     named = (trunk,) if trunk else ()
     if _same(signature, _sign(key, "r", call_id, from_tag, up, down, *named)):
         return Passage(True, decode_flow(down) if down else None, trunk)

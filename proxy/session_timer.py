@@ -5,15 +5,15 @@ refused. Pure. Counterpart: `routes/session.py`.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 SESSION_S_MAX: Final = 2**31 - 1
 _SECONDS: Final = re.compile(r"\s*([0-9]{1,10})\s*(;.*)?", re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Timer:
+class Timer(msgspec.Struct, frozen=True, kw_only=True):
     """What a Session-Expires says."""
 
     session_s: int
@@ -21,8 +21,7 @@ class Timer:
     """`uac`, `uas`, or empty."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of the timer in a request."""
 
     session_s: int = 0
@@ -83,4 +82,6 @@ def answer_fields(session_expires: str | None, offered_s: int) -> tuple[str, ...
 
 def lists(values: str | None, token: str) -> bool:
     """Whether a comma-separated list has this token."""
-    return token in (each.strip().lower() for each in (values or "").split(","))
+    if not values:
+        return False
+    return token in (each.strip().lower() for each in values.split(","))

@@ -33,19 +33,18 @@ class ShownSettings:
 
     def table(self) -> TrunkTable:
         """The settings in force."""
-        self._look_now_and_then()
+        if self._clock() >= self._look_at_s:
+            self._look()
         return self._table
 
     def gone(self) -> frozenset[str]:
         """Names of the nodes that are dead, or have left."""
-        self._look_now_and_then()
+        if self._clock() >= self._look_at_s:
+            self._look()
         return self._gone
 
-    def _look_now_and_then(self) -> None:
-        now_s = self._clock()
-        if now_s < self._look_at_s:
-            return
-        self._look_at_s = now_s + LOOK_EVERY_S
+    def _look(self) -> None:
+        self._look_at_s = self._clock() + LOOK_EVERY_S
         try:
             found = os.stat(self._path)
             seen = (found.st_mtime_ns, found.st_ino)

@@ -11,6 +11,8 @@ from typing import Final
 TRANSPORTS: Final = frozenset({"", "udp", "tcp", "tls", "sctp", "ws", "wss"})
 """Values of the transport parameter that Kamailio knows; others make it log at CRITICAL."""
 
+_ENDS_OF_HOST: Final = frozenset(("", ":", ";", "?", ">"))
+
 
 def of_name_address(value: str) -> str:
     """The URI of a header field that holds a name-addr or a URI (RFC 3261 20.10)."""
@@ -42,6 +44,9 @@ def transport_of(uri: str) -> str:
 
 def is_at(uri: str, address: str) -> bool:
     """Whether the URI's host is this IP address."""
+    _, at, rest = uri.rpartition("@")
+    if at and rest.startswith(address) and rest[len(address) :][:1] in _ENDS_OF_HOST:
+        return ":" not in address
     host = host_of(uri)
     if host == address:
         return True

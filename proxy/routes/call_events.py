@@ -16,7 +16,7 @@ from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
 from overlay.records.call import CallEvent, EventKind, event_id
 from proxy import counters, sip_uri
 from proxy.call_note import CallNote
-from proxy.routes import fields, notes
+from proxy.routes import fields
 from proxy.worker import Worker
 
 REMEMBERED_MAX: Final = 8_192
@@ -24,6 +24,9 @@ REMEMBERED_MAX: Final = 8_192
 _TRIED: Final = "tried"
 """Table of the node's events that could not be written, with the time of their message in us. Its
 entries outlive the retransmissions of a 2xx or BYE, 32 s (RFC 3261, 13.3.1.4 and 17.1.2.2)."""
+_OF_MESSAGE: Final = fields.Group("$tt", "$fu", "$tu", "$pr", "$si", "$sp", "$hdr(User-Agent)")
+_OF_REPLY: Final = fields.Group("$ct", "$hdr(Server)")
+_OF_BYE: Final = fields.Group("$ou", "$hdr(Reason)")
 _OF_REPLIES: Final = frozenset({EventKind.START, EventKind.ATTEMPT})
 NOTHING: Final = CallNote()
 UNWRITABLE_S: Final = 2.0
@@ -72,11 +75,12 @@ def failed(worker: Worker, call_id: str, from_tag: str, note: CallNote = NOTHING
         _write(worker, EventKind.ATTEMPT, call_id, from_tag, unique=unique, note=note)
 
 
-def stop(worker: Worker, trunk: str = "", note: CallNote = NOTHING) -> bool:
+def stop(
+    worker: Worker, call_id: str, from_tag: str, trunk: str = "", note: CallNote = NOTHING
+) -> bool:
     """Whether the STOP of the call that this BYE ends is safe."""
     if not worker.settings.config.billing.enabled:
         return True
-    call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
     return _write(worker, EventKind.STOP, call_id, from_tag, trunk=trunk, note=note)
 
 
@@ -98,7 +102,7 @@ def _write(
     trunk: str = "",
     note: CallNote = NOTHING,
 ) -> bool:
-    to_tag = fields.text(worker, "$tt")
+    to_tag, from_uri, to_uri, protocol, address, port, agent = _OF_MESSAGE.read(worker)
     identity = event_id(kind, call_id, from_tag, to_tag, unique)
     if identity in worker.events_safe:
         worker.count(counters.EVENTS_REPEATED)
@@ -107,11 +111,13 @@ def _write(
     first_us = htable.sht_get(_TRIED, tried)
     time_us = int(first_us) if first_us else time.time_ns() // 1000
     is_stop, is_reply = kind is EventKind.STOP, kind in _OF_REPLIES
-    kx = worker.ksr.kx
-    agent = fields.user_agent(worker)
-    if is_reply and not agent:
-        agent = fields.text(worker, "$hdr(Server)")
-    contact = sip_uri.of_name_address(fields.text(worker, "$ct")) if is_reply else ""
+    source = f"{sip_uri.bracketed(address)}:{port}"
+    contact = request_uri = reason = ""
+    if is_reply:
+        contact, server = _OF_REPLY.read(worker)
+        agent = agent or server
+    elif is_stop:
+        request_uri, reason = _OF_BYE.read(worker)
     event = CallEvent(
         kind=kind,
         event_id=identity,
@@ -119,21 +125,21 @@ def _write(
         from_tag=from_tag[:HEADER_CHARS_MAX],
         to_tag=to_tag[:HEADER_CHARS_MAX],
         time_us=time_us,
-        code=kx.get_status() if is_reply else 0,
-        from_uri=fields.text(worker, "$fu")[:URI_CHARS_MAX],
-        to_uri=fields.text(worker, "$tu")[:URI_CHARS_MAX],
-        request_uri=fields.text(worker, "$ou")[:URI_CHARS_MAX] if is_stop else note.dialled,
-        contact=contact[:URI_CHARS_MAX],
-        source=f"{sip_uri.bracketed(kx.get_srcip())}:{kx.get_srcport()}",
+        code=worker.ksr.kx.get_status() if is_reply else 0,
+        from_uri=from_uri[:URI_CHARS_MAX],
+        to_uri=to_uri[:URI_CHARS_MAX],
+        request_uri=request_uri[:URI_CHARS_MAX] if is_stop else note.dialled,
+        contact=sip_uri.of_name_address(contact)[:URI_CHARS_MAX],
+        source=source,
         user_agent=agent[:HEADER_CHARS_MAX],
-        reason=fields.text(worker, "$hdr(Reason)")[:HEADER_CHARS_MAX] if is_stop else "",
+        reason=reason[:HEADER_CHARS_MAX],
         session_s=session_s,
         trunk=trunk,
         subscriber=note.subscriber,
         asserted=note.asserted,
         routed_uri=note.routed,
         origin=note.source,
-        destination=notes.here(worker) if is_reply else "",
+        destination=f"{protocol}:{source}" if is_reply else "",
     )
     if not worker.overlay.write(event, worker.settings.event_deadline_s):
         worker.unwritable_until_s = worker.clock() + UNWRITABLE_S

@@ -5,9 +5,9 @@ Route proves that the farm let the call pass, so nobody is asked again who he is
 it is treated as one out of dialog to a subscriber, or refused (no open relay).
 """
 
+from typing import Final
+
 from proxy import counters, route_token
-from proxy.call_note import CallNote
-from proxy.route_token import Passage
 from proxy.routes import (
     answers,
     call_events,
@@ -22,6 +22,8 @@ from proxy.routes import (
 )
 from proxy.worker import Worker
 
+_DIALOG: Final = fields.Group("$ci", "$ft", "$tt", exact=True)
+
 
 def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     """Send an in-dialog request on; False if its Route is not one that the farm wrote for this
@@ -29,8 +31,7 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     if "s" not in parameters:
         return False
     ksr, settings = worker.ksr, worker.settings
-    get = ksr.pv.get
-    call_id, from_tag, to_tag = ksr.kx.get_callid(), get("$ft") or "", get("$tt") or ""
+    call_id, from_tag, to_tag = _DIALOG.read(worker)
     passage = route_token.passage(settings.route_key, parameters, call_id, from_tag, to_tag)
     if passage is None:
         return False
@@ -53,8 +54,11 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
             answers.send(worker, 404, "Not Found")
             return True
     billed = settings.config.billing.enabled and method in ("BYE", "INVITE", "UPDATE")
-    note = _note(worker, passage, parameters) if billed else call_events.NOTHING
-    if method == "BYE" and not call_events.stop(worker, passage.trunk, note):
+    note = call_events.NOTHING
+    if billed:
+        caller_tag, callee = (from_tag, "$tu") if passage.from_caller else (to_tag, "$fu")
+        note = notes.read(worker, parameters, call_id, caller_tag, callee)
+    if method == "BYE" and not call_events.stop(worker, call_id, from_tag, passage.trunk, note):
         worker.count(counters.EVENTS_DROPPED)
         answers.unavailable(worker)
         return True
@@ -69,12 +73,3 @@ def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
     if passage.flow is None or not detour.send(worker, method, passage.flow, call_id):
         answers.send(worker, 480, "Temporarily Unavailable")
     return True
-
-
-def _note(worker: Worker, passage: Passage, parameters: dict[str, str]) -> CallNote:
-    """What the INVITE's node knew, whichever side the request comes from."""
-    tag, callee = ("$ft", "$tu") if passage.from_caller else ("$tt", "$fu")
-    call_id = fields.text(worker, "$ci")
-    return notes.read(
-        worker, parameters, call_id, fields.text(worker, tag), fields.text(worker, callee)
-    )

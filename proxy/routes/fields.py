@@ -12,6 +12,9 @@ from proxy.worker import Worker
 FIELDS_MAX: Final = 64
 """Header fields of one name that are looked at."""
 
+_BETWEEN: Final = "\n"
+_NONE: Final = "<null>"
+"""What Kamailio writes for a variable without a value; and what somebody may call himself."""
 _HEXADECIMAL: Final = {
     "$ci": "$(ci{s.encode.hexa})",
     "$ft": "$(ft{s.encode.hexa})",
@@ -20,6 +23,7 @@ _HEXADECIMAL: Final = {
     "$tu": "$(tu{s.encode.hexa})",
     "$ou": "$(ou{s.encode.hexa})",
     "$ct": "$(ct{s.encode.hexa})",
+    "$hdr(User-Agent)": "$(hdr(User-Agent){s.encode.hexa})",
     "$hdr(Server)": "$(hdr(Server){s.encode.hexa})",
     "$hdr(P-Asserted-Identity)": "$(hdr(P-Asserted-Identity){s.encode.hexa})",
     "$hdr(Reason)": "$(hdr(Reason){s.encode.hexa})",
@@ -30,10 +34,40 @@ _HEXADECIMAL: Final = {
 def text(worker: Worker, variable: str) -> str:
     """A field of the message, by Kamailio's name; what is not UTF-8 in it is replaced."""
     try:
-        return worker.ksr.pv.get(variable) or ""
+        return _exactly(worker, variable)
     except UnicodeDecodeError:
         digits = worker.ksr.pv.get(_HEXADECIMAL[variable]) or ""
         return bytes.fromhex(digits).decode("utf-8", "replace")
+
+
+def _exactly(worker: Worker, variable: str) -> str:
+    found = worker.ksr.pv.get(variable)
+    return found if isinstance(found, str) else str(found or "")
+
+
+class Group:
+    """Variables that are read by one call into Kamailio, a third of what they cost one by one."""
+
+    def __init__(self, *variables: str, exact: bool = False) -> None:
+        """`exact`: to read what is not UTF-8 raises `UnicodeDecodeError`."""
+        self._variables = variables
+        self._text = _exactly if exact else text
+        self._all = f"$_s({_BETWEEN.join(variables)})"
+
+    def read(self, worker: Worker) -> list[str]:
+        """Their texts, in the order of their names; empty where there is none."""
+        try:
+            texts: list[str] = (worker.ksr.pv.get(self._all) or "").split(_BETWEEN)
+        except UnicodeDecodeError:
+            texts = []
+        if len(texts) != len(self._variables):
+            # One has a line break in it, or bytes that are not UTF-8, or all are too long.
+            return [self._text(worker, variable) for variable in self._variables]
+        place = -1
+        for _ in range(texts.count(_NONE)):
+            place = texts.index(_NONE, place + 1)
+            texts[place] = self._text(worker, self._variables[place])
+        return texts
 
 
 def user_agent(worker: Worker) -> str:

@@ -17,6 +17,7 @@ from proxy.worker import Worker
 PARAMETER: Final = "e"
 _SAME: Final = "="
 """In the place of a text that the reader can make himself: no URI, and nobody's name."""
+_OF_INVITE: Final = fields.Group("$ou", "$tu", "$pr", "$si", "$sp")
 _PINS: Final = "pins"
 _CALLER: Final = "$avp(caller)"
 """Where a transaction keeps who the caller is, for branches that are sent later."""
@@ -41,16 +42,17 @@ def recall(worker: Worker) -> None:
 
 def parameter(worker: Worker, call_id: str, from_tag: str, routed: str) -> str:
     """What the Record-Route of an INVITE that leaves for `routed` says; empty for nothing."""
-    kx, settings = worker.ksr.kx, worker.settings
-    if not settings.config.billing.enabled or kx.get_method() != "INVITE":
+    settings = worker.settings
+    if not settings.config.billing.enabled or worker.ksr.kx.get_method() != "INVITE":
         return ""
-    dialled, asserted = fields.text(worker, "$ou"), worker.asserted
+    dialled, callee, protocol, address, port = _OF_INVITE.read(worker)
+    asserted = worker.asserted
     note = CallNote(
         subscriber=call_note.short(worker.caller),
         asserted=_SAME if asserted == f"sip:{worker.caller}" else call_note.short(asserted),
-        dialled=_SAME if dialled == fields.text(worker, "$tu") else call_note.short(dialled),
+        dialled=_SAME if dialled == callee else call_note.short(dialled),
         routed=call_note.short(routed),
-        source=here(worker),
+        source=f"{protocol}:{sip_uri.bracketed(address)}:{port}",
     )
     sealed = call_note.seal(settings.route_key, call_id, from_tag, note)
     if settings.config.billing.attempts:
@@ -59,10 +61,10 @@ def parameter(worker: Worker, call_id: str, from_tag: str, routed: str) -> str:
 
 
 def read(
-    worker: Worker, parameters: dict[str, str], call_id: str, from_tag: str, to_uri: str
+    worker: Worker, parameters: dict[str, str], call_id: str, from_tag: str, callee: str
 ) -> CallNote:
-    """The note in a Record-Route or Route of ours; an empty one if there is none. `from_tag` and
-    `to_uri` are those of the INVITE."""
+    """The note in a Record-Route or Route of ours; an empty one if there is none. `from_tag` is
+    that of the INVITE; `callee` is the variable with its To URI."""
     text = parameters.get(PARAMETER, "")
     note = call_note.unseal(worker.settings.route_key, call_id, from_tag, text)
     if note is None:
@@ -70,7 +72,9 @@ def read(
             worker.count(counters.NOTES_REFUSED)
         return CallNote()
     asserted = f"sip:{note.subscriber}" if note.asserted == _SAME else note.asserted
-    dialled = to_uri[:URI_CHARS_MAX] if note.dialled == _SAME else note.dialled
+    dialled = note.dialled
+    if dialled == _SAME:
+        dialled = fields.text(worker, callee)[:URI_CHARS_MAX]
     return CallNote(
         subscriber=note.subscriber,
         asserted=asserted,
@@ -80,18 +84,12 @@ def read(
     )
 
 
-def of_refused(worker: Worker, call_id: str, from_tag: str, to_uri: str) -> CallNote:
+def of_refused(worker: Worker, call_id: str, from_tag: str) -> CallNote:
     """The note of an INVITE that this node sent on, when its refusal comes: such answers have no
     Record-Route."""
     sealed = worker.ksr.htable.sht_get(_PINS, _key(worker, call_id, from_tag))
     parameters = {PARAMETER: sealed} if isinstance(sealed, str) else {}
-    return read(worker, parameters, call_id, from_tag, to_uri)
-
-
-def here(worker: Worker) -> str:
-    """`transport:address:port` that the message at hand came from."""
-    kx = worker.ksr.kx
-    return f"{kx.get_proto()}:{sip_uri.bracketed(kx.get_srcip())}:{kx.get_srcport()}"
+    return read(worker, parameters, call_id, from_tag, "$tu")
 
 
 def _key(worker: Worker, call_id: str, from_tag: str) -> str:

@@ -36,6 +36,7 @@ RING_LAST_S: Final = 180
 """How long those ring after whom nobody comes, as kamailio.cfg says as well."""
 ANSWER_WITHIN_MS: Final = 8_000
 """How long a transaction waits for any answer, as kamailio.cfg says as well."""
+_CALLER: Final = fields.Group("$ci", "$ft", exact=True)
 _PINS: Final = "pins"
 _WITH_TRANSACTION: Final = "tm"
 _REASONS: Final = {
@@ -53,8 +54,7 @@ _REASONS: Final = {
 def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None:
     """Send an initial request to all its targets."""
     ksr = worker.ksr
-    call_id = ksr.kx.get_callid()
-    from_tag = ksr.pv.get("$ft") or ""
+    call_id, from_tag = _CALLER.read(worker)
     record_routed = method in DIALOG_CREATING
     targets = bulk.prefer_tcp(worker, method, targets)
     # Of a fork, all are offered what suits the first.

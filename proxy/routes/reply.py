@@ -6,9 +6,13 @@ safe. It is known by the Record-Route that the farm wrote into its request, as r
 dialog get none; and should the callee have left that out, by the pin of its INVITE.
 """
 
+from typing import Final
+
 from proxy import counters, route_token, sip_uri
 from proxy.routes import call_events, claims, fields, identity, media, notes, pings, relay, session
 from proxy.worker import Worker
+
+_CALLER: Final = fields.Group("$ci", "$ft")
 
 
 def route(worker: Worker) -> None:
@@ -27,7 +31,7 @@ def route(worker: Worker) -> None:
     media.answered(worker, method, status)
     if method != "INVITE" or status < 200:
         return
-    call_id, from_tag = fields.text(worker, "$ci"), fields.text(worker, "$ft")
+    call_id, from_tag = _CALLER.read(worker)
     if status >= 300:
         _refused(worker, status, call_id, from_tag)
         return
@@ -38,7 +42,7 @@ def route(worker: Worker) -> None:
     if passed is None:
         return
     session_s = session.settle(worker, passed)
-    note = notes.read(worker, passed, call_id, from_tag, fields.text(worker, "$tu"))
+    note = notes.read(worker, passed, call_id, from_tag, "$tu")
     if not call_events.start(worker, call_id, from_tag, session_s, passed.get("k", ""), note):
         worker.count(counters.EVENTS_DROPPED)
         ksr.set_drop()
@@ -54,7 +58,7 @@ def _refused(worker: Worker, status: int, call_id: str, from_tag: str) -> None:
     claims.release(worker)
     media.refused(worker)
     if status not in (401, 407) and worker.settings.config.billing.attempts:
-        note = notes.of_refused(worker, call_id, from_tag, fields.text(worker, "$tu"))
+        note = notes.of_refused(worker, call_id, from_tag)
         call_events.failed(worker, call_id, from_tag, note)
 
 
@@ -71,13 +75,16 @@ def _passed_with(worker: Worker, call_id: str, from_tag: str) -> dict[str, str] 
 
 def _own_record_routes(worker: Worker) -> list[dict[str, str]]:
     """The URI parameters of each Record-Route that has the farm's name."""
-    farm = worker.settings.farm
+    farm, own = worker.settings.farm, worker.settings.own_route
     found: list[dict[str, str]] = []
     try:
         values = fields.all_of(worker, "Record-Route")
     except UnicodeDecodeError:
         return found
     for value in values:
+        if value.startswith(own) and value.find("<", 1) < 0:
+            found.append(route_token.parameters_of(value.partition(">")[0]))
+            continue
         for text in value.split("<")[1:]:
             uri = text.partition(">")[0]
             if sip_uri.host_of(uri) == farm:

@@ -199,6 +199,9 @@ class FakeKsr:
         self.log.append(text)
 
     def _pv(self, name: str) -> Any:
+        if name.startswith("$_s("):
+            found = [self.pv.get(each) for each in name[4:-1].split("\n")]
+            return "\n".join("<null>" if value is None else str(value) for value in found)
         message = self.message
         values: dict[str, Any] = {
             "$ci": message.call_id,
@@ -209,6 +212,8 @@ class FakeKsr:
             "$tu": message.to_uri,
             "$ou": message.request_uri,
             "$rm": message.method,
+            "$pr": message.protocol,
+            "$hdr(User-Agent)": message.user_agent or None,
             "$si": message.source[0],
             "$sp": message.source[1],
             "$hdrc(Via)": message.vias,
