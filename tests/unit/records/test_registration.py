@@ -139,3 +139,20 @@ def test_what_ended_long_ago_is_left_out_of_what_stands() -> None:
     assert registration.standing(record, 1_000 + TOMBSTONE_GRACE_MS - 1) is record
     assert registration.standing(record, 1_000 + TOMBSTONE_GRACE_MS) == (late,)
     assert registration.standing((), 0) == ()
+
+
+@given(BINDINGS, BINDINGS, st.integers(0, 10))
+def test_what_holds_for_one_entry_holds_beside_another(
+    one: Binding, two: Binding, now_ms: int
+) -> None:
+    other = binding("sip:b@192.0.2.9", expires_at_ms=TOMBSTONE_GRACE_MS * 9)
+
+    def without(bindings: list[Binding] | Registration) -> list[Binding]:
+        return [each for each in bindings if each != other]
+
+    beside = registration.merge((one,), (other,))
+    late_ms = now_ms + TOMBSTONE_GRACE_MS
+    assert registration.in_force((one,), now_ms) == without(registration.in_force(beside, now_ms))
+    assert list(registration.prune((one,), late_ms)) == without(registration.prune(beside, late_ms))
+    merged = registration.merge((one,), (two,))
+    assert list(merged) == without(registration.merge(beside, (two,)))
