@@ -1,12 +1,13 @@
 """Registration records of which this node is a replica: in memory, written behind.
 
 In: records by key. Out: the same, at once. Counterpart: `bindings_database.py`, which is
-brought up to date every FLUSH_S seconds and read at the start.
+brought up to date FLUSH_S seconds after a change and read at the start.
 
 Records are kept encoded: a decoded one would take several times the memory.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,9 @@ from overlay.storage.space import Space, unlimited
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.5
+"""From a change to its write, with all that changed meanwhile."""
+LOOK_S = 5.0
+"""Between looks at the disk's space and at what has expired, while nothing changes."""
 SWEEP_SLICE = 2_000
 """Records looked at for expiry at each flush."""
 SWEEP_PAUSE_S = 30.0
@@ -41,6 +45,8 @@ class Bindings:
         self._database = database
         self._records = self._database.load()
         self._dirty: set[bytes] = set()
+        self._to_do = asyncio.Event()
+        """Something is to be written, or the sweep is not through."""
         self._sweep: Iterator[bytes] = iter(())
         self._sweep_after_s = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -71,11 +77,13 @@ class Bindings:
         """Replace a record."""
         self._records[key] = body
         self._dirty.add(key)
+        self._to_do.set()
 
     def forget(self, key: bytes) -> None:
         """Drop a record."""
         self._records.pop(key, None)
         self._dirty.add(key)
+        self._to_do.set()
 
     def keys(self) -> list[bytes]:
         """The keys of all records."""
@@ -89,18 +97,26 @@ class Bindings:
         rotten, last = await self._loop.run_in_executor(
             self._thread, self._database.rotten_after, after, limit
         )
-        self._dirty.update(rotten)
+        if rotten:
+            self._dirty.update(rotten)
+            self._to_do.set()
         return last
 
     async def _keep_flushing(self) -> None:
         while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._to_do.wait()
             await asyncio.sleep(FLUSH_S)
+            self._to_do.clear()
             self._drop_expired()
             short = self._space.short()
             if short:
                 self.last_error = f"short of space: {short}"
             else:
                 await self._flush()
+            if self._dirty or self._loop.time() >= self._sweep_after_s:
+                self._to_do.set()
 
     async def _flush(self) -> None:
         if not self._dirty:

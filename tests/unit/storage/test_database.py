@@ -8,6 +8,7 @@ import pytest
 from overlay.errors import StorageError
 from overlay.links.messages import NodeInfo
 from overlay.parts import now_ms
+from overlay.storage import bindings as bindings_module
 from overlay.storage.bindings import Bindings
 from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.committer import Committer
@@ -15,6 +16,8 @@ from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
 from overlay.storage.records_disk import RecordsDisk
 from overlay.storage.rows import EventRow, JournalDone, Peers, SubscriberRow
+from overlay.storage.space import Space
+from tests.unit.farm_of_nodes import until
 
 KEY = b"k" * 20
 
@@ -118,6 +121,38 @@ def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> 
         await committer.commit_wait(row(9))
         assert committer.last_error == ""
         await committer.close()
+
+    asyncio.run(scenario())
+
+
+def test_bindings_are_written_soon_and_nothing_ticks_while_they_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bindings_module, "FLUSH_S", 0.01)
+    monkeypatch.setattr(bindings_module, "LOOK_S", 0.05)
+    looks = 0
+
+    def free_bytes() -> int:
+        nonlocal looks
+        looks += 1
+        return 1
+
+    async def scenario() -> None:
+        bindings = Bindings(BindingsDatabase(tmp_path), now_ms, Space(free_bytes, 1))
+        reader = BindingsDatabase(tmp_path)
+        bindings.start()
+        await until(lambda: looks > 3, what="it looks from time to time")
+        monkeypatch.setattr(bindings_module, "LOOK_S", 1_000.0)
+        await asyncio.sleep(0.2)
+        before = looks
+        await asyncio.sleep(0.3)
+        assert looks == before, "nothing is to be written"
+        bindings.put(KEY, b"\x90")
+        await until(lambda: reader.load() == {KEY: b"\x90"}, what="it is written")
+        bindings.forget(KEY)
+        await until(lambda: reader.load() == {}, what="that is written, too")
+        reader.close()
+        await bindings.close()
 
     asyncio.run(scenario())
 
