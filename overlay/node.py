@@ -225,8 +225,7 @@ class Node:
     def peer_up(self, hello: Hello) -> None:
         self.hot.end_leases_of(hello.node.node_id)
         self.membership.peer_up(hello)
-        self.revoker.peer_up(hello.node.node_id)
-        self.settings.peer_up(hello.node.node_id)
+        self._compare(hello.node.node_id)
         self.claims.peer_up(hello.node.node_id)
 
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
@@ -277,7 +276,6 @@ class Node:
             self.network,
             self.membership.linked,
             self.committer,
-            self.parts.chance,
             self.stopped.set,
         )
         try:
@@ -296,10 +294,15 @@ class Node:
             self.network,
             self.membership.linked,
             self.committer,
-            self.parts.chance,
             self._settings_changed,
         )
         await self.settings.start()
+        self.membership.compare_as_well(self._compare)
+
+    def _compare(self, node_id: bytes) -> None:
+        """What do we know that this peer does not, and what does it?"""
+        self.revoker.compare(node_id)
+        self.settings.compare(node_id)
 
     def _settings_changed(self, settings: FarmSettings) -> None:
         self._farm_settings = settings

@@ -4,13 +4,12 @@ In: lists from the operator (control socket), versions that peers announce. Out:
 refused ones, announcements. Counterpart: the same on every other node.
 
 A node that takes a newer list announces its version to all that it is linked to, and who lacks it
-asks for it. Peers compare versions whenever a link comes up, and with one other now and then, so
-that a lost announcement costs seconds at the most.
+asks for it. Peers compare versions whenever a link comes up, and with the lists of members, so that
+a lost announcement costs seconds at the most.
 """
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -35,8 +34,6 @@ from overlay.storage.rows import RevocationsRow
 log = logging.getLogger(__name__)
 
 ASK_TIMEOUT_S: Final = 2.0
-COMPARE_EVERY_S: Final = 5.0
-"""How often the version is compared with that of one peer, whichever."""
 ASKED_AT_ONCE_MAX: Final = 3
 """Peers that are asked for a list at a time, however many announce one."""
 
@@ -51,7 +48,6 @@ class Revoker:
         transport: Transport,
         linked: Callable[[], list[NodeInfo]],
         committer: Committer,
-        chance: random.Random,
         revoked_myself: Callable[[], None],
     ) -> None:
         self._own_id = own_id
@@ -59,7 +55,6 @@ class Revoker:
         self._transport = transport
         self._linked = linked
         self._committer = committer
-        self._chance = chance
         self._revoked_myself = revoked_myself
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking = 0
@@ -85,7 +80,6 @@ class Revoker:
             raise IdentityError("this node was revoked by the operator; it must be enrolled anew")
         if newest.version:
             self._enforce(newest)
-        self._spawn(self._keep_comparing())
 
     async def stop(self) -> None:
         """End every task."""
@@ -121,8 +115,8 @@ class Revoker:
             self._ask_soon(peer)
         return Ack()
 
-    def peer_up(self, peer: bytes) -> None:
-        """A link is up: what does the peer know?"""
+    def compare(self, peer: bytes) -> None:
+        """What does this peer know? Its link is up, or lists of members are compared with it."""
         self._ask_soon(peer, always=True)
 
     # inner workings
@@ -161,13 +155,6 @@ class Revoker:
             log.error("the revocation list cannot be stored: %s", error)
         finally:
             self._asking -= 1
-
-    async def _keep_comparing(self) -> None:
-        while True:
-            await asyncio.sleep(COMPARE_EVERY_S * (0.5 + self._chance.random()))
-            peers = self._linked()
-            if peers:
-                await self._ask(self._chance.choice(peers).node_id)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

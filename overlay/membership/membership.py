@@ -123,6 +123,7 @@ class Membership:
         )
         self._dialler = Dialler(transport, settings.request_timeout_ms / 1000, self._dial_failed)
         self._listeners: list[Listener] = []
+        self._comparisons: list[Callable[[bytes], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
         self._alone_once = self._compared_once = False
@@ -176,6 +177,11 @@ class Membership:
         Suspicions that come to nothing are not told.
         """
         self._listeners.append(listener)
+
+    def compare_as_well(self, compare: Callable[[bytes], None]) -> None:
+        """`compare` is called with each peer whose list of members is compared with this node's:
+        what it asks leaves in the same packet, and wakes both nodes once."""
+        self._comparisons.append(compare)
 
     def alive(self) -> list[NodeInfo]:
         """The nodes that nobody doubts, this one first."""
@@ -486,7 +492,12 @@ class Membership:
 
     async def _look_around(self) -> None:
         linked = self.members.linked()
-        if linked and not await self._comparer.compare(self._chance.choice(linked)):
+        if not linked:
+            return
+        peer = self._chance.choice(linked)
+        for compare in self._comparisons:
+            compare(peer)
+        if not await self._comparer.compare(peer):
             # A peer that cannot compare lists tells whom it knows near an id, as Kademlia joins.
             target, told = self.dht.source_node, min(self.dht.router.ksize, CONTACTS_TOLD_MAX)
             start = self.dht.router.find_neighbors(target, k=told)

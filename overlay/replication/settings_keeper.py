@@ -4,12 +4,12 @@ In: settings from the operator (control socket), versions that peers announce. O
 every node's disk; `changed` is called. Counterpart: the same on every other node.
 
 They spread as lists of revoked nodes do (`overlay.enrollment.revoker`): announced to all that are
-linked, asked for by who lacks them, and compared whenever a link comes up and now and then.
+linked, asked for by who lacks them, and compared whenever a link comes up and with the lists of
+members.
 """
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -34,8 +34,6 @@ from overlay.storage.rows import SettingsRow
 log = logging.getLogger(__name__)
 
 ASK_TIMEOUT_S: Final = 2.0
-COMPARE_EVERY_S: Final = 5.0
-"""How often the version is compared with that of one peer, whichever."""
 ASKED_AT_ONCE_MAX: Final = 3
 """Peers that are asked for settings at a time, however many announce them."""
 
@@ -49,14 +47,12 @@ class SettingsKeeper:
         transport: Transport,
         linked: Callable[[], list[NodeInfo]],
         committer: Committer,
-        chance: random.Random,
         changed: Callable[[FarmSettings], None],
     ) -> None:
         self._operator = operator
         self._transport = transport
         self._linked = linked
         self._committer = committer
-        self._chance = chance
         self._changed = changed
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking = 0
@@ -73,7 +69,6 @@ class SettingsKeeper:
             except ForgedError as error:
                 log.error("the settings on disk cannot be used: %s", error)
         self._put_in_force()
-        self._spawn(self._keep_comparing())
 
     async def stop(self) -> None:
         """End every task."""
@@ -110,8 +105,8 @@ class SettingsKeeper:
             self._spawn(self._ask(peer))
         return Ack()
 
-    def peer_up(self, peer: bytes) -> None:
-        """A link is up: what does the peer know?"""
+    def compare(self, peer: bytes) -> None:
+        """What does this peer know? Its link is up, or lists of members are compared with it."""
         self._spawn(self._ask(peer))
 
     # inner workings
@@ -146,13 +141,6 @@ class SettingsKeeper:
             log.error("the settings cannot be stored: %s", error)
         finally:
             self._asking -= 1
-
-    async def _keep_comparing(self) -> None:
-        while True:
-            await asyncio.sleep(COMPARE_EVERY_S * (0.5 + self._chance.random()))
-            peers = self._linked()
-            if peers:
-                await self._ask(self._chance.choice(peers).node_id)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

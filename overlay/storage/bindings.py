@@ -107,7 +107,7 @@ class Bindings:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._to_do.wait()
-            await asyncio.sleep(FLUSH_S)
+                await asyncio.sleep(FLUSH_S)
             self._to_do.clear()
             self._drop_expired()
             short = self._space.short()

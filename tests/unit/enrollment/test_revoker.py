@@ -8,11 +8,11 @@ import pytest
 
 from overlay.control import messages as control
 from overlay.control.client import RefusedError
-from overlay.enrollment import revoker
 from overlay.errors import IdentityError
 from overlay.identity import ca, identity, operator, revocations
 from overlay.identity.revocations import Revocations
 from overlay.links.messages import Ack, Failed, RevocationsAre, RevocationsChanged
+from overlay.membership import membership
 from overlay.membership.members import State
 from overlay.node import Node
 from tests.unit.farm_of_nodes import Farm, play, until
@@ -112,7 +112,7 @@ def test_the_list_survives_restarts_and_reaches_who_was_away(tmp_path: Path) -> 
 def test_an_announcement_that_was_lost_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revoker, "COMPARE_EVERY_S", 0.2)
+    monkeypatch.setattr(membership, "REFRESH_S", 0.2)
 
     async def story(farm: Farm) -> None:
         await begin(farm, "n1", "n2")

@@ -8,9 +8,9 @@ from overlay.control import messages as control
 from overlay.control.client import RefusedError
 from overlay.identity import operator
 from overlay.links.messages import Ack, SettingsAre, SettingsChanged
+from overlay.membership import membership
 from overlay.records import settings
 from overlay.records.settings import FarmSettings, Gateway, SettingsRecord, Shown, Trunk
-from overlay.replication import settings_keeper
 from tests.unit.farm_of_nodes import Farm, play, until
 
 
@@ -52,7 +52,7 @@ def test_they_reach_every_node_and_who_was_away_and_survive_restarts(tmp_path: P
 def test_an_announcement_that_was_lost_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings_keeper, "COMPARE_EVERY_S", 0.2)
+    monkeypatch.setattr(membership, "REFRESH_S", 0.2)
 
     async def story(farm: Farm) -> None:
         await farm.start("n1", "n2")
