@@ -59,6 +59,8 @@ CHAINS_SEEN_MAX: Final = 1_000
 """Of other nodes, whose last blocks a node vouches for in its next one; 90 bytes each."""
 COMMIT_BATCH_MAX: Final = 1_000
 COMMIT_QUEUE_MAX: Final = 20_000
+UNSETTLED_EVENTS_MAX: Final = 20_000
+"""Call events that are safe in a log and that the database does not take; about a KiB each."""
 ROTTEN_ROWS_MAX: Final = 10_000
 """Rows with a wrong checksum that are kept aside; then the oldest go."""
 ROTTEN_ROWS_TOLD_MAX: Final = 10_000

@@ -7,6 +7,7 @@ fetches it again from the other replicas.
 
 import logging
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,11 @@ log = logging.getLogger(__name__)
 
 SET_ASIDE: Final = ".db.corrupt-"
 """In the name of a broken file, before the time."""
+
+
+def aside_of(path: Path) -> Path:
+    """The name under which a broken file is set aside now."""
+    return path.with_name(f"{path.stem}{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z")
 
 
 class Damage:

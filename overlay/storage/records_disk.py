@@ -3,6 +3,10 @@
 In: batches to commit, questions. Out: outcomes, on the event loop. Counterparts: `committer.py`
 asks; `database.py` does the work; `salvage.py` saves what can be saved of a broken file.
 
+Call events do not wait for the database: they are safe in a log (`event_log.py`), and settled in
+`records.db` many at a time, before anybody reads and before other rows are committed. A batch that
+the log does not take, for whatever reason, goes to the database as others do.
+
 After an error of the device nobody knows what the file has: it is closed, opened again and written
 out anew before the next commit. The batch whose sync failed was refused; it may be there or not.
 """
@@ -19,13 +23,17 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from overlay.errors import CorruptError, DeviceError, StorageError
+from overlay.limits import COMMIT_BATCH_MAX
 from overlay.storage import salvage
 from overlay.storage.committer import Committed
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
+from overlay.storage.event_log import EventLog
 from overlay.storage.outbox import Sinks
 from overlay.storage.rows import Row
 from overlay.storage.schema import RECORDS
+from overlay.storage.settling import Settling
+from overlay.storage.syncing import open_syncer
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +66,25 @@ class RecordsDisk:
         except CorruptError:
             salvage.rebuild(directory / "records.db", RECORDS, damage)
             self._database, self._reader = self._open(), self._open()
+        self._settling = self._settling_by_log() if vfs is None else None
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records-read")
         self._batches: SimpleQueue[tuple[list[Row], Committed] | None] = SimpleQueue()
         self._writing = threading.Thread(target=self._write, name="records", daemon=True)
         self._writing.start()
 
     def commit(self, rows: list[Row], finished: Committed) -> None:
-        self._batches.put((rows, finished))
+        settling = self._settling
+        if settling is None:
+            self._commit_later(rows, finished)
+        elif settling.takes(rows):
+            settling.commit(rows, finished)
+        else:
+            settling.when_settled(
+                lambda error: finished(error) if error else self._commit_later(rows, finished)
+            )
 
     async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
+        await self._settled()
         try:
             return await self._loop.run_in_executor(self._reading, self._ask, question)
         except StorageError:
@@ -76,6 +94,12 @@ class RecordsDisk:
             return await self._loop.run_in_executor(self._reading, self._ask, question)
 
     async def close(self) -> None:
+        try:
+            await self._settled()
+        except StorageError as error:
+            log.error("call events are left to be settled at the next start: %s", error)
+        if self._settling is not None:
+            self._settling.close()
         self._batches.put(None)
         await self._loop.run_in_executor(self._reading, self._writing.join)
         try:
@@ -86,6 +110,41 @@ class RecordsDisk:
         self._reading.shutdown()
 
     # inner workings
+
+    def _settling_by_log(self) -> Settling | None:
+        """Takes into the database what a crash left in the log; None where there can be none."""
+        try:
+            event_log = EventLog(self._directory, self.damage)
+            rows = event_log.recover()
+            for start in range(0, len(rows), COMMIT_BATCH_MAX):
+                self._commit([*rows[start : start + COMMIT_BATCH_MAX]])
+            event_log.clear()
+        except OSError as error:
+            raise StorageError(f"log of call events: {error}") from error
+        if rows:
+            log.info("%d call events of the last run were taken from the log", len(rows))
+        syncer = open_syncer()
+        if syncer is None:
+            log.warning("the kernel syncs no files for this process: commits cost more")
+            event_log.close()
+            return None
+        return Settling(event_log, syncer, self._commit_later)
+
+    def _commit_later(self, rows: list[Row], finished: Committed) -> None:
+        """In the writing thread."""
+        self._batches.put((rows, finished))
+
+    async def _settled(self) -> None:
+        if self._settling is None or self._settling.settled:
+            return
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def told(error: StorageError | None) -> None:
+            if not done.done():
+                done.set_exception(error) if error else done.set_result(None)
+
+        self._settling.when_settled(told)
+        await done
 
     def _open(self) -> RecordsDatabase:
         return RecordsDatabase(self._directory, self.damage, self._vfs)
@@ -102,7 +161,7 @@ class RecordsDisk:
     async def _mended(self) -> None:
         """An empty batch mends the file."""
         done: asyncio.Future[None] = self._loop.create_future()
-        self.commit([], lambda _: done.set_result(None))
+        self._commit_later([], lambda _: done.set_result(None))
         await done
 
     def _write(self) -> None:

@@ -12,14 +12,13 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
 from overlay.storage import page_scan
-from overlay.storage.damage import SET_ASIDE, Damage
+from overlay.storage.damage import Damage, aside_of
 from overlay.storage.schema import Schema, checksum, connect, transaction
 
 log = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ def rebuild(path: Path, schema: Schema, damage: Damage) -> None:
     new.unlink(missing_ok=True)
     with closing(connect(new, schema)) as target:
         kept = _take_along(path, target)
-    aside = path.with_name(f"{path.stem}{SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z")
+    aside = aside_of(path)
     path.rename(aside)
     with suppress(FileNotFoundError):
         path.with_name(path.name + "-wal").rename(aside.with_name(aside.name + "-wal"))

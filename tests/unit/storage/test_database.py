@@ -112,8 +112,11 @@ def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> 
         committer = Committer(disk)
         pages = disk._database.limit_pages(1)
         body = b"x" * (pages + 1) * 65_536
+        rows = [
+            SubscriberRow(key=bytes([n]) * 20, aor=f"{n}@farm.test", body=body) for n in range(3)
+        ]
         results = await asyncio.gather(
-            *(committer.commit_wait(row(n, body=body)) for n in range(3)), return_exceptions=True
+            *(committer.commit_wait(each) for each in rows), return_exceptions=True
         )
         assert all(isinstance(result, StorageError) for result in results)
         assert "Full" in committer.last_error

@@ -1,10 +1,14 @@
 """A process that is killed while it writes has on disk all that it acknowledged."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
+from overlay.storage.committer import Committer
+from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
+from overlay.storage.records_disk import RecordsDisk
 
 ACKNOWLEDGED = 2_000
 KILLS = 3
@@ -43,8 +47,17 @@ def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
             # A line that the kill cut in two was no acknowledgement.
             rest = writer.stdout.read()
             acknowledged += [int(line) for line in rest.splitlines(True) if line.endswith("\n")]
-        database = RecordsDatabase(tmp_path)
-        for number in acknowledged:
+        asyncio.run(_has_all(tmp_path, acknowledged))
+
+
+async def _has_all(directory: Path, numbers: list[int]) -> None:
+    damage = Damage()
+    committer = Committer(RecordsDisk(directory, damage))
+
+    def check(database: RecordsDatabase) -> None:
+        for number in numbers:
             assert database.events(number.to_bytes(20, "big")) == (b"%d" % number * 100,)
-        assert database.damage.rotten_rows == 0
-        database.close()
+
+    await committer.read(check)
+    await committer.close()
+    assert damage.describe() == ""

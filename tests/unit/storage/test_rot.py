@@ -89,6 +89,7 @@ def test_a_read_has_what_it_finds_set_aside(tmp_path: Path) -> None:
     async def scenario() -> None:
         committer = Committer(RecordsDisk(tmp_path, Damage()))
         await committer.commit_wait(row(1))
+        assert await committer.read(lambda db: db.events(KEY)) == (b"body",)
         damage(tmp_path / "records.db", "UPDATE events SET body = ?", b"aaa")
         assert await committer.read(lambda db: db.events(KEY)) == ()
         await committer.close()

@@ -1,0 +1,165 @@
+"""Has call events safe at once, and in the database later, many at a time.
+
+In: batches of events. Out: their outcomes when the log has them on disk; the same events to commit
+to the database. Counterparts: `event_log.py` and `syncing.py`, which hold no rules;
+`records_disk.py`, whose thread commits.
+
+An event in the database costs nine pages and several turns of a thread; with two hundred others, a
+tenth. Whoever reads waits until all that was acknowledged before is settled.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, cast
+
+from overlay import limit_hits
+from overlay.errors import DeviceError, StorageError
+from overlay.limits import UNSETTLED_EVENTS_MAX
+from overlay.storage.committer import Committed
+from overlay.storage.event_log import EventLog, takes
+from overlay.storage.rows import EventRow, Row
+from overlay.storage.syncing import Syncer
+
+log = logging.getLogger(__name__)
+
+SETTLE_S: Final = 0.5
+"""How long an event is in the log alone."""
+SETTLE_EVENTS: Final = 200
+"""How many are, at most, while the database takes them."""
+RETRY_S: Final = 1.0
+"""When the database would not take them."""
+
+Commit = Callable[[list[Row], Committed], None]
+
+
+class Settling:
+    """The events of one node that wait for its database."""
+
+    def __init__(self, event_log: EventLog, syncer: Syncer, commit: Commit) -> None:
+        """`commit` has the database take rows, and says later what became of it."""
+        self._log = event_log
+        self._syncer = syncer
+        self._commit = commit
+        self._loop = asyncio.get_running_loop()
+        self._syncing = False
+        self._fresh: list[Row] = []
+        """Acknowledged, in the current file."""
+        self._leaving: list[Row] = []
+        """Acknowledged, in the other file, on their way into the database."""
+        self._under_way = False
+        """The database is about to take them, or would not yet."""
+        self._wanted = False
+        """Fresh ones are to leave as soon as that is possible."""
+        self._waiting: list[Committed] = []
+        """Told when what leaves is settled;"""
+        self._waiting_for_fresh: list[Committed] = []
+        """when what is fresh is."""
+        self._suspect = False
+        """A sync has failed: nothing more into this file."""
+        self._broken = False
+        """A file could not be emptied: nothing more into the log."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def takes(self, rows: Sequence[Row]) -> bool:
+        """Whether these rows may go by the log."""
+        return bool(rows) and not (self._suspect or self._broken) and all(map(takes, rows))
+
+    def commit(self, rows: list[Row], finished: Committed) -> None:
+        """Have events safe; one batch is under way at a time."""
+        assert not self._syncing
+        if len(self._fresh) + len(self._leaving) + len(rows) > UNSETTLED_EVENTS_MAX:
+            limit_hits.hit("UNSETTLED_EVENTS_MAX")
+            error = StorageError("the database does not take what is safe in the log")
+            self._loop.call_soon(finished, error)
+            return
+        try:
+            self._log.append(cast(list[EventRow], rows))
+            self._syncer.sync(self._log.current, partial(self._synced, rows, finished))
+        except (OSError, DeviceError) as error:
+            log.warning("call events go to the database at once: %s", error)
+            self.when_settled(partial(self._instead, rows, finished))
+        else:
+            self._syncing = True
+
+    def when_settled(self, told: Committed) -> None:
+        """`told` is called when the database has all that was acknowledged until now, or with the
+        reason why it has not; at once, if there is nothing to wait for."""
+        if self._fresh:
+            self._waiting_for_fresh.append(told)
+            self._settle()
+        elif self._under_way:
+            self._waiting.append(told)
+        else:
+            told(None)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the database has all that was acknowledged."""
+        return not self._fresh and not self._under_way
+
+    def close(self) -> None:
+        """What is not settled stays in the files, for the next start."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._syncer.close()
+        self._log.close()
+
+    # inner workings
+
+    def _instead(self, rows: list[Row], finished: Committed, error: StorageError | None) -> None:
+        if error is None:
+            self._commit(rows, finished)
+        else:
+            finished(error)
+
+    def _synced(self, rows: list[Row], finished: Committed, error: DeviceError | None) -> None:
+        self._syncing = False
+        if error is None:
+            self._fresh += rows
+            if len(self._fresh) >= SETTLE_EVENTS:
+                self._wanted = True
+            elif self._timer is None:
+                self._timer = self._loop.call_later(SETTLE_S, self._settle)
+        else:
+            # Nobody knows what is on disk. What this file has is settled, and the file emptied.
+            log.error("call events go to the database at once: %s", error)
+            self._suspect = self._wanted = True
+        if self._wanted:
+            self._settle()
+        finished(error)
+
+    def _settle(self) -> None:
+        """Not while a sync is under way: its events must not be emptied away with the others."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wanted = bool(self._fresh) or self._suspect
+        if self._syncing or self._under_way or not self._wanted:
+            return
+        self._wanted, self._under_way = False, True
+        self._leaving, self._fresh = self._fresh, []
+        self._waiting, self._waiting_for_fresh = self._waiting_for_fresh, []
+        self._log.turn()
+        self._commit(self._leaving, self._left)
+
+    def _left(self, error: StorageError | None) -> None:
+        """What became of those that were on their way."""
+        told = self._waiting
+        if error is not None:
+            told += self._waiting_for_fresh
+            self._waiting, self._waiting_for_fresh = [], []
+            self._loop.call_later(RETRY_S, self._commit, self._leaving, self._left)
+        else:
+            self._leaving, self._waiting = [], []
+            self._under_way = self._suspect = False
+            try:
+                self._log.empty_other()
+            except OSError as failure:
+                log.error("call events go to the database at once: %s", failure)
+                self._broken = True
+            if self._wanted or self._waiting_for_fresh:
+                self._settle()
+        for each in told:
+            each(error)

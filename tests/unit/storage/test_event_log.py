@@ -1,0 +1,139 @@
+"""What the log has is found again, whatever a crash or a bad disk left of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overlay.storage.damage import Damage
+from overlay.storage.event_log import NAMES, EventLog, takes
+from overlay.storage.rows import EventRow, JournalDone
+
+ROWS = st.builds(
+    EventRow,
+    call_key=st.binary(min_size=20, max_size=20),
+    event_id=st.binary(min_size=20, max_size=20),
+    time_us=st.integers(0, 2**63 - 1),
+    body=st.binary(max_size=80),
+    journal=st.sampled_from([None, True, False]),
+)
+BATCHES = st.lists(st.lists(ROWS, min_size=1, max_size=3), min_size=1, max_size=6)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    with TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def write(directory: Path, batches: list[list[EventRow]]) -> list[int]:
+    """Where each batch ends in the first file."""
+    log, ends = EventLog(directory, Damage()), []
+    for batch in batches:
+        log.append(batch)
+        ends.append((directory / NAMES[0]).stat().st_size)
+    log.close()
+    return ends
+
+
+def read(directory: Path, damage: Damage | None = None) -> list[EventRow]:
+    log = EventLog(directory, damage or Damage())
+    found = log.recover()
+    log.close()
+    return found
+
+
+def rows_of(batches: list[list[EventRow]]) -> list[EventRow]:
+    return [row for batch in batches for row in batch]
+
+
+@given(BATCHES, st.data())
+def test_a_file_that_was_cut_off_has_all_whole_batches(
+    batches: list[list[EventRow]], data: st.DataObject
+) -> None:
+    with folder() as directory:
+        ends, damage = write(directory, batches), Damage()
+        size = data.draw(st.integers(0, ends[-1]))
+        with (directory / NAMES[0]).open("r+b") as file:
+            file.truncate(size)
+        whole = sum(end <= size for end in ends)
+        assert read(directory, damage) == rows_of(batches[:whole])
+        assert damage.describe() == ""
+
+
+@given(BATCHES, st.data())
+def test_of_a_batch_that_has_rotted_the_others_are_kept(
+    batches: list[list[EventRow]], data: st.DataObject
+) -> None:
+    with folder() as directory:
+        ends, damage = write(directory, batches), Damage()
+        at = data.draw(st.integers(0, ends[-1] - 1))
+        content = bytearray((directory / NAMES[0]).read_bytes())
+        content[at] ^= 1 << data.draw(st.integers(0, 7))
+        (directory / NAMES[0]).write_bytes(content)
+        rotten = next(index for index, end in enumerate(ends) if at < end)
+        others = [batch for index, batch in enumerate(batches) if index != rotten]
+        assert read(directory, damage) == rows_of(others)
+        # Nobody can tell the last one from one that a crash cut off.
+        assert len(damage.files) == (rotten < len(batches) - 1)
+
+
+@given(BATCHES, BATCHES)
+def test_both_files_are_read_in_the_order_in_which_they_were_written(
+    first: list[list[EventRow]], second: list[list[EventRow]]
+) -> None:
+    with folder() as directory:
+        log = EventLog(directory, Damage())
+        for batch in first:
+            log.append(batch)
+        log.turn()
+        log.empty_other()
+        log.turn()
+        # The first file again, behind which the second one lies.
+        for batch in second:
+            log.append(batch)
+        log.turn()
+        for batch in first:
+            log.append(batch)
+        log.close()
+        assert read(directory) == rows_of([*second, *first])
+
+
+def test_a_batch_that_could_not_be_written_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def event(number: int, size: int) -> EventRow:
+        key = bytes([number]) * 20
+        return EventRow(call_key=key, event_id=key, time_us=number, body=b"x" * size)
+
+    log = EventLog(tmp_path, Damage())
+    log.append([event(1, 10)])
+    whole = __import__("os").pwrite
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "overlay.storage.event_log.os.pwrite",
+            lambda file, data, at: whole(file, data[: len(data) // 2], at),
+        )
+        with pytest.raises(OSError, match="were written"):
+            log.append([event(2, 5_000)])
+    log.append([event(3, 10)])
+    log.close()
+    damage = Damage()
+    assert [row.time_us for row in read(tmp_path, damage)] == [1, 3]
+    assert damage.describe() == ""
+
+
+def test_what_does_not_go_by_the_log() -> None:
+    event = EventRow(call_key=b"k" * 20, event_id=b"e" * 20, time_us=1, body=b"")
+    assert takes(event)
+    assert not takes(JournalDone(event_id=b"e" * 20))
+    assert not takes(EventRow(**{**_fields(event), "head": b"h"}))
+    assert not takes(EventRow(**{**_fields(event), "time_us": 2**63}))
+
+
+def _fields(event: EventRow) -> dict[str, object]:
+    return {name: getattr(event, name) for name in event.__struct_fields__}
