@@ -28,6 +28,11 @@ class Disk(Protocol):
 
     damage: Damage
 
+    @property
+    def last_error(self) -> str:
+        """Why what is safe is not where it belongs yet; empty when nothing is wrong."""
+        ...
+
     def commit(self, rows: list[Row], finished: Committed) -> None:
         """Commit all rows or none; `finished` is called on the loop, when they are safe."""
         ...
@@ -53,7 +58,7 @@ class Committer:
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self.last_error = ""
+        self._last_error = ""
         self.batches = 0
         self.rows = 0
 
@@ -61,6 +66,11 @@ class Committer:
     def damage(self) -> Damage:
         """What was found broken."""
         return self._disk.damage
+
+    @property
+    def last_error(self) -> str:
+        """What went wrong with the last commit, or is wrong with the disk; empty for nothing."""
+        return self._last_error or self._disk.last_error
 
     @property
     def waiting(self) -> int:
@@ -124,7 +134,7 @@ class Committer:
 
     def _finished(self, batch: Batch, failure: StorageError | None) -> None:
         self.batches += 1
-        self.last_error = str(failure) if failure else ""
+        self._last_error = str(failure) if failure else ""
         if failure is None:
             self.rows += len(batch)
         self._next_batch()

@@ -72,6 +72,10 @@ class RecordsDisk:
         self._writing = threading.Thread(target=self._write, name="records", daemon=True)
         self._writing.start()
 
+    @property
+    def last_error(self) -> str:
+        return self._settling.last_error if self._settling is not None else ""
+
     def commit(self, rows: list[Row], finished: Committed) -> None:
         settling = self._settling
         if settling is None:

@@ -61,6 +61,8 @@ class Settling:
         self._broken = False
         """A file could not be emptied: nothing more into the log."""
         self._timer: asyncio.TimerHandle | None = None
+        self.last_error = ""
+        """Why the database does not take what is safe; empty when it does."""
 
     def takes(self, rows: Sequence[Row]) -> bool:
         """Whether these rows may go by the log."""
@@ -147,6 +149,10 @@ class Settling:
     def _left(self, error: StorageError | None) -> None:
         """What became of those that were on their way."""
         told = self._waiting
+        if str(error or "") != self.last_error:
+            self.last_error = str(error or "")
+            if error is not None:
+                log.error("call events stay in the log, the database takes none: %s", error)
         if error is not None:
             told += self._waiting_for_fresh
             self._waiting, self._waiting_for_fresh = [], []

@@ -154,6 +154,7 @@ class ProcessDisk:
 
     def __init__(self, disk: Disk, loop: VirtualLoop, chance: random.Random) -> None:
         self.damage = disk.damage
+        self.last_error = ""
         self._disk = disk
         self._loop = loop
         self._chance = chance

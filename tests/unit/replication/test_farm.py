@@ -1,6 +1,7 @@
 """Whole daemons together: joining, registering, billing, losing nodes, coming back."""
 
 import asyncio
+import errno
 import time
 from pathlib import Path
 
@@ -168,7 +169,13 @@ def test_a_full_disk_here_makes_the_others_hold_the_event(tmp_path: Path) -> Non
     async def story(farm: Farm) -> None:
         await three(farm)
         node = farm.nodes["n1"]
-        node.committer._disk._database.limit_pages(1)
+        disk = node.committer._disk
+        disk._database.limit_pages(1)
+
+        def no_room(_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        disk._settling._log.append = no_room
         for number in range(3):
             event = large(f"call-{number}")
             written = await farm.ask("n1", messages.WriteEvent(event=event))
@@ -176,7 +183,7 @@ def test_a_full_disk_here_makes_the_others_hold_the_event(tmp_path: Path) -> Non
             (record,) = (await farm.ask("n2", messages.ShowCall(call_id=f"call-{number}"))).calls
             assert set(record.replicas) >= {"n2", "n3"}
         assert "Full" in node.committer.last_error
-        node.committer._disk._database.limit_pages(1_000_000)
+        disk._database.limit_pages(1_000_000)
 
     play(tmp_path, story)
 

@@ -157,6 +157,7 @@ def test_a_database_that_refuses_is_asked_again_and_nothing_is_lost(
         full = StorageError("full")
         assert scene.database_takes(full) == [1]
         assert told == [full]
+        assert scene.settling.last_error == "full"
         scene.write(2)
         assert scene.on_disk() == [1, 2]
         await until(lambda: bool(scene.commits), what="it is asked again")
@@ -164,6 +165,7 @@ def test_a_database_that_refuses_is_asked_again_and_nothing_is_lost(
         assert scene.wait() == []
         assert scene.database_takes() == [2]
         assert scene.settling.settled
+        assert scene.settling.last_error == ""
 
     play(tmp_path, story)
 
