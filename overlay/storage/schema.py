@@ -43,10 +43,14 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     from_1: tuple[str, ...]
     """What makes a file of version 1 one of version 2."""
     synchronous: str
+    log_pages: int
+    """Pages in SQLite's own log before they are copied into the file: a page that changes often is
+    copied once. A start, and the copying, take the longer for it."""
 
 
 RECORDS: Final = Schema(
     synchronous="full",
+    log_pages=4_000,
     tables="""
 CREATE TABLE IF NOT EXISTS events (
     call_key BLOB NOT NULL, event_id BLOB NOT NULL, time_us INTEGER NOT NULL, body BLOB NOT NULL,
@@ -90,6 +94,7 @@ CREATE TABLE IF NOT EXISTS incarnation (id INTEGER PRIMARY KEY, value INTEGER NO
 )
 BINDINGS: Final = Schema(
     synchronous="normal",
+    log_pages=1_000,
     tables="""
 CREATE TABLE IF NOT EXISTS bindings (
     key BLOB PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0
@@ -162,6 +167,7 @@ def _prepare(connection: apsw.Connection, path: Path | None, schema: Schema) -> 
         connection.create_scalar_function("row_sum", checksum, -1, deterministic=True)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", schema.synchronous)
+        connection.pragma("wal_autocheckpoint", schema.log_pages)
         connection.pragma("cache_size", -16_384)
         with transaction(connection):
             if connection.pragma("user_version") == 1:

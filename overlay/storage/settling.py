@@ -4,7 +4,7 @@ In: batches of events. Out: their outcomes when the log has them on disk; the sa
 to the database. Counterparts: `event_log.py` and `syncing.py`, which hold no rules;
 `records_disk.py`, whose thread commits.
 
-An event in the database costs nine pages and several turns of a thread; with two hundred others, a
+An event in the database costs nine pages and several turns of a thread; with some hundred others, a
 tenth. Whoever reads waits until all that was acknowledged before is settled.
 """
 
@@ -24,9 +24,9 @@ from overlay.storage.syncing import Syncer
 
 log = logging.getLogger(__name__)
 
-SETTLE_S: Final = 0.5
+SETTLE_S: Final = 1.0
 """How long an event is in the log alone."""
-SETTLE_EVENTS: Final = 200
+SETTLE_EVENTS: Final = 500
 """How many are, at most, while the database takes them."""
 RETRY_S: Final = 1.0
 """When the database would not take them."""
