@@ -88,8 +88,8 @@ def records(lab: Lab, node: str, call_id: str) -> tuple[CallRecord, ...]:
 
 def one_record(lab: Lab, call_id: str) -> CallRecord:
     """The one record of a call, which every running node must find alike."""
-    running = [name for name, state in states(lab, _running(lab)).items() if state == "alive"]
-    found = {name: records(lab, name, call_id) for name in running}
+    found = _found(lab, call_id)
+    running = list(found)
     for name, each in found.items():
         assert len(each) == 1, f"{name} finds {len(each)} records"
     first = found[running[0]][0]
@@ -100,9 +100,21 @@ def one_record(lab: Lab, call_id: str) -> CallRecord:
 
 
 def ended_record(lab: Lab, call_id: str) -> CallRecord:
-    """The one record of a call that a pjsip phone hung up: it tells so before its BYE arrives."""
-    eventually(lambda: one_record(lab, call_id).state != "open", "the call's BYE is on record")
+    """The one record of a call that a pjsip phone hung up: it tells so before its BYE arrives, and
+    that may be while the nodes are asked."""
+
+    def has_ended() -> bool:
+        found = _found(lab, call_id)
+        return all(record.state != "open" for each in found.values() for record in each)
+
+    eventually(has_ended, "the call's BYE is on record")
     return one_record(lab, call_id)
+
+
+def _found(lab: Lab, call_id: str) -> dict[str, tuple[CallRecord, ...]]:
+    """What each node that is alive finds of a call."""
+    running = [name for name, state in states(lab, _running(lab)).items() if state == "alive"]
+    return {name: records(lab, name, call_id) for name in running}
 
 
 def _running(lab: Lab) -> str:
