@@ -24,10 +24,11 @@ from overlay.storage.syncing import Syncer
 
 log = logging.getLogger(__name__)
 
-SETTLE_S: Final = 1.0
+SETTLE_S: Final = 0.25
 """How long an event is in the log alone."""
-SETTLE_EVENTS: Final = 500
-"""How many are, at most, while the database takes them."""
+SETTLE_EVENTS: Final = 100
+"""How many are when the database takes them. With 500 a commit costs no less, and its sync holds up
+that of the log: 20 ms for one event in a hundred, not 12."""
 RETRY_S: Final = 1.0
 """When the database would not take them."""
 
