@@ -50,3 +50,16 @@ def test_nothing_raises(uri: str) -> None:
     sip_uri.host_of(uri)
     sip_uri.is_reliable(uri)
     sip_uri.is_at(uri, "192.0.2.1")
+
+
+HOSTS = st.sampled_from(
+    ["192.0.2.1", "192.0.2.10", "farm.test", "[2001:db8::1]", "2001:db8::1", ""]
+)
+USERS = st.sampled_from(["", "bob@", "bob;x=192.0.2.1@", "bob@192.0.2.1;y@"])
+RESTS = st.sampled_from(["", ":5060", ";lr", "?a=b", ">", ";x=@192.0.2.1", "0", ".1"])
+
+
+@given(USERS, HOSTS, RESTS, st.sampled_from(["192.0.2.1", "192.0.2.10", "2001:db8::1"]))
+def test_is_at_means_the_host(user: str, host: str, rest: str, address: str) -> None:
+    uri = f"sip:{user}{host}{rest}"
+    assert sip_uri.is_at(uri, address) == (sip_uri.host_of(uri) == address)
