@@ -1,5 +1,6 @@
 """What the log has is found again, whatever a crash or a bad disk left of it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_a_batch_that_could_not_be_written_leaves_nothing_behind(
 
     log = EventLog(tmp_path, Damage())
     log.append([event(1, 10)])
-    whole = __import__("os").pwrite
+    whole = os.pwrite
     with monkeypatch.context() as patched:
         patched.setattr(
             "overlay.storage.event_log.os.pwrite",
