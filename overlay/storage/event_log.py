@@ -116,12 +116,14 @@ class EventLog:
         data = path.read_bytes()
         frames: list[tuple[int, list[EventRow]]] = []
         start = last = 0
+        rotten = False
         while (frame := _next_frame(data, start, last)) is not None:
             begin, end, number, payload = frame
-            if begin != start:
-                self._rotten(path, data)
+            rotten = rotten or begin != start
             frames.append((number, _rows_of(payload)))
             start, last = end, number
+        if rotten:
+            self._rotten(path, data)
         return frames
 
     def _rotten(self, path: Path, data: bytes) -> None:

@@ -57,8 +57,8 @@ class Settling:
         """Told when what leaves is settled;"""
         self._waiting_for_fresh: list[Committed] = []
         """when what is fresh is."""
-        self._suspect = False
-        """A sync has failed: nothing more into this file."""
+        self._suspect: int | None = None
+        """The file of which a sync has failed: nothing more into the log until it is emptied."""
         self._broken = False
         """A file could not be emptied: nothing more into the log."""
         self._timer: asyncio.TimerHandle | None = None
@@ -67,7 +67,9 @@ class Settling:
 
     def takes(self, rows: Sequence[Row]) -> bool:
         """Whether these rows may go by the log."""
-        return bool(rows) and not (self._suspect or self._broken) and all(map(takes, rows))
+        if self._suspect is not None or self._broken:
+            return False
+        return bool(rows) and all(map(takes, rows))
 
     def commit(self, rows: list[Row], finished: Committed) -> None:
         """Have events safe; one batch is under way at a time."""
@@ -128,7 +130,7 @@ class Settling:
         else:
             # Nobody knows what is on disk. What this file has is settled, and the file emptied.
             log.error("call events go to the database at once: %s", error)
-            self._suspect = self._wanted = True
+            self._suspect, self._wanted = self._log.current, True
         if self._wanted:
             self._settle()
         finished(error)
@@ -138,7 +140,7 @@ class Settling:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._wanted = bool(self._fresh) or self._suspect
+        self._wanted = bool(self._fresh) or self._suspect == self._log.current
         if self._syncing or self._under_way or not self._wanted:
             return
         self._wanted, self._under_way = False, True
@@ -160,7 +162,9 @@ class Settling:
             self._loop.call_later(RETRY_S, self._commit, self._leaving, self._left)
         else:
             self._leaving, self._waiting = [], []
-            self._under_way = self._suspect = False
+            self._under_way = False
+            if self._suspect != self._log.current:
+                self._suspect = None
             try:
                 self._log.empty_other()
             except OSError as failure:

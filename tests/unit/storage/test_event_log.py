@@ -83,6 +83,20 @@ def test_of_a_batch_that_has_rotted_the_others_are_kept(
         assert len(damage.files) == (rotten < len(batches) - 1)
 
 
+def test_a_file_that_has_rotted_in_several_places_is_kept_once(tmp_path: Path) -> None:
+    batches = [
+        [EventRow(call_key=b"k" * 20, event_id=b"e" * 20, time_us=number, body=b"x" * 40)]
+        for number in range(5)
+    ]
+    ends, damage = write(tmp_path, batches), Damage()
+    content = bytearray((tmp_path / NAMES[0]).read_bytes())
+    for rotten in (1, 3):
+        content[ends[rotten] - 1] ^= 1
+    (tmp_path / NAMES[0]).write_bytes(content)
+    assert [row.time_us for row in read(tmp_path, damage)] == [0, 2, 4]
+    assert len(damage.files) == 1
+
+
 @given(BATCHES, BATCHES)
 def test_both_files_are_read_in_the_order_in_which_they_were_written(
     first: list[list[EventRow]], second: list[list[EventRow]]

@@ -207,6 +207,24 @@ def test_after_a_failed_sync_all_goes_to_the_database_until_the_file_is_empty(
     play(tmp_path, story)
 
 
+def test_a_sync_that_fails_while_the_other_file_is_settled_spoils_its_own_file_alone(
+    tmp_path: Path,
+) -> None:
+    async def story(scene: Scene) -> None:
+        scene.write(1)
+        told = scene.wait()
+        scene.write(2, error=DeviceError("fdatasync: no"))
+        assert scene.database_takes() == [1]
+        assert told == [None]
+        # That was the other file; this one is still to be emptied.
+        assert not scene.settling.takes([row(3)])
+        assert scene.database_takes() == []
+        assert scene.on_disk() == []
+        assert scene.settling.takes([row(3)])
+
+    play(tmp_path, story)
+
+
 def test_what_the_log_does_not_take_goes_to_the_database(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         scene.write(1)
