@@ -232,6 +232,17 @@ class FakeKsr:
         assert name.startswith("$hdr("), name
         return self._get_idx(name[5:-1], 0)
 
+    def spoil(self, variable: str, raw: bytes) -> None:
+        """The field holds these bytes, which are not UTF-8."""
+        readable, digits = self.pv.get, f"$({variable[1:]}{{s.encode.hexa}})"
+
+        def get(name: str) -> Any:
+            if name == variable:
+                return raw.decode()
+            return raw.hex() if name == digits else readable(name)
+
+        self.pv.get = get
+
     def _set_pv(self, name: str, value: str) -> int:
         assert name.startswith("$avp("), name
         self.variables[name] = value
