@@ -1,9 +1,8 @@
 """Call events that are safe on disk and not yet in `records.db`: two files, appended to in turn.
 
 In: batches of events. Out: their bytes in a file that is to be synced; after a crash, the events
-again. Counterparts: `syncing.py` brings the file to disk, `records_disk.py` has the events taken
-into the database, many at a time, and the files emptied. Blocking code; it writes to the page
-cache, and waits for no disk.
+again. Counterparts: `log_file.py` is what it writes to, `syncing.py` brings that to disk,
+`settling.py` has the events taken into the database, many at a time, and the files emptied.
 
     events ─► append to one file ─► sync ─► acknowledged ─► turn ─► into records.db ─► file emptied
                                                              └► the other file takes what comes
@@ -12,26 +11,17 @@ A frame is a batch: length, checksum and number, 20 bytes, and the events. Numbe
 both files. A frame that is not whole at the end of a file was not acknowledged.
 """
 
-import logging
-import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from overlay import decoding
-from overlay.storage.damage import Damage, aside_of
 from overlay.storage.rows import EventRow
 
-log = logging.getLogger(__name__)
-
-NAMES: Final = ("events-0.log", "events-1.log")
 _HEADER: Final = Struct(">I8sQ")
-_MODE: Final = 0o640
 _TIME_US_MAX: Final = 2**63 - 1
 _NUMBER_MAX: Final = 2**48
 """More than are ever written; what is larger in the bytes of an event is seen at once."""
@@ -45,33 +35,54 @@ def takes(row: object) -> bool:
     return isinstance(row, EventRow) and not row.head and 0 <= row.time_us <= _TIME_US_MAX
 
 
-class EventLog:
-    """The files of one node; raises `OSError`."""
+class LogFile(Protocol):
+    """What a log needs of a file; raises `OSError`."""
 
-    def __init__(self, directory: Path, damage: Damage) -> None:
-        self._paths = [directory / name for name in NAMES]
-        self._damage = damage
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._files = [os.open(path, flags, _MODE) for path in self._paths]
+    def fileno(self) -> int:
+        """For who syncs it."""
+        ...
+
+    def read(self) -> bytes:
+        """All of it."""
+        ...
+
+    def write(self, data: bytes, at: int) -> None:
+        """All of `data`, from the byte `at` on."""
+        ...
+
+    def empty(self) -> None:
+        """Nothing of it is needed any more."""
+        ...
+
+    def set_aside(self, data: bytes) -> None:
+        """Keep a copy of what has rotted, for whoever wants to look deeper."""
+        ...
+
+    def close(self) -> None:
+        """What it holds stays."""
+        ...
+
+
+class EventLog:
+    """Of one node; raises `OSError`."""
+
+    def __init__(self, files: Sequence[LogFile]) -> None:
+        """`files`: two."""
+        self._files = files
         self._current = 0
         self._end = 0
         self._number = 0
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     @property
-    def current(self) -> int:
-        """The descriptor of the file that is appended to."""
+    def current(self) -> LogFile:
+        """The file that is appended to."""
         return self._files[self._current]
 
     def recover(self) -> list[EventRow]:
         """What both files hold, in the order in which it was written."""
         found: list[tuple[int, list[EventRow]]] = []
-        for path in self._paths:
-            found += self._frames_of(path)
+        for file in self._files:
+            found += _frames_of(file)
         found.sort(key=lambda frame: frame[0])
         self._number = found[-1][0] if found else 0
         return [row for _, rows in found for row in rows]
@@ -79,7 +90,7 @@ class EventLog:
     def clear(self) -> None:
         """All that was recovered is in the database."""
         for file in self._files:
-            os.ftruncate(file, 0)
+            file.empty()
         self._end = 0
 
     def append(self, rows: Iterable[EventRow]) -> None:
@@ -90,11 +101,9 @@ class EventLog:
         )
         number = self._number + 1
         frame = _HEADER.pack(len(payload), _sum(number, payload), number) + payload
-        written = os.pwrite(self.current, frame, self._end)
-        if written != len(frame):
-            raise OSError(f"{written} of {len(frame)} bytes were written")
+        self.current.write(frame, self._end)
         self._number = number
-        self._end += written
+        self._end += len(frame)
 
     def turn(self) -> None:
         """Append to the other file from now on, which is empty."""
@@ -103,36 +112,27 @@ class EventLog:
 
     def empty_other(self) -> None:
         """What was in the file before the turn is in the database."""
-        os.ftruncate(self._files[self._current ^ 1], 0)
+        self._files[self._current ^ 1].empty()
 
     def close(self) -> None:
         """What the files hold stays."""
         for file in self._files:
-            os.close(file)
+            file.close()
 
-    # inner workings
 
-    def _frames_of(self, path: Path) -> list[tuple[int, list[EventRow]]]:
-        data = path.read_bytes()
-        frames: list[tuple[int, list[EventRow]]] = []
-        start = last = 0
-        rotten = False
-        while (frame := _next_frame(data, start, last)) is not None:
-            begin, end, number, payload = frame
-            rotten = rotten or begin != start
-            frames.append((number, _rows_of(payload)))
-            start, last = end, number
-        if rotten:
-            self._rotten(path, data)
-        return frames
-
-    def _rotten(self, path: Path, data: bytes) -> None:
-        """Other replicas have what was in it; this copy is for whoever wants to look deeper."""
-        aside = aside_of(path)
-        log.error("call events in %s have rotted; it is kept as %s", path, aside.name)
-        with suppress(OSError):
-            aside.write_bytes(data)
-        self._damage.look_for_files(path.parent)
+def _frames_of(file: LogFile) -> list[tuple[int, list[EventRow]]]:
+    data = file.read()
+    frames: list[tuple[int, list[EventRow]]] = []
+    start = last = 0
+    rotten = False
+    while (frame := _next_frame(data, start, last)) is not None:
+        begin, end, number, payload = frame
+        rotten = rotten or begin != start
+        frames.append((number, _rows_of(payload)))
+        start, last = end, number
+    if rotten:
+        file.set_aside(data)
+    return frames
 
 
 def _next_frame(data: bytes, start: int, last: int) -> tuple[int, int, int, bytes] | None:

@@ -23,16 +23,16 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from overlay.errors import CorruptError, DeviceError, StorageError
-from overlay.limits import COMMIT_BATCH_MAX
 from overlay.storage import salvage
 from overlay.storage.committer import Committed
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
 from overlay.storage.event_log import EventLog
+from overlay.storage.log_file import open_files
 from overlay.storage.outbox import Sinks
 from overlay.storage.rows import Row
 from overlay.storage.schema import RECORDS
-from overlay.storage.settling import Settling
+from overlay.storage.settling import Settling, take_in
 from overlay.storage.syncing import open_syncer
 
 log = logging.getLogger(__name__)
@@ -77,18 +77,14 @@ class RecordsDisk:
         return self._settling.last_error if self._settling is not None else ""
 
     def commit(self, rows: list[Row], finished: Committed) -> None:
-        settling = self._settling
-        if settling is None:
+        if self._settling is None:
             self._commit_later(rows, finished)
-        elif settling.takes(rows):
-            settling.commit(rows, finished)
         else:
-            settling.when_settled(
-                lambda error: finished(error) if error else self._commit_later(rows, finished)
-            )
+            self._settling.commit(rows, finished)
 
     async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
-        await self._settled()
+        if self._settling is not None:
+            await self._settling.wait()
         try:
             return await self._loop.run_in_executor(self._reading, self._ask, question)
         except StorageError:
@@ -98,11 +94,11 @@ class RecordsDisk:
             return await self._loop.run_in_executor(self._reading, self._ask, question)
 
     async def close(self) -> None:
-        try:
-            await self._settled()
-        except StorageError as error:
-            log.error("call events are left to be settled at the next start: %s", error)
         if self._settling is not None:
+            try:
+                await self._settling.wait()
+            except StorageError as error:
+                log.error("call events are left to be settled at the next start: %s", error)
             self._settling.close()
         self._batches.put(None)
         await self._loop.run_in_executor(self._reading, self._writing.join)
@@ -118,15 +114,12 @@ class RecordsDisk:
     def _settling_by_log(self) -> Settling | None:
         """Takes into the database what a crash left in the log; None where there can be none."""
         try:
-            event_log = EventLog(self._directory, self.damage)
-            rows = event_log.recover()
-            for start in range(0, len(rows), COMMIT_BATCH_MAX):
-                self._commit([*rows[start : start + COMMIT_BATCH_MAX]])
-            event_log.clear()
+            event_log = EventLog(open_files(self._directory, self.damage))
+            found = take_in(event_log, self._commit)
         except OSError as error:
             raise StorageError(f"log of call events: {error}") from error
-        if rows:
-            log.info("%d call events of the last run were taken from the log", len(rows))
+        if found:
+            log.info("%d call events of the last run were taken from the log", found)
         syncer = open_syncer()
         if syncer is None:
             log.warning("the kernel syncs no files for this process: commits cost more")
@@ -137,18 +130,6 @@ class RecordsDisk:
     def _commit_later(self, rows: list[Row], finished: Committed) -> None:
         """In the writing thread."""
         self._batches.put((rows, finished))
-
-    async def _settled(self) -> None:
-        if self._settling is None or self._settling.settled:
-            return
-        done: asyncio.Future[None] = self._loop.create_future()
-
-        def told(error: StorageError | None) -> None:
-            if not done.done():
-                done.set_exception(error) if error else done.set_result(None)
-
-        self._settling.when_settled(told)
-        await done
 
     def _open(self) -> RecordsDatabase:
         return RecordsDatabase(self._directory, self.damage, self._vfs)

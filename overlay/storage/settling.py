@@ -12,15 +12,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from overlay import limit_hits
 from overlay.errors import DeviceError, StorageError
-from overlay.limits import UNSETTLED_EVENTS_MAX
+from overlay.limits import COMMIT_BATCH_MAX, UNSETTLED_EVENTS_MAX
 from overlay.storage.committer import Committed
-from overlay.storage.event_log import EventLog, takes
+from overlay.storage.event_log import EventLog, LogFile, takes
 from overlay.storage.rows import EventRow, Row
-from overlay.storage.syncing import Syncer
+from overlay.storage.syncing import Synced
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,32 @@ RETRY_S: Final = 1.0
 Commit = Callable[[list[Row], Committed], None]
 
 
+class Syncs(Protocol):
+    """What is needed of a `Syncer`."""
+
+    def sync(self, file: LogFile, synced: Synced) -> None:
+        """Raises `DeviceError`."""
+        ...
+
+    def close(self) -> None:
+        """Nobody is told any more."""
+        ...
+
+
+def take_in(event_log: EventLog, commit: Callable[[list[Row]], None]) -> int:
+    """Have the database take what a crash left in the log; how many events. `commit` returns when
+    they are safe. Raises `OSError`, and what `commit` raises: then the log is as it was."""
+    rows = event_log.recover()
+    for start in range(0, len(rows), COMMIT_BATCH_MAX):
+        commit([*rows[start : start + COMMIT_BATCH_MAX]])
+    event_log.clear()
+    return len(rows)
+
+
 class Settling:
     """The events of one node that wait for its database."""
 
-    def __init__(self, event_log: EventLog, syncer: Syncer, commit: Commit) -> None:
+    def __init__(self, event_log: EventLog, syncer: Syncs, commit: Commit) -> None:
         """`commit` has the database take rows, and says later what became of it."""
         self._log = event_log
         self._syncer = syncer
@@ -57,7 +79,7 @@ class Settling:
         """Told when what leaves is settled;"""
         self._waiting_for_fresh: list[Committed] = []
         """when what is fresh is."""
-        self._suspect: int | None = None
+        self._suspect: LogFile | None = None
         """The file of which a sync has failed: nothing more into the log until it is emptied."""
         self._broken = False
         """A file could not be emptied: nothing more into the log."""
@@ -65,28 +87,31 @@ class Settling:
         self.last_error = ""
         """Why the database does not take what is safe; empty when it does."""
 
+    def commit(self, rows: list[Row], finished: Committed) -> None:
+        """Have rows safe; `finished` is told when they are. One batch is under way at a time."""
+        if self.takes(rows):
+            self._log_them(rows, finished)
+        else:
+            self.when_settled(partial(self._to_database, rows, finished))
+
     def takes(self, rows: Sequence[Row]) -> bool:
         """Whether these rows may go by the log."""
         if self._suspect is not None or self._broken:
             return False
         return bool(rows) and all(map(takes, rows))
 
-    def commit(self, rows: list[Row], finished: Committed) -> None:
-        """Have events safe; one batch is under way at a time."""
-        assert not self._syncing
-        if len(self._fresh) + len(self._leaving) + len(rows) > UNSETTLED_EVENTS_MAX:
-            limit_hits.hit("UNSETTLED_EVENTS_MAX")
-            error = StorageError("the database does not take what is safe in the log")
-            self._loop.call_soon(finished, error)
+    async def wait(self) -> None:
+        """`when_settled` for a coroutine; raises `StorageError`."""
+        if self.settled:
             return
-        try:
-            self._log.append(cast(list[EventRow], rows))
-            self._syncer.sync(self._log.current, partial(self._synced, rows, finished))
-        except (OSError, DeviceError) as error:
-            log.warning("call events go to the database at once: %s", error)
-            self.when_settled(partial(self._instead, rows, finished))
-        else:
-            self._syncing = True
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def told(error: StorageError | None) -> None:
+            if not done.done():
+                done.set_exception(error) if error else done.set_result(None)
+
+        self.when_settled(told)
+        await done
 
     def when_settled(self, told: Committed) -> None:
         """`told` is called when the database has all that was acknowledged until now, or with the
@@ -113,7 +138,25 @@ class Settling:
 
     # inner workings
 
-    def _instead(self, rows: list[Row], finished: Committed, error: StorageError | None) -> None:
+    def _log_them(self, rows: list[Row], finished: Committed) -> None:
+        assert not self._syncing
+        if len(self._fresh) + len(self._leaving) + len(rows) > UNSETTLED_EVENTS_MAX:
+            limit_hits.hit("UNSETTLED_EVENTS_MAX")
+            error = StorageError("the database does not take what is safe in the log")
+            self._loop.call_soon(finished, error)
+            return
+        try:
+            self._log.append(cast(list[EventRow], rows))
+            self._syncer.sync(self._log.current, partial(self._synced, rows, finished))
+        except (OSError, DeviceError) as error:
+            log.warning("call events go to the database at once: %s", error)
+            self.when_settled(partial(self._to_database, rows, finished))
+        else:
+            self._syncing = True
+
+    def _to_database(
+        self, rows: list[Row], finished: Committed, error: StorageError | None
+    ) -> None:
         if error is None:
             self._commit(rows, finished)
         else:

@@ -1,6 +1,6 @@
 """Brings a file to disk while the event loop goes on, without a thread.
 
-In: descriptors. Out: outcomes, on the loop. The kernel syncs by itself and says so through an event
+In: files. Out: outcomes, on the loop. The kernel syncs by itself and says so through an event
 descriptor (Linux, io_submit(2), IOCB_CMD_FDSYNC). A thread that syncs has to be woken, waits for
 the interpreter's lock, and wakes the loop: three times the switches.
 """
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from caio import linux_aio
 
@@ -20,6 +20,14 @@ UNDER_WAY_MAX: Final = 8
 """More than are ever asked for at once."""
 
 Synced = Callable[[DeviceError | None], None]
+
+
+class Syncable(Protocol):
+    """A file that is open."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        ...
 
 
 class Syncer:
@@ -33,13 +41,13 @@ class Syncer:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._context.fileno, self._ready)
 
-    def sync(self, descriptor: int, synced: Synced) -> None:
+    def sync(self, file: Syncable, synced: Synced) -> None:
         """Have all that was written to a file brought to disk; `synced` is called on the loop.
 
         Raises `DeviceError` when it cannot even be asked for.
         """
         self._last = number = self._last + 1
-        operation = linux_aio.Operation.fdsync(descriptor)
+        operation = linux_aio.Operation.fdsync(file.fileno())
         # The second argument of the call is the result, which the operation has as well.
         operation.set_callback(partial(self._note, number))
         try:

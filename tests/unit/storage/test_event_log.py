@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.storage.damage import Damage
-from overlay.storage.event_log import NAMES, EventLog, takes
+from overlay.storage.event_log import EventLog, takes
+from overlay.storage.log_file import NAMES, open_files
 from overlay.storage.rows import EventRow, JournalDone
 
 ROWS = st.builds(
@@ -33,7 +34,7 @@ def folder() -> Iterator[Path]:
 
 def write(directory: Path, batches: list[list[EventRow]]) -> list[int]:
     """Where each batch ends in the first file."""
-    log, ends = EventLog(directory, Damage()), []
+    log, ends = EventLog(open_files(directory, Damage())), []
     for batch in batches:
         log.append(batch)
         ends.append((directory / NAMES[0]).stat().st_size)
@@ -42,7 +43,7 @@ def write(directory: Path, batches: list[list[EventRow]]) -> list[int]:
 
 
 def read(directory: Path, damage: Damage | None = None) -> list[EventRow]:
-    log = EventLog(directory, damage or Damage())
+    log = EventLog(open_files(directory, damage or Damage()))
     found = log.recover()
     log.close()
     return found
@@ -102,7 +103,7 @@ def test_both_files_are_read_in_the_order_in_which_they_were_written(
     first: list[list[EventRow]], second: list[list[EventRow]]
 ) -> None:
     with folder() as directory:
-        log = EventLog(directory, Damage())
+        log = EventLog(open_files(directory, Damage()))
         for batch in first:
             log.append(batch)
         log.turn()
@@ -125,12 +126,12 @@ def test_a_batch_that_could_not_be_written_leaves_nothing_behind(
         key = bytes([number]) * 20
         return EventRow(call_key=key, event_id=key, time_us=number, body=b"x" * size)
 
-    log = EventLog(tmp_path, Damage())
+    log = EventLog(open_files(tmp_path, Damage()))
     log.append([event(1, 10)])
     whole = os.pwrite
     with monkeypatch.context() as patched:
         patched.setattr(
-            "overlay.storage.event_log.os.pwrite",
+            "overlay.storage.log_file.os.pwrite",
             lambda file, data, at: whole(file, data[: len(data) // 2], at),
         )
         with pytest.raises(OSError, match="were written"):

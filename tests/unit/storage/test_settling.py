@@ -12,7 +12,8 @@ from overlay.errors import DeviceError, StorageError
 from overlay.storage import settling as settling_module
 from overlay.storage.committer import Committed, Committer
 from overlay.storage.damage import Damage
-from overlay.storage.event_log import NAMES, EventLog
+from overlay.storage.event_log import EventLog, LogFile
+from overlay.storage.log_file import NAMES, open_files
 from overlay.storage.records_disk import RecordsDisk
 from overlay.storage.rows import EventRow, JournalDone, Row
 from overlay.storage.settling import SETTLE_EVENTS, Settling
@@ -31,19 +32,19 @@ class Scene:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.log = EventLog(directory, Damage())
-        self.syncs: list[tuple[int, Callable[[DeviceError | None], None]]] = []
+        self.log = EventLog(open_files(directory, Damage()))
+        self.syncs: list[tuple[LogFile, Callable[[DeviceError | None], None]]] = []
         self.submits = True
         self.commits: list[tuple[list[Row], Committed]] = []
         self.outcomes: list[StorageError | None] = []
-        self.settling = Settling(self.log, self, self.commit)  # type: ignore[arg-type]
+        self.settling = Settling(self.log, self, self.commit)
 
     # The syncer
 
-    def sync(self, descriptor: int, synced: Callable[[DeviceError | None], None]) -> None:
+    def sync(self, file: LogFile, synced: Callable[[DeviceError | None], None]) -> None:
         if not self.submits:
             raise DeviceError("io_submit: no")
-        self.syncs.append((descriptor, synced))
+        self.syncs.append((file, synced))
 
     def close(self) -> None:
         pass
@@ -78,7 +79,7 @@ class Scene:
 
     def on_disk(self) -> list[int]:
         """What a process that starts now would find."""
-        log = EventLog(self.directory, Damage())
+        log = EventLog(open_files(self.directory, Damage()))
         found = numbers(log.recover())
         log.close()
         return found

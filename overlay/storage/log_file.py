@@ -1,0 +1,64 @@
+"""The two files of a log of call events in a node's directory.
+
+In: bytes. Out: the same in the page cache, for which nobody waits. Counterparts: `event_log.py`
+knows what they mean, `syncing.py` brings them to disk.
+"""
+
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from overlay.storage.damage import Damage, aside_of
+
+log = logging.getLogger(__name__)
+
+NAMES: Final = ("events-0.log", "events-1.log")
+_MODE: Final = 0o640
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+
+
+class NodeLogFile:
+    """The `LogFile` of a real node; raises `OSError`."""
+
+    def __init__(self, path: Path, damage: Damage) -> None:
+        self._path = path
+        self._damage = damage
+        self._descriptor = os.open(path, _FLAGS, _MODE)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def read(self) -> bytes:
+        return self._path.read_bytes()
+
+    def write(self, data: bytes, at: int) -> None:
+        written = os.pwrite(self._descriptor, data, at)
+        if written != len(data):
+            raise OSError(f"{written} of {len(data)} bytes were written")
+
+    def empty(self) -> None:
+        os.ftruncate(self._descriptor, 0)
+
+    def set_aside(self, data: bytes) -> None:
+        """Other replicas have what was in it."""
+        aside = aside_of(self._path)
+        log.error("call events in %s have rotted; it is kept as %s", self._path, aside.name)
+        with suppress(OSError):
+            aside.write_bytes(data)
+        self._damage.look_for_files(self._path.parent)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def open_files(directory: Path, damage: Damage) -> list[NodeLogFile]:
+    """Both, made if they are not there, for good."""
+    files = [NodeLogFile(directory / name, damage) for name in NAMES]
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return files
