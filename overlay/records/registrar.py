@@ -20,9 +20,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decide(
-    record: Registration, request: Register, now_ms: int, stamp: int, contacts_max: int
+    record: Registration,
+    request: Register,
+    now_ms: int,
+    stamp: int,
+    contacts_max: int,
+    unseen_s: int = 0,
 ) -> Decision:
     """What `request` does to `record` at `now_ms`.
+
+    `unseen_s`: how long a binding may last that is not in `record`, as too few nodes are there to
+    say what else was registered; a removal outlives that as well. 0 where a quorum sees everything.
 
     `stamp` is the hybrid logical clock of this REGISTER, moved past every entry that it can see: a
     coordinator whose clock is behind must still have the last word. A request whose CSeq equals
@@ -43,7 +51,7 @@ def decide(
                 return Decision(outcome=RegisterOutcome.TOO_MANY)
             delta[place] = own
             continue
-        delta[place] = _entry(record, request, change, place, now_ms, stamp)
+        delta[place] = _entry(record, request, change, place, now_ms, stamp, unseen_s)
     after = registration.merge(record, registration.canonical(delta.values()))
     adds = any(not binding.removed for binding in delta.values())
     if adds and len(registration.in_force(after, now_ms)) > contacts_max:
@@ -154,12 +162,13 @@ def _entry(
     place: str,
     now_ms: int,
     stamp: int,
+    unseen_s: int,
 ) -> Binding:
     removed = change.expires_s == 0
     expires_at_ms = now_ms + change.expires_s * 1000
     if removed:
         hidden = (b.expires_at_ms for b in record if b.place == place)
-        expires_at_ms = max(now_ms, *hidden, 0)
+        expires_at_ms = max(now_ms + unseen_s * 1000, *hidden, 0)
     return Binding(
         contact=change.uri,
         call_id=request.call_id,

@@ -188,7 +188,15 @@ class Registrations:
         now_ms = self._replica.now_ms()
         mine = self._replica.registration(key)
         contacts_max = request.contacts_max or self._config.proxy.contacts_max
-        decision = registrar.decide(mine, request, now_ms, self._clock.tick(), contacts_max)
+        weak = len(nodes) < self._config.overlay.write_quorum
+        decision = registrar.decide(
+            mine,
+            request,
+            now_ms,
+            self._clock.tick(),
+            contacts_max,
+            unseen_s=self._config.proxy.expires_max_s if weak else 0,
+        )
         if decision.outcome is not RegisterOutcome.DONE:
             done(Registered(id=0, outcome=decision.outcome))
             return
@@ -204,7 +212,6 @@ class Registrations:
                 refused = Registered(id=0, outcome=RegisterOutcome.TOO_MANY)
                 self._replicate(key, undo, nodes, left_s, lambda _: done(refused), done)
             else:
-                weak = len(nodes) < self._config.overlay.write_quorum
                 self._finish(delta, record, done, weak=weak)
 
         self._replicate(key, delta, nodes, timeout_s, won, done)

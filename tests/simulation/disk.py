@@ -1,47 +1,76 @@
-"""A simulated host's disk: real SQL on a database in memory, with a disk's time and faults.
+"""A simulated host's disk: real SQL and the real log of events, in memory, with a disk's time and
+faults.
 
 In: commits and questions of one process. Out: outcomes after virtual time. Counterpart:
-`overlay.storage.committer.RecordsDisk`, in whose place this stands.
+`overlay.storage.records_disk.RecordsDisk`, in whose place this stands.
 
-A commit is whole or absent. One that was under way when the process died is either, by chance. A
-disk that lies says that a commit is safe while it is in its cache alone: when the power goes, only
-the first of those commits are there.
+A commit is whole or absent. One that was under way when the process died is either, by chance. What
+a process wrote into the log outlives it, but not the power: then what was not synced is there,
+absent, or cut off, by chance. A disk that lies says that commits and syncs are safe while they are
+in its cache alone: when the power goes, only the first of those are there.
 """
 
+import errno
 import random
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
-from overlay.errors import StorageError
+from overlay.errors import DeviceError, StorageError
 from overlay.records import subscriber
 from overlay.storage.bindings_database import BindingsDatabase
+from overlay.storage.committer import Committed
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
+from overlay.storage.event_log import EventLog, LogFile
 from overlay.storage.rows import Row
+from overlay.storage.settling import Settling, take_in
+from overlay.storage.syncing import Synced
 from tests.simulation.clock import VirtualLoop
 
 T = TypeVar("T")
+
+SYNCS_FAIL: Final = 0.5
+"""Share of the syncs and commits that fail while a device fails."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What a disk has."""
+
+    records: bytes
+    logs: tuple[bytes, bytes]
 
 
 class Disk:
     """What survives the processes of a host."""
 
-    def __init__(self) -> None:
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.has_log = chance.random() < 0.8
+        """In the others' kernels nobody syncs by himself."""
+        self.failing = False
         self.full = False
         self.slow_s = 0.0
         self.generation = 0
         self.damage = Damage()
         self.rotted: set[bytes] = set()
         """Ids of events whose copy here was spoiled, or lost after the disk had promised it."""
+        self._safe_once: set[bytes] = set()
         self.broken_promises: set[tuple[str, int]] = set()
         """Subscribers and versions that were lost after the disk had promised them."""
-        self._promised: list[bytes] = []
-        """While it lies: what is really there, and after each commit since."""
+        self._promised: list[Image] = []
+        """While it lies: what is really there, and after each commit or sync since."""
+        self.logs = SurvivingLog(self), SurvivingLog(self)
         self.records: SurvivingRecords
         self.bindings: SurvivingBindings
         self._make()
 
     def _make(self) -> None:
+        self._safe_once.clear()
+        for log in self.logs:
+            log.content = log.safe = b""
         self.records = SurvivingRecords(self)
         self.bindings = SurvivingBindings(self)
 
@@ -69,8 +98,15 @@ class Disk:
             )
             self.rotted.add(event_id)
 
+        for log in self.logs:
+            if log.safe and chance.random() < 0.5:
+                before = self._logged()
+                at = chance.randrange(len(log.safe))
+                log.flip(at, 1 << chance.randrange(8))
+                self.rotted |= before - self._logged()
+
     def lie(self) -> None:
-        """From now on, say that commits are safe that are not."""
+        """From now on, say that commits and syncs are safe that are not."""
         self._promised = [self._image()]
 
     def flush(self) -> None:
@@ -78,16 +114,23 @@ class Disk:
         self._promised = []
 
     def committed(self) -> None:
-        """A commit was made."""
+        """A commit or a sync was made."""
         if self._promised:
             self._promised.append(self._image())
 
     def lose_power(self, chance: random.Random) -> None:
-        """What was in its cache is gone, from some commit on."""
+        """What was not synced may be gone; what was in the cache of a disk that lied is, from some
+        commit or sync on."""
         if not self._promised:
+            for log in self.logs:
+                log.lose_power(chance)
             return
         events, subscribers = self._event_ids(), self.subscribers()
-        self.records._connection.deserialize("main", chance.choice(self._promised))
+        image = chance.choice(self._promised)
+        self.records._connection.deserialize("main", image.records)
+        for log, safe in zip(self.logs, image.logs, strict=True):
+            log.safe = safe
+            log.lose_power(chance)
         self.rotted |= events - self._event_ids()
         self.broken_promises |= subscribers - self.subscribers()
         self._promised = []
@@ -98,24 +141,113 @@ class Disk:
         records = [subscriber.decode(bytes(body)) for (body,) in rows]
         return {(record.aor, record.version) for record in records}
 
-    def _image(self) -> bytes:
-        return bytes(self.records._connection.serialize("main"))
-
-    def _event_ids(self) -> set[bytes]:
-        return {row[0] for row in self.records._connection.execute("SELECT event_id FROM events")}
-
     def check(self) -> None:
         """Raises `StorageError` when nothing can be written."""
         if self.full:
             raise StorageError("FullError: database or disk is full")
+        self.check_sync()
+
+    def check_sync(self) -> None:
+        """Raises `DeviceError` when nobody knows what is there."""
+        if self.failing and self._chance.random() < SYNCS_FAIL:
+            raise DeviceError("fdatasync: input/output error")
 
     def has_event(self, call_key: bytes, event_id: bytes) -> bool:
-        """Whether the event is safe here."""
+        """Whether the event is safe here; from then on it has to be."""
         connection = self.records._connection
         rows = connection.execute(
             "SELECT 1 FROM events WHERE call_key = ? AND event_id = ?", (call_key, event_id)
         )
-        return next(rows, None) is not None
+        found = next(rows, None) is not None or any(event_id in log.safe for log in self.logs)
+        if found:
+            self._safe_once.add(event_id)
+        return found
+
+    def lost(self) -> set[bytes]:
+        """Ids of events that were safe here and that the database has not, when it has taken in the
+        log; though the disk is the same and had not lied, nor rotted."""
+        return self._safe_once - self._settled_ids() - self.rotted
+
+    def _image(self) -> Image:
+        one, other = self.logs
+        records = bytes(self.records._connection.serialize("main"))
+        return Image(records=records, logs=(one.safe, other.safe))
+
+    def _event_ids(self) -> set[bytes]:
+        return self._settled_ids() | self._logged()
+
+    def _settled_ids(self) -> set[bytes]:
+        return {row[0] for row in self.records._connection.execute("SELECT event_id FROM events")}
+
+    def _logged(self) -> set[bytes]:
+        """Ids of the events that the log would give back."""
+        return {row.event_id for row in EventLog([_Copy(log.safe) for log in self.logs]).recover()}
+
+
+class _Copy:
+    """To look into."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def fileno(self) -> int:
+        raise OSError(errno.EBADF, "this file is in memory")
+
+    def read(self) -> bytes:
+        return self.content
+
+    def write(self, data: bytes, at: int) -> None:
+        self.content = self.content[:at].ljust(at, b"\0") + data + self.content[at + len(data) :]
+
+    def empty(self) -> None:
+        self.content = b""
+
+    def set_aside(self, data: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class SurvivingLog(_Copy):
+    """Stays when a process closes it: `content` is what processes see, `safe` what is on disk."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(b"")
+        self.safe = b""
+        self._disk = disk
+
+    def write(self, data: bytes, at: int) -> None:
+        if self._disk.full:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        super().write(data, at)
+
+    def synced(self, content: bytes) -> None:
+        """A sync has come to its end that was asked for when the file had this content."""
+        if self.content.startswith(content):
+            self.safe = content
+        else:
+            # Whoever empties what is being synced gets what he asked for.
+            self.safe = self.content
+        self._disk.committed()
+
+    def lose_power(self, chance: random.Random) -> None:
+        """What was not synced is there, or is not, or is cut off, or its place alone is there."""
+        content, safe = self.content, self.safe
+        if content != safe:
+            whole = [safe, content]
+            if content.startswith(safe):
+                cut = chance.randint(len(safe), len(content))
+                whole += [content[:cut], safe.ljust(cut, b"\0")]
+            self.safe = chance.choice(whole)
+        self.content = self.safe
+
+    def flip(self, at: int, bit: int) -> None:
+        """One bit of what is on disk, and in every copy of it."""
+        spoiled = bytes([self.safe[at] ^ bit])
+        if self.content.startswith(self.safe):
+            super().write(spoiled, at)
+        self.safe = self.safe[:at] + spoiled + self.safe[at + 1 :]
 
 
 class SurvivingRecords(RecordsDatabase):
@@ -149,27 +281,74 @@ class SurvivingBindings(BindingsDatabase):
         super().write(records)
 
 
+class _Kernel:
+    """Syncs files by itself, and tells the process that asked for it."""
+
+    def __init__(self, disk: Disk, loop: VirtualLoop, chance: random.Random) -> None:
+        self._disk = disk
+        self._loop = loop
+        self._chance = chance
+
+    def sync(self, file: LogFile, synced: Synced) -> None:
+        """The file's bytes of now are safe a moment later."""
+        assert isinstance(file, SurvivingLog)
+        delay_s = self._disk.slow_s + self._chance.uniform(0.0002, 0.004)
+        self._loop.call_later(delay_s, self._synced, file, file.content, synced)
+
+    def close(self) -> None:
+        pass
+
+    def _synced(self, file: SurvivingLog, content: bytes, synced: Synced) -> None:
+        try:
+            self._disk.check_sync()
+        except DeviceError as error:
+            synced(error)
+            return
+        file.synced(content)
+        synced(None)
+
+
 class ProcessDisk:
-    """One process' use of its host's disk."""
+    """One process' use of its host's disk; raises `StorageError` when it cannot be used."""
 
     def __init__(self, disk: Disk, loop: VirtualLoop, chance: random.Random) -> None:
         self.damage = disk.damage
-        self.last_error = ""
         self._disk = disk
         self._loop = loop
         self._chance = chance
         self._under_way: list[Row] = []
+        event_log = EventLog(disk.logs)
+        try:
+            take_in(event_log, disk.records.commit)
+        except OSError as error:
+            raise StorageError(f"log of call events: {error}") from error
+        if lost := disk.lost():
+            loop.problems.append(f"{len(lost)} events are lost that were safe on a disk")
+        self._settling: Settling | None = None
+        if disk.has_log:
+            kernel = _Kernel(disk, loop, chance)
+            self._settling = Settling(event_log, kernel, self._commit_later)
 
-    def commit(self, rows: list[Row], finished: Callable[[StorageError | None], None]) -> None:
-        self._under_way = rows
-        delay_s = self._disk.slow_s + self._chance.uniform(0.0005, 0.006)
-        self._loop.call_later(delay_s, self._commit, rows, finished)
+    @property
+    def last_error(self) -> str:
+        return self._settling.last_error if self._settling is not None else ""
+
+    def commit(self, rows: list[Row], finished: Committed) -> None:
+        if self._settling is None:
+            self._commit_later(rows, finished)
+        else:
+            self._settling.commit(rows, finished)
 
     async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
+        if self._settling is not None:
+            await self._settling.wait()
         return await self._loop.run_in_executor(None, question, self._disk.records)
 
     async def close(self) -> None:
-        pass
+        if self._settling is not None:
+            with suppress(StorageError):
+                await self._settling.wait()
+            self._settling.close()
 
     def crash(self) -> None:
         """The process died; what it was writing may be there or not."""
@@ -177,7 +356,15 @@ class ProcessDisk:
             self._write(self._under_way)
         self._under_way = []
 
-    def _commit(self, rows: list[Row], finished: Callable[[StorageError | None], None]) -> None:
+    # inner workings
+
+    def _commit_later(self, rows: list[Row], finished: Committed) -> None:
+        assert not self._under_way
+        self._under_way = rows
+        delay_s = self._disk.slow_s + self._chance.uniform(0.0005, 0.006)
+        self._loop.call_later(delay_s, self._commit, rows, finished)
+
+    def _commit(self, rows: list[Row], finished: Committed) -> None:
         self._under_way = []
         finished(self._write(rows))
 

@@ -43,6 +43,8 @@ class Kind(StrEnum):
     """A disk says that commits are safe while they are in its cache alone."""
     ROT = "rot"
     """Some rows on a disk change; nobody is told."""
+    FAILING = "failing"
+    """Commits and syncs fail, now and then."""
 
 
 WEIGHTS = {
@@ -69,6 +71,8 @@ CLOCK_JUMPS_MS = (-90_000, -5_000, -500, 500, 5_000, 90_000, 3_600_000, -3_600_0
 
 LIARS = 0.3
 """Share of the runs in which a disk lies, and loses its power."""
+FAILING = 0.2
+"""Share of the runs in which a device fails for a while."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +127,9 @@ def disk_plan(chance: random.Random, names: list[str], duration_s: float) -> lis
         )
         for _ in range(chance.choice((0, 0, 1, 2)))
     ]
+    if chance.random() < FAILING:
+        host, at_s, for_s = chance.choice(names), chance.uniform(0.5, duration_s), 1.0
+        faults.append(Fault(at_s=at_s, kind=Kind.FAILING, hosts=(host,), for_s=for_s))
     if chance.random() < LIARS:
         host, at_s, for_s = chance.choice(names), chance.uniform(0.5, duration_s), 3.0
         faults.append(Fault(at_s=at_s, kind=Kind.LIE, hosts=(host,), for_s=for_s))
@@ -160,7 +167,8 @@ class World:
         wires.slow.clear()
         wires.loss = 0.0
         for host in self.hosts.values():
-            host.disk.full, host.disk.slow_s = False, 0.0
+            host.disk.full = host.disk.failing = False
+            host.disk.slow_s = 0.0
             host.thaw()
             host.set_clock(0)
             if not host.redis.up:
@@ -219,6 +227,9 @@ class World:
         if fault.kind is Kind.ROT:
             host.disk.rot(random.Random(f"{host.name} {fault.at_s}"))
             return lambda: None
+        if fault.kind is Kind.FAILING:
+            host.disk.failing = True
+            return lambda: setattr(host.disk, "failing", False)
         if fault.kind is Kind.DISK_FULL:
             host.disk.full = True
             return lambda: setattr(host.disk, "full", False)

@@ -20,6 +20,7 @@ from overlay import config as configuration
 from overlay.config import Config
 from overlay.control import messages as control
 from overlay.control.server import ControlServer
+from overlay.errors import StorageError
 from overlay.frames import FrameBuffer, pack
 from overlay.identity.identity import Identity
 from overlay.identity.operator import OperatorKey
@@ -38,6 +39,7 @@ from tests.simulation.wires import Wires
 
 FARM = "farm.test"
 EPOCH_MS = 1_700_000_000_000
+RESTART_S = 0.5
 OPERATOR = OperatorKey(Ed25519PrivateKey.from_private_bytes(b"operator" * 4))
 
 
@@ -145,7 +147,7 @@ class Host:
         self.loop = loop
         self.wires = wires
         self.chance = random.Random(f"{seed} {self.name}")
-        self.disk = Disk()
+        self.disk = Disk(random.Random(f"{seed} {self.name} disk"))
         self.redis = Redis(loop)
         self.worker = ProcessTargets(self.redis, loop)
         self.skew_ms = 0
@@ -175,29 +177,12 @@ class Host:
         self.skews_ms.add(skew_ms)
 
     async def start(self) -> None:
-        """Start the daemon and wait until it is up."""
-        assert self.node is None
-        if self.address in self.wires.down:
-            self.wires.down.discard(self.address)
-            self.wires.host_back(self.address)
-        process = self.process = Process(self.name, self.address)
-        parts = Parts(
-            now_ms=self.now_ms,
-            chance=random.Random(self.chance.random()),
-            network=ProvenNetwork,
-            storage=self._storage,
-            discovery=ConfiguredAddresses,
-            projection=lambda _: ProcessProjection(self.redis, self.loop),
-            control=ControlSocket,
-        )
-
-        async def run() -> None:
-            node = Node(self.config, self.identity, parts)
-            await node.start()
-            if self.process is process:
-                self.node = node
-
-        await asyncio.wait([self.loop.start_in(process, run())], timeout=2.0)
+        """Start the daemon and wait until it is up; one that finds no room on the disk ends, and is
+        started again."""
+        await self._start()
+        while self.process is None:
+            await asyncio.sleep(RESTART_S)
+            await self._start()
 
     async def stop(self) -> None:
         """Stop the daemon as SIGTERM does."""
@@ -245,6 +230,38 @@ class Host:
         return answer.result() if answer.done() else None
 
     # inner workings
+
+    async def _start(self) -> None:
+        assert self.node is None
+        if self.process is not None:
+            # It was not up in time.
+            self._end(power=False)
+        if self.address in self.wires.down:
+            self.wires.down.discard(self.address)
+            self.wires.host_back(self.address)
+        process = self.process = Process(self.name, self.address)
+        parts = Parts(
+            now_ms=self.now_ms,
+            chance=random.Random(self.chance.random()),
+            network=ProvenNetwork,
+            storage=self._storage,
+            discovery=ConfiguredAddresses,
+            projection=lambda _: ProcessProjection(self.redis, self.loop),
+            control=ControlSocket,
+        )
+
+        async def run() -> None:
+            node = Node(self.config, self.identity, parts)
+            try:
+                await node.start()
+            except StorageError:
+                if self.process is process:
+                    self._end(power=False)
+                return
+            if self.process is process:
+                self.node = node
+
+        await asyncio.wait([self.loop.start_in(process, run())], timeout=2.0)
 
     def _storage(self, _: Config, now_ms: NowMs) -> tuple[Committer, Bindings]:
         self._process_disk = ProcessDisk(self.disk, self.loop, self.chance)

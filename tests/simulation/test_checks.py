@@ -1,6 +1,7 @@
 """A simulator that finds nothing proves nothing: daemons that are broken on purpose must fail."""
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -9,7 +10,11 @@ from overlay.errors import StorageError
 from overlay.records import registration
 from overlay.replication.repair import Repair
 from overlay.storage import database
-from overlay.storage.rows import Row
+from overlay.storage.committer import Committed
+from overlay.storage.event_log import EventLog
+from overlay.storage.rows import EventRow, Row
+from overlay.storage.settling import Settling
+from tests.simulation import disk
 from tests.simulation.disk import ProcessDisk
 from tests.simulation.simulation import run
 
@@ -34,6 +39,37 @@ def test_an_acknowledgement_before_the_commit_is_found(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(ProcessDisk, "commit", too_early)
     assert found("disks")
+
+
+def test_a_log_that_acknowledges_before_the_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_early(settling: Settling, rows: list[Row], finished: Committed) -> None:
+        settling._log.append(cast(list[EventRow], rows))
+        settling._synced(rows, finished, None)
+
+    monkeypatch.setattr(Settling, "_log_them", too_early)
+    assert found("disks")
+
+
+def test_a_log_that_nobody_reads_after_a_crash_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def clear(event_log: EventLog, _: object) -> int:
+        event_log.clear()
+        return 0
+
+    monkeypatch.setattr(disk, "take_in", clear)
+    assert found("safe on a disk")
+
+
+def test_a_log_that_is_emptied_before_the_database_has_it_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turn = EventLog.turn
+
+    def turn_and_empty(event_log: EventLog) -> None:
+        turn(event_log)
+        event_log.empty_other()
+
+    monkeypatch.setattr(EventLog, "turn", turn_and_empty)
+    assert found("safe on a disk")
 
 
 def test_rows_that_rot_are_found_without_checksums(monkeypatch: pytest.MonkeyPatch) -> None:

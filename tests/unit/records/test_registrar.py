@@ -67,6 +67,14 @@ def test_a_removal_outlives_every_copy_of_what_it_removed() -> None:
     assert gone[0].expires_at_ms == NOW_MS + 3_600_000
 
 
+def test_a_removal_by_too_few_nodes_outlives_what_they_cannot_have_seen() -> None:
+    unseen = apply((), request(1, add(expires_s=3600)))
+    alone = registrar.decide((), request(2, add(expires_s=0)), NOW_MS - 90_000, 9, 10, 3600)
+    later_ms = NOW_MS + 600_000
+    left = registration.prune(alone.delta, later_ms)
+    assert live(registration.merge(unseen, registration.standing(left, later_ms))) == []
+
+
 def test_a_coordinator_with_a_slow_clock_still_has_the_last_word() -> None:
     record = apply((), request(1, add()), stamp=1 << 60)
     after = apply(record, request(1, add(q=100), call_id="restarted"), stamp=5)
