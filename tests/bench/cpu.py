@@ -10,6 +10,7 @@ short round; /proc/PID/task/*/schedstat is the same account, unrounded.
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -38,25 +39,45 @@ def namespaces_ns(names: tuple[str, ...]) -> Counter[str]:
     return found
 
 
-def with_kernel_ns(names: tuple[str, ...]) -> Counter[str]:
-    """The same, and what the kernel's own threads for files have used, whoever they did it for:
-    what else the machine does meanwhile is the same for both sides of a comparison."""
-    return namespaces_ns(names) + Counter({"kernel": _kernel_ns()})
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """CPU time so far: of a side, and of the kernel's own threads for files, whoever they worked
+    for: what else the machine does meanwhile is the same for both sides of a comparison."""
+
+    programs_ns: Counter[str]
+    """Nanoseconds by program name."""
+    threads_ns: dict[str, int]
+    """Of the kernel's threads by their number; they come and go."""
+
+    def since(self, before: "Account") -> Counter[str]:
+        """Nanoseconds used between two readings, by program name and for `kernel`."""
+        spent_ns = Counter(self.programs_ns)
+        spent_ns.subtract(before.programs_ns)
+        for number, used_ns in self.threads_ns.items():
+            used_before_ns = before.threads_ns.get(number, 0)
+            # With less than it had, it is another one, which got the number of one that ended.
+            spent_ns["kernel"] += used_ns - (used_before_ns if used_before_ns <= used_ns else 0)
+        return spent_ns
 
 
-def _kernel_ns() -> int:
-    total_ns = 0
+def account(names: tuple[str, ...]) -> Account:
+    """A reading; raises `OSError` when a namespace does not exist."""
+    return Account(programs_ns=namespaces_ns(names), threads_ns=_kernel_ns())
+
+
+def _kernel_ns() -> dict[str, int]:
+    found: dict[str, int] = {}
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
             continue
         try:
             name, _, fields = (entry / "stat").read_text().partition("(")[2].rpartition(")")
             if fields.split()[1] == _KTHREADD and name.startswith(_FOR_FILES):
-                total_ns += _own_ns(entry)
+                found[entry.name] = _own_ns(entry)
         except (FileNotFoundError, ProcessLookupError):
             # It ended meanwhile.
             continue
-    return total_ns
+    return found
 
 
 def processes_in(names: tuple[str, ...]) -> list[int]:

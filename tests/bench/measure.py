@@ -81,11 +81,10 @@ def compare(
     idle_us_per_s = {side.name: _idle_us_per_s(side, idle_s) for side in sides}
     for number in range(rounds):
         for side in sides if number % 2 == 0 else reversed(sides):
-            before_ns = cpu.with_kernel_ns(side.namespaces)
+            before = cpu.account(side.namespaces)
             outcome = side.work(count)
             time.sleep(_SETTLE_S)
-            spent_ns = cpu.with_kernel_ns(side.namespaces)
-            spent_ns.subtract(before_ns)
+            spent_ns = cpu.account(side.namespaces).since(before)
             outcome.check(f"{side.name}, round {number + 1}")
             tallies[side.name].add(spent_ns, outcome)
     our_figures, peer_figures = (
@@ -121,8 +120,7 @@ class _Tally:
 
 
 def _idle_us_per_s(side: Side, seconds: float) -> float:
-    before_ns, began_s = cpu.with_kernel_ns(side.namespaces), time.monotonic()
+    before, began_s = cpu.account(side.namespaces), time.monotonic()
     time.sleep(seconds)
-    spent_ns = cpu.with_kernel_ns(side.namespaces)
-    spent_ns.subtract(before_ns)
+    spent_ns = cpu.account(side.namespaces).since(before)
     return spent_ns.total() / 1000 / (time.monotonic() - began_s)

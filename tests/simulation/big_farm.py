@@ -12,6 +12,7 @@ import gc
 import logging
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,8 +89,10 @@ class BigLoop(VirtualLoop):
     STEPS_MAX = 10**12
 
 
-def run(nodes: int, seed: int, **settings: Any) -> Report:
-    """Play one farm of so many nodes."""
+def run(
+    nodes: int, seed: int, say: Callable[[str], None] = lambda _: None, **settings: Any
+) -> Report:
+    """Play one farm of so many nodes; `say` hears what it is at."""
     logger = logging.getLogger("overlay")
     level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.CRITICAL)
@@ -97,7 +100,7 @@ def run(nodes: int, seed: int, **settings: Any) -> Report:
     collecting = gc.isenabled()
     gc.disable()
     loop = BigLoop(random.Random(seed))
-    farm = _Farm(nodes, seed, loop, settings)
+    farm = _Farm(nodes, seed, loop, settings, say)
     try:
         return loop.run_until_complete(farm.play())
     finally:
@@ -112,8 +115,17 @@ def run(nodes: int, seed: int, **settings: Any) -> Report:
 
 
 class _Farm:
-    def __init__(self, nodes: int, seed: int, loop: VirtualLoop, settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        nodes: int,
+        seed: int,
+        loop: VirtualLoop,
+        settings: dict[str, Any],
+        say: Callable[[str], None],
+    ) -> None:
         self.seed = seed
+        self._say = say
+        self._began_s = time.monotonic()
         self.loop = loop
         self.chance = random.Random(seed)
         self.wires = loop.wires = CountingWires(loop, random.Random(seed + 1))
@@ -127,18 +139,24 @@ class _Farm:
 
     async def play(self) -> Report:
         """From the first start to the last replica."""
-        began_s = time.monotonic()
+        self._tell("joins")
         joined_s = await self._join()
+        self._tell("writes records")
         await self._write()
+        self._tell("is at rest")
         frames, octets = await self._rest()
         links = [len(host.node.membership.linked()) for host in self.up if host.node]
+        self._tell("looks records up")
         hops = await self._look_up()
+        self._tell("loses a third of its nodes")
         crashed, survived = self._crash()
         crash_s = self.loop.time()
         known_s, falsely_dead = await self._known(crash_s)
+        self._tell("looks for what survived")
         found = [name for name in survived if await self._found(name)]
         for name in [name for name in survived if name not in found][:5]:
             self.problems.append(f"{name} is not found, though a replica of it lives")
+        self._tell("completes its replicas")
         replicas_s = await self._replicated(survived, crash_s)
         self._prune()
         return Report(
@@ -159,8 +177,12 @@ class _Farm:
             replicas_s=replicas_s,
             problems=(*self.problems, *self.loop.problems),
             virtual_s=self.loop.time(),
-            real_s=time.monotonic() - began_s,
+            real_s=time.monotonic() - self._began_s,
         )
+
+    def _tell(self, what: str) -> None:
+        passed_s = time.monotonic() - self._began_s
+        self._say(f"a farm of {len(self.hosts)} {what}, after {passed_s:.0f} s")
 
     async def _join(self) -> float:
         size = -(-len(self.hosts) // GROUPS)

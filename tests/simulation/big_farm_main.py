@@ -6,6 +6,7 @@ In: farm sizes. Out: a line a farm, or a JSON object; the goals that were missed
 
 import json
 import resource
+import sys
 from dataclasses import asdict
 
 from tests.simulation.big_farm import REPLICAS_S_MAX, Report, run
@@ -53,13 +54,18 @@ def missed(reports: list[Report]) -> list[str]:
     return found
 
 
+def _say(text: str) -> None:
+    """A thousand nodes take a quarter of an hour."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def main(sizes: list[int], seed: int, as_json: bool) -> int:
     """Play a farm of each size; 0 if every goal was reached."""
     reports: list[Report] = []
     if not as_json:
         print(f"seed {seed}\n{HEAD}", flush=True)
     for size in sorted(sizes):
-        reports.append(run(size, seed))
+        reports.append(run(size, seed, _say))
         print(json.dumps(asdict(reports[-1])) if as_json else line(reports[-1]), flush=True)
     goals = missed(reports)
     if not as_json:

@@ -187,3 +187,20 @@ def test_members_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch)
         await pair.pinged()
 
     play(story)
+
+
+def test_of_the_pings_that_wait_the_oldest_alone_are_looked_at() -> None:
+    async def story(pair: Pair) -> None:
+        waiting = pair.ends[0]._waiting
+        now_s = asyncio.get_running_loop().time()
+        for number in range(1_000):
+            until_s = now_s + 60.0 if number < 10 else now_s
+            waiting[number.to_bytes(9, "big")] = (b"", lambda: None, until_s)
+        await pair.pinged()
+        assert len(waiting) == 1_000
+        for number in range(10):
+            del waiting[number.to_bytes(9, "big")]
+        await pair.pinged()
+        assert not waiting
+
+    play(story)
