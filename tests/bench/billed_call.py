@@ -40,8 +40,9 @@ class _Counted:
         return outcome
 
 
-def run(plan: Plan) -> Comparison:
-    """Measure; raises `MeasureError` or `LabError` when that is not possible."""
+def run(plan: Plan, rate: float = RATE) -> Comparison:
+    """Measure, at so many calls a second; raises `MeasureError` or `LabError` when that is not
+    possible."""
     with ExitStack() as stack:
         node, phone = stack.enter_context(network.hosts(["n1", "phone"]))
         database = stack.enter_context(postgres(node, plan.work_dir))
@@ -58,7 +59,7 @@ def run(plan: Plan) -> Comparison:
         )
         ours = stack.enter_context(farm(plan.nodes, SETTINGS))
         our_calls, peer_calls = (
-            _Counted(stack.enter_context(calling(name, entry, caller, namespaces, plan, RATE)))
+            _Counted(stack.enter_context(calling(name, entry, caller, namespaces, plan, rate)))
             for name, entry, caller, namespaces in (
                 ("ours", ours.nodes[0], ours.phone, ours.namespaces),
                 ("peer", node, phone, (node.namespace,)),
@@ -68,7 +69,7 @@ def run(plan: Plan) -> Comparison:
             our_calls.side,
             peer_calls.side,
             rounds=plan.rounds,
-            count=plan.count(RATE),
+            count=plan.count(rate),
             warm_up=plan.users,
             idle_s=plan.idle_s,
         )

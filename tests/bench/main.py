@@ -123,15 +123,16 @@ def main(arguments: Sequence[str]) -> int:
             for name in NAMES if ALL in args.names else args.names:
                 try:
                     if name == SCALE:
-                        _scale(args, machine, versions)
-                        continue
-                    results = _measure(name, args, machine, versions)
+                        results = _scale(args, machine, versions)
+                    else:
+                        results = _measure(name, args, machine, versions)
                 except (MeasureError, SipfarmError, OSError, RuntimeError) as error:
                     print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
                     failed += 1
                 else:
                     measured += results
-                    results_folder.keep(args.results, measured)
+                    if measured:
+                        results_folder.keep(args.results, measured)
                     for result in results:
                         text = report.as_json(result) if args.json else report.as_text(result)
                         print(text, flush=True)
@@ -162,18 +163,25 @@ def _planned(args: argparse.Namespace) -> Iterator[Plan]:
         )
 
 
-def _scale(args: argparse.Namespace, machine: report.Machine, versions: dict[str, str]) -> None:
+def _scale(
+    args: argparse.Namespace, machine: report.Machine, versions: dict[str, str]
+) -> list[report.Result | report.ReadingResult]:
     print(f"{SCALE}: how costs grow …", file=sys.stderr, flush=True)
 
     def tell(what: str) -> None:
         print(f"{SCALE}: {what} …", file=sys.stderr, flush=True)
 
     found: list[Curve] = []
+    readings: list[Reading] = []
     with _planned(args) as plan:
-        for curve in scale.run(plan, tell):
-            found.append(curve)
+        for one in scale.run(plan, tell):
+            if isinstance(one, Reading):
+                readings.append(one)
+                continue
+            found.append(one)
             lines = curves.keep(args.results, found, machine, versions)
-            print(lines[-1] if args.json else curves.as_text(curve), flush=True)
+            print(lines[-1] if args.json else curves.as_text(one), flush=True)
+        return [report.reading_result("P3", r, plan.nodes, machine, versions) for r in readings]
 
 
 def _measure(

@@ -18,9 +18,9 @@ RATE = 500.0
 _SETTINGS = {"billing.enabled": False, "proxy.authenticate": False}
 
 
-def run(plan: Plan, padding: int = 0) -> Comparison:
-    """Measure, with INVITEs that are so many bytes longer; raises `MeasureError` or `LabError` when
-    that is not possible."""
+def run(plan: Plan, padding: int = 0, rate: float = RATE) -> Comparison:
+    """Measure, with INVITEs that are so many bytes longer, at so many calls a second; raises
+    `MeasureError` or `LabError` when that is not possible."""
     with ExitStack() as stack:
         node, phone = stack.enter_context(network.hosts(["n1", "phone"]))
         stack.enter_context(
@@ -34,7 +34,7 @@ def run(plan: Plan, padding: int = 0) -> Comparison:
         )
         ours = stack.enter_context(farm(1, _SETTINGS))
         sides = [
-            stack.enter_context(calling(name, entry, caller, namespaces, plan, RATE, padding))
+            stack.enter_context(calling(name, entry, caller, namespaces, plan, rate, padding))
             for name, entry, caller, namespaces in (
                 ("ours", ours.nodes[0], ours.phone, ours.namespaces),
                 ("peer", node, phone, (node.namespace,)),
@@ -43,7 +43,7 @@ def run(plan: Plan, padding: int = 0) -> Comparison:
         return compare(
             *sides,
             rounds=plan.rounds,
-            count=plan.count(RATE),
+            count=plan.count(rate),
             warm_up=plan.users,
             idle_s=plan.idle_s,
         )

@@ -1,42 +1,56 @@
-"""SCALE: how costs grow with nodes, bindings and the length of messages, and what large farms do.
+"""SCALE: how costs grow with nodes, bindings, the length of messages and how many come, and what
+large farms do.
 
 Real farms of 3, 6 and 9 nodes beside peers of the same size (P2's peer is one node, always); a farm
-of three with up to 300,000 bindings; INVITEs of up to 2.4 KB; and simulated farms of up to 1,000
-nodes. Out: `Curve`s for `curves.py`. Nothing here has a goal but that P3 is flat.
+of three with up to 300,000 bindings; INVITEs of up to 2.4 KB; few calls a second and many; and
+simulated farms of up to 1,000 nodes. Out: `Curve`s for `curves.py`, and a `Reading` for each goal
+that P3 has beyond three nodes.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from bench import asking, billed_call, cpu, farm, proxied_call, registration, simulated
 from bench.asker import Job, Question
 from bench.curves import Curve, Line
+from bench.measure import Comparison
 from bench.plan import Plan
-from bench.reading import percentile
+from bench.reading import Reading, percentile
 
 _NODES = (3, 6, 9)
 _BINDINGS = (0, 30_000, 100_000, 300_000)
 _BINDINGS_QUICK = (0, 3_000)
+_FLAT_PERCENT_MAX = 15.0
+"""By which the cost of a REGISTER may differ between the smallest farm and the largest."""
+_RATIO_GOAL = 0.5
+"""Of a REGISTER with more than three nodes."""
+_PROXIED_RATES = (125.0, 250.0, 500.0, 1_000.0)
+_BILLED_RATES = (50.0, 100.0, 200.0, 300.0)
+"""Calls a second; with more of them the nodes would queue."""
 _PADDING = (0, 400, 800, 1_200, 2_000)
 _SIMULATED = (10, 50, 200, 1_000)
 _SIMULATED_QUICK = (10, 20)
 _QUICK_S = 2.0
 """A plan with shorter rounds is a quick one."""
+_PROXIED = ("sipfarm", "native Kamailio")
+_BILLED = ("sipfarm, W=2 of 3", "one Kamailio, one PostgreSQL")
 _BATCH = 20_000
 _CONNECTIONS = 48
 _LOOKUPS = 500
 _SETTLE_S = 3.0
 
 
-def run(plan: Plan, tell: Callable[[str], None]) -> Iterator[Curve]:
+def run(plan: Plan, tell: Callable[[str], None]) -> Iterator[Curve | Reading]:
     """Measure one after another; raises `MeasureError` or `LabError` when that is not possible."""
     quick = plan.seconds < _QUICK_S
-    nodes, padding = (_NODES[:1], _PADDING[:2]) if quick else (_NODES, _PADDING)
-    yield _registers_by_nodes(plan, nodes, tell)
-    yield _calls_by_nodes(plan, nodes, tell)
+    padding = _PADDING[:2] if quick else _PADDING
+    yield from _registers_by_nodes(plan, _NODES[:2] if quick else _NODES, tell)
+    yield _calls_by_nodes(plan, _NODES[:1] if quick else _NODES, tell)
     yield from _by_bindings(plan, _BINDINGS_QUICK if quick else _BINDINGS, tell)
     yield _by_length(plan, padding, tell)
+    yield _proxied_by_rate(plan, _PROXIED_RATES[-2:-1] if quick else _PROXIED_RATES, tell)
+    yield _billed_by_rate(plan, _BILLED_RATES[-2:-1] if quick else _BILLED_RATES, tell)
     yield from _simulated(_SIMULATED_QUICK if quick else _SIMULATED, tell)
 
 
@@ -47,42 +61,44 @@ def _apart(plan: Plan, name: str, nodes: int) -> Plan:
     return replace(plan, work_dir=work_dir, nodes=nodes)
 
 
-def _registers_by_nodes(plan: Plan, nodes: tuple[int, ...], tell: Callable[[str], None]) -> Curve:
-    ours, peer = [], []
+def _registers_by_nodes(
+    plan: Plan, nodes: tuple[int, ...], tell: Callable[[str], None]
+) -> Iterator[Curve | Reading]:
+    found: dict[int, Comparison] = {}
     for count in nodes:
         tell(f"REGISTERs with {count} nodes")
-        found = registration.run(_apart(plan, f"registers{count}", count))
-        ours.append(found.ours.median_us)
-        peer.append(found.peer.median_us)
-    points = tuple(map(float, nodes))
-    return Curve(
-        title="CPU of a REGISTER, the whole farm's",
-        x="nodes",
-        y="us",
-        lines=(
-            Line(name="sipfarm, W=2 of 3", x=points, y=tuple(ours)),
-            Line(name="dmq_usrloc", x=points, y=tuple(peer)),
-        ),
+        found[count] = registration.run(_apart(plan, f"registers{count}", count))
+    yield _beside(
+        "CPU of a REGISTER, the whole farm's",
+        "nodes",
+        ("sipfarm, W=2 of 3", "dmq_usrloc"),
+        {float(count): comparison for count, comparison in found.items()},
     )
+    for count in nodes[1:]:
+        yield Reading(
+            name=f"with {count} nodes",
+            unit="times the CPU of dmq_usrloc",
+            goal=_RATIO_GOAL,
+            ours=found[count].ratios,
+            note=f"{found[count].ours.median_us:.0f} us, and {found[count].peer.median_us:.0f}",
+        )
+    if len(nodes) > 1:
+        first, last = found[nodes[0]].ours.unit_us, found[nodes[-1]].ours.unit_us
+        yield Reading(
+            name=f"growth from {nodes[0]} to {nodes[-1]} nodes",
+            unit="%",
+            goal=_FLAT_PERCENT_MAX,
+            ours=tuple(100 * (b / a - 1) for a, b in zip(first, last, strict=True)),
+            note="of the CPU of a REGISTER, with what the nodes do at rest",
+        )
 
 
 def _calls_by_nodes(plan: Plan, nodes: tuple[int, ...], tell: Callable[[str], None]) -> Curve:
-    ours, peer = [], []
+    found = {}
     for count in nodes:
         tell(f"billed calls with {count} nodes")
-        found = billed_call.run(_apart(plan, f"calls{count}", count))
-        ours.append(found.ours.median_us)
-        peer.append(found.peer.median_us)
-    points = tuple(map(float, nodes))
-    return Curve(
-        title="CPU of a billed call, the whole farm's",
-        x="nodes",
-        y="us",
-        lines=(
-            Line(name="sipfarm, W=2 of 3", x=points, y=tuple(ours)),
-            Line(name="one Kamailio, one PostgreSQL", x=points, y=tuple(peer)),
-        ),
-    )
+        found[float(count)] = billed_call.run(_apart(plan, f"calls{count}", count))
+    return _beside("CPU of a billed call, the whole farm's", "nodes", _BILLED, found)
 
 
 def _by_bindings(
@@ -144,20 +160,43 @@ def _by_bindings(
 
 
 def _by_length(plan: Plan, padding: tuple[int, ...], tell: Callable[[str], None]) -> Curve:
-    ours, peer = [], []
+    found = {}
     for more in padding:
         tell(f"INVITEs that are {more} bytes longer")
-        found = proxied_call.run(_apart(plan, f"length{more}", plan.nodes), more)
-        ours.append(found.ours.median_us)
-        peer.append(found.peer.median_us)
-    points = tuple(map(float, padding))
+        found[float(more)] = proxied_call.run(_apart(plan, f"length{more}", plan.nodes), more)
+    x = "bytes that the INVITE is longer than 0.6 KB"
+    return _beside("CPU of a proxied call, one node", x, _PROXIED, found)
+
+
+def _proxied_by_rate(plan: Plan, rates: tuple[float, ...], tell: Callable[[str], None]) -> Curve:
+    found = {}
+    for rate in rates:
+        tell(f"{rate:.0f} calls a second")
+        apart = _apart(plan, f"proxied{rate:.0f}", plan.nodes)
+        found[rate] = proxied_call.run(apart, rate=rate)
+    return _beside("CPU of a proxied call, one node, by load", "calls/s", _PROXIED, found)
+
+
+def _billed_by_rate(plan: Plan, rates: tuple[float, ...], tell: Callable[[str], None]) -> Curve:
+    found = {}
+    for rate in rates:
+        tell(f"{rate:.0f} billed calls a second")
+        found[rate] = billed_call.run(_apart(plan, f"billed{rate:.0f}", plan.nodes), rate)
+    title = f"CPU of a billed call, {plan.nodes} nodes, by load"
+    return _beside(title, "calls/s", _BILLED, found)
+
+
+def _beside(title: str, x: str, names: tuple[str, str], found: Mapping[float, Comparison]) -> Curve:
+    """Both sides' median CPU; `names`: ours, the peer's."""
+    points = tuple(found)
+    sides = ([each.ours for each in found.values()], [each.peer for each in found.values()])
     return Curve(
-        title="CPU of a proxied call, one node",
-        x="bytes that the INVITE is longer than 0.6 KB",
+        title=title,
+        x=x,
         y="us",
-        lines=(
-            Line(name="sipfarm", x=points, y=tuple(ours)),
-            Line(name="native Kamailio", x=points, y=tuple(peer)),
+        lines=tuple(
+            Line(name=name, x=points, y=tuple(figures.median_us for figures in side))
+            for name, side in zip(names, sides, strict=True)
         ),
     )
 

@@ -73,6 +73,24 @@ def test_quick_run_measures(tmp_path: Path) -> None:
     assert (tmp_path / "results.jsonl").read_text() == done.stdout
 
 
+@pytest.mark.timeout(600)
+def test_quick_run_scales(tmp_path: Path) -> None:
+    done = quick(tmp_path, "SCALE")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    curves = [line["curve"] for line in lines if line["name"] == "SCALE"]
+    assert len(curves) == 9
+    for curve in curves:
+        for line in curve["lines"]:
+            assert len(line["x"]) == len(line["y"]) > 0
+            assert all(value > 0 for value in line["y"])
+    readings = [line for line in lines if line["name"] != "SCALE"]
+    names = [reading["name"] for reading in readings]
+    assert names == ["P3 with 6 nodes", "P3 growth from 3 to 6 nodes"]
+    assert (tmp_path / "scale.svg").read_text().count("<svg") == 1
+    assert all(f"| {name} |" in (tmp_path / "results.md").read_text() for name in names)
+
+
 def test_unknown_benchmark_is_refused() -> None:
     done = subprocess.run([str(RUN), "P99"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
