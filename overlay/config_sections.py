@@ -76,10 +76,10 @@ class Overlay(Section, frozen=True, kw_only=True):
     """alpha: questions of one lookup under way at a time."""
     request_timeout_ms: int = 500
     """How long a peer may take to answer one request."""
-    probe_interval_ms: int = 100
-    """How often a node probes one of the others, in random order, each once a round:
-    probe_interval_ms * (1 + 3 / peers^2). All of them together probe each node that often,
-    whatever the farm's size."""
+    probe_interval_ms: int = 250
+    """How often a node probes one of the others, in turns by the wall clock: as long as clocks
+    agree each is probed that often, by one after the other, whatever the farm's size. In farms of
+    more than links_kept nodes turns are left to chance, and 2.5 times as frequent."""
     probe_timeout_ms: int = 150
     """How long a probe may go unanswered before others are asked to probe, and again before the
     peer is suspected; both times probe_timeout_ms * (1 + health score)."""

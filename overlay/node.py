@@ -92,6 +92,7 @@ class Node:
         self._zone_changed_s = now_ms() // 1000
         self._dns: dns_server.DnsServer | None = None
         self.show: Callable[[Shown], None] = lambda shown: None
+        self._names_due = False
         self._gone: frozenset[str] = frozenset()
         """Given what the proxies are to know of the farm's settings."""
 
@@ -264,6 +265,7 @@ class Node:
             self.parts.chance,
             self.discovery.find,
             incarnation,
+            self.parts.now_ms,
         )
 
     def _renewed(self, identity: Identity) -> None:
@@ -433,12 +435,19 @@ class Node:
 
     def _member_changed(self, member: Member) -> None:
         self._placement_changed()
+        if not self._names_due:
+            # Once for all that a message, or a look around, tells.
+            self._names_due = True
+            asyncio.get_running_loop().call_soon(self._look_for_lost_names)
+        if member.state is State.ALIVE:
+            self.events.farm_changed()
+
+    def _look_for_lost_names(self) -> None:
+        self._names_due = False
         gone = self.membership.members.lost_names()
         if gone != self._gone:
             self._gone = gone
             self._show()
-        if member.state is State.ALIVE:
-            self.events.farm_changed()
 
     async def _remember_peers(self) -> None:
         members = self.membership.members

@@ -42,7 +42,7 @@ from overlay.membership.dialler import Dialler
 from overlay.membership.gossip import Gossiper
 from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.members import LIVING, Member, Members, Patience, Redial, State
-from overlay.membership.probe_order import pause_s
+from overlay.membership.probe_order import BY_CHANCE, Turns
 from overlay.membership.prober import Prober
 from overlay.membership.updates import INCARNATION_MAX, RANK, claim_of, sane, sane_node
 
@@ -79,6 +79,7 @@ class Membership:
         chance: random.Random,
         resolve: Resolve,
         incarnation: int,
+        now_ms: Callable[[], int],
     ) -> None:
         self.own = own
         self.incarnation = incarnation
@@ -118,8 +119,10 @@ class Membership:
             self._compared,
             settings.request_timeout_ms / 1000,
         )
+        self._now_ms = now_ms
+        self._turns = turns = Turns(own.node_id, settings.probe_interval_ms)
         self._prober = Prober(
-            settings, transport, chance, self.health, linked, self._answered, self._missed
+            settings, transport, chance, turns, self.health, linked, self._answered, self._missed
         )
         self._dialler = Dialler(transport, settings.request_timeout_ms / 1000, self._dial_failed)
         self._listeners: list[Listener] = []
@@ -428,8 +431,7 @@ class Membership:
                 self.members.postpone(now_s - due_s)
                 self._prober.forget()
             if now_s >= probe_s:
-                self._prober.next()
-                probe_s = max(probe_s + pause_s(interval_s, len(self.members.linked())), now_s)
+                probe_s = now_s + self._take_turn(interval_s)
             if now_s >= forget_s:
                 self.members.forget(FORGET_S, now_s)
                 forget_s = now_s + FORGET_EVERY_S
@@ -454,6 +456,16 @@ class Membership:
                 due_s = self._loop.time()
             except TimeoutError:
                 pass
+
+    def _take_turn(self, interval_s: float) -> float:
+        """Probe somebody; seconds until the next turn."""
+        if not self.members.mesh:
+            # Nobody has links to all, and each to others.
+            self._prober.next(None)
+            return BY_CHANCE * interval_s
+        now_ms = self._now_ms()
+        self._prober.next(self._turns.number(now_ms))
+        return self._turns.pause_s(now_ms)
 
     def _dial(self, member: Member) -> None:
         self._dialler.dial(member.info.host, member.info.port, member.info.node_id)

@@ -21,7 +21,7 @@ from overlay.config_sections import Overlay
 from overlay.links.messages import Ack, Failed, Ping, PingFor, Reply
 from overlay.links.network import Transport
 from overlay.membership.health import LocalHealth, overslept
-from overlay.membership.probe_order import ProbeOrder
+from overlay.membership.probe_order import ProbeOrder, Turns
 
 SILENT = "silent"
 """Code of a helper's answer: I am here, and it does not answer me."""
@@ -31,8 +31,8 @@ LATE_FACTOR = 10
 """A probe that is answered within so many timeouts still clears a suspect."""
 PINGS = 3
 """Of each probe, and of each who helps it, evenly over the time that it has."""
-MISSES_MAX = 10
-"""Pings in a row without even a late answer after which a link is given up: others reach the peer,
+MISSES_MAX = 4
+"""Probes in a row without even a late answer after which a link is given up: others reach the peer,
 and this node's requests do not."""
 
 
@@ -63,6 +63,7 @@ class Prober:
         settings: Overlay,
         transport: Transport,
         chance: random.Random,
+        turns: Turns,
         health: LocalHealth,
         linked: Callable[[], list[bytes]],
         answered: Callable[[bytes], None],
@@ -76,14 +77,16 @@ class Prober:
         self._linked = linked
         self._tell_answered = answered
         self._tell_missed = missed
+        self._turns = turns
         self._order = ProbeOrder(chance)
         self._under_way: dict[bytes, _Probe] = {}
         self._misses: dict[bytes, int] = {}
         self._loop = asyncio.get_running_loop()
 
-    def next(self) -> None:
-        """Probe whose turn it is."""
-        node_id = self._order.next(self._linked())
+    def next(self, turn: int | None) -> None:
+        """Probe whose turn it is; without a number, by chance."""
+        linked = self._linked()
+        node_id = self._order.next(linked) if turn is None else self._turns.whom(turn, linked)
         if node_id is not None:
             self.probe(node_id, alone=False)
 

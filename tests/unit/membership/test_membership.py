@@ -31,6 +31,7 @@ from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.membership.suspicion import RESTARTS_WITHIN_S
 from overlay.membership.updates import RANK
+from overlay.parts import now_ms
 from tests.unit.farm_of_nodes import until
 
 SETTINGS = Overlay(
@@ -66,7 +67,7 @@ class Peer:
         self.links: set[bytes] = set()
         self.changes: list[tuple[str, State]] = []
         chance = random.Random(number)
-        self.membership = Membership(self.info, SETTINGS, self, chance, self.resolve, 1)
+        self.membership = Membership(self.info, SETTINGS, self, chance, self.resolve, 1, now_ms)
         self.membership.listen(self.changed)
         net.nodes[self.id] = self
 
