@@ -58,6 +58,8 @@ class Disk:
         self.rotted: set[bytes] = set()
         """Ids of events whose copy here was spoiled, or lost after the disk had promised it."""
         self._safe_once: set[bytes] = set()
+        self.report: Callable[[str], None] = lambda _: None
+        """Given what went wrong here."""
         self.broken_promises: set[tuple[str, int]] = set()
         """Subscribers and versions that were lost after the disk had promised them."""
         self._promised: list[Image] = []
@@ -163,10 +165,12 @@ class Disk:
             self._safe_once.add(event_id)
         return found
 
-    def lost(self) -> set[bytes]:
-        """Ids of events that were safe here and that the database has not, when it has taken in the
-        log; though the disk is the same and had not lied, nor rotted."""
-        return self._safe_once - self._settled_ids() - self.rotted
+    def check_settled(self, ids: set[bytes] | None = None) -> None:
+        """The database has to have these events by now, or all: those that were safe here, while
+        the disk is the same and has not lied, nor rotted."""
+        wanted = self._safe_once if ids is None else self._safe_once & ids
+        if wanted and (lost := wanted - self._settled_ids() - self.rotted):
+            self.report(f"{len(lost)} events are lost that were safe on a disk")
 
     def _image(self) -> Image:
         one, other = self.logs
@@ -221,6 +225,12 @@ class SurvivingLog(_Copy):
         if self._disk.full:
             raise OSError(errno.ENOSPC, "no space left on device")
         super().write(data, at)
+
+    def empty(self) -> None:
+        self._disk.check_settled(
+            {row.event_id for row in EventLog([_Copy(self.content)]).recover()}
+        )
+        super().empty()
 
     def synced(self, content: bytes) -> None:
         """A sync has come to its end that was asked for when the file had this content."""
@@ -322,8 +332,8 @@ class ProcessDisk:
             take_in(event_log, disk.records.commit)
         except OSError as error:
             raise StorageError(f"log of call events: {error}") from error
-        if lost := disk.lost():
-            loop.problems.append(f"{len(lost)} events are lost that were safe on a disk")
+        disk.report = loop.problems.append
+        disk.check_settled()
         self._settling: Settling | None = None
         if disk.has_log:
             kernel = _Kernel(disk, loop, chance)
