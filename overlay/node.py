@@ -92,9 +92,10 @@ class Node:
         self._zone_changed_s = now_ms() // 1000
         self._dns: dns_server.DnsServer | None = None
         self.show: Callable[[Shown], None] = lambda shown: None
-        self._names_due = False
-        self._gone: frozenset[str] = frozenset()
         """Given what the proxies are to know of the farm's settings."""
+        self._names_due = False
+        """Somebody came or went since the names of the lost were looked at."""
+        self._gone: frozenset[str] = frozenset()
 
     async def start(self) -> None:
         """Open the files, listen, and begin to look for the farm.

@@ -23,8 +23,6 @@ _BINDINGS = (0, 30_000, 100_000, 300_000)
 _BINDINGS_QUICK = (0, 3_000)
 _FLAT_PERCENT_MAX = 15.0
 """By which the cost of a REGISTER may differ between the smallest farm and the largest."""
-_RATIO_GOAL = 0.5
-"""Of a REGISTER with more than three nodes."""
 _PROXIED_RATES = (125.0, 250.0, 500.0, 1_000.0)
 _BILLED_RATES = (50.0, 100.0, 200.0, 300.0)
 """Calls a second; with more of them the nodes would queue."""
@@ -78,7 +76,7 @@ def _registers_by_nodes(
         yield Reading(
             name=f"with {count} nodes",
             unit="times the CPU of dmq_usrloc",
-            goal=_RATIO_GOAL,
+            goal=registration.goal(count),
             ours=found[count].ratios,
             note=f"{found[count].ours.median_us:.0f} us, and {found[count].peer.median_us:.0f}",
         )
