@@ -168,13 +168,16 @@ class Proxy(Section, frozen=True, kw_only=True):
     """Requests outside of dialogs that one address may send; more is dropped, except emergency
     calls and what trunks and `trusted_peers` send. Many phones behind one address need room to come
     back after a power cut. 0: no limit."""
-    shed_delay_ms: int = 100
+    shed_delay_ms: int = 50
     """New requests are refused with 503 while messages wait for a worker longer than this, or while
-    a worker that serves connections has had no rest for longer: the more, the longer they wait, all
-    at one and a half times this; from there on REGISTERs and answers to challenges, too, all at
-    twice this. Or while the UDP socket's memory (4 MiB, or what net.core.rmem_max allows) is more
-    than half full, all at three quarters, and when it is full. Never requests in dialogs, nor
-    emergency calls. 0: nothing is refused for this."""
+    a worker that serves connections has had no rest for longer, and have done so for twice as long:
+    what gathers while the disk or the machine stands still for a moment is served. The longer they
+    wait, the more are refused, all at one and a half times this; from there on REGISTERs and
+    answers to challenges, too, all at twice this. Or, at once, while the UDP socket's memory (4
+    MiB, or what net.core.rmem_max allows) is more than half full, all at three quarters, and when
+    it is full. Never requests in dialogs, nor emergency calls. An answer waits like its request
+    did: with more than a fifth of T1 (RFC 3261 17.1.1.1, 500 ms), phones of a busy node repeat
+    their INVITEs, which makes it busier. 0: nothing is refused for this."""
     login_failures_max: int = 10
     """Wrong passwords of one user from one address within a minute that lock him out from there,"""
     login_failures_address_max: int = 100

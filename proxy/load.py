@@ -25,8 +25,15 @@ LOOK_EVERY_S: Final = 0.005
 """A look costs two system calls a socket, and as much as a third of the way of an INVITE."""
 CALM: Final = 0.25
 """Below this share of what is too much, a look is worth as much as `CALM_FOR` of the delay that
-is too long: what has waited less cannot have waited too long by then."""
-CALM_FOR: Final = 0.2
+is too long: what has waited less cannot have waited too long by then, let alone for long."""
+CALM_FOR: Final = 0.4
+LATE_FOR: Final = 2.0
+"""For so many times the delay that is too long, messages have to wait too long before anything is
+refused: what gathered while a disk or the machine stood still is served in less, if there is time
+for it. A queue that stands is too much work, one that passes is not (RFC 8289 3.2). A node is no
+longer late when for so long nothing has waited for a good part of that delay."""
+CAUGHT_UP: Final = 0.5
+"""This part."""
 _PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 _SO_TIMESTAMPNS: Final = 35
 _SO_MEMINFO: Final = 55
@@ -52,12 +59,12 @@ class Waiting(Protocol):
     def look(self) -> Backlog: ...
 
 
-def refused_share(backlog: Backlog, delay_max_s: float) -> float:
+def refused_share(delay_s: float, filled: float, delay_max_s: float) -> float:
     """Which part of the new requests to refuse: none until the oldest message has waited
     `delay_max_s`, all from twice that; none until the memory is half full, all when it is full, as
     the kernel does not ask whether what it drops is a BYE."""
-    late = backlog.delay_s / delay_max_s - 1.0
-    full = 2.0 * backlog.filled - 1.0
+    late = delay_s / delay_max_s - 1.0
+    full = 2.0 * filled - 1.0
     return min(1.0, max(0.0, late, full))
 
 
@@ -142,6 +149,38 @@ def _is_socket(number: int) -> bool:
         return False
 
 
+class Lateness:
+    """Tells a queue that stands from one that passes, by how long its oldest message has waited."""
+
+    def __init__(self, delay_max_s: float) -> None:
+        self._delay_max_s = delay_max_s
+        self._lasting = False
+        self._turns_since_s: float | None = None
+        """Since when it has been the other way."""
+        self._looked_s = 0.0
+
+    def lasts(self, delay_s: float, now_s: float) -> bool:
+        """Whether messages wait too long, and not just now; the oldest one has for `delay_s`."""
+        long_s = LATE_FOR * self._delay_max_s
+        caught_up = delay_s < CAUGHT_UP * self._delay_max_s
+        # Before the oldest one came, and after the last look, the queue may have been empty.
+        empty_s = now_s - delay_s - self._looked_s
+        self._looked_s = now_s
+        if empty_s >= long_s:
+            self._lasting, self._turns_since_s = False, None
+        if self._lasting:
+            turns, goes_on = caught_up, caught_up
+        else:
+            turns, goes_on = delay_s >= self._delay_max_s, not caught_up and empty_s <= 0.0
+        if not goes_on:
+            self._turns_since_s = None
+        if turns and self._turns_since_s is None:
+            self._turns_since_s = now_s
+        if self._turns_since_s is not None and now_s - self._turns_since_s >= long_s:
+            self._lasting, self._turns_since_s = not self._lasting, None
+        return self._lasting
+
+
 class Load:
     """The share to refuse, found out anew at most every `LOOK_EVERY_S`, and less often in calm."""
 
@@ -153,18 +192,20 @@ class Load:
         self._delay_max_s = delay_max_s
         self._clock = clock
         self._look_at_s = 0.0
+        self._lateness = Lateness(delay_max_s)
         self._share = 0.0
 
     def share(self) -> float:
         """Of new requests, the share to refuse now: 0 to 1."""
         now_s = self._clock()
         if now_s >= self._look_at_s and self._sockets:
-            delay_max_s, share, calm = self._delay_max_s, 0.0, True
+            delay_s = filled = 0.0
             for each in self._sockets:
                 look = each.look()
-                share = max(share, refused_share(look, delay_max_s))
-                calm = calm and look.delay_s < CALM * delay_max_s and look.filled < CALM
-            self._share = share
-            wait_s = max(LOOK_EVERY_S, CALM_FOR * delay_max_s) if calm else LOOK_EVERY_S
+                delay_s, filled = max(delay_s, look.delay_s), max(filled, look.filled)
+            late_s = delay_s if self._lateness.lasts(delay_s, now_s) else 0.0
+            self._share = refused_share(late_s, filled, self._delay_max_s)
+            calm = delay_s < CALM * self._delay_max_s and filled < CALM
+            wait_s = max(LOOK_EVERY_S, CALM_FOR * self._delay_max_s) if calm else LOOK_EVERY_S
             self._look_at_s = now_s + wait_s
         return self._share

@@ -22,6 +22,8 @@ CALLS = 100
 """They fit in the memory of a socket with the kernel's defaults."""
 EMERGENCY = "sip:112@farm.test"
 CONNECTIONS = ("tcp", "tls", "ws", "tcp")
+IMPATIENT = {"proxy.shed_delay_ms": 2, "proxy.source_requests_per_s_max": 0}
+"""With these, what is served after a standstill is few, on a machine of any speed."""
 DELAYS = 4
 """Of those that a node allows, so long it stands still."""
 
@@ -35,20 +37,28 @@ def shed(lab: Lab, name: str) -> int:
 
 
 @pytest.fixture
-def rescue(breakable_lab: Lab) -> Iterator[Gateway]:
+def impatient_lab(no_lab: None) -> Lab:
+    """Three nodes that are soon behind."""
+    lab = Lab.up(3, settings=IMPATIENT)
+    for user in ("alice", "bob", "carol", "dave"):
+        add_subscriber(lab, user)
+    return lab
+
+
+@pytest.fixture
+def rescue(impatient_lab: Lab) -> Iterator[Gateway]:
     """A gateway that takes emergency calls."""
-    trunks = Trunks(breakable_lab)
-    with Gateway(breakable_lab, "p4", "carrier") as gateway:
+    trunks = Trunks(impatient_lab)
+    with Gateway(impatient_lab, "p4", "carrier") as gateway:
         trunks.run("add", "rescue", "--prefixes", "+888", "--gateway", at(gateway))
         trunks.run("emergency", "--numbers", "112", "--trunks", "rescue")
         yield gateway
-    trunks.clear()
 
 
 def test_a_node_that_is_behind_refuses_new_calls_and_serves_the_rest(
-    breakable_lab: Lab, rescue: Gateway
+    impatient_lab: Lab, rescue: Gateway
 ) -> None:
-    lab = breakable_lab
+    lab = impatient_lab
     with (
         RawPhone(lab, "p5", "carol") as carol,
         RawPhone(lab, "p6", "dave") as dave,
@@ -65,8 +75,13 @@ def test_a_node_that_is_behind_refuses_new_calls_and_serves_the_rest(
         lab.freeze("n1", "kamailio")
         try:
             for number in range(CALLS):
+                # Each is looked for in the farm: they take the node longer than its patience.
                 text, _ = many.request_text(
-                    "INVITE", "sip:nobody@farm.test", call_id=f"storm-{number}", cseq=1
+                    "INVITE",
+                    f"sip:nobody-{number}@farm.test",
+                    from_uri="sip:stranger@example.org",
+                    call_id=f"storm-{number}",
+                    cseq=1,
                 )
                 many.send("n1", text)
             bye = pool.submit(calling.ask, "n1", "BYE", called)
@@ -82,8 +97,7 @@ def test_a_node_that_is_behind_refuses_new_calls_and_serves_the_rest(
         assert talking.ask("n1", "BYE", listening).code == 200
         answers = [many.receive() for _ in range(CALLS)]
         codes = Counter(answer.code for answer in answers)
-        assert codes[503] > CALLS / 2, codes
-        assert set(codes) <= {503, 407}, codes
+        assert set(codes) == {503, 404}, codes
         for answer in answers:
             assert answer.code != 503 or 1 <= int(answer.get("Retry-After")) <= 5
 
@@ -100,8 +114,7 @@ def test_a_node_that_is_behind_refuses_new_calls_and_serves_the_rest(
 
 def test_requests_on_connections_are_refused_as_well(no_lab: None) -> None:
     """Nothing waits in the node's UDP sockets, and still its workers have no rest."""
-    settings = {"proxy.shed_delay_ms": 5, "proxy.source_requests_per_s_max": 0}
-    lab = Lab.up(1, settings=settings)
+    lab = Lab.up(1, settings=IMPATIENT)
     add_subscriber(lab, "carol")
     codes: Counter[int] = Counter()
     with contextlib.ExitStack() as stack:

@@ -8,6 +8,8 @@ import pytest
 from proxy.load import (
     CALM,
     CALM_FOR,
+    CAUGHT_UP,
+    LATE_FOR,
     LOOK_EVERY_S,
     Backlog,
     Busy,
@@ -36,8 +38,7 @@ from tests.unit.proxy.conftest import Clock
 def test_the_further_behind_the_more_is_refused(
     delay_s: float, filled: float, share: float
 ) -> None:
-    backlog = Backlog(delay_s=delay_s, filled=filled)
-    assert refused_share(backlog, 0.1) == pytest.approx(share)
+    assert refused_share(delay_s, filled, 0.1) == pytest.approx(share)
 
 
 def test_the_kernel_tells_how_long_the_oldest_has_waited() -> None:
@@ -61,25 +62,97 @@ def test_the_kernel_tells_how_long_the_oldest_has_waited() -> None:
 
 
 class Counted:
-    """Always late, and counts how often it was looked at."""
+    """Says what a test wants, and counts how often it was looked at."""
 
     def __init__(self, delay_s: float = 0.15, filled: float = 0.0) -> None:
         self.looks = 0
-        self.backlog = Backlog(delay_s=delay_s, filled=filled)
+        self.delay_s, self.filled = delay_s, filled
 
     def look(self) -> Backlog:
         self.looks += 1
-        return self.backlog
+        return Backlog(delay_s=self.delay_s, filled=self.filled)
+
+
+def shares(load: Load, clock: Clock, seconds: float) -> list[float]:
+    """What a worker that is always busy is told meanwhile."""
+    told, until_s = [], clock.now_s + seconds
+    while clock.now_s < until_s:
+        told.append(load.share())
+        clock.now_s += LOOK_EVERY_S
+    return told
 
 
 def test_a_look_holds_for_a_while(clock: Clock) -> None:
-    waiting = Counted()
+    waiting = Counted(0.0, 0.75)
     load = Load([waiting], 0.1, clock)
     assert [load.share() for _ in range(9)] == [pytest.approx(0.5)] * 9
     assert waiting.looks == 1
     clock.now_s += LOOK_EVERY_S
     load.share()
     assert waiting.looks == 2
+
+
+def test_only_a_queue_that_stands_is_refused(clock: Clock) -> None:
+    waiting = Counted(0.15)
+    load = Load([waiting], 0.1, clock)
+    assert not any(shares(load, clock, LATE_FOR * 0.1 - LOOK_EVERY_S))
+    clock.now_s += LOOK_EVERY_S
+    assert all(share == pytest.approx(0.5) for share in shares(load, clock, 1.0))
+    # The more it refuses, the less there is that waits.
+    waiting.delay_s = 0.99 * CAUGHT_UP * 0.1
+    assert not any(shares(load, clock, 0.9 * LATE_FOR * 0.1))
+    waiting.delay_s = 0.12
+    assert load.share() == pytest.approx(0.2), "it is late yet"
+    clock.now_s += LOOK_EVERY_S
+    waiting.delay_s = 0.99 * CAUGHT_UP * 0.1
+    assert not any(shares(load, clock, 1.1 * LATE_FOR * 0.1))
+    waiting.delay_s = 0.15
+    assert not any(shares(load, clock, LATE_FOR * 0.1 - LOOK_EVERY_S)), "it was not any more"
+    clock.now_s += LOOK_EVERY_S
+    assert load.share()
+
+
+def test_what_gathered_in_a_standstill_is_served_however_long_it_was(clock: Clock) -> None:
+    waiting = Counted(0.0)
+    load = Load([waiting], 0.1, clock)
+    for standstill_s in (0.3, 10.0, 0.3):
+        assert not load.share()
+        clock.now_s += standstill_s
+        waiting.delay_s = standstill_s
+        while waiting.delay_s > 0.0:
+            assert not load.share()
+            clock.now_s += LOOK_EVERY_S
+            waiting.delay_s -= standstill_s / 20
+        waiting.delay_s = 0.0
+
+
+def test_two_standstills_are_no_queue(clock: Clock) -> None:
+    """Of a worker that is asked for nothing in between."""
+    waiting = Counted(0.15)
+    load = Load([waiting], 0.1, clock)
+    for pause_s in (5.0, 0.151):
+        assert not load.share()
+        clock.now_s += pause_s
+    assert any(shares(load, clock, 1.0))
+    clock.now_s += 5.0
+    assert not load.share(), "nor is one after a queue that stood long ago"
+
+
+def test_a_worker_that_is_held_up_by_each_message_knows_that_the_queue_stands(
+    clock: Clock,
+) -> None:
+    waiting = Counted(0.15)
+    load = Load([waiting], 0.1, clock)
+    told = []
+    for _ in range(9):
+        told.append(load.share())
+        clock.now_s += 0.149
+    assert told[0] == told[1] == 0.0
+    assert told[2:] == [pytest.approx(0.5)] * 7
+
+
+def test_what_fills_the_memory_is_refused_at_once(clock: Clock) -> None:
+    assert Load([Counted(0.0, 0.0), Counted(0.15, 0.9)], 0.1, clock).share() == pytest.approx(0.8)
 
 
 def test_in_calm_one_looks_less_often_and_never_too_late(clock: Clock) -> None:
