@@ -7,52 +7,79 @@ It is made of the events alone, so a file that comes without it, or lost it, get
 opened. A row whose event has gone finds a call that is looked at in vain, and nothing worse.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import apsw
 import msgspec
 
 from overlay.records import call
-from overlay.records.call import EventKind
+from overlay.records.call import BEGINNINGS, CallEvent, EventKind
 from overlay.records.names import aor_of_uri
 from overlay.storage.schema import BODY, disk_errors, transaction
 
-_KINDS: Final = (EventKind.START, EventKind.ATTEMPT, EventKind.STOP)
-"""One of these is the first of a call's events, whatever is missing."""
 _BATCH: Final = 10_000
 
 PartyRow = tuple[str, int, bytes]
 """Address-of-record, time in us, call key."""
 
 
-def parties_of(call_key: bytes, body: bytes) -> list[PartyRow]:
-    """An event's rows."""
+def _event(body: bytes) -> CallEvent | None:
+    """One of those of which one is the first of a call's events, whatever is missing."""
     try:
         event = call.decode(body)
     except msgspec.MsgspecError:
-        return []
-    if event.kind not in _KINDS:
-        return []
+        return None
+    return event if event.kind in BEGINNINGS or event.kind is EventKind.STOP else None
+
+
+def _names(event: CallEvent) -> Iterator[str]:
     sides = map(aor_of_uri, (event.from_uri, event.to_uri))
-    names = dict.fromkeys((*sides, event.subscriber))
-    return [(name, event.time_us, call_key) for name in names if name]
+    return filter(None, dict.fromkeys((*sides, event.subscriber)))
+
+
+def parties_of(call_key: bytes, body: bytes) -> list[PartyRow]:
+    """An event's rows."""
+    event = _event(body)
+    return [(name, event.time_us, call_key) for name in _names(event)] if event else []
 
 
 def add(connection: apsw.Connection, events: Iterable[tuple[bytes, bytes]]) -> None:
-    """Index these events, (call key, body) each."""
-    connection.executemany(
-        "INSERT OR IGNORE INTO parties VALUES (?, ?, ?)",
-        [row for key, body in events for row in parties_of(key, body)],
-    )
+    """Index these events, (call key, body) each, which are in the database.
+
+    Not a STOP for whom its call's beginning is indexed: a call is listed at its first event, and a
+    row of this index is a page of the file.
+    """
+    rows: list[PartyRow] = []
+    for call_key, body in events:
+        event = _event(body)
+        if event is None:
+            continue
+        begun = _begun(connection, call_key) if event.kind is EventKind.STOP else set()
+        rows += ((name, event.time_us, call_key) for name in _names(event) if name not in begun)
+    connection.executemany("INSERT OR IGNORE INTO parties VALUES (?, ?, ?)", rows)
+
+
+def _begun(connection: apsw.Connection, call_key: bytes) -> set[str]:
+    """For whom the call's beginning is indexed."""
+    found: set[str] = set()
+    for body in _bodies(connection, call_key):
+        event = _event(body)
+        if event is not None and event.kind in BEGINNINGS:
+            found.update(_names(event))
+    return found
+
+
+def _bodies(connection: apsw.Connection, call_key: bytes) -> list[bytes]:
+    query = f"SELECT {BODY} FROM events WHERE call_key = ?"
+    return [body for (body,) in connection.execute(query, (call_key,))]
 
 
 def forget(connection: apsw.Connection, call_key: bytes) -> None:
     """The call's events are about to be deleted."""
-    bodies = list(connection.execute(f"SELECT {BODY} FROM events WHERE call_key = ?", (call_key,)))
     connection.executemany(
         "DELETE FROM parties WHERE (aor, time_us, call_key) = (?, ?, ?)",
-        [row for (body,) in bodies for row in parties_of(call_key, body)],
+        [row for body in _bodies(connection, call_key) for row in parties_of(call_key, body)],
     )
 
 

@@ -56,10 +56,24 @@ def test_calls_of_a_subscriber_in_order() -> None:
     with closing(RecordsDatabase(None)) as database:
         fill(database)
         assert calls(database, ALICE) == [10, 30, 50]
-        assert calls(database, ALICE, after=10) == [20, 30, 50]
+        assert calls(database, ALICE, after=10) == [30, 50]
         assert database.calls_after((0, b""), 2**62, 2, aor=ALICE)[1]
         assert calls(database, "eve@farm.test") == [30, 40]
         assert calls(database, "nobody@farm.test") == []
+
+
+def test_the_end_of_a_call_is_indexed_for_whom_its_beginning_is_not() -> None:
+    with closing(RecordsDatabase(None)) as database:
+        fill(database)
+        database.commit(
+            [
+                row(EventKind.STOP, "three", 60, "sip:eve@farm.test", "sip:late@farm.test"),
+                row(EventKind.START, "lost", 45, "sip:alice@farm.test", "sip:x@farm.test"),
+            ]
+        )
+        assert calls(database, "eve@farm.test") == [30, 40]
+        assert calls(database, "late@farm.test") == [60]
+        assert calls(database, ALICE) == [10, 30, 45], "what comes late is found at its time"
 
 
 def test_an_older_file_gets_the_index(tmp_path: Path) -> None:
@@ -79,4 +93,4 @@ def test_deleted_calls_leave_the_index(tmp_path: Path) -> None:
         assert calls(database, ALICE) == [50]
     with closing(apsw.Connection(str(tmp_path / "records.db"))) as connection:
         (count,) = next(connection.execute("SELECT count(*) FROM parties"))
-        assert count == 2
+        assert count == 2, "those of the call that is not past"
