@@ -149,8 +149,15 @@ class EventWriter:
 
     def journal_done(self, event_id: bytes) -> None:
         """The event is on W disks after all."""
-        self.journal_depth = max(0, self.journal_depth - 1)
-        self._committer.commit(JournalDone(event_id=event_id), lambda _: None)
+
+        def committed(error: StorageError | None) -> None:
+            if error is None:
+                self.journal_depth = max(0, self.journal_depth - 1)
+            else:
+                # The note stands: it is taken away when all of them are looked at.
+                self._wake.set()
+
+        self._committer.commit(JournalDone(event_id=event_id), committed)
 
     # inner workings
 
@@ -201,14 +208,15 @@ class EventWriter:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            before = self.journal_depth
+            before, known = self.journal_depth, True
             try:
                 rows = await self._committer.read(lambda db: db.journal(FLUSH_EVENTS))
                 await asyncio.gather(*(self._flush(event_id, body) for event_id, body in rows))
                 self.journal_depth = await self._committer.read(lambda db: db.journal_depth())
             except SipfarmError as error:
                 log.error("the journal cannot be emptied: %s", error)
-            if self.journal_depth:
+                known = False
+            if self.journal_depth or not known:
                 if self.journal_depth >= before:
                     await asyncio.sleep(FLUSH_S)
                 self._wake.set()

@@ -32,6 +32,7 @@ REGRESSIONS = {
     303: "a node that had been a replica served less than its own copy from those that came back",
     671: "the same",
     814: "what a node whose clock was behind had made replaced what held, and was pruned",
+    535: "a full disk kept the note that an event was not on W disks, and nobody looked again",
     1469: "a removal by a node alone was gone before the binding that it had not heard of",
     1: "a record that had ended was handed to replicas that had dropped it, again and again",
 }

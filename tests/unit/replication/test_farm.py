@@ -12,11 +12,14 @@ from redis import Redis
 from overlay.control import messages
 from overlay.control.client import RefusedError
 from overlay.control.messages import Reach, RegisterOutcome, redis_key
+from overlay.errors import StorageError
 from overlay.limits import HEADER_CHARS_MAX
 from overlay.membership.members import State
 from overlay.records import registration
-from overlay.records.call import CallEvent
+from overlay.records.call import CallEvent, EventKind
 from overlay.records.names import RecordKind, key_of
+from overlay.storage.database import RecordsDatabase
+from overlay.storage.rows import JournalDone, Row
 from tests.unit.farm_of_nodes import (
     Farm,
     eventually,
@@ -256,6 +259,41 @@ def test_the_journal_survives_a_restart(tmp_path: Path) -> None:
         await until(lambda: farm.nodes["n1"].events.journal_depth == 0)
         (record,) = (await farm.ask("n3", messages.ShowCall(call_id="call-1"))).calls
         assert len(record.replicas) >= 2
+
+    play(tmp_path, story)
+
+
+def test_a_note_that_a_full_disk_kept_is_taken_away_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = RecordsDatabase.commit
+    refused = []
+
+    def full_at_first(database: RecordsDatabase, rows: list[Row]) -> None:
+        if not refused and any(isinstance(row, JournalDone) for row in rows):
+            refused.append(rows)
+            raise StorageError("database or disk is full")
+        commit(database, rows)
+
+    async def story(farm: Farm) -> None:
+        await three(farm)
+        events = farm.nodes["n1"].events
+        kept: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        event = CallEvent(
+            kind=EventKind.START,
+            event_id=b"e" * 20,
+            call_id="call-1",
+            from_tag="a",
+            to_tag="b",
+            time_us=1,
+        )
+        key = key_of(RecordKind.CALL, "call-1")
+        events.journal(key, event, lambda level, reason: kept.set_result(level or reason))
+        assert await kept == "journal"
+        monkeypatch.setattr(RecordsDatabase, "commit", full_at_first)
+        events.journal_done(event.event_id)
+        await until(lambda: bool(refused) and events.journal_depth == 0, what="it is gone")
+        assert await farm.nodes["n1"].committer.read(lambda db: db.journal_depth()) == 0
 
     play(tmp_path, story)
 
