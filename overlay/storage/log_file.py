@@ -38,8 +38,16 @@ class NodeLogFile:
         if written != len(data):
             raise OSError(f"{written} of {len(data)} bytes were written")
 
-    def empty(self) -> None:
+    def cut(self, size: int) -> None:
+        if os.fstat(self._descriptor).st_size > size:
+            os.ftruncate(self._descriptor, size)
+
+    def reserve(self, data: bytes) -> None:
+        """Blocks that were written once: what is only set aside for a file has the file system
+        write its own log when it is written first."""
         os.ftruncate(self._descriptor, 0)
+        self.write(data, 0)
+        os.fsync(self._descriptor)
 
     def set_aside(self, data: bytes) -> None:
         """Other replicas have what was in it."""

@@ -5,16 +5,17 @@ In: commits and questions of one process. Out: outcomes after virtual time. Coun
 `overlay.storage.records_disk.RecordsDisk`, in whose place this stands.
 
 A commit is whole or absent. One that was under way when the process died is either, by chance. What
-a process wrote into the log outlives it, but not the power: then what was not synced is there,
-absent, or cut off, by chance. A disk that lies says that commits and syncs are safe while they are
-in its cache alone: when the power goes, only the first of those are there.
+a process wrote into the log outlives it, but not the power: then each sector that was not synced is
+as it was, or as it should be, by chance. A disk that lies says that commits and syncs are safe
+while they are in its cache alone: when the power goes, only the first of those are there.
 """
 
 import errno
 import random
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from overlay.errors import DeviceError, StorageError
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 SYNCS_FAIL: Final = 0.5
 """Share of the syncs and commits that fail while a device fails."""
+LOG_BYTES: Final = 16 << 10
+"""What the files of a log have from the start; some grow beyond it."""
+SECTOR_BYTES: Final = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ class Disk:
     def _make(self) -> None:
         self._safe_once.clear()
         for log in self.logs:
-            log.content = log.safe = b""
+            log.destroy()
         self.records = SurvivingRecords(self)
         self.bindings = SurvivingBindings(self)
 
@@ -149,6 +153,13 @@ class Disk:
             raise StorageError("FullError: database or disk is full")
         self.check_sync()
 
+    def check_room(self) -> None:
+        """Raises `OSError` when the log cannot grow, or be synced."""
+        try:
+            self.check()
+        except StorageError as error:
+            raise OSError(errno.ENOSPC, str(error)) from error
+
     def check_sync(self) -> None:
         """Raises `DeviceError` when nobody knows what is there."""
         if self.failing and self._chance.random() < SYNCS_FAIL:
@@ -160,7 +171,7 @@ class Disk:
         rows = connection.execute(
             "SELECT 1 FROM events WHERE call_key = ? AND event_id = ?", (call_key, event_id)
         )
-        found = next(rows, None) is not None or any(event_id in log.safe for log in self.logs)
+        found = next(rows, None) is not None or event_id in self._logged()
         if found:
             self._safe_once.add(event_id)
         return found
@@ -185,7 +196,13 @@ class Disk:
 
     def _logged(self) -> set[bytes]:
         """Ids of the events that the log would give back."""
-        return {row.event_id for row in EventLog([_Copy(log.safe) for log in self.logs]).recover()}
+        return set(_events_of(*(log.safe for log in self.logs)))
+
+
+@lru_cache(maxsize=64)
+def _events_of(*contents: bytes) -> frozenset[bytes]:
+    """Ids of the events that files with this content give back."""
+    return frozenset(row.event_id for row in EventLog([*map(_Copy, contents)]).recover())
 
 
 class _Copy:
@@ -203,8 +220,11 @@ class _Copy:
     def write(self, data: bytes, at: int) -> None:
         self.content = self.content[:at].ljust(at, b"\0") + data + self.content[at + len(data) :]
 
-    def empty(self) -> None:
-        self.content = b""
+    def cut(self, size: int) -> None:
+        self.content = self.content[:size]
+
+    def reserve(self, data: bytes) -> None:
+        self.content = data
 
     def set_aside(self, data: bytes) -> None:
         pass
@@ -219,45 +239,65 @@ class SurvivingLog(_Copy):
     def __init__(self, disk: Disk) -> None:
         super().__init__(b"")
         self.safe = b""
+        self.version = 0
+        """Of `content`;"""
+        self._safe_version = 0
+        """of `safe`."""
         self._disk = disk
 
+    def destroy(self) -> None:
+        """Another disk has nothing of it."""
+        self.content = self.safe = b""
+
     def write(self, data: bytes, at: int) -> None:
-        if self._disk.full:
+        if self._disk.full and at + len(data) > len(self.content):
             raise OSError(errno.ENOSPC, "no space left on device")
-        super().write(data, at)
+        with self._changing():
+            super().write(data, at)
 
-    def empty(self) -> None:
-        self._disk.check_settled(
-            {row.event_id for row in EventLog([_Copy(self.content)]).recover()}
-        )
-        super().empty()
+    def cut(self, size: int) -> None:
+        with self._changing():
+            super().cut(size)
 
-    def synced(self, content: bytes) -> None:
+    def reserve(self, data: bytes) -> None:
+        self._disk.check_room()
+        with self._changing():
+            super().reserve(data)
+        self.synced(self.version, self.content)
+
+    def synced(self, version: int, content: bytes) -> None:
         """A sync has come to its end that was asked for when the file had this content."""
-        if self.content.startswith(content):
-            self.safe = content
-        else:
-            # Whoever empties what is being synced gets what he asked for.
-            self.safe = self.content
+        if version > self._safe_version:
+            self.safe, self._safe_version = content, version
         self._disk.committed()
 
     def lose_power(self, chance: random.Random) -> None:
-        """What was not synced is there, or is not, or is cut off, or its place alone is there."""
+        """Each sector that was not synced has what it had, or what was written."""
         content, safe = self.content, self.safe
         if content != safe:
-            whole = [safe, content]
-            if content.startswith(safe):
-                cut = chance.randint(len(safe), len(content))
-                whole += [content[:cut], safe.ljust(cut, b"\0")]
-            self.safe = chance.choice(whole)
+            share = chance.choice((0.0, 0.5, 1.0))
+            size = len(chance.choice((content, safe)))
+            sectors = (slice(at, at + SECTOR_BYTES) for at in range(0, size, SECTOR_BYTES))
+            pieces = ((content if chance.random() < share else safe)[each] for each in sectors)
+            self.safe = b"".join(piece.ljust(SECTOR_BYTES, b"\0") for piece in pieces)[:size]
         self.content = self.safe
+        self.version += 1
+        self._safe_version = self.version
 
     def flip(self, at: int, bit: int) -> None:
         """One bit of what is on disk, and in every copy of it."""
         spoiled = bytes([self.safe[at] ^ bit])
-        if self.content.startswith(self.safe):
+        if self.content[at : at + 1] == self.safe[at : at + 1]:
             super().write(spoiled, at)
         self.safe = self.safe[:at] + spoiled + self.safe[at + 1 :]
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """What it does not give back any more has to be in the database."""
+        before = _events_of(self.content)
+        yield
+        self.version += 1
+        self._disk.check_settled({*before - _events_of(self.content)})
 
 
 class SurvivingRecords(RecordsDatabase):
@@ -303,18 +343,18 @@ class _Kernel:
         """The file's bytes of now are safe a moment later."""
         assert isinstance(file, SurvivingLog)
         delay_s = self._disk.slow_s + self._chance.uniform(0.0002, 0.004)
-        self._loop.call_later(delay_s, self._synced, file, file.content, synced)
+        self._loop.call_later(delay_s, self._synced, file, file.version, file.content, synced)
 
     def close(self) -> None:
         pass
 
-    def _synced(self, file: SurvivingLog, content: bytes, synced: Synced) -> None:
+    def _synced(self, file: SurvivingLog, version: int, content: bytes, synced: Synced) -> None:
         try:
             self._disk.check_sync()
         except DeviceError as error:
             synced(error)
             return
-        file.synced(content)
+        file.synced(version, content)
         synced(None)
 
 
@@ -327,7 +367,7 @@ class ProcessDisk:
         self._loop = loop
         self._chance = chance
         self._under_way: list[Row] = []
-        event_log = EventLog(disk.logs)
+        event_log = EventLog(disk.logs, LOG_BYTES)
         try:
             take_in(event_log, disk.records.commit)
         except OSError as error:

@@ -1,5 +1,6 @@
 """What the log has is found again, whatever a crash or a bad disk left of it."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.storage.damage import Damage
-from overlay.storage.event_log import EventLog, takes
+from overlay.storage.event_log import HEAD_BYTES, RESERVED_BYTES, EventLog, takes
 from overlay.storage.log_file import NAMES, open_files
 from overlay.storage.rows import EventRow, JournalDone
 
@@ -32,9 +33,17 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+def begin(directory: Path, reserved_bytes: int = RESERVED_BYTES) -> EventLog:
+    """As a node does."""
+    log = EventLog(open_files(directory, Damage()), reserved_bytes)
+    log.recover()
+    log.clear()
+    return log
+
+
 def write(directory: Path, batches: list[list[EventRow]]) -> list[int]:
     """Where each batch ends in the first file."""
-    log, ends = EventLog(open_files(directory, Damage())), []
+    log, ends = begin(directory, reserved_bytes=0), []
     for batch in batches:
         log.append(batch)
         ends.append((directory / NAMES[0]).stat().st_size)
@@ -59,7 +68,7 @@ def test_a_file_that_was_cut_off_has_all_whole_batches(
 ) -> None:
     with folder() as directory:
         ends, damage = write(directory, batches), Damage()
-        size = data.draw(st.integers(0, ends[-1]))
+        size = data.draw(st.integers(HEAD_BYTES, ends[-1]))
         with (directory / NAMES[0]).open("r+b") as file:
             file.truncate(size)
         whole = sum(end <= size for end in ends)
@@ -73,7 +82,7 @@ def test_of_a_batch_that_has_rotted_the_others_are_kept(
 ) -> None:
     with folder() as directory:
         ends, damage = write(directory, batches), Damage()
-        at = data.draw(st.integers(0, ends[-1] - 1))
+        at = data.draw(st.integers(HEAD_BYTES, ends[-1] - 1))
         content = bytearray((directory / NAMES[0]).read_bytes())
         content[at] ^= 1 << data.draw(st.integers(0, 7))
         (directory / NAMES[0]).write_bytes(content)
@@ -98,25 +107,95 @@ def test_a_file_that_has_rotted_in_several_places_is_kept_once(tmp_path: Path) -
     assert len(damage.files) == 1
 
 
-@given(BATCHES, BATCHES)
-def test_both_files_are_read_in_the_order_in_which_they_were_written(
-    first: list[list[EventRow]], second: list[list[EventRow]]
-) -> None:
+@given(st.integers(0, HEAD_BYTES - 1), st.integers(0, HEAD_BYTES - 1))
+def test_a_head_that_has_rotted_is_there_twice(one: int, other: int) -> None:
+    def event(number: int) -> EventRow:
+        return EventRow(call_key=b"k" * 20, event_id=b"e" * 20, time_us=number, body=b"x")
+
     with folder() as directory:
-        log = EventLog(open_files(directory, Damage()))
-        for batch in first:
-            log.append(batch)
+        log = begin(directory)
+        for number in range(3):
+            log.append([event(number)])
         log.turn()
         log.empty_other()
         log.turn()
-        # The first file again, behind which the second one lies.
-        for batch in second:
-            log.append(batch)
-        log.turn()
-        for batch in first:
-            log.append(batch)
+        log.append([event(3)])
         log.close()
-        assert read(directory) == rows_of([*second, *first])
+        sound = (directory / NAMES[0]).read_bytes()
+        for places in ([one], [one, other]):
+            content, damage = bytearray(sound), Damage()
+            for at in places:
+                content[at] ^= 1
+            (directory / NAMES[0]).write_bytes(content)
+            found = [row.time_us for row in read(directory, damage)]
+            # What is settled must not come again, as it may have been deleted since.
+            assert (found, len(damage.files)) in (([3], 0), ([], 1))
+            assert found or len(places) == 2
+
+
+@given(st.lists(st.tuples(BATCHES, st.booleans()), min_size=1, max_size=6), st.sampled_from([0, 1]))
+def test_what_is_not_settled_is_read_in_the_order_in_which_it_was_written(
+    turns: list[tuple[list[list[EventRow]], bool]], reserved_pages: int
+) -> None:
+    """Over what was there before: longer, shorter, and beyond what the files have at first."""
+    with folder() as directory:
+        log = begin(directory, HEAD_BYTES + reserved_pages * 256)
+        leaving: list[EventRow] = []
+        for batches, settles in turns:
+            for batch in batches:
+                log.append(batch)
+            assert read(directory) == [*leaving, *rows_of(batches)]
+            if leaving:
+                log.empty_other()
+                assert read(directory) == rows_of(batches)
+            log.turn()
+            leaving = rows_of(batches)
+            if settles:
+                log.empty_other()
+                leaving = []
+            assert read(directory) == leaving
+        log.close()
+        again = begin(directory)
+        again.append(rows_of(turns[0][0]))
+        again.close()
+        assert read(directory) == rows_of(turns[0][0])
+
+
+def test_a_file_that_is_used_again_has_its_length_and_its_blocks(tmp_path: Path) -> None:
+    """A sync has nothing to bring to disk but what was written."""
+    log = begin(tmp_path)
+    blocks = [(tmp_path / name).stat().st_blocks for name in NAMES]
+    assert min(blocks) * 512 >= RESERVED_BYTES
+    event = EventRow(call_key=b"k" * 20, event_id=b"e" * 20, time_us=1, body=b"x" * 1_000)
+    for _ in range(4):
+        for _ in range(100):
+            log.append([event])
+        log.turn()
+        log.empty_other()
+        assert [(tmp_path / name).stat().st_size for name in NAMES] == [RESERVED_BYTES] * 2
+        assert [(tmp_path / name).stat().st_blocks for name in NAMES] == blocks
+    log.append([event] * 2_000)
+    assert (tmp_path / NAMES[0]).stat().st_size > RESERVED_BYTES
+    log.turn()
+    log.empty_other()
+    assert [(tmp_path / name).stat().st_size for name in NAMES] == [RESERVED_BYTES] * 2
+    log.close()
+
+
+def test_without_room_a_log_grows_with_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("overlay.storage.log_file.os.pwrite", _no_room)
+        log = begin(tmp_path)
+    event = EventRow(call_key=b"k" * 20, event_id=b"e" * 20, time_us=1, body=b"x")
+    log.append([event])
+    log.close()
+    assert read(tmp_path) == [event]
+
+
+def _no_room(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "no space left on device")
 
 
 def test_a_batch_that_could_not_be_written_leaves_nothing_behind(
@@ -126,7 +205,7 @@ def test_a_batch_that_could_not_be_written_leaves_nothing_behind(
         key = bytes([number]) * 20
         return EventRow(call_key=key, event_id=key, time_us=number, body=b"x" * size)
 
-    log = EventLog(open_files(tmp_path, Damage()))
+    log = begin(tmp_path)
     log.append([event(1, 10)])
     whole = os.pwrite
     with monkeypatch.context() as patched:
