@@ -21,11 +21,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-LOOK_EVERY_S: Final = 0.005
-"""A look costs two system calls a socket, and as much as a third of the way of an INVITE."""
+LOOK_FOR: Final = 0.2
+"""A look holds for this part of the delay that is too long: it costs two system calls a socket, and
+as much as a third of the way of an INVITE."""
 CALM: Final = 0.25
-"""Below this share of what is too much, a look is worth as much as `CALM_FOR` of the delay that
-is too long: what has waited less cannot have waited too long by then, let alone for long."""
+"""Below this part of what is too much, it holds for `CALM_FOR` of that delay: what has waited less
+cannot have waited too long by then, let alone for long."""
 CALM_FOR: Final = 0.4
 LATE_FOR: Final = 2.0
 """For so many times the delay that is too long, messages have to wait too long before anything is
@@ -182,7 +183,7 @@ class Lateness:
 
 
 class Load:
-    """The share to refuse, found out anew at most every `LOOK_EVERY_S`, and less often in calm."""
+    """The share to refuse, found out anew a few times in the delay that is too long."""
 
     def __init__(
         self, sockets: Sequence[Waiting], delay_max_s: float, clock: Callable[[], float]
@@ -206,6 +207,5 @@ class Load:
             late_s = delay_s if self._lateness.lasts(delay_s, now_s) else 0.0
             self._share = refused_share(late_s, filled, self._delay_max_s)
             calm = delay_s < CALM * self._delay_max_s and filled < CALM
-            wait_s = max(LOOK_EVERY_S, CALM_FOR * self._delay_max_s) if calm else LOOK_EVERY_S
-            self._look_at_s = now_s + wait_s
+            self._look_at_s = now_s + (CALM_FOR if calm else LOOK_FOR) * self._delay_max_s
         return self._share

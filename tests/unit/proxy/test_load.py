@@ -10,7 +10,7 @@ from proxy.load import (
     CALM_FOR,
     CAUGHT_UP,
     LATE_FOR,
-    LOOK_EVERY_S,
+    LOOK_FOR,
     Backlog,
     Busy,
     Load,
@@ -61,6 +61,10 @@ def test_the_kernel_tells_how_long_the_oldest_has_waited() -> None:
         assert bound.recv(100) == b"first", "a look takes nothing away"
 
 
+LOOK_S = LOOK_FOR * 0.1
+"""Of a node with a delay of 100 ms."""
+
+
 class Counted:
     """Says what a test wants, and counts how often it was looked at."""
 
@@ -78,7 +82,7 @@ def shares(load: Load, clock: Clock, seconds: float) -> list[float]:
     told, until_s = [], clock.now_s + seconds
     while clock.now_s < until_s:
         told.append(load.share())
-        clock.now_s += LOOK_EVERY_S
+        clock.now_s += LOOK_S
     return told
 
 
@@ -87,7 +91,7 @@ def test_a_look_holds_for_a_while(clock: Clock) -> None:
     load = Load([waiting], 0.1, clock)
     assert [load.share() for _ in range(9)] == [pytest.approx(0.5)] * 9
     assert waiting.looks == 1
-    clock.now_s += LOOK_EVERY_S
+    clock.now_s += LOOK_S
     load.share()
     assert waiting.looks == 2
 
@@ -95,20 +99,20 @@ def test_a_look_holds_for_a_while(clock: Clock) -> None:
 def test_only_a_queue_that_stands_is_refused(clock: Clock) -> None:
     waiting = Counted(0.15)
     load = Load([waiting], 0.1, clock)
-    assert not any(shares(load, clock, LATE_FOR * 0.1 - LOOK_EVERY_S))
-    clock.now_s += LOOK_EVERY_S
+    assert not any(shares(load, clock, LATE_FOR * 0.1 - LOOK_S))
+    clock.now_s += LOOK_S
     assert all(share == pytest.approx(0.5) for share in shares(load, clock, 1.0))
     # The more it refuses, the less there is that waits.
     waiting.delay_s = 0.99 * CAUGHT_UP * 0.1
     assert not any(shares(load, clock, 0.9 * LATE_FOR * 0.1))
     waiting.delay_s = 0.12
     assert load.share() == pytest.approx(0.2), "it is late yet"
-    clock.now_s += LOOK_EVERY_S
+    clock.now_s += LOOK_S
     waiting.delay_s = 0.99 * CAUGHT_UP * 0.1
     assert not any(shares(load, clock, 1.1 * LATE_FOR * 0.1))
     waiting.delay_s = 0.15
-    assert not any(shares(load, clock, LATE_FOR * 0.1 - LOOK_EVERY_S)), "it was not any more"
-    clock.now_s += LOOK_EVERY_S
+    assert not any(shares(load, clock, LATE_FOR * 0.1 - LOOK_S)), "it was not any more"
+    clock.now_s += LOOK_S
     assert load.share()
 
 
@@ -121,7 +125,7 @@ def test_what_gathered_in_a_standstill_is_served_however_long_it_was(clock: Cloc
         waiting.delay_s = standstill_s
         while waiting.delay_s > 0.0:
             assert not load.share()
-            clock.now_s += LOOK_EVERY_S
+            clock.now_s += 0.9 * LATE_FOR * 0.1 / 20
             waiting.delay_s -= standstill_s / 20
         waiting.delay_s = 0.0
 
@@ -162,7 +166,7 @@ def test_in_calm_one_looks_less_often_and_never_too_late(clock: Clock) -> None:
         load = Load(sockets, 0.1, clock)
         load.share()
         before = sockets[0].looks
-        clock.now_s += LOOK_EVERY_S
+        clock.now_s += LOOK_S
         load.share()
         looked.append(sockets[0].looks - before)
         clock.now_s += CALM_FOR * 0.1

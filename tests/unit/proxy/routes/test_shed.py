@@ -14,17 +14,17 @@ from tests.unit.proxy.fake_ksr import FakeKsr
 
 
 class Waiting:
-    """A socket whose oldest message has waited for so long."""
+    """A socket whose memory is taken by so much."""
 
-    def __init__(self, delay_s: float) -> None:
-        self.delay_s = delay_s
+    def __init__(self, filled: float) -> None:
+        self.filled = filled
 
     def look(self) -> Backlog:
-        return Backlog(delay_s=self.delay_s, filled=0.0)
+        return Backlog(delay_s=0.0, filled=self.filled)
 
 
 def behind(worker: Worker, share: float) -> None:
-    worker.load = Load([Waiting(0.1 + share / 10)], 0.1, worker.clock)
+    worker.load = Load([Waiting(0.5 + share / 2)], 0.1, worker.clock)
 
 
 def test_new_requests_are_told_when_to_come_back(worker: Worker, kamailio: FakeKsr) -> None:
