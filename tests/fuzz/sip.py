@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from deploy.lab import Lab
-from tests.farm.asking import add_subscriber, eventually
+from tests.farm.asking import PATIENT, add_subscriber, eventually
 from tests.farm.calling import call
 from tests.farm.carriers import WebSocket
 from tests.farm.liveness import Watch
@@ -35,8 +35,8 @@ SHARED_LEFT_BYTES_MAX: Final = 4 << 20
 PRIVATE_GROWTH_BYTES_MAX: Final = 4 << 20
 _NODE: Final = "n1"
 _HOST: Final = "p6"
-SETTINGS: Final[dict[str, object]] = {"proxy.source_requests_per_s_max": 0}
-"""Else most of it would be dropped as a flood."""
+SETTINGS: Final[dict[str, object]] = {**PATIENT, "proxy.source_requests_per_s_max": 0}
+"""Else most of it would be dropped as a flood, and some refused as too much at once."""
 OPEN: Final[dict[str, object]] = {**SETTINGS, "proxy.authenticate": False}
 """So that more of it gets as far as the registrar."""
 
