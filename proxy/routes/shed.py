@@ -27,10 +27,12 @@ def pass_load(worker: Worker, method: str) -> bool:
     if not share:
         return True
     call_id = worker.ksr.kx.get_callid()
-    if not is_refused(share, call_id, worker.clock(), first=False):
+    place = place_of(call_id, worker.clock())
+    if place >= 2.0 * share:
         return True
-    # In this order, as what is refused must cost as little as possible.
-    of_all = is_refused(share, call_id, worker.clock(), first=True)
+    # In this order, as what is refused must cost as little as possible. What goes before the rest
+    # loses its first where the rest has lost all.
+    of_all = place < 2.0 * share - 1.0
     if not of_all and (method == "REGISTER" or auth.has_credentials(worker)):
         return True
     if trunks.emergency(worker):
@@ -43,13 +45,9 @@ def pass_load(worker: Worker, method: str) -> bool:
     return False
 
 
-def is_refused(share: float, call_id: str, now_s: float, *, first: bool) -> bool:
-    """Whether this one is in the share that is refused; `first` for what goes before the rest,
-    which loses its first where the rest has lost all."""
-    own = 2.0 * share - 1.0 if first else 2.0 * share
-    if own >= 1.0 or own <= 0.0:
-        return own > 0.0
+def place_of(call_id: str, now_s: float) -> float:
+    """Where a call stands among all, 0 to 1: those are refused first that stand first."""
     text = f"{call_id} {int(now_s / SAME_FOR_S)}"
     # Not a CRC: that of the same text with another number is as large or small as before.
     place = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_PLACE_BYTES).digest()
-    return int.from_bytes(place, "big") < own * (1 << 8 * _PLACE_BYTES)
+    return int.from_bytes(place, "big") / (1 << 8 * _PLACE_BYTES)

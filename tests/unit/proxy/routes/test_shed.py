@@ -91,10 +91,28 @@ def test_emergency_calls_are_taken(make_worker: MakeWorker, kamailio: FakeKsr) -
 
 
 def test_the_share_is_kept_to_and_falls_on_others_in_turn() -> None:
-    def refused(now_s: float) -> set[int]:
-        return {n for n in range(4000) if shed.is_refused(0.25, f"call {n}", now_s, first=False)}
+    def first_half(now_s: float) -> set[int]:
+        return {n for n in range(4000) if shed.place_of(f"call {n}", now_s) < 0.5}
 
-    assert 1900 < len(refused(0)) < 2100
-    assert refused(0) == refused(shed.SAME_FOR_S - 1), "a repeated request is treated alike"
-    assert 900 < len(refused(0) & refused(shed.SAME_FOR_S)) < 1100
-    assert not any(shed.is_refused(0.5, f"call {n}", 0, first=True) for n in range(99))
+    assert 1900 < len(first_half(0)) < 2100
+    assert first_half(0) == first_half(shed.SAME_FOR_S - 1), "a repeated request is treated alike"
+    assert 900 < len(first_half(0) & first_half(shed.SAME_FOR_S)) < 1100
+    assert all(0.0 <= shed.place_of(f"call {n}", 0) < 1.0 for n in range(4000))
+
+
+def test_half_the_rest_is_refused_at_a_quarter_and_nobody_who_goes_before(
+    worker: Worker, kamailio: FakeKsr
+) -> None:
+    def refused(method: str, share: float) -> int:
+        behind(worker, share)
+        found = 0
+        for number in range(1000):
+            kamailio.message.call_id = f"call {number}"
+            found += not shed.pass_load(worker, method)
+        return found
+
+    assert 400 < refused("INVITE", 0.25) < 600
+    assert refused("INVITE", 0.5) == 1000
+    assert refused("REGISTER", 0.5) == 0
+    assert 400 < refused("REGISTER", 0.75) < 600
+    assert refused("REGISTER", 1.0) == 1000
