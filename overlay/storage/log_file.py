@@ -15,6 +15,7 @@ from overlay.storage.damage import Damage, aside_of
 log = logging.getLogger(__name__)
 
 NAMES: Final = ("events-0.log", "events-1.log")
+PAGE_BYTES: Final = 4096
 _MODE: Final = 0o640
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
@@ -44,9 +45,11 @@ class NodeLogFile:
 
     def reserve(self, data: bytes) -> None:
         """Blocks that were written once: what is only set aside for a file has the file system
-        write its own log when it is written first."""
+        write its own log when it is written first. A page at a time: of what comes at once the
+        kernel makes one large page, and takes all of it for dirty when a byte of it is written."""
         os.ftruncate(self._descriptor, 0)
-        self.write(data, 0)
+        for at in range(0, len(data), PAGE_BYTES):
+            self.write(data[at : at + PAGE_BYTES], at)
         os.fsync(self._descriptor)
 
     def set_aside(self, data: bytes) -> None:

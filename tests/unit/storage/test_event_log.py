@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from overlay.storage.damage import Damage
 from overlay.storage.event_log import HEAD_BYTES, RESERVED_BYTES, EventLog, takes
-from overlay.storage.log_file import NAMES, open_files
+from overlay.storage.log_file import NAMES, PAGE_BYTES, open_files
 from overlay.storage.rows import EventRow, JournalDone
 
 ROWS = st.builds(
@@ -24,6 +24,7 @@ ROWS = st.builds(
     body=st.binary(max_size=80),
     journal=st.sampled_from([None, True, False]),
 )
+SYNCS = 20
 BATCHES = st.lists(st.lists(ROWS, min_size=1, max_size=3), min_size=1, max_size=6)
 
 
@@ -180,6 +181,23 @@ def test_a_file_that_is_used_again_has_its_length_and_its_blocks(tmp_path: Path)
     log.empty_other()
     assert [(tmp_path / name).stat().st_size for name in NAMES] == [RESERVED_BYTES] * 2
     log.close()
+
+
+def test_a_sync_has_no_more_to_write_than_was_written(tmp_path: Path) -> None:
+    """By the kernel's account, in which large pages would be dirty as a whole."""
+    log = begin(tmp_path)
+    event = EventRow(call_key=b"k" * 20, event_id=b"e" * 20, time_us=1, body=b"x" * 100)
+    before = dirtied_bytes()
+    for _ in range(SYNCS):
+        log.append([event])
+        os.fdatasync(log.current.fileno())
+    assert dirtied_bytes() - before <= 2 * SYNCS * PAGE_BYTES
+    log.close()
+
+
+def dirtied_bytes() -> int:
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["write_bytes"])
 
 
 def test_without_room_a_log_grows_with_what_is_written(
