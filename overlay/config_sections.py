@@ -176,8 +176,8 @@ class Proxy(Section, frozen=True, kw_only=True):
     answers to challenges, too, all at twice this. Or, at once, while the UDP socket's memory (4
     MiB, or what net.core.rmem_max allows) is more than half full, all at three quarters, and when
     it is full. Never requests in dialogs, nor emergency calls. An answer waits like its request
-    did: with more than a fifth of T1 (RFC 3261 17.1.1.1, 500 ms), phones of a busy node repeat
-    their INVITEs, which makes it busier. 0: nothing is refused for this."""
+    did: with a fifth of T1 (RFC 3261 17.1.1.1, 500 ms), phones of a busy node begin to repeat their
+    INVITEs, which makes it busier. 0: nothing is refused for this."""
     login_failures_max: int = 10
     """Wrong passwords of one user from one address within a minute that lock him out from there,"""
     login_failures_address_max: int = 100

@@ -47,25 +47,26 @@ def parties_of(call_key: bytes, body: bytes) -> list[PartyRow]:
 def add(connection: apsw.Connection, events: Iterable[tuple[bytes, bytes]]) -> None:
     """Index these events, (call key, body) each, which are in the database.
 
-    Not a STOP for whom its call's beginning is indexed: a call is listed at its first event, and a
-    row of this index is a page of the file.
+    Not a STOP for whom its call's beginning is indexed, unless some clock has the beginning later:
+    a call is listed at its first event, and a row of this index is a page of the file.
     """
     rows: list[PartyRow] = []
     for call_key, body in events:
         event = _event(body)
         if event is None:
             continue
-        begun = _begun(connection, call_key) if event.kind is EventKind.STOP else set()
+        is_stop = event.kind is EventKind.STOP
+        begun = _begun(connection, call_key, event.time_us) if is_stop else set()
         rows += ((name, event.time_us, call_key) for name in _names(event) if name not in begun)
     connection.executemany("INSERT OR IGNORE INTO parties VALUES (?, ?, ?)", rows)
 
 
-def _begun(connection: apsw.Connection, call_key: bytes) -> set[str]:
-    """For whom the call's beginning is indexed."""
+def _begun(connection: apsw.Connection, call_key: bytes, until_us: int) -> set[str]:
+    """For whom the call's beginning is indexed, at a time until then."""
     found: set[str] = set()
     for body in _bodies(connection, call_key):
         event = _event(body)
-        if event is not None and event.kind in BEGINNINGS:
+        if event is not None and event.kind in BEGINNINGS and event.time_us <= until_us:
             found.update(_names(event))
     return found
 

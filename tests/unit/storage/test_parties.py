@@ -76,6 +76,18 @@ def test_the_end_of_a_call_is_indexed_for_whom_its_beginning_is_not() -> None:
         assert calls(database, ALICE) == [10, 30, 45], "what comes late is found at its time"
 
 
+def test_a_call_that_ended_before_it_began_is_found_at_its_end() -> None:
+    """By the clocks of two nodes."""
+    with closing(RecordsDatabase(None)) as database:
+        database.commit(
+            [
+                row(EventKind.START, "short", 12, "sip:alice@farm.test", "sip:bob@farm.test"),
+                row(EventKind.STOP, "short", 10, "sip:alice@farm.test", "sip:bob@farm.test"),
+            ]
+        )
+        assert calls(database, ALICE) == [10]
+
+
 def test_an_older_file_gets_the_index(tmp_path: Path) -> None:
     with closing(RecordsDatabase(tmp_path)) as database:
         fill(database)
