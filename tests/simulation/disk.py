@@ -246,8 +246,9 @@ class SurvivingLog(_Copy):
         self._disk = disk
 
     def destroy(self) -> None:
-        """Another disk has nothing of it."""
+        """Another disk has nothing of it, nor of what was being synced."""
         self.content = self.safe = b""
+        self._changed_for_good()
 
     def write(self, data: bytes, at: int) -> None:
         if self._disk.full and at + len(data) > len(self.content):
@@ -281,8 +282,7 @@ class SurvivingLog(_Copy):
             pieces = ((content if chance.random() < share else safe)[each] for each in sectors)
             self.safe = b"".join(piece.ljust(SECTOR_BYTES, b"\0") for piece in pieces)[:size]
         self.content = self.safe
-        self.version += 1
-        self._safe_version = self.version
+        self._changed_for_good()
 
     def flip(self, at: int, bit: int) -> None:
         """One bit of what is on disk, and in every copy of it."""
@@ -290,6 +290,11 @@ class SurvivingLog(_Copy):
         if self.content[at : at + 1] == self.safe[at : at + 1]:
             super().write(spoiled, at)
         self.safe = self.safe[:at] + spoiled + self.safe[at + 1 :]
+
+    def _changed_for_good(self) -> None:
+        """A sync that is under way comes too late."""
+        self.version += 1
+        self._safe_version = self.version
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
