@@ -1,8 +1,8 @@
 """`sipfarm render`: what Kamailio, Redis and PowerDNS of a node read.
 
-In: farm.toml and the farm's secret. Out: kamailio.cfg, tls.cfg, redis.conf and pdns.conf in a
-directory. A certificate that phones would not take keeps Kamailio from serving TLS, not from
-starting: it is told, and the other transports go on.
+In: farm.toml and the farm's secret. Out: kamailio.cfg, kamailio.env, tls.cfg, redis.conf and
+pdns.conf in a directory. A certificate that phones would not take keeps Kamailio from serving TLS,
+not from starting: the command says so, and the other transports go on.
 Counterparts: the templates beside the code that each serves, in proxy/, overlay/cache/ and
 overlay/dns/.
 """
@@ -20,13 +20,15 @@ from overlay.cli.exits import Exit
 from overlay.config import Config
 from overlay.errors import ConfigError
 from overlay.identity import files, sip_certificate
+from proxy.render import command_line_values, render_tls
 from proxy.render import render as render_kamailio
-from proxy.render import render_tls
 
 _TEMPLATES: Final = {
     "redis.conf": "cache/redis.conf.j2",
     "pdns.conf": "dns/pdns.conf.j2",
 }
+_KAMAILIO_ENVIRONMENT: Final = "kamailio.env"
+"""What of Kamailio's configuration its command line needs; the unit sipfarm-kamailio reads it."""
 _KAMAILIO_FILE: Final = "kamailio.cfg"
 _TLS_FILE: Final = "tls.cfg"
 
@@ -79,9 +81,13 @@ def write_files(config: Config, into: Path) -> list[Path]:
     served = wanted and not sip_certificate.problem(config)
     text = render_kamailio(config, secret, tls_file if served else None)
     files.write_secret(into / _KAMAILIO_FILE, text.encode())
+    environment = "".join(
+        f"{name}={value}\n" for name, value in command_line_values(config).items()
+    )
+    files.write_public(into / _KAMAILIO_ENVIRONMENT, environment.encode())
     if served:
         files.write_public(tls_file, render_tls(config).encode())
-    names = (*_TEMPLATES, _KAMAILIO_FILE, *((_TLS_FILE,) if served else ()))
+    names = (*_TEMPLATES, _KAMAILIO_ENVIRONMENT, _KAMAILIO_FILE, *((_TLS_FILE,) if served else ()))
     return sorted(into / name for name in names)
 
 

@@ -60,6 +60,7 @@ def test_command_names_what_it_wrote(
     written = json.loads(capsys.readouterr().out)["written"]
     assert sorted(Path(path).name for path in written) == [
         "kamailio.cfg",
+        "kamailio.env",
         "pdns.conf",
         "redis.conf",
     ]
