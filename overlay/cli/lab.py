@@ -13,8 +13,15 @@ from typing import Any
 
 import msgspec
 
-from deploy.lab import Lab, LabError, services
-from deploy.lab.description import LabDescription
+from overlay.errors import SipfarmError
+
+try:
+    from deploy.lab import Lab, LabError, services
+    from deploy.lab.description import LabDescription
+except ModuleNotFoundError as error:
+    if error.name != "deploy":
+        raise
+    raise SipfarmError("the lab is not part of a node's package; it is in the source") from error
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
