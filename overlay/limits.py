@@ -137,6 +137,8 @@ ENROLLMENT_FAILURES_PER_MINUTE_MAX: Final = 10
 """Failed enrollments of one IP address in a minute; beyond, it is told to try again later."""
 ENROLLMENT_ADDRESSES_MAX: Final = 10_000
 """IP addresses whose failed enrollments are counted."""
+UNPROVEN_NAMED_MAX: Final = 10
+"""Records that `sipfarm node drain` names when it waits for them; as many call events, and nodes."""
 LOCKOUTS_MAX: Final = 50_000
 """Users and IP addresses that are locked out at a time because of wrong passwords."""
 LOGIN_FAILURES_REMEMBERED_MAX: Final = 50_000
