@@ -138,7 +138,7 @@ ENROLLMENT_FAILURES_PER_MINUTE_MAX: Final = 10
 ENROLLMENT_ADDRESSES_MAX: Final = 10_000
 """IP addresses whose failed enrollments are counted."""
 UNPROVEN_NAMED_MAX: Final = 10
-"""Records that `sipfarm node drain` names when it waits for them; as many call events, and nodes."""
+"""Records that `sipfarm node drain` names when it waits for them; as many call events and nodes."""
 LOCKOUTS_MAX: Final = 50_000
 """Users and IP addresses that are locked out at a time because of wrong passwords."""
 LOGIN_FAILURES_REMEMBERED_MAX: Final = 50_000
