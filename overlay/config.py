@@ -133,16 +133,36 @@ def dump(config: Config) -> str:
     return "\n\n".join(_sections("", msgspec.to_builtins(config))) + "\n"
 
 
+def dump_decided(config: Config) -> str:
+    """The configuration as TOML without what is as it would be anyway, so that a later version's
+    defaults hold, and an earlier version finds no setting that it does not know."""
+    plain = Config(farm=Farm(name=""), node=Node(name="", address=""))
+    decided = _decided(msgspec.to_builtins(config), msgspec.to_builtins(plain))
+    return "\n\n".join(_sections("", decided)) + "\n"
+
+
+def _decided(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """What differs, section by section; sections that do not differ are left out."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            if inside := _decided(value, defaults[name]):
+                found[name] = inside
+        elif value != defaults[name]:
+            found[name] = value
+    return found
+
+
 def _sections(above: str, values: dict[str, Any]) -> list[str]:
     sections = []
     for name, inside in values.items():
         if not isinstance(inside, dict):
             continue
-        lines = [f"[{above}{name}]"]
-        lines += [
+        lines = [
             f"{key} = {msgspec.json.encode(value).decode()}"
             for key, value in inside.items()
             if not isinstance(value, dict)
         ]
-        sections += ["\n".join(lines), *_sections(f"{above}{name}.", inside)]
+        sections += ["\n".join([f"[{above}{name}]", *lines])] if lines else []
+        sections += _sections(f"{above}{name}.", inside)
     return sections

@@ -15,6 +15,7 @@ import uvloop
 from prometheus_client import disable_created_metrics
 
 from overlay import config as configuration
+from overlay import service_manager
 from overlay.cache import shown_settings
 from overlay.config import Config
 from overlay.errors import SipfarmError
@@ -46,9 +47,11 @@ async def run(config: Config) -> None:
     pages = MetricsServer(node.metrics.registry, hooks)
     try:
         await pages.start(config.node.address, config.metrics.port)
+        service_manager.notify(service_manager.READY)
         await node.stopped.wait()
     finally:
         log.info("stopping")
+        service_manager.notify(service_manager.STOPPING)
         await pages.stop()
         await node.stop()
 
