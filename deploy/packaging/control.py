@@ -98,4 +98,5 @@ def _md5(path: Path) -> str:
 def _description(summary: str) -> str:
     paragraphs = ("\n".join(textwrap.wrap(text, 76)) for text in _DESCRIPTION)
     body = "\n.\n".join(paragraphs)
-    return f"{summary}\n{textwrap.indent(body, ' ')}"
+    # The first line stands for the package's name and takes no article.
+    return f"{summary.removeprefix('A ')}\n{textwrap.indent(body, ' ')}"
