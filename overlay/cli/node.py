@@ -124,7 +124,7 @@ def run_join(args: argparse.Namespace) -> int:
     what = "is already" if joined.already else "is now"
     output.show(f"this {what} node {mine.name} of {mine.farm} at {mine.address}")
     output.note(f"{args.config} and the identity in {node.identity_dir} are complete")
-    output.note("next: sipfarm render --out DIR, then start the services")
+    output.note("next: systemctl enable --now sipfarm.target")
     return Exit.DONE
 
 
