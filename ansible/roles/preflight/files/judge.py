@@ -248,9 +248,7 @@ def _room(probe: Host, limits: Mapping[str, int]) -> list[str]:
             "needed: make room"
         )
     if probe["memory_mib"] < limits["memory_mib"]:
-        found.append(
-            f"has {probe['memory_mib']} MiB of memory, {limits['memory_mib']} are needed"
-        )
+        found.append(f"has {probe['memory_mib']} MiB of memory, {limits['memory_mib']} are needed")
     lacks_time = not probe["time_daemon"] and probe["apt_lists"] and not probe["chrony_candidate"]
     if lacks_time:
         found.append(
