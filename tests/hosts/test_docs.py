@@ -67,7 +67,7 @@ def test_no_block_is_left_out() -> None:
 
 
 def test_a_first_node_by_hand_takes_at_most_ten_commands(reader: Reader) -> None:
-    assert len([each for each in _on_hosts(_INSTALL)]) <= _COMMANDS_BY_HAND_MAX
+    assert len(list(_on_hosts(_INSTALL))) <= _COMMANDS_BY_HAND_MAX
     reader.type_all(_INSTALL)
 
 
