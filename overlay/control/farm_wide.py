@@ -74,9 +74,11 @@ class FarmWide:
     async def status(self, farm: str, timeout_s: float) -> Status:
         """Every node's description, this one first; silent ones as this node knows them."""
         replies = await self._ask_all(DescribeNode(), _description, timeout_s)
+        # By id: what a member says of itself may have changed since it was asked.
+        descriptions = {info.node_id: said for info, said in replies.items()}
         nodes = [await self._local.describe()]
         for member in self._membership.members:
-            described = replies.get(member.info)
+            described = descriptions.get(member.info.node_id)
             if described is not None:
                 nodes.append(msgspec.structs.replace(described, state=member.state.value))
             else:
@@ -89,6 +91,7 @@ class FarmWide:
                         state=member.state.value,
                         zone=info.zone,
                         draining=info.draining,
+                        proxy="away" if info.proxy_away else "",
                     )
                 )
         nodes[1:] = sorted(nodes[1:], key=lambda node: node.name)

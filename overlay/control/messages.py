@@ -216,6 +216,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`ok`, or `away` where Kamailio does not answer; empty if the node does not say."""
     shed: int = 0
     """New requests that its Kamailio has refused since its start, being behind with its work."""
+    installed: str = ""
+    """The version on its disk, which is in force after its next start; empty if it is not known."""
+    unready: tuple[str, ...] = ()
+    """All that keeps it from being ready, for people."""
 
 
 class Status(Answer, frozen=True, kw_only=True, tag=20):
