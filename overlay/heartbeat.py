@@ -18,7 +18,7 @@ from typing import Final
 from overlay import tasks
 from overlay.errors import StorageError
 
-EVERY_S: Final = 1.0
+EVERY_S: Final = 2.0
 LIVE_S: Final = 10.0
 """A daemon without a beat for so long does not work. A disk may take seconds for a sync."""
 

@@ -6,20 +6,25 @@ daemon for anything. Out: `away`, the reason. No sockets, no clock of its own. C
 
     away ──answer──► here ──nothing listens, or MISSES_MAX questions unanswered──► away
 
-A question unanswered because this process was late says nothing of Kamailio. Workers that wait for
-a disk or have too much to do answer late, and ask the daemon meanwhile: that keeps Kamailio here
-for a while, though not for ever. One that comes back again and again has to stay for a while
-before it counts, so that phones are not sent to it in vain every few seconds.
+One that answers is asked now and then, one that does not is asked again soon. A question unanswered
+because this process was late says nothing of Kamailio. Workers that wait for a disk or have too
+much to do answer late, and ask the daemon meanwhile: that keeps Kamailio here for a while, though
+not for ever. One that comes back again and again has to stay for a while before it counts, so that
+phones are not sent to it in vain every few seconds.
 """
 
 from typing import Final
 
-ASK_EVERY_S: Final = 0.2
+ASK_EVERY_S: Final = 0.4
+"""After an answer."""
+ASK_AGAIN_S: Final = 0.15
+"""After a question that is not answered."""
 LATE_S: Final = 0.1
 """An asker later than that was held up itself, and may have left an answer unread."""
 MISSES_MAX: Final = 4
-"""Unanswered questions in a row: 0.8 s, twice as long as a worker waits for a call event."""
-BUSY_MISSES_MAX: Final = 25
+"""Unanswered questions in a row: 0.6 s, longer than a worker waits for a call event (0.4 s); with
+`ASK_EVERY_S`, whoever falls silent is away within a second."""
+BUSY_MISSES_MAX: Final = 33
 """The same while proxies still ask the daemon: 5 s without a single answer are no backlog."""
 RETURNS_MAX: Final = 3
 RETURNS_WITHIN_S: Final = 60.0
@@ -45,14 +50,14 @@ class KamailioWatch:
     def ask(self, now_s: float, *, proxies_active: bool) -> None:
         """The next question leaves now. `proxies_active`: they asked the daemon for something
         since the one before."""
-        on_time = self._asked_s is not None and now_s - self._asked_s < ASK_EVERY_S + LATE_S
+        on_time = self._asked_s is not None and now_s - self._asked_s < ASK_AGAIN_S + LATE_S
         if self._unanswered and on_time:
             self._misses += 1
             self._idle_misses = 0 if proxies_active else self._idle_misses + 1
             self._steady_since_s = None
             silent = self._idle_misses >= MISSES_MAX or self._misses >= BUSY_MISSES_MAX
             if silent and not self.away:
-                self.away = f"no answer to OPTIONS for {self._misses * ASK_EVERY_S:.1f} s"
+                self.away = f"no answer to OPTIONS for {self._misses * ASK_AGAIN_S:.1f} s"
         self._asked_s, self._unanswered = now_s, True
 
     def answered(self, now_s: float) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from overlay.config import Config
 from overlay.kamailio_options import DATAGRAM_BYTES_MAX, Questions
-from overlay.kamailio_watch import ASK_EVERY_S, KamailioWatch
+from overlay.kamailio_watch import ASK_AGAIN_S, ASK_EVERY_S, KamailioWatch
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class KamailioWatcher:
         """Go on asking. `asked_by_proxies` counts what proxies have asked of this daemon;
         `changed` is called whenever Kamailio has gone or come back."""
         self._asked_by_proxies, self._changed = asked_by_proxies, changed
-        self._turn()
+        self._timer = self._loop.call_later(ASK_AGAIN_S, self._turn)
 
     def stop(self) -> None:
         """Ask no more."""
@@ -67,7 +67,12 @@ class KamailioWatcher:
         # Before the verdict: what came while this process could not look.
         self._read()
         self._ask()
-        self._timer = self._loop.call_later(ASK_EVERY_S, self._turn)
+        self._next_in(ASK_AGAIN_S)
+
+    def _next_in(self, wait_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(wait_s, self._turn)
 
     def _ask(self) -> None:
         asked = self._asked_by_proxies()
@@ -95,6 +100,7 @@ class KamailioWatcher:
             if self._questions.answered_by(datagram):
                 self._judge(self._watch.answered)
                 self._heard.set()
+                self._next_in(ASK_EVERY_S)
 
     def _unreachable(self, error: OSError) -> None:
         reason = (error.strerror or str(error)).lower()

@@ -418,6 +418,8 @@ class Node:
         self.membership.start(self._known)
         if self.kamailio is not None:
             self.kamailio.start(self.metrics.asked_by_proxies, self._kamailio_turned)
+            if bool(self.kamailio.away) != self.own.proxy_away:
+                self._kamailio_turned()
         await self.projection.tried()
         await self.membership.settled()
         await self.control.start(config.control_socket)

@@ -3,6 +3,7 @@
 import pytest
 
 from overlay.kamailio_watch import (
+    ASK_AGAIN_S,
     ASK_EVERY_S,
     BUSY_MISSES_MAX,
     LATE_S,
@@ -26,7 +27,7 @@ class Play:
         self.watch.ask(self.now_s, proxies_active=active)
         if answered:
             self.watch.answered(self.now_s + 0.001)
-        self.now_s += ASK_EVERY_S + late_s
+        self.now_s += (ASK_EVERY_S if answered else ASK_AGAIN_S) + late_s
 
     def turns(self, count: int, *, answered: bool, active: bool = False) -> None:
         for _ in range(count):
@@ -36,7 +37,7 @@ class Play:
         """It dies and the network says so."""
         self.watch.ask(self.now_s, proxies_active=False)
         self.watch.unreachable("connection refused")
-        self.now_s += ASK_EVERY_S
+        self.now_s += ASK_AGAIN_S
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_it_takes_several_unanswered_questions(here: Play) -> None:
     here.turns(MISSES_MAX, answered=False)
     assert not here.watch.away
     here.turn(answered=False)
-    assert here.watch.away == "no answer to OPTIONS for 0.8 s"
+    assert here.watch.away == "no answer to OPTIONS for 0.6 s"
 
 
 def test_an_answer_in_between_begins_the_count_anew(here: Play) -> None:

@@ -29,8 +29,8 @@ class Kamailio(asyncio.DatagramProtocol):
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=address)
 
     def stop(self) -> None:
-        assert self._transport is not None
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.asked += 1
@@ -65,6 +65,7 @@ def play(request: pytest.FixtureRequest) -> Callable[[Callable[[Scene], Awaitabl
                 await story(scene)
             finally:
                 scene.watcher.stop()
+                scene.kamailio.stop()
 
         with asyncio.Runner(loop_factory=request.param) as runner:
             runner.run(whole())
