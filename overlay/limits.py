@@ -100,6 +100,8 @@ ENROLLMENT_FAILURES_PER_MINUTE_MAX: Final = 10
 """Of one address."""
 ENROLLMENT_ADDRESSES_MAX: Final = 10_000
 """Whose failures are remembered."""
+UNPROVEN_NAMED_MAX: Final = 10
+"""Records, nodes and call events that a node that drains names, each."""
 LOCKOUTS_MAX: Final = 50_000
 LOGIN_FAILURES_REMEMBERED_MAX: Final = 50_000
 """Users and addresses whose failures are counted."""

@@ -75,10 +75,13 @@ class FarmWide:
         """Every node's description, this one first; silent ones as this node knows them."""
         replies = await self._ask_all(DescribeNode(), _description, timeout_s)
         nodes = [await self._local.describe()]
+        now_s = asyncio.get_running_loop().time()
         for member in self._membership.members:
             described = replies.get(member.info)
+            since_s = round(now_s - member.since_s, 1)
             if described is not None:
-                nodes.append(msgspec.structs.replace(described, state=member.state.value))
+                seen = msgspec.structs.replace(described, state=member.state.value, since_s=since_s)
+                nodes.append(seen)
             else:
                 info = member.info
                 nodes.append(
@@ -86,9 +89,10 @@ class FarmWide:
                         name=info.name,
                         id=info.node_id.hex(),
                         address=f"{info.host}:{info.port}",
-                        state=member.state.value,
                         zone=info.zone,
                         draining=info.draining,
+                        state=member.state.value,
+                        since_s=since_s,
                     )
                 )
         nodes[1:] = sorted(nodes[1:], key=lambda node: node.name)

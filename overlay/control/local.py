@@ -40,6 +40,7 @@ class Local:
         events: EventWriter,
         projection: Projection,
         readiness: Readiness,
+        lease: Callable[[], tuple[str, float]],
     ) -> None:
         self._own = own
         self._membership = membership
@@ -47,6 +48,7 @@ class Local:
         self._events = events
         self._projection = projection
         self._readiness = readiness
+        self._lease = lease
         self._started_s = time.monotonic()
         self.proxy: Callable[[], Awaitable[tuple[str, int]]] = _unknown
         """Asks how the node's Kamailio is, and how many requests it refused, being overloaded."""
@@ -54,6 +56,7 @@ class Local:
     async def describe(self) -> NodeStatus:
         """How this node is."""
         (ready, _), (proxy, shed) = await asyncio.gather(self._readiness.check(), self.proxy())
+        lease, lease_s = self._lease()
         return NodeStatus(
             name=self._own.name,
             id=self._own.node_id.hex(),
@@ -76,6 +79,8 @@ class Local:
             or "ok",
             proxy=proxy,
             shed=shed,
+            lease=lease,
+            lease_s=lease_s,
         )
 
     def _count_bindings(self) -> int:
