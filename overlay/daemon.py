@@ -56,12 +56,33 @@ async def run(config: Config) -> None:
         await node.stop()
 
 
+def command_line() -> argparse.ArgumentParser:
+    """The options of `sipfarm-overlay`."""
+    parser = argparse.ArgumentParser(
+        prog="sipfarm-overlay",
+        description="Run a node's part in the farm's overlay.\n\nIt holds registrations and "
+        "billing records for the farm, shares them with the other nodes, and tells this node's "
+        "Kamailio, Redis and PowerDNS what they need. SIGTERM ends it.",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=configuration.PATH_DEFAULT,
+        metavar="PATH",
+        help="farm.toml (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning"),
+        help="the least that is logged (default: %(default)s)",
+    )
+    return parser
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command `sipfarm-overlay`."""
-    parser = argparse.ArgumentParser(prog="sipfarm-overlay", description=__doc__)
-    parser.add_argument("--config", type=Path, default=configuration.PATH_DEFAULT)
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning"))
-    options = parser.parse_args(arguments)
+    options = command_line().parse_args(arguments)
     logging.basicConfig(
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from deploy.hosts import Hosts, HostsError, host, remote
+from deploy.hosts import Hosts, HostsError, host, releases, remote
 
 _ALL = ("op", "n1", "n2", "n3")
 
@@ -30,6 +30,8 @@ def _run(args: argparse.Namespace) -> int:
     match args.verb:
         case "prepare":
             Hosts.prepare(args.packages)
+            if args.release:
+                print(releases.package_of(releases.latest()))
         case "up":
             Hosts.prepare(args.packages)
             _print(Hosts.up(args.hosts.split(","), wanted=args.packages, kept=True))
@@ -66,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="deploy/hosts/run", description="Debian hosts to test on")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     prepare = verbs.add_parser("prepare", help="fetch and make what hosts need; uses the network")
+    prepare.add_argument(
+        "--release", action="store_true", help="also build the package of the latest release"
+    )
     up = verbs.add_parser("up", help="start hosts and wait until they answer")
     up.add_argument("--hosts", default=",".join(_ALL), metavar="NAMES", help="default: %(default)s")
     for each in (prepare, up):
@@ -74,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
             nargs="*",
             default=[],
             metavar="PACKAGE",
-            help="names and paths of what hosts are to install; with all that it depends on",
+            help="what hosts are to be able to install besides what a node needs",
         )
     verbs.add_parser("status", help="which hosts there are, and whether they answer")
     execute = verbs.add_parser("exec", help="run a command on a host, or a shell")

@@ -41,7 +41,7 @@ class Hosts:
     def prepare(cls, wanted: Sequence[str] = ()) -> None:
         """Make and fetch what a run needs and cannot get without the network.
 
-        `wanted` are the packages that hosts will install: names, and paths of .deb files.
+        `wanted` are packages that hosts are to be able to install besides those of a node.
         """
         _check_root()
         base.make()

@@ -14,8 +14,10 @@ import msgspec
 
 from overlay.errors import SipfarmError
 
-CACHE_DIR: Final = Path(os.environ.get("SIPFARM_CACHE", "/var/cache/sipfarm")) / "hosts"
-"""What is fetched or made once: the base system, packages, earlier releases."""
+_CACHE_HOME: Final = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+CACHE_DIR: Final = Path(os.environ.get("SIPFARM_CACHE", _CACHE_HOME / "sipfarm")) / "hosts"
+"""What is fetched or made once: the base system, packages, earlier releases. Below where
+`deploy/package` keeps what it fetches."""
 DATA_DIR: Final = (
     Path(os.environ["SIPFARM_LAB_DATA"]).with_name("hosts")
     if "SIPFARM_LAB_DATA" in os.environ

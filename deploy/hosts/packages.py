@@ -1,8 +1,8 @@
 """The packages that hosts install, served to them from a directory on this machine.
 
-In: .deb files, names of Debian's packages. Out: both and all that they depend on beyond the base
-system, in the cache and as a repository on the bridge. Counterparts: apt of this machine, whose
-sources, proxy and lists are used; apt of the hosts.
+In: names of Debian's packages. Out: these, those that a node of this tree needs, and all that they
+depend on beyond the base system, in the cache and as a repository on the bridge. Counterparts: apt
+of this machine, whose sources, proxy and lists are used; apt of the hosts.
 """
 
 import shutil
@@ -14,18 +14,33 @@ from typing import Final
 from deploy.hosts import base
 from deploy.hosts.commands import command
 from deploy.hosts.layout import CACHE_DIR, MACHINE, PACKAGES_PORT, REPOSITORY, HostsError
+from deploy.packaging import control
+
+
+def names_of(depends: str) -> list[str]:
+    """The packages of a Depends field, of alternatives the first; versions are apt's business."""
+    each = (alternatives.partition("|")[0] for alternatives in depends.split(","))
+    return [name.split()[0].partition(":")[0] for name in each if name.strip()]
+
 
 SOURCES_LIST: Final = f"deb [trusted=yes] http://{MACHINE}:{PACKAGES_PORT} ./\n"
 SERVER: Final = (
     *("/usr/bin/python3", "-m", "http.server", "--protocol", "HTTP/1.1"),
     *("--bind", MACHINE, "--directory", str(REPOSITORY), str(PACKAGES_PORT)),
 )
+NODE: Final = tuple(names_of(", ".join(control.DEPENDS)))
+"""What this tree's own package depends on."""
 _CACHED: Final = CACHE_DIR / "packages"
 _DOWNLOAD_WITHIN_S: Final = 600.0
 
 
+def needed_by(package: Path) -> list[str]:
+    """The packages that a .deb depends on."""
+    return names_of(command(["dpkg-deb", "--field", str(package), "Depends"]))
+
+
 def download(wanted: Sequence[str]) -> None:
-    """Fetch what is not in the cache yet; `wanted` are names of packages, and paths of .debs."""
+    """Fetch what is not in the cache yet; `wanted` are names of packages."""
     with base.cache_lock():
         _CACHED.mkdir(exist_ok=True)
         _apt(wanted, "--download-only")
@@ -54,8 +69,6 @@ def fill_repository(wanted: Sequence[str]) -> None:
 
 def _apt(wanted: Sequence[str], action: str) -> str:
     """This machine's apt, as if only the base system were installed."""
-    if not wanted:
-        return ""
     status = base.made() / "var/lib/dpkg/status"
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "partial").mkdir()
@@ -73,5 +86,5 @@ def _apt(wanted: Sequence[str], action: str) -> str:
         arguments = [each for name, value in options.items() for each in ("-o", f"{name}={value}")]
         verb = ["install", "--yes", "--no-install-recommends", action]
         return command(
-            ["apt-get", *arguments, "--quiet", *verb, *wanted], timeout_s=_DOWNLOAD_WITHIN_S
+            ["apt-get", *arguments, "--quiet", *verb, *NODE, *wanted], timeout_s=_DOWNLOAD_WITHIN_S
         )

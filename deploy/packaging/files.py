@@ -6,9 +6,12 @@ installed as they are; `debian/`.
 
 import gzip
 import shutil
+import sysconfig
 from pathlib import Path
 from typing import Final
 
+from deploy.packaging import bundle, environment, licences, sbom
+from deploy.packaging.commands import run
 from deploy.packaging.environment import HOME
 
 _UNITS: Final = "lib/systemd/system"
@@ -31,7 +34,26 @@ def add(package: Path, tree: Path, date: int) -> None:
         tree / "deploy/packaging/debian/needrestart.conf",
         package / "etc/needrestart/conf.d/sipfarm.conf",
     )
+    _document(package, tree, date)
+
+
+def _document(package: Path, tree: Path, date: int) -> None:
+    """Man pages, completions, licences, the list of parts, and what an operator reads."""
+    home = package / HOME.relative_to("/")
+    run(
+        [home / "bin/python3", "-m", "deploy.packaging.manual", package],
+        cwd=tree,
+        PYTHONPATH=sysconfig.get_path("purelib"),
+        COLUMNS="78",
+    )
     documents = package / _DOCUMENTS
+    documents.mkdir(parents=True)
+    bundled = bundle.read(environment.site_packages(home))
+    licences.write(documents, bundled)
+    (documents / "sbom.cdx.json").write_text(sbom.text(bundled, home, date))
+    _install(tree / "deploy/packaging/debian/README.Debian", documents / "README.Debian")
+    for page in sorted((tree / "docs").glob("*.md")):
+        _install(page, documents / "docs" / page.name)
     if (tree / "CHANGELOG.md").exists():
         _compress((tree / "CHANGELOG.md").read_bytes(), documents / "changelog.gz")
 

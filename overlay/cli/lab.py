@@ -21,7 +21,9 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "deploy":
         raise
-    raise SipfarmError("the lab is not part of a node's package; it is in the source") from error
+    raise SipfarmError(
+        "the lab is not part of the package: run it from the project's source"
+    ) from error
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
