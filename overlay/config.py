@@ -84,6 +84,11 @@ class Config(Section, frozen=True, kw_only=True):
         return self.run_path("dns.sock")
 
     @property
+    def pdns_control_socket(self) -> Path:
+        """Where PowerDNS takes commands; the name is its own, in its `socket-dir`."""
+        return self.run_path("pdns.controlsocket")
+
+    @property
     def kamailio_socket(self) -> Path:
         """Kamailio's JSON-RPC datagram socket."""
         return self.run_path("kamailio.sock")

@@ -72,13 +72,11 @@ class KamailioFigures(Collector):
                 self._figures = None
             self._refreshed_s = self._now_s()
 
-    async def proxy(self) -> tuple[str, int]:
-        """`ok` or `away`; and how many requests Kamailio has refused since its start as it was
-        behind with its work."""
+    async def shed(self) -> int:
+        """How many requests Kamailio has refused since its start as it was behind with its work;
+        0 if it does not say."""
         await self.refresh()
-        if self._figures is None:
-            return "away", 0
-        return "ok", self._figures.get(SHED, 0)
+        return (self._figures or {}).get(SHED, 0)
 
 
 def parse(answer: bytes, request_id: int) -> dict[str, int]:

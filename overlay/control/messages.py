@@ -222,6 +222,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the node that has the maintenance lease, as this one granted it."""
     lease_s: float = 0.0
     """For how long."""
+    installed: str = ""
+    """The version on its disk, which is in force after its next start; empty if it is not known."""
+    unready: tuple[str, ...] = ()
+    """All that keeps it from being ready, for people."""
 
 
 class Status(Answer, frozen=True, kw_only=True, tag=20):

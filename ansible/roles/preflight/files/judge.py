@@ -248,12 +248,8 @@ def _room(probe: Host, limits: Mapping[str, int]) -> list[str]:
             "needed: make room"
         )
     if probe["memory_mib"] < limits["memory_mib"]:
-        found.append(f"has {probe['memory_mib']} MiB of memory, {limits['memory_mib']} are needed")
-    lacks_time = not probe["time_daemon"] and probe["apt_lists"] and not probe["chrony_candidate"]
-    if lacks_time:
         found.append(
-            "has no time daemon, and apt knows no chrony: see /etc/apt/sources.list, "
-            "then apt-get update"
+            f"has {probe['memory_mib']} MiB of memory, {limits['memory_mib']} are needed"
         )
     return found
 

@@ -22,7 +22,6 @@ DNS_WITHIN_S = 2.0
 """As long as a resolver may take to answer anything at all."""
 LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 """The state of a listening socket in /proc/net."""
-TIME_DAEMONS = ("chrony", "systemd-timesyncd", "ntpsec", "ntp", "openntpd")
 FARM_TOML = Path("/etc/sipfarm/farm.toml")
 CA_CERTIFICATES = {
     "node_ca": Path("/etc/sipfarm/ca.pem"),
@@ -153,15 +152,6 @@ def farm() -> dict[str, object]:
     }
 
 
-def time_daemon() -> str:
-    """The one that is installed; empty if none is."""
-    for name in TIME_DAEMONS:
-        status = output_of("dpkg-query", "-W", "-f", "${db:Status-Status}", name)
-        if status == "installed":
-            return name
-    return ""
-
-
 def package_version() -> str:
     """Of sipfarm, if it is installed as a whole."""
     text = output_of("dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", "sipfarm")
@@ -191,9 +181,6 @@ def look() -> dict[str, object]:
         "open_files": int(Path("/proc/sys/fs/nr_open").read_text()),
         "disk_free_mib": shutil.disk_usage("/var/lib").free >> 20,
         "memory_mib": memory_mib(),
-        "time_daemon": time_daemon(),
-        "apt_lists": bool(glob.glob("/var/lib/apt/lists/*_Packages*")),
-        "chrony_candidate": output_of("apt-cache", "show", "--no-all-versions", "chrony") != "",
         "unfinished": output_of("dpkg", "--audit"),
         "package_version": package_version(),
         "in_service": output_of("systemctl", "is-active", "sipfarm-overlay.service") == "active",

@@ -1,0 +1,138 @@
+"""A daemon that watches what is on its SIP port."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+import uvloop
+
+from overlay.kamailio_watcher import KamailioWatcher
+from tests.unit.farm_of_nodes import until
+from tests.unit.test_kamailio_options import config_of, reply
+
+
+class Kamailio(asyncio.DatagramProtocol):
+    """Something on a port that answers, or does not."""
+
+    def __init__(self) -> None:
+        self.silent = False
+        self.asked = 0
+        self._transport: asyncio.DatagramTransport | None = None
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        address = ("127.0.0.1", self.port)
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=address)
+
+    def stop(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.asked += 1
+        if not self.silent:
+            assert self._transport is not None
+            self._transport.sendto(reply(data, "200 OK"), addr)
+
+
+class Scene:
+    """A watcher, its Kamailio, and what it tells."""
+
+    def __init__(self) -> None:
+        self.kamailio = Kamailio()
+        self.watcher = KamailioWatcher(config_of("127.0.0.1", self.kamailio.port))
+        self.told: list[bool] = []
+        self.proxies_asked = 0
+
+    def start(self) -> None:
+        self.watcher.start(
+            lambda: self.proxies_asked, lambda: self.told.append(bool(self.watcher.away))
+        )
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop])
+def play(request: pytest.FixtureRequest) -> Callable[[Callable[[Scene], Awaitable[None]]], None]:
+    """Runs a story on each kind of loop."""
+
+    def run(story: Callable[[Scene], Awaitable[None]]) -> None:
+        async def whole() -> None:
+            scene = Scene()
+            try:
+                await story(scene)
+            finally:
+                scene.watcher.stop()
+                scene.kamailio.stop()
+
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(whole())
+
+    return run
+
+
+Play = Callable[[Callable[[Scene], Awaitable[None]]], None]
+
+
+def test_one_that_answers_is_known_before_the_first_turn(play: Play) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.kamailio.start()
+        await scene.watcher.first()
+        assert scene.watcher.away == ""
+        scene.start()
+        await until(lambda: scene.kamailio.asked > 2)
+        assert scene.told == []
+
+    play(story)
+
+
+def test_one_that_dies_and_comes_back_is_told(play: Play) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.watcher.first()
+        assert scene.watcher.away == "no answer to OPTIONS: connection refused"
+        scene.start()
+        await scene.kamailio.start()
+        await until(lambda: scene.told == [False])
+        scene.kamailio.stop()
+        await until(lambda: scene.told == [False, True])
+        await scene.kamailio.start()
+        await until(lambda: scene.told == [False, True, False])
+
+    play(story)
+
+
+def test_one_that_is_silent_is_told(play: Play) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.kamailio.start()
+        await scene.watcher.first()
+        scene.start()
+        scene.kamailio.silent = True
+        await until(lambda: scene.told == [True])
+        assert scene.watcher.away.startswith("no answer to OPTIONS for ")
+        scene.kamailio.silent = False
+        await until(lambda: scene.told == [True, False])
+
+    play(story)
+
+
+def test_answers_that_came_while_the_daemon_stood_still_count(play: Play) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.kamailio.start()
+        await scene.watcher.first()
+        scene.start()
+        for _ in range(8):
+            asked = scene.kamailio.asked
+            await until(lambda asked=asked: scene.kamailio.asked > asked)  # type: ignore[misc]
+            hold_up(0.35)
+        assert scene.told == []
+
+    play(story)
+
+
+def hold_up(seconds: float) -> None:
+    """The process stands still."""
+    end_s = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < end_s:
+        pass
