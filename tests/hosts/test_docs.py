@@ -6,11 +6,8 @@ Counterparts: `doc_commands.py` reads and runs them; `deploy.hosts` has the host
 """
 
 import re
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 from deploy.docs.__main__ import ROOT
 from deploy.hosts import Hosts
