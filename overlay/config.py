@@ -85,8 +85,13 @@ class Config(Section, frozen=True, kw_only=True):
 
     @property
     def pdns_control_socket(self) -> Path:
-        """Where PowerDNS takes commands; the name is its own, in its `socket-dir`."""
-        return self.run_path("pdns.controlsocket")
+        """Where PowerDNS takes commands; the name is its own."""
+        return self.pdns_socket_dir / "pdns.controlsocket"
+
+    @property
+    def pdns_socket_dir(self) -> Path:
+        """PowerDNS's own directory, beside the one with the sockets of all others."""
+        return Path(f"{self.node.run_dir}-pdns")
 
     @property
     def kamailio_socket(self) -> Path:

@@ -61,6 +61,10 @@ class KamailioWatcher:
             self._timer.cancel()
         self._close()
 
+    def withdraw(self) -> None:
+        """Kamailio is about to be stopped: it counts as away from now on."""
+        self._judge(self._watch.withdraw)
+
     # inner workings
 
     def _turn(self) -> None:

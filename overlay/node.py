@@ -411,6 +411,7 @@ class Node:
             self.metrics,
             self.parts.now_ms,
             self.leave,
+            self._withdraw,
             self.drain,
             maintenance,
             self.lockouts,
@@ -486,6 +487,10 @@ class Node:
         away = bool(self.kamailio is not None and self.kamailio.away)
         traits = msgspec.structs.replace(self.own.traits or Traits(), proxy_away=away)
         return msgspec.structs.replace(self.own, traits=traits)
+
+    def _withdraw(self) -> None:
+        if self.kamailio is not None:
+            self.kamailio.withdraw()
 
     def _kamailio_turned(self) -> None:
         """It has gone, or come back: phones are to know, and nothing else changes."""
