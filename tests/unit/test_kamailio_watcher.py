@@ -15,18 +15,19 @@ from tests.unit.test_kamailio_options import config_of, reply
 class Kamailio(asyncio.DatagramProtocol):
     """Something on a port that answers, or does not."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.silent = False
         self.asked = 0
         self._transport: asyncio.DatagramTransport | None = None
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+            free.bind((host, port))
+            self.address: tuple[str, int] = free.getsockname()
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        address = ("127.0.0.1", self.port)
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=address)
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=self.address
+        )
 
     def stop(self) -> None:
         if self._transport is not None:
@@ -44,7 +45,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.kamailio = Kamailio()
-        self.watcher = KamailioWatcher(config_of("127.0.0.1", self.kamailio.port))
+        self.watcher = KamailioWatcher(config_of(*self.kamailio.address))
         self.told: list[bool] = []
         self.proxies_asked = 0
 
