@@ -1,16 +1,18 @@
 """The node's configuration: one TOML file, one dataclass a section, checked once at the door.
 
 In: `/etc/sipfarm/farm.toml`. Out: a frozen `Config`, or a `ConfigError` that names the key.
-Counterparts: `config_sections.py` has a sentence for every setting; `config_checks.py`.
+Counterparts: `config_sections.py` declares every setting, and docs/configuration.md shows them;
+`config_checks.py` and `config_values.py` find what is wrong with their values.
 """
 
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from overlay import config_checks
+from overlay import config_checks, config_values
 from overlay.config_sections import (
     Billing,
     Dns,
@@ -82,9 +84,11 @@ class Config(Section, frozen=True, kw_only=True):
         return self.run_path("dns.sock")
 
     @property
-    def pdns_control_socket(self) -> Path:
-        """Where PowerDNS takes commands; the name is its own, in its `socket-dir`."""
-        return self.run_path("pdns.controlsocket")
+    def pdns_control_sockets(self) -> tuple[Path, Path]:
+        """Where PowerDNS takes commands, by a name of its own choice: in the directory that its
+        unit makes for it, or, without the unit, where pdns.conf says."""
+        name = "pdns.controlsocket"
+        return Path(f"{self.node.run_dir}-pdns") / name, self.run_path(name)
 
     @property
     def kamailio_socket(self) -> Path:
@@ -116,20 +120,15 @@ def parse(data: object, origin: str) -> Config:
 
 
 def _problems(config: Config) -> list[str]:
-    checks = config_checks
+    sections = {name: getattr(config, name) for name in config.__struct_fields__}
+    sections["export.kafka"] = config.export.kafka
     return [
-        *checks.farm(config.farm),
-        *checks.node(config.node),
-        *checks.overlay(config.overlay),
-        *checks.proxy(config.proxy),
-        *checks.billing(config.billing),
-        *checks.storage(config.storage),
-        *checks.media(config.media),
-        *checks.dns(config.dns),
-        *checks.metrics(config.metrics),
-        *checks.enrollment(config.enrollment),
-        *checks.dns_update(config.dns_update, config.farm.name),
-        *checks.export(config.export),
+        *chain.from_iterable(config_values.problems(*item) for item in sections.items()),
+        *config_checks.node(config.node),
+        *config_checks.overlay(config.overlay),
+        *config_checks.proxy(config.proxy),
+        *config_checks.dns_update(config.dns_update, config.farm.name),
+        *config_checks.export(config.export),
     ]
 
 
@@ -138,16 +137,36 @@ def dump(config: Config) -> str:
     return "\n\n".join(_sections("", msgspec.to_builtins(config))) + "\n"
 
 
+def dump_decided(config: Config) -> str:
+    """The configuration as TOML without what is as it would be anyway, so that a later version's
+    defaults hold, and an earlier version finds no setting that it does not know."""
+    plain = Config(farm=Farm(name=""), node=Node(name="", address=""))
+    decided = _decided(msgspec.to_builtins(config), msgspec.to_builtins(plain))
+    return "\n\n".join(_sections("", decided)) + "\n"
+
+
+def _decided(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """What differs, section by section; sections that do not differ are left out."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            if inside := _decided(value, defaults[name]):
+                found[name] = inside
+        elif value != defaults[name]:
+            found[name] = value
+    return found
+
+
 def _sections(above: str, values: dict[str, Any]) -> list[str]:
     sections = []
     for name, inside in values.items():
         if not isinstance(inside, dict):
             continue
-        lines = [f"[{above}{name}]"]
-        lines += [
+        lines = [
             f"{key} = {msgspec.json.encode(value).decode()}"
             for key, value in inside.items()
             if not isinstance(value, dict)
         ]
-        sections += ["\n".join(lines), *_sections(f"{above}{name}.", inside)]
+        sections += ["\n".join([f"[{above}{name}]", *lines])] if lines else []
+        sections += _sections(f"{above}{name}.", inside)
     return sections

@@ -15,6 +15,7 @@ import uvloop
 from prometheus_client import disable_created_metrics
 
 from overlay import config as configuration
+from overlay import service_manager
 from overlay.cache import shown_settings
 from overlay.config import Config
 from overlay.errors import SipfarmError
@@ -51,20 +52,43 @@ async def run(config: Config) -> None:
     try:
         heartbeat.start()
         await pages.start(config.node.address, config.metrics.port)
+        service_manager.notify(service_manager.READY)
         await node.stopped.wait()
     finally:
         log.info("stopping")
+        service_manager.notify(service_manager.STOPPING)
         await pages.stop()
         await heartbeat.stop()
         await node.stop()
 
 
+def command_line() -> argparse.ArgumentParser:
+    """The options of `sipfarm-overlay`."""
+    parser = argparse.ArgumentParser(
+        prog="sipfarm-overlay",
+        description="Run a node's part in the farm's overlay.\n\nIt holds registrations and "
+        "billing records for the farm, shares them with the other nodes, and tells this node's "
+        "Kamailio, Redis and PowerDNS what they need. SIGTERM ends it.",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=configuration.PATH_DEFAULT,
+        metavar="PATH",
+        help="farm.toml (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning"),
+        help="the least that is logged (default: %(default)s)",
+    )
+    return parser
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command `sipfarm-overlay`."""
-    parser = argparse.ArgumentParser(prog="sipfarm-overlay", description=__doc__)
-    parser.add_argument("--config", type=Path, default=configuration.PATH_DEFAULT)
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning"))
-    options = parser.parse_args(arguments)
+    options = command_line().parse_args(arguments)
     logging.basicConfig(
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -1,6 +1,7 @@
 """One command to the node's Kamailio, over its JSON-RPC datagram socket.
 
-In: the socket's path, a command's name. Out: nothing, or a `KamailioError` with what Kamailio said.
+In: the socket's path, a command's name, its parameters. Out: what the command returns, or a
+`KamailioError` with what Kamailio said.
 Counterpart: module jsonrpcs in `proxy/kamailio.cfg.j2`.
 """
 
@@ -20,9 +21,12 @@ class KamailioError(SipfarmError):
     """Kamailio is away, or has refused."""
 
 
-def ask(path: Path, method: str) -> None:
-    """Run the command; raises `KamailioError`."""
-    request = json.dumps({"jsonrpc": "2.0", "method": method, "id": 1}).encode()
+def ask(path: Path, method: str, *parameters: str) -> object:
+    """Run the command and return its result; raises `KamailioError`."""
+    question: dict[str, object] = {"jsonrpc": "2.0", "method": method, "id": 1}
+    # Kamailio takes an empty list for a parameter.
+    question |= {"params": parameters} if parameters else {}
+    request = json.dumps(question).encode()
     # A path, as the kernel's own choice would be known in one network namespace alone.
     own = path.with_name(f"rpc-{os.getpid()}.sock")
     try:
@@ -41,3 +45,4 @@ def ask(path: Path, method: str) -> None:
         own.unlink(missing_ok=True)
     if "error" in answer:
         raise KamailioError(f"Kamailio refuses {method}: {answer['error'].get('message', answer)}")
+    return answer.get("result")

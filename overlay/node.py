@@ -35,6 +35,9 @@ from overlay.identity.identity import Identity
 from overlay.links.messages import Hello, NodeInfo, Reply, Request, Traits
 from overlay.links.network import hello_of
 from overlay.lockouts import Lockouts
+from overlay.maintenance.lease_keeper import LeaseKeeper
+from overlay.maintenance.maintenance import Maintenance
+from overlay.maintenance.record_names import RecordNames
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.membership.updates import next_incarnation
@@ -93,7 +96,7 @@ class Node:
         self.vetting = Vetting(identity.operator)
         self.lockouts = Lockouts(config.proxy, lambda: now_ms() / 1000)
         self._zone_changed_s = now_ms() // 1000
-        self._purging = Purging(config.pdns_control_socket, config.farm.name)
+        self._purging = Purging(config.pdns_control_sockets, config.farm.name)
         self._dns: dns_server.DnsServer | None = None
         self.show: Callable[[Shown], None] = lambda shown: None
         """Given what the proxies are to know of the farm's settings."""
@@ -171,12 +174,14 @@ class Node:
         )
         self.events.took_on, self.events.gave_up = self.ledger.took_on, self.ledger.gave_up
         await self.ledger.start(self.incarnation)
+        names = RecordNames(self.replica, self._node_names)
         self.drain = Drain(
             config.overlay,
             self.membership,
             self.repair,
             self.replica,
             self.events,
+            names.of,
             self._placement_changed,
         )
         self._build_control()
@@ -211,6 +216,7 @@ class Node:
         await self.ledger.stop()
         await self.exporter.stop()
         await self.drain.stop()
+        await self.lease.stop()
         await self.repair.stop()
         await self.scrubber.stop()
         await self.retention.stop()
@@ -242,6 +248,7 @@ class Node:
         self.membership.peer_up(hello)
         self._compare(hello.node.node_id)
         self.claims.peer_up(hello.node.node_id)
+        self.lease.peer_up(hello)
 
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
         self.hot.end_leases_of(node_id)
@@ -371,6 +378,7 @@ class Node:
             self.registrations,
             (lambda: kamailio.away) if kamailio is not None else lambda: "",
         )
+        self.lease = LeaseKeeper(self.membership, self.network, self.readiness.check)
         self.local = Local(
             self.own,
             self.membership,
@@ -378,9 +386,18 @@ class Node:
             self.events,
             self.projection,
             self.readiness,
+            self.lease.told,
             (lambda: kamailio.away) if kamailio is not None else None,
         )
         farm_wide = FarmWide(self.local, self.membership, self.network, self.vetting)
+        maintenance = Maintenance(
+            self.own.name,
+            self.config.overlay.write_quorum,
+            self.drain,
+            self.lease,
+            lambda timeout_s: farm_wide.status(self.config.farm.name, timeout_s),
+            lambda: self.revoker.current.node_ids,
+        )
         service = Service(
             self.config,
             self.hot,
@@ -395,6 +412,7 @@ class Node:
             self.parts.now_ms,
             self.leave,
             self.drain,
+            maintenance,
             self.lockouts,
             self.claims,
         )
@@ -478,12 +496,16 @@ class Node:
 
     def _member_changed(self, member: Member) -> None:
         self._placement_changed()
+        self.lease.member_changed(member)
         if not self._names_due:
             # Once for all that a message, or a look around, tells.
             self._names_due = True
             asyncio.get_running_loop().call_soon(self._look_for_lost_names)
         if member.state is State.ALIVE:
             self.events.farm_changed()
+
+    def _node_names(self) -> list[str]:
+        return [self.own.name, *(member.info.name for member in self.membership.members)]
 
     def _look_for_lost_names(self) -> None:
         self._names_due = False

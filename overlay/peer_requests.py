@@ -47,6 +47,9 @@ class PeerRequests:
             messages.ClaimAt: lambda peer, request, reply: node.claims.claimed(request, reply),
             messages.ReleaseAt: lambda peer, request, reply: reply(node.claims.released(request)),
             messages.ShareClaims: lambda peer, request, reply: reply(node.claims.shared(request)),
+            messages.AskLease: lambda peer, request, reply: reply(node.lease.asked(peer, request)),
+            messages.EndLease: lambda peer, request, reply: reply(node.lease.ended(peer)),
+            messages.LeaseKept: lambda peer, request, reply: reply(node.lease.kept()),
             messages.FindNode: self._find_node,
             messages.Changed: self._pushed,
             messages.AskRevocations: lambda peer, request, reply: reply(

@@ -27,6 +27,8 @@ CONNECTION_KIB: Final = {"tcp": 66, "tls": 118, "ws": 134, "wss": 189}
 longest message (RFC 3261 18.1.1)."""
 RESERVED_MIB: Final = 16
 """Shared memory for all but connections; with less than 8 MiB free, TLS refuses to work."""
+PRIVATE_MIB: Final = 16
+"""Memory of each process of its own."""
 _HERE: Final = Path(__file__).resolve().parent
 
 
@@ -62,6 +64,15 @@ def render(config: Config, secret: str, tls_file: Path | None = None) -> str:
 def render_tls(config: Config) -> str:
     """The text of the tls module's file."""
     return _template("tls.cfg.j2").render(config=config)
+
+
+def command_line_values(config: Config) -> dict[str, int]:
+    """What Kamailio takes from its command line alone, by the names that the unit
+    sipfarm-kamailio gives them: memory in MiB, shared and of each process."""
+    return {
+        "SHARED_MEMORY_MIB": config.proxy.shared_memory_mib,
+        "PRIVATE_MEMORY_MIB": PRIVATE_MIB,
+    }
 
 
 def derive_key(secret: str, purpose: str) -> str:

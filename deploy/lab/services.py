@@ -13,7 +13,7 @@ from typing import Final
 
 import redis
 
-from deploy.lab import certificates
+from deploy.lab import certificates, units
 from deploy.lab.layout import Host
 from overlay.cli.render import write_files
 from overlay.config import Config, dump
@@ -22,6 +22,7 @@ from overlay.control.messages import GetStatus, Status
 from overlay.errors import SipfarmError
 from overlay.identity import ca, files
 from overlay.kamailio_options import why_silent
+from proxy.render import command_line_values
 
 OVERLAY: Final = "overlay"
 REDIS: Final = "redis"
@@ -32,7 +33,6 @@ ALL: Final = (REDIS, PDNS, OVERLAY, KAMAILIO)
 
 EXECUTABLES: Final = ("redis-server", "pdns_server", "kamailio", "dig", "ip", "nft", "setsid")
 
-_KAMAILIO_PRIVATE_MEMORY_MIB: Final = 16
 _ANSWER_WITHIN_S: Final = 1.0
 
 
@@ -55,19 +55,9 @@ def render_node(host: Host, config: Config, authority: Path) -> None:
 
 def command_of(service: str, host: Host, config: Config) -> list[str]:
     """What a service runs on the node, in the foreground."""
-    if service == REDIS:
-        return ["redis-server", str(host.etc / "redis.conf")]
-    if service == PDNS:
-        return ["pdns_server", f"--config-dir={host.etc}"]
     if service == OVERLAY:
         return [sys.executable, "-m", "overlay.daemon", "--config", str(host.config)]
-    return [
-        "kamailio",
-        *("-f", str(host.etc / "kamailio.cfg"), "-DD", "-E"),
-        *("-m", str(config.proxy.shared_memory_mib), "-M", str(_KAMAILIO_PRIVATE_MEMORY_MIB)),
-        # Not the default allocator `qm`, made for finding bugs: it takes 40% of a call's CPU.
-        *("-x", "fm", "-X", "fm", "-Y", str(host.run)),
-    ]
+    return units.command_line(service, host, command_line_values(config))
 
 
 @dataclass(frozen=True, kw_only=True)

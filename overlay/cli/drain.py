@@ -6,15 +6,18 @@ In: the command line. Out: progress while others take over, then what was proven
 
 import argparse
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from overlay.cli import arguments, output
 from overlay.cli.asking import Daemon, daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Drain, Drained, DrainPhase, DrainWish
+from overlay.control.messages import Drain, Drained, DrainPhase, DrainWish, Missing
 
 LOOK_EVERY_S: Final = 0.5
 TELL_EVERY_S: Final = 5.0
+STILL_S: Final = 5.0
+"""Without progress for so long, it is told what is waited for."""
 WAIT_DEFAULT_S: Final = 300.0
 
 
@@ -24,12 +27,19 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         verbs,
         "drain",
         "take this node out of service: nobody will notice when it is stopped",
+        "One node at a time: refused (exit 4) while another drains, is dead, does not answer, is\n"
+        "not ready, or has the farm's maintenance lease, which the draining node takes. A node\n"
+        "that is stopped after that keeps the lease until it is back and serves.\n"
+        "'sipfarm node ok-to-stop NODE' asks the same without doing anything.\n"
+        "\n"
         "The node leaves the farm's DNS answers within a second, gets no new records, and hands\n"
         "over those that it has. Phones that register here are told to come again soon, and\n"
         "connections are closed after that, so that they find another node. Calls go on.\n"
         "Done when the others were proven, by digests, to hold a copy of every record on all\n"
-        "nodes that it belongs to, and no call event waits. Then stop the services, or\n"
-        "'sipfarm node leave'. A restart of the daemon, or 'undrain', ends the draining.",
+        "nodes that it belongs to, and no call event waits. When nothing moves for "
+        f"{STILL_S:g} s, it says\n"
+        "which records and nodes it waits for. Then stop the services, or 'sipfarm node leave'.\n"
+        "A restart of the daemon, or 'undrain', ends the draining and gives the lease back.",
     )
     drain.add_argument(
         "--wait",
@@ -42,10 +52,13 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     drain.add_argument(
         "--force",
         action="store_true",
-        help="also when fewer nodes than overlay.write_quorum would stay in service",
+        help="whatever the others do: also while one drains or is dead, and when fewer than"
+        " overlay.write_quorum would stay, so that records have too few copies meanwhile",
     )
     drain.set_defaults(run=run_drain)
-    undrain = arguments.add_verb(verbs, "undrain", "put this node back into service")
+    undrain = arguments.add_verb(
+        verbs, "undrain", "put this node back into service, and let others drain"
+    )
     undrain.set_defaults(run=run_undrain)
 
 
@@ -66,7 +79,7 @@ def run_drain(args: argparse.Namespace) -> int:
         )
         output.note("next: stop its services, or 'sipfarm node undrain'")
     else:
-        output.show(f"draining: {_progress(drained)}")
+        output.show("\n".join((f"draining: {_progress(drained)}", *_waits_for(drained))))
     return Exit.DONE if done or not args.wait else Exit.REFUSED
 
 
@@ -86,7 +99,7 @@ def _wait(node: Daemon, drained: Drained, wait_s: float) -> Drained:
     while drained.phase is DrainPhase.DRAINING and time.monotonic() - began_s < wait_s:
         if time.monotonic() - told_s >= TELL_EVERY_S:
             told_s = time.monotonic()
-            output.note(_progress(drained))
+            output.note("\n".join((_progress(drained), *_waits_for(drained))))
         time.sleep(LOOK_EVERY_S)
         drained = node.ask(Drain(), Drained)
     return drained
@@ -101,6 +114,25 @@ def _progress(drained: Drained) -> str:
     return "; ".join(parts)
 
 
+def _waits_for(drained: Drained) -> Iterator[str]:
+    """Lines that name what is missing; none while there is progress."""
+    if drained.still_s < STILL_S:
+        return
+    yield f"nothing has moved for {drained.still_s:.0f} s; it waits for:"
+    yield from _named(drained.missing, drained.unproven, "records")
+    yield from _named(drained.events, drained.journal, "call events")
+    for peer in drained.peers:
+        yield f"  {peer.name} has not confirmed {peer.records} records: {peer.why}"
+
+
+def _named(missing: tuple[Missing, ...], count: int, what: str) -> Iterator[str]:
+    for each in missing:
+        name = each.name or f"with key {each.key.hex()}"
+        yield f"  {each.kind} {name}, not on {', '.join(each.peers) or 'any other node'}"
+    if missing and count > len(missing):
+        yield f"  and {count - len(missing)} more {what}"
+
+
 def _shown(drained: Drained) -> dict[str, object]:
     return {
         "phase": drained.phase.name.lower(),
@@ -109,4 +141,8 @@ def _shown(drained: Drained) -> dict[str, object]:
         "copies": drained.copies,
         "journal": drained.journal,
         "problem": drained.problem,
+        "still_s": drained.still_s,
+        "missing": drained.missing,
+        "events": drained.events,
+        "peers": drained.peers,
     }

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from overlay import config as configuration
+from overlay import service_manager
 from overlay.addresses import split_address
 from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
@@ -103,6 +104,7 @@ async def _serve(service: EnrollmentService, directory: Path, host: str, port: i
         files.write_public, directory / files.SERVICE_ADDRESS, f"{where}\n".encode()
     )
     output.note(f"enrolling nodes at {where}")
+    service_manager.notify(service_manager.READY)
     try:
         await stopped.wait()
     finally:

@@ -13,8 +13,17 @@ from typing import Any
 
 import msgspec
 
-from deploy.lab import Lab, LabError, services
-from deploy.lab.description import LabDescription
+from overlay.errors import SipfarmError
+
+try:
+    from deploy.lab import Lab, LabError, services
+    from deploy.lab.description import LabDescription
+except ModuleNotFoundError as error:
+    if error.name != "deploy":
+        raise
+    raise SipfarmError(
+        "the lab is not part of the package: run it from the project's source"
+    ) from error
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

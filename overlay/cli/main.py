@@ -8,7 +8,7 @@ no verb waits for, or fails with, what another needs.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from itertools import pairwise
 from typing import Final
@@ -34,7 +34,7 @@ VERBS: Final = {
     ),
     "check-config": ("overlay.cli.check_config", "check farm.toml and this node's identity"),
     "render": ("overlay.cli.render", "write what Kamailio, Redis and PowerDNS of this node read"),
-    "lab": ("overlay.cli.lab", "a farm in network namespaces of this machine"),
+    "lab": ("overlay.cli.lab", "a farm in network namespaces of this machine, to try things on"),
 }
 
 _EXAMPLES: Final = """\
@@ -64,7 +64,7 @@ examples:
     sipfarm status
     sipfarm status --json | jq -r '.nodes[] | select(.ready | not) | .name'
 
-  Try things on a farm of three nodes on this machine.
+  Try things on a farm of three nodes on this machine; only from the source.
     sipfarm lab up --nodes 3
 """
 
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     argv = _with_call_ids(sys.argv[1:] if argv is None else list(argv))
     try:
-        parser = _parser(_verb_of(argv))
+        parser = parser_of({_verb_of(argv)})
         args = parser.parse_args(argv, argparse.Namespace(**arguments.defaults()))
         code: int = args.run(args)
         sys.stdout.flush()
@@ -100,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser(verb: str) -> argparse.ArgumentParser:
+def parser_of(verbs: Collection[str]) -> argparse.ArgumentParser:
+    """The command line with those verbs complete; of the others it knows that they are there."""
     parser = argparse.ArgumentParser(
         prog="sipfarm",
         description="Operate a sipfarm: ask any node, get the answer of the whole farm.",
@@ -111,7 +112,7 @@ def _parser(verb: str) -> argparse.ArgumentParser:
     arguments.add_common(parser)
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
     for name, (module, text) in VERBS.items():
-        if name == verb:
+        if name in verbs:
             import_module(module).add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=text)

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from overlay.cli import arguments, drain, output
+from overlay.cli import arguments, drain, ok_to_stop, output
 from overlay.cli.asking import daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import Done, Leave, PutRevocations
@@ -28,7 +28,8 @@ _TOKEN_VARIABLE = "SIPFARM_TOKEN"
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb to the command line."""
     parser = subparsers.add_parser(
-        "node", help="this node: join the farm, drain it, hand it revocations, leave it"
+        "node",
+        help="this node: join the farm, drain it, hand it revocations, leave it",
     )
     verbs = parser.add_subparsers(dest="node_verb", required=True, metavar="VERB")
     key = arguments.add_verb(
@@ -64,6 +65,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     join.add_argument("--run-dir", default="", metavar="DIR")
     join.set_defaults(run=run_join)
     drain.add_verbs(verbs)
+    ok_to_stop.add_verb(verbs)
     ready = arguments.add_verb(
         verbs,
         "kamailio-ready",
@@ -140,7 +142,7 @@ def run_join(args: argparse.Namespace) -> int:
     what = "is already" if joined.already else "is now"
     output.show(f"this {what} node {mine.name} of {mine.farm} at {mine.address}")
     output.note(f"{args.config} and the identity in {node.identity_dir} are complete")
-    output.note("next: sipfarm render --out DIR, then start the services")
+    output.note("next: systemctl enable --now sipfarm.target")
     return Exit.DONE
 
 

@@ -1,8 +1,9 @@
 """`sipfarm render`: what Kamailio, Redis and PowerDNS of a node read.
 
-In: farm.toml and the farm's secret. Out: kamailio.cfg, tls.cfg, redis.conf and pdns.conf in a
-directory. A certificate that phones would not take keeps Kamailio from serving TLS, not from
-starting: it is told, and the other transports go on.
+In: farm.toml and the farm's secret. Out: kamailio.cfg, kamailio.env, tls.cfg, redis.conf,
+pdns.conf, and hosts and resolv.conf for Kamailio, in a directory. A certificate that phones would
+not take keeps Kamailio from serving TLS, not from starting: the command says so, and the other
+transports go on.
 Counterparts: the templates beside the code that each serves, in proxy/, overlay/cache/ and
 overlay/dns/.
 """
@@ -18,15 +19,19 @@ from overlay import kamailio_rpc
 from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
 from overlay.config import Config
+from overlay.dns import local_names
 from overlay.errors import ConfigError
 from overlay.identity import files, sip_certificate
+from proxy.render import command_line_values, render_tls
 from proxy.render import render as render_kamailio
-from proxy.render import render_tls
 
 _TEMPLATES: Final = {
     "redis.conf": "cache/redis.conf.j2",
     "pdns.conf": "dns/pdns.conf.j2",
 }
+_NAMES: Final = {"hosts": local_names.hosts, "resolv.conf": local_names.resolv_conf}
+_KAMAILIO_ENVIRONMENT: Final = "kamailio.env"
+"""What of Kamailio's configuration its command line needs; the unit sipfarm-kamailio reads it."""
 _KAMAILIO_FILE: Final = "kamailio.cfg"
 _TLS_FILE: Final = "tls.cfg"
 
@@ -79,10 +84,30 @@ def write_files(config: Config, into: Path) -> list[Path]:
     served = wanted and not sip_certificate.problem(config)
     text = render_kamailio(config, secret, tls_file if served else None)
     files.write_secret(into / _KAMAILIO_FILE, text.encode())
+    environment = "".join(
+        f"{name}={value}\n" for name, value in command_line_values(config).items()
+    )
+    files.write_public(into / _KAMAILIO_ENVIRONMENT, environment.encode())
     if served:
         files.write_public(tls_file, render_tls(config).encode())
-    names = (*_TEMPLATES, _KAMAILIO_FILE, *((_TLS_FILE,) if served else ()))
+    for name, text_of in _NAMES.items():
+        files.write_public(into / name, text_of(config, _machines(name)).encode())
+    names = (
+        *_TEMPLATES,
+        *_NAMES,
+        _KAMAILIO_ENVIRONMENT,
+        _KAMAILIO_FILE,
+        *((_TLS_FILE,) if served else ()),
+    )
     return sorted(into / name for name in names)
+
+
+def _machines(name: str) -> str:
+    """The machine's own file in /etc; empty if it has none."""
+    try:
+        return Path("/etc", name).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _render(template: str, config: Config) -> str:

@@ -77,10 +77,13 @@ class FarmWide:
         # By id: what a member says of itself may have changed since it was asked.
         descriptions = {info.node_id: said for info, said in replies.items()}
         nodes = [await self._local.describe()]
+        now_s = asyncio.get_running_loop().time()
         for member in self._membership.members:
             described = descriptions.get(member.info.node_id)
+            since_s = round(now_s - member.since_s, 1)
             if described is not None:
-                nodes.append(msgspec.structs.replace(described, state=member.state.value))
+                seen = msgspec.structs.replace(described, state=member.state.value, since_s=since_s)
+                nodes.append(seen)
             else:
                 info = member.info
                 nodes.append(
@@ -88,9 +91,10 @@ class FarmWide:
                         name=info.name,
                         id=info.node_id.hex(),
                         address=f"{info.host}:{info.port}",
-                        state=member.state.value,
                         zone=info.zone,
                         draining=info.draining,
+                        state=member.state.value,
+                        since_s=since_s,
                         proxy="away" if info.proxy_away else "",
                     )
                 )

@@ -40,6 +40,7 @@ class Local:
         events: EventWriter,
         projection: Projection,
         readiness: Readiness,
+        lease: Callable[[], tuple[str, float]],
         proxy_away: Callable[[], str] | None,
     ) -> None:
         """`proxy_away` says why Kamailio counts as away; None where there is no Kamailio."""
@@ -49,6 +50,7 @@ class Local:
         self._events = events
         self._projection = projection
         self._readiness = readiness
+        self._lease = lease
         self._proxy_away = proxy_away
         self._installed = Installed(time.monotonic)
         self._started_s = time.monotonic()
@@ -57,6 +59,7 @@ class Local:
 
     async def describe(self) -> NodeStatus:
         """How this node is."""
+        lease, lease_s = self._lease()
         unready, shed = await asyncio.gather(self._readiness.check(), self.shed())
         return NodeStatus(
             name=self._own.name,
@@ -80,6 +83,8 @@ class Local:
             or "ok",
             proxy=self._proxy(),
             shed=shed,
+            lease=lease,
+            lease_s=lease_s,
             installed=self._installed.version(),
             unready=unready,
         )

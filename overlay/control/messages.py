@@ -216,6 +216,12 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`ok`, or `away` where Kamailio does not answer; empty if the node does not say."""
     shed: int = 0
     """New requests that its Kamailio has refused since its start, being behind with its work."""
+    since_s: float = 0.0
+    """For how long the asked node has seen another in this state; 0: not known."""
+    lease: str = ""
+    """Name of the node that has the maintenance lease, as this one granted it."""
+    lease_s: float = 0.0
+    """For how long."""
     installed: str = ""
     """The version on its disk, which is in force after its next start; empty if it is not known."""
     unready: tuple[str, ...] = ()
@@ -384,7 +390,7 @@ class DrainWish(IntEnum):
     LOOK = 0
     BEGIN = 1
     BEGIN_FORCED = 2
-    """Also when fewer than W nodes would stay."""
+    """Also while another node drains or is dead, or fewer than W nodes would stay."""
     END = 3
 
 
@@ -396,6 +402,28 @@ class DrainPhase(IntEnum):
     """It gets no new records, and hands over those that it holds."""
     DRAINED = 2
     """Others are proven to hold all of them."""
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that others do not hold yet."""
+
+    kind: str
+    """`registration`, `call`, `subscriber`, or of a call event `START`, `STOP` and so on."""
+    name: str
+    """Address-of-record or Call-ID; empty if this node cannot tell."""
+    key: bytes
+    """Of the record."""
+    peers: tuple[str, ...] = ()
+    """Nodes that should hold it and have not confirmed that; none: there is no such node."""
+
+
+class Withheld(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that has not confirmed what it should hold."""
+
+    name: str
+    records: int
+    """How many."""
+    why: str
 
 
 class Drain(Request, frozen=True, kw_only=True, tag=30):
@@ -418,6 +446,30 @@ class Drained(Answer, frozen=True, kw_only=True, tag=30):
     """Call events that are on fewer than W disks."""
     problem: str = ""
     """What keeps it from being done."""
+    still_s: float = 0.0
+    """For how long nothing has come closer to being done."""
+    missing: tuple[Missing, ...] = ()
+    """Some of the unproven records, named when nothing moves for some seconds."""
+    peers: tuple[Withheld, ...] = ()
+    """Who has not confirmed them."""
+    events: tuple[Missing, ...] = ()
+    """Some of the call events on too few disks."""
+
+
+class OkToStop(Request, frozen=True, kw_only=True, tag=31):
+    """May this node be stopped now? Nothing is done. Answered by `StopAdvice`."""
+
+    node: str
+    """Its name."""
+
+
+class StopAdvice(Answer, frozen=True, kw_only=True, tag=31):
+    """Whether it may."""
+
+    node: str
+    ok: bool
+    reasons: tuple[str, ...] = ()
+    """Why not."""
 
 
 class GetSubscriber(Request, frozen=True, kw_only=True, tag=28):
@@ -563,6 +615,7 @@ Requests = (
     | GetSubscriber
     | PutRevocations
     | Drain
+    | OkToStop
     | GetSettings
     | PutSettings
     | AskGateways
@@ -586,6 +639,7 @@ Answers = (
     | Done
     | SubscriberInForce
     | Drained
+    | StopAdvice
     | SettingsInForce
     | GatewaysSaid
     | LockoutsAre

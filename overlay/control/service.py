@@ -33,6 +33,7 @@ from overlay.gateways.watching import Gateways
 from overlay.limits import HEADER_CHARS_MAX
 from overlay.links.messages import Lockout
 from overlay.lockouts import Lockouts
+from overlay.maintenance.maintenance import Maintenance
 from overlay.metrics import Metrics
 from overlay.records import settings as settings_record
 from overlay.records.names import RecordKind, key_of
@@ -67,6 +68,7 @@ class Service:
         now_ms: Callable[[], int],
         leave: Callable[[], None],
         drain: Drain,
+        maintenance: Maintenance,
         lockouts: Lockouts,
         claims: Claims,
     ) -> None:
@@ -83,6 +85,7 @@ class Service:
         self._now_ms = now_ms
         self._leave = leave
         self._drain = drain
+        self._maintenance = maintenance
         self._lockouts = lockouts
         self._claims = claims
         self._loop = asyncio.get_running_loop()
@@ -206,7 +209,9 @@ class Service:
             heard = await self._farm_wide.tell_all(told, deadline_s)
             return messages.Done(id=0, detail=f"ended here and on {heard} other nodes")
         if isinstance(request, messages.Drain):
-            return await self._drained(request.wish)
+            return await self._drained(request.wish, deadline_s)
+        if isinstance(request, messages.OkToStop):
+            return await self._maintenance.ok_to_stop(request.node, deadline_s)
         raise ProtocolError(f"{type(request).__name__} cannot be asked this way")
 
     def _moving(
@@ -238,12 +243,13 @@ class Service:
             await self._farm_wide.tell_all(told, deadline_s)
         return messages.Done(id=0)
 
-    async def _drained(self, wish: DrainWish) -> messages.Drained:
+    async def _drained(self, wish: DrainWish, deadline_s: float) -> messages.Drained:
         if wish is DrainWish.LOOK:
             return self._drain.state()
         if wish is DrainWish.END:
-            return await self._drain.end()
-        return await self._drain.begin(forced=wish is DrainWish.BEGIN_FORCED)
+            return await self._maintenance.end()
+        forced = wish is DrainWish.BEGIN_FORCED
+        return await self._maintenance.begin(deadline_s, forced=forced)
 
     async def _locate(self, aor: str, deadline_s: float) -> Located:
         """A read from the overlay; one at a time for an address-of-record, however many wait."""

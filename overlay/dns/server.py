@@ -7,7 +7,9 @@ question at a time, and a slow answer is a SERVFAIL.
 """
 
 import asyncio
+import grp
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
@@ -19,6 +21,8 @@ from overlay.dns.zone import Record, Zone, ZoneView, steady
 from overlay.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 
 SOCKET_MODE: Final = 0o660
+POWERDNS_GROUP: Final = "sipfarm-pdns"
+"""Of the user that the unit sipfarm-pdns runs as; the daemon is in it there."""
 
 _ZONE_ID: Final = 1
 _log = logging.getLogger(__name__)
@@ -176,6 +180,7 @@ class DnsServer:
         self._listener = listener
         self._connections = connections
         path.chmod(SOCKET_MODE)
+        _give_to_powerdns(path)
 
     def close(self) -> None:
         """Stop listening, end every connection and remove the socket."""
@@ -188,6 +193,16 @@ class DnsServer:
     async def wait_closed(self) -> None:
         """Return when the listening socket is closed."""
         await self._listener.wait_closed()
+
+
+def _give_to_powerdns(path: Path) -> None:
+    """Let PowerDNS's user open the socket, and this one alone, where it has a user of its own."""
+    try:
+        group = grp.getgrnam(POWERDNS_GROUP).gr_gid
+    except KeyError:
+        return
+    if group in os.getgroups():
+        os.chown(path, -1, group)
 
 
 async def serve(path: Path, provide: Callable[[], ZoneView]) -> DnsServer:

@@ -84,6 +84,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 os.fchmod(file.fileno(), mode)
+                give_to_owner_of(path.parent, file.fileno())
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -94,6 +95,13 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         sync_directory(path.parent)
     except OSError as error:
         raise IdentityError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def give_to_owner_of(directory: Path, descriptor: int) -> None:
+    """Written by root, a file in a service's directory belongs to the service; raises `OSError`."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def sync_directory(directory: Path) -> None:

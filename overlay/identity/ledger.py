@@ -66,7 +66,9 @@ def locked(directory: Path) -> AbstractContextManager[Ledger[Issued]]:
 def locked_lines(path: Path, kind: type[E]) -> Iterator[Ledger[E]]:
     """A ledger of entries of this kind; another process or thread that wants it waits."""
     try:
-        file = path.open("a+b")
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        file = os.fdopen(os.open(path, flags, 0o644), "a+b")
+        files.give_to_owner_of(path.parent, file.fileno())
     except OSError as error:
         raise IdentityError(f"{path}: cannot be opened: {error.strerror}") from error
     with file:

@@ -31,6 +31,8 @@ class Capability(StrEnum):
     """It answers pings beside the links."""
     COMPARISON = "comparison"
     """Lists of members are compared, and links closed by agreement."""
+    MAINTENANCE = "maintenance"
+    """It grants the lease of the node that drains."""
     LOCKOUTS = "lockouts"
     """It is told of those who guess passwords."""
     SETTINGS = "settings"
@@ -403,6 +405,37 @@ class CallsHeard(Message, frozen=True, kw_only=True, tag=65):
     heard: tuple[Heard, ...]
 
 
+class AskLease(Message, frozen=True, kw_only=True, tag=70):
+    """The sender wants the farm's maintenance lease. Answered by `LeaseIs`."""
+
+    held: bool = False
+    """It has it, and renews it."""
+    forced: bool = False
+    """By the operator's word, whoever has it."""
+    age_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """For how long it has had it."""
+
+
+class LeaseIs(Message, frozen=True, kw_only=True, tag=71):
+    """The answerer keeps it for the sender, or for somebody else."""
+
+    granted: bool
+    name: str = ""
+    """Who has it instead."""
+    held: bool = False
+    """False: that node only asks for it."""
+    age_ms: int = 0
+
+
+class EndLease(Message, frozen=True, kw_only=True, tag=72):
+    """The sender does not have, or want, the maintenance lease any more. Answered by `Ack`."""
+
+
+class LeaseKept(Message, frozen=True, kw_only=True, tag=73):
+    """The sender keeps the maintenance lease for the receiver, perhaps for a run of it that is
+    over. Answered by `Ack`."""
+
+
 Request = (
     Ping
     | FindNode
@@ -429,6 +462,9 @@ Request = (
     | ReleaseAt
     | ShareClaims
     | AskCalls
+    | AskLease
+    | EndLease
+    | LeaseKept
 )
 Reply = (
     Ack
@@ -446,6 +482,7 @@ Reply = (
     | MembersAre
     | ClaimedAt
     | CallsHeard
+    | LeaseIs
 )
 REPLIES = (
     Ack,
@@ -463,6 +500,7 @@ REPLIES = (
     MembersAre,
     ClaimedAt,
     CallsHeard,
+    LeaseIs,
 )
 UPKEEP = (
     Ping,
@@ -489,6 +527,9 @@ NEEDS: dict[type[Message], Capability] = {
     ReleaseAt: Capability.CLAIMS,
     ShareClaims: Capability.CLAIMS,
     AskCalls: Capability.CLAIMS,
+    AskLease: Capability.MAINTENANCE,
+    EndLease: Capability.MAINTENANCE,
+    LeaseKept: Capability.MAINTENANCE,
 }
 """What a peer must be capable of to be asked this."""
 _TAGS = frozenset(

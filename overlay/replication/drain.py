@@ -10,18 +10,21 @@ So a proof holds only if nothing came in while it was made. A restart ends the d
 
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from overlay import tasks
 from overlay.config_sections import Overlay
-from overlay.control.messages import Drained, DrainPhase
-from overlay.errors import SipfarmError, UnavailableError
+from overlay.control.messages import Drained, DrainPhase, Missing, Withheld
+from overlay.errors import SipfarmError
 from overlay.links.messages import Traits
 from overlay.membership.membership import Membership
+from overlay.records.names import RecordKind
 from overlay.replication.events import EventWriter
-from overlay.replication.repair import Proof, Repair
+from overlay.replication.proof import Proof
+from overlay.replication.repair import Repair
 from overlay.replication.replica import Replica
 
 log = logging.getLogger(__name__)
@@ -30,6 +33,10 @@ HEARD_S = 0.5
 """How long the others have to hear of it before a proof is begun."""
 AGAIN_S = 0.5
 """Between a proof that failed and the next."""
+NAMED_AFTER_S = 3.0
+"""Without progress, what is missing is named."""
+
+NamesOf = Callable[[Sequence[tuple[RecordKind, bytes]]], Awaitable[list[str]]]
 
 
 class Drain:
@@ -42,6 +49,7 @@ class Drain:
         repair: Repair,
         replica: Replica,
         events: EventWriter,
+        names_of: NamesOf,
         changed: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -49,25 +57,23 @@ class Drain:
         self._repair = repair
         self._replica = replica
         self._events = events
+        self._names_of = names_of
         self._changed = changed
         self._proof = Proof()
+        self._named: tuple[Missing, ...] = ()
+        self._loop = asyncio.get_running_loop()
+        self._moved_s = 0.0
+        self._least = math.inf
+        """The fewest records and events that were missing so far."""
         self._task: asyncio.Task[None] | None = None
         self.phase = DrainPhase.SERVING
 
-    async def begin(self, *, forced: bool) -> Drained:
-        """Begin, unless that is under way; raises `UnavailableError` when too few would stay.
-
-        `forced`: with fewer than W others, too; records then have fewer than W replicas.
-        """
+    def begin(self) -> Drained:
+        """Begin, unless that is under way."""
         if self.phase is DrainPhase.SERVING:
-            staying = self._others()
-            if staying < self._settings.write_quorum and not forced:
-                raise UnavailableError(
-                    f"{staying} other nodes would stay, and a write needs"
-                    f" {self._settings.write_quorum} (overlay.write_quorum): add a node first"
-                )
             log.warning("draining: the other nodes take over what this one holds")
             self.phase = DrainPhase.DRAINING
+            self._moved_s, self._least = self._loop.time(), math.inf
             self._announce(draining=True)
             self._task = asyncio.create_task(self._prove(), name="drain")
         return self.state()
@@ -77,7 +83,7 @@ class Drain:
         if self.phase is not DrainPhase.SERVING:
             await tasks.end([self._task])
             log.warning("serving again")
-            self.phase, self._proof = DrainPhase.SERVING, Proof()
+            self.phase, self._proof, self._named = DrainPhase.SERVING, Proof(), ()
             self._announce(draining=False)
         return self.state()
 
@@ -95,12 +101,22 @@ class Drain:
             copies=self._proof.copies,
             journal=self._events.journal_depth,
             problem=self._proof.problem,
+            still_s=self._still_s(),
+            missing=self._named,
+            peers=tuple(
+                Withheld(name=each.name, records=each.records, why=each.why)
+                for each in self._proof.lacking
+            ),
+            events=self._events.waiting if self._events.journal_depth else (),
         )
 
     # inner workings
 
-    def _others(self) -> int:
-        return sum(not info.draining for info in self._membership.alive()[1:])
+    def _still_s(self) -> float:
+        """For how long nothing has moved."""
+        if self.phase is not DrainPhase.DRAINING:
+            return 0.0
+        return round(self._loop.time() - self._moved_s, 1)
 
     def _announce(self, *, draining: bool) -> None:
         traits = self._membership.own.traits or Traits()
@@ -123,5 +139,30 @@ class Drain:
             if done and self.phase is DrainPhase.DRAINING:
                 log.warning("drained: %d records are held by others", proof.records)
             self.phase = DrainPhase.DRAINED if done else DrainPhase.DRAINING
+            self._note_progress(done)
+            await self._name()
             # Once it is proven, only what still comes in has to be looked at.
             await asyncio.sleep(AGAIN_S if not done else self._settings.repair_interval_ms / 1000)
+
+    def _note_progress(self, done: bool) -> None:
+        left = self._proof.unproven + self._events.journal_depth
+        if done or left < self._least:
+            self._least, self._moved_s = (math.inf if done else left), self._loop.time()
+
+    async def _name(self) -> None:
+        """Look up what the missing records are called, when somebody may want to know."""
+        missing = self._proof.missing if self._still_s() >= NAMED_AFTER_S else ()
+        try:
+            names = await self._names_of([(each.kind, each.key) for each in missing])
+        except SipfarmError as error:
+            log.error("drain: the missing records cannot be named: %s", error)
+            names = [""] * len(missing)
+        self._named = tuple(
+            Missing(
+                kind=each.kind.name.lower(),
+                name=name,
+                key=each.key,
+                peers=tuple(peer for peer, _ in each.without),
+            )
+            for each, name in zip(missing, names, strict=True)
+        )

@@ -16,7 +16,9 @@ import msgspec
 
 from overlay import tasks
 from overlay.config import Config
+from overlay.control.messages import Missing
 from overlay.errors import SipfarmError, StorageError
+from overlay.limits import UNPROVEN_NAMED_MAX
 from overlay.links.messages import NodeInfo, Reply, Store, Stored
 from overlay.links.network import Transport
 from overlay.records import call
@@ -71,6 +73,8 @@ class EventWriter:
         self._wake = asyncio.Event()
         self._finding: set[asyncio.Task[None]] = set()
         self.journal_depth = 0
+        self.waiting: tuple[Missing, ...] = ()
+        """Some of the journalled events, and the nodes that did not take them."""
         self.event_stored: Callable[[bytes, CallEvent], None] = lambda key, event: None
         """Told of every event that this node has on its disk as a replica."""
         self.took_on: Callable[[CallEvent], None] = lambda event: None
@@ -211,7 +215,10 @@ class EventWriter:
             before, known = self.journal_depth, True
             try:
                 rows = await self._committer.read(lambda db: db.journal(FLUSH_EVENTS))
-                await asyncio.gather(*(self._flush(event_id, body) for event_id, body in rows))
+                kept = await asyncio.gather(
+                    *(self._flush(event_id, body) for event_id, body in rows)
+                )
+                self.waiting = tuple(each for each in kept if each)[:UNPROVEN_NAMED_MAX]
                 self.journal_depth = await self._committer.read(lambda db: db.journal_depth())
             except SipfarmError as error:
                 log.error("the journal cannot be emptied: %s", error)
@@ -221,8 +228,8 @@ class EventWriter:
                     await asyncio.sleep(FLUSH_S)
                 self._wake.set()
 
-    async def _flush(self, event_id: bytes, body: bytes) -> None:
-        """Bring one journalled event to its replicas."""
+    async def _flush(self, event_id: bytes, body: bytes) -> Missing | None:
+        """Bring one journalled event to its replicas; who did not take it, if it stays."""
         event = msgspec.structs.replace(call.decode(body), level=JOURNAL)
         key = key_of(RecordKind.CALL, event.call_id)
         nodes = await self._placement.find(key, FLUSH_TIMEOUT_S)
@@ -232,6 +239,13 @@ class EventWriter:
         disks = sum(isinstance(reply, Stored) for reply in replies) + (len(others) < len(nodes))
         if disks >= self._write_quorum:
             await self._committer.commit_wait(JournalDone(event_id=event_id))
+            return None
+        refused = (
+            node.name
+            for node, reply in zip(others, replies, strict=True)
+            if not isinstance(reply, Stored)
+        )
+        return Missing(kind=event.kind.name, name=event.call_id, key=key, peers=tuple(refused))
 
     async def _send(self, node: NodeInfo, store: Store) -> Reply:
         return await self._transport.ask(node.node_id, store, FLUSH_TIMEOUT_S)

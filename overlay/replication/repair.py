@@ -11,15 +11,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from overlay import tasks
 from overlay.config_sections import Overlay
 from overlay.errors import SipfarmError
-from overlay.links.messages import Failed, NodeInfo, Offer, Store, Stored, Wanted
+from overlay.links.messages import Failed, NodeInfo, Offer, Reply, Store, Stored, Wanted
 from overlay.links.network import Transport
 from overlay.records.names import RecordKind
 from overlay.replication.placement import Placement
+from overlay.replication.proof import Findings, Looked, Proof
 from overlay.replication.replica import Replica, digest_of
 
 log = logging.getLogger(__name__)
@@ -31,17 +30,6 @@ PAUSE_S = 1.0
 TIMEOUT_S = 2.0
 
 Bodies = tuple[bytes, ...]
-
-
-class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What the other nodes said of the records that this one holds."""
-
-    records: int = 0
-    unproven: int = 0
-    """Those that a node which should hold them has not confirmed, byte for byte."""
-    copies: int = 0
-    """The fewest confirmed copies elsewhere that a record has; 0 without records."""
-    problem: str = ""
 
 
 class Repair:
@@ -83,15 +71,12 @@ class Repair:
 
         Raises `SipfarmError` when the records cannot be read.
         """
-        records = unproven = 0
-        copies: int | None = None
+        findings = Findings()
         for kind in RecordKind:
             async for keys in self._slices(kind):
-                for there, wanted in await self._offer(kind, keys):
-                    records += 1
-                    unproven += there < max(1, wanted)
-                    copies = there if copies is None else min(copies, there)
-        return Proof(records=records, unproven=unproven, copies=copies or 0)
+                for looked in await self._offer(kind, keys):
+                    findings.add(looked)
+        return findings.proof()
 
     async def _keep_passing(self) -> None:
         while True:
@@ -137,28 +122,35 @@ class Repair:
     async def _call_keys(self, after: bytes) -> list[bytes]:
         return await self._replica.committer.read(lambda db: db.call_keys_after(after, SLICE))
 
-    async def _offer(self, kind: RecordKind, keys: list[bytes]) -> list[tuple[int, int]]:
+    async def _offer(self, kind: RecordKind, keys: list[bytes]) -> list[Looked]:
         """Offer each of these records to its other replicas, and send what they want.
 
-        Of each, on how many of them it is now, and on how many it should be.
+        Of each, on how many of them it is now, and on which it should be and is not.
         """
         copies = {k: bodies for k, bodies in (await self._copies(kind, keys)).items() if bodies}
         by_peer: dict[NodeInfo, list[bytes]] = {}
-        there, wanted = dict.fromkeys(copies, 0), dict.fromkeys(copies, 0)
+        there = dict.fromkeys(copies, 0)
+        without: dict[bytes, list[tuple[str, str]]] = {key: [] for key in copies}
         for key in copies:
             for node in await self._placement.find(key, TIMEOUT_S):
                 if node.node_id != self._own_id:
                     by_peer.setdefault(node, []).append(key)
-                    wanted[key] += 1
-        for confirmed in await asyncio.gather(
+        refusals = await asyncio.gather(
             *(
                 self._offer_to(node, kind, {key: copies[key] for key in offered})
                 for node, offered in by_peer.items()
             )
-        ):
-            for key in confirmed:
-                there[key] += 1
-        return [(there[key], wanted[key]) for key in copies]
+        )
+        for (node, offered), refused in zip(by_peer.items(), refusals, strict=True):
+            for key in offered:
+                if key in refused:
+                    without[key].append((node.name, refused[key]))
+                else:
+                    there[key] += 1
+        return [
+            Looked(kind=kind, key=key, there=there[key], without=tuple(without[key]))
+            for key in copies
+        ]
 
     async def _copies(self, kind: RecordKind, keys: list[bytes]) -> dict[bytes, Bodies]:
         if kind is RecordKind.CALL:
@@ -171,14 +163,14 @@ class Repair:
 
     async def _offer_to(
         self, node: NodeInfo, kind: RecordKind, copies: dict[bytes, Bodies]
-    ) -> set[bytes]:
-        """The keys of those that the peer has now."""
+    ) -> dict[bytes, str]:
+        """The keys of those that the peer does not have after all, and why."""
         records = tuple((key, digest_of(*bodies)) for key, bodies in copies.items())
         reply = await self._transport.ask(
             node.node_id, Offer(kind=kind, records=records), TIMEOUT_S
         )
         if not isinstance(reply, Wanted):
-            return set()
+            return dict.fromkeys(copies, why_not(reply))
         stores = [
             Store(kind=kind, key=key, body=body)
             for key in reply.keys
@@ -186,10 +178,15 @@ class Repair:
         ]
         self.sent += len(stores)
         sending = (self._transport.ask(node.node_id, store, TIMEOUT_S) for store in stores)
-        confirmed = set(copies)
+        refused: dict[bytes, str] = {}
         for store, answer in zip(stores, await asyncio.gather(*sending), strict=True):
             if not isinstance(answer, Stored):
-                confirmed.discard(store.key)
+                refused[store.key] = why_not(answer)
             if isinstance(answer, Failed):
                 log.info("repair: %s did not take a record: %s", node.name, answer.reason)
-        return confirmed
+        return refused
+
+
+def why_not(reply: Reply) -> str:
+    """What a peer says that does not do what it was asked to."""
+    return reply.reason if isinstance(reply, Failed) else f"it answers {type(reply).__name__}"

@@ -240,14 +240,14 @@ class RawPhone:
         self._socket.settimeout(max(0.001, timeout_s))
         if isinstance(self._socket, socket.socket) and not self._tcp:
             data, source = self._socket.recvfrom(65_535)
-            return _parsed(data, source)
+            return parsed(data, source)
         while b"\r\n\r\n" not in self._held.lstrip(b"\r\n"):
             more = self._socket.recv(65_535)
             if not more:
                 raise ConnectionError("the node closed the connection")
             self._held += more
         head, _, rest = self._held.lstrip(b"\r\n").partition(b"\r\n\r\n")
-        message = _parsed(head, self._socket.getpeername())
+        message = parsed(head, self._socket.getpeername())
         self._held = rest[int(message.get("Content-Length") or 0) :]
         return message
 
@@ -368,7 +368,8 @@ def uri_transport(transport: str) -> str:
 _ECHOED = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
 
 
-def _parsed(data: bytes, source: tuple[str, int]) -> Message:
+def parsed(data: bytes, source: tuple[str, int]) -> Message:
+    """A message's first line and header."""
     text = data.decode(errors="surrogateescape")
     first, *lines = text.partition("\r\n\r\n")[0].split("\r\n")
     fields = tuple(

@@ -10,16 +10,19 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from deploy.lab import Lab
-from overlay.control.messages import ContactChange, Register, Registered
 from tests.farm.asking import add_subscriber, all_records, eventually, sipfarm_json
-from tests.farm.rolling_load import CALLEE, CALLEE_PORT, RollingLoad, Tally
+from tests.farm.phone_site import in_lab
+from tests.farm.rolling_load import Places, RollingLoad, Tally
 
 CALLEE_USER = "rolled"
+_CALLEE = "p1"
+_CALLER = "p2"
+_REGISTERING = "p4"
 WAITING_S = 0.4
 """A phone registers when its last REGISTER is answered; there are enough for so long a wait."""
 DRAIN_S = 60
@@ -39,16 +42,9 @@ class Rolled:
 
 
 @contextmanager
-def under_load(lab: Lab, *, calls_per_s: int, registers_per_s: int) -> Iterator[Tally]:
+def under_load(load: RollingLoad) -> Iterator[Tally]:
     """Phones call and register as long as the block lasts; then all calls end."""
-    users = [f"rolling-{number}" for number in range(round(registers_per_s * WAITING_S))]
-    for user in users:
-        add_subscriber(lab, user)
     loop = asyncio.new_event_loop()
-    load = RollingLoad(
-        lab, CALLEE_USER, users, calls_per_s=calls_per_s, registers_per_s=registers_per_s
-    )
-    _register_callee(lab, load.tally.prefix, cseq=1, expires_s=3600)
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -65,25 +61,40 @@ def under_load(lab: Lab, *, calls_per_s: int, registers_per_s: int) -> Iterator[
         loop.call_soon_threadsafe(load.stop)
         thread.join()
         loop.close()
-        _register_callee(lab, load.tally.prefix, cseq=2, expires_s=0)
-        for user in users:
+        if failures:
+            raise failures[0]
+
+
+@contextmanager
+def _lab_under_load(
+    lab: Lab, *, calls_per_s: int, registers_per_s: int, transports: Sequence[str]
+) -> Iterator[Tally]:
+    users = [f"rolling-{number}" for number in range(round(registers_per_s * WAITING_S))]
+    places = Places(
+        callee=in_lab(lab, _CALLEE),
+        callers=in_lab(lab, _CALLER),
+        registering=in_lab(lab, _REGISTERING),
+    )
+    rates = {"calls_per_s": calls_per_s, "registers_per_s": registers_per_s}
+    load = RollingLoad(places, CALLEE_USER, users, **rates, transports=transports)
+    for user in (*users, CALLEE_USER):
+        add_subscriber(lab, user)
+    try:
+        with under_load(load) as tally:
+            yield tally
+    finally:
+        for user in (*users, CALLEE_USER):
             sipfarm_json(lab, lab.nodes[0].name, "subscriber", "remove", f"{user}@{lab.farm}")
-    if failures:
-        raise failures[0]
 
 
-def _register_callee(lab: Lab, call_id: str, *, cseq: int, expires_s: int) -> None:
-    where = f"sip:{CALLEE_USER}@{lab.phone(CALLEE).address}:{CALLEE_PORT}"
-    contact = ContactChange(uri=where, expires_s=expires_s)
-    aor = f"{CALLEE_USER}@{lab.farm}"
-    request = Register(aor=aor, call_id=call_id, cseq=cseq, contacts=(contact,))
-    assert isinstance(lab.ask(lab.nodes[0].name, request), Registered)
-
-
-def restart_each(lab: Lab, *, calls_per_s: int, registers_per_s: int) -> Rolled:
+def restart_each(
+    lab: Lab, *, calls_per_s: int, registers_per_s: int, transports: Sequence[str] = ("udp",)
+) -> Rolled:
     """Drain, stop and start every node in turn under load."""
     rolled = Rolled()
-    with under_load(lab, calls_per_s=calls_per_s, registers_per_s=registers_per_s) as tally:
+    with _lab_under_load(
+        lab, calls_per_s=calls_per_s, registers_per_s=registers_per_s, transports=transports
+    ) as tally:
         rolled.tally = tally
         eventually(lambda: tally.asked["BYE"] > 0, "calls go on")
         for node in lab.nodes:

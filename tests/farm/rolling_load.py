@@ -1,7 +1,7 @@
 """Calls and registrations, so many a second, by phones that find nodes by SRV; what fails is told.
 
-In: a lab, rates. Out: `Tally`. Counterparts: `srv_sender.py` sends; the callee here answers;
-`rolling.py` restarts nodes meanwhile.
+In: where phones are, rates. Out: `Tally`. Counterparts: `srv_sender.py` sends; the callee here
+answers; `rolling.py` restarts nodes meanwhile, and `tests/hosts` upgrades them.
 """
 
 import asyncio
@@ -10,23 +10,19 @@ import random
 import socket
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from deploy.lab import Lab
-from overlay.records.subscriber import with_password
-from proxy import digest
-from tests.farm.asking import PASSWORD
-from tests.farm.raw_phone import Message, socket_on
-from tests.farm.srv_sender import SrvSender, parsed
+from tests.farm.phone_site import PhoneSite
+from tests.farm.raw_phone import Message, parsed
+from tests.farm.registration import Registration
+from tests.farm.srv_links import answer_to
+from tests.farm.srv_sender import SrvSender
 
-CALLEE: Final = "p1"
-CALLER: Final = "p2"
-REGISTERING: Final = "p4"
 CALLEE_PORT: Final = 5080
-_ECHOED: Final = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
-_CHALLENGES_MAX: Final = 2
+EXPIRES_S: Final = 3600
+_PHONE_PORT: Final = 5090
 _END_S: Final = 90.0
 
 
@@ -38,11 +34,22 @@ class Tally:
     """Of the Call-IDs of all calls."""
     asked: Counter[str] = field(default_factory=Counter)
     """Requests by method, ACK apart; one that is repeated or sent elsewhere counts once."""
+    asked_over: Counter[str] = field(default_factory=Counter)
+    """The same by transport."""
     failed: list[str] = field(default_factory=list)
     """Those that ended otherwise than with 200, after every node was tried."""
     refusals: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     """These two: see `SrvSender`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where the phones are; all may be at one place."""
+
+    callee: PhoneSite
+    callers: PhoneSite
+    registering: PhoneSite
 
 
 class Callee(asyncio.DatagramProtocol):
@@ -57,58 +64,61 @@ class Callee(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """A request. Alike each time, as a node that asks again has not heard the answer."""
+        """A request."""
         request = parsed(data, addr)
         if request.code or request.first_line.startswith("ACK "):
             return
-        lines = ["SIP/2.0 200 OK"]
-        for name, value in request.fields:
-            if name in _ECHOED:
-                tag = ";tag=callee" if name == "To" and ";tag=" not in value else ""
-                lines.append(f"{name}: {value}{tag}")
-        lines += [f"Contact: <{self._contact}>", "Content-Length: 0", "", ""]
         assert self._transport
-        self._transport.sendto("\r\n".join(lines).encode(), addr)
+        self._transport.sendto(answer_to(request, self._contact).encode(), addr)
 
 
 class RollingLoad:
     """Runs until `stop`; every call that has begun is then ended."""
 
     def __init__(
-        self, lab: Lab, callee: str, users: list[str], *, calls_per_s: int, registers_per_s: int
+        self,
+        places: Places,
+        callee: str,
+        users: Sequence[str],
+        *,
+        calls_per_s: int,
+        registers_per_s: int,
+        transports: Sequence[str] = ("udp",),
     ) -> None:
-        self._lab, self._callee, self._users = lab, callee, users
+        self._places, self._callee = places, callee
         self._rates = {self._call: calls_per_s, self._register: registers_per_s}
-        self._callers = SrvSender(lab, CALLER)
-        self._registering = SrvSender(lab, REGISTERING)
+        self._callers = {each: SrvSender(places.callers, each) for each in transports}
+        self._registering = {each: SrvSender(places.registering, each) for each in transports}
+        self._next_caller = itertools.cycle(self._callers.values())
         self._stopping = asyncio.Event()
         self._numbers = itertools.count(1)
-        self._cseqs = dict.fromkeys(users, 0)
-        self._busy: set[str] = set()
         self.tally = Tally()
+        self._phones = [
+            self._phone(user, self._registering[transport])
+            for user, transport in zip(users, itertools.cycle(transports), strict=False)
+        ]
+        self._busy: set[Registration] = set()
 
     async def run(self) -> Tally:
         """Ask until somebody calls `stop`, and a little longer, for what goes on."""
         loop = asyncio.get_running_loop()
-        plain = socket_on(self._lab, CALLEE, socket.SOCK_DGRAM)
-        plain.setblocking(False)
-        address = self._lab.phone(CALLEE).address
-        plain.bind((address, CALLEE_PORT))
-        contact = f"sip:{self._callee}@{address}:{CALLEE_PORT}"
-        transport, _ = await loop.create_datagram_endpoint(lambda: Callee(contact), sock=plain)
-        senders = (self._callers, self._registering)
+        await self._register_callee(EXPIRES_S)
+        plain = self._places.callee.bound_socket(socket.SOCK_DGRAM, CALLEE_PORT)
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: Callee(self._callee_contact), sock=plain
+        )
         try:
-            for sender in senders:
-                await sender.open()
             async with asyncio.TaskGroup() as tasks:
                 for what, rate in self._rates.items():
-                    tasks.create_task(self._paced(what, rate))
+                    if rate:
+                        tasks.create_task(self._paced(what, rate))
         finally:
             transport.close()
-            for sender in senders:
-                sender.close()
+            for sender in (*self._callers.values(), *self._registering.values()):
+                await sender.close()
                 self.tally.counts += sender.counts
                 self.tally.refusals += sender.refusals
+        await self._register_callee(0)
         return self.tally
 
     def stop(self) -> None:
@@ -126,18 +136,42 @@ class RollingLoad:
                 tasks.create_task(what())  # type: ignore[arg-type]
             limit.reschedule(loop.time() + _END_S)
 
-    def _count(self, method: str, answer: Message | None, who: str) -> bool:
+    @property
+    def _callee_contact(self) -> str:
+        return f"sip:{self._callee}@{self._places.callee.address}:{CALLEE_PORT}"
+
+    async def _register_callee(self, expires_s: int) -> None:
+        """From the port that it answers at: else the farm would take it to be behind a NAT."""
+        sender = SrvSender(self._places.callee, port=CALLEE_PORT)
+        call_id = f"{self.tally.prefix}-callee-{expires_s}"
+        try:
+            answer = await Registration(sender, self._callee, self._callee_contact, call_id).ask(
+                expires_s
+            )
+        finally:
+            await sender.close()
+        assert answer is not None, sender.refusals
+        assert answer.code == 200, answer.first_line
+
+    def _phone(self, user: str, sender: SrvSender) -> Registration:
+        transport = "" if sender.transport == "udp" else f";transport={sender.transport}"
+        contact = f"sip:{user}@{sender.site.address}:{_PHONE_PORT}{transport}"
+        return Registration(sender, user, contact, f"{self.tally.prefix}-{user}")
+
+    def _count(self, method: str, answer: Message | None, who: str, transport: str) -> bool:
         self.tally.asked[method] += 1
+        self.tally.asked_over[transport] += 1
         if answer is not None and answer.code == 200:
             return True
         told = answer.first_line if answer is not None else "no node answered"
-        self.tally.failed.append(f"{method} {who}: {told}")
+        self.tally.failed.append(f"{method} {who} {transport}: {told}")
         return False
 
     async def _call(self) -> None:
+        callers = next(self._next_caller)
         call_id = f"{self.tally.prefix}-{next(self._numbers)}"
-        own = f"sip:caller@{self._callers.address}"
-        uri = f"sip:{self._callee}@{self._lab.farm}"
+        own = f"sip:caller@{callers.site.address}"
+        uri = f"sip:{self._callee}@{callers.site.farm}"
 
         def text(method: str, target: str, to: str, routes: list[str], cseq: int) -> str:
             head = [f"{method} {target} SIP/2.0", "Max-Forwards: 70"]
@@ -146,61 +180,32 @@ class RollingLoad:
             head += [f"CSeq: {cseq} {method}", f"Contact: <{own}:5080>", "Content-Length: 0"]
             return "\r\n".join([*head, "", ""])
 
-        answer = await self._callers.ask("INVITE", text("INVITE", uri, f"<{uri}>", [], 1), call_id)
-        if not self._count("INVITE", answer, call_id):
+        answer = await callers.ask("INVITE", text("INVITE", uri, f"<{uri}>", [], 1), call_id)
+        if not self._count("INVITE", answer, call_id, callers.transport):
             return
         assert answer is not None
         target = answer.get("Contact").strip("<>")
         hops = [hop.strip() for value in answer.all("Record-Route") for hop in value.split(",")]
         to, routes = answer.get("To"), hops[::-1]
-        await self._callers.send(text("ACK", target, to, routes, 1), call_id)
+        await callers.send(text("ACK", target, to, routes, 1), call_id)
         # From short ones to those that outlast the restart of a node.
         await asyncio.sleep(random.choice((0.5, 2.0, 8.0)))
         # By another node than the INVITE, as often as not.
         ended = text("BYE", target, to, routes, 2)
-        bye = await self._callers.ask("BYE", ended, f"{call_id} BYE")
-        self._count("BYE", bye, call_id)
+        bye = await callers.ask("BYE", ended, f"{call_id} BYE")
+        self._count("BYE", bye, call_id, callers.transport)
 
     async def _register(self) -> None:
-        user = next((each for each in self._users if each not in self._busy), "")
-        if not user:
+        phone = next((each for each in self._phones if each not in self._busy), None)
+        if phone is None:
             self.tally.counts["no phone was free to register"] += 1
             return
         # Who registered longest ago is next.
-        self._users.remove(user)
-        self._users.append(user)
-        self._busy.add(user)
+        self._phones.remove(phone)
+        self._phones.append(phone)
+        self._busy.add(phone)
         try:
-            answer = await self._registered(user, "")
-            # A second challenge is for who has come to another node with the first one's nonce.
-            for _ in range(_CHALLENGES_MAX):
-                if answer is None or answer.code != 401:
-                    break
-                proof = _proof(answer, user, self._lab.farm)
-                answer = await self._registered(user, proof)
-            self._count("REGISTER", answer, user)
+            answer = await phone.ask(EXPIRES_S)
+            self._count("REGISTER", answer, phone.user, phone.transport)
         finally:
-            self._busy.discard(user)
-
-    async def _registered(self, user: str, proof: str) -> Message | None:
-        self._cseqs[user] += 1
-        aor = f"sip:{user}@{self._lab.farm}"
-        lines = [f"REGISTER sip:{self._lab.farm} SIP/2.0", "Max-Forwards: 70"]
-        lines += [f"From: <{aor}>;tag=phone", f"To: <{aor}>"]
-        lines += [f"Call-ID: {self.tally.prefix}-{user}", f"CSeq: {self._cseqs[user]} REGISTER"]
-        lines += [f"Contact: <sip:{user}@{self._registering.address}:5090>;expires=600"]
-        lines += [f"Authorization: {proof}"] if proof else []
-        text = "\r\n".join([*lines, "Content-Length: 0", "", ""])
-        return await self._registering.ask("REGISTER", text, user)
-
-
-def _proof(challenge: Message, user: str, farm: str) -> str:
-    nonce = challenge.get("WWW-Authenticate").partition('nonce="')[2].partition('"')[0]
-    text = (
-        f'Digest username="{user}", realm="{farm}", nonce="{nonce}", uri="sip:{farm}", '
-        f'algorithm=MD5, qop=auth, nc=00000001, cnonce="x"'
-    )
-    found = digest.parse(f'{text}, response="?"')
-    assert found is not None
-    ha1 = with_password(f"{user}@{farm}", PASSWORD, version=1).ha1
-    return f'{text}, response="{digest.response(found, ha1, "REGISTER")}"'
+            self._busy.discard(phone)

@@ -1,13 +1,37 @@
-"""A node is taken out of service under load: no request fails, and phones move elsewhere."""
+"""A node is taken out of service under load: no request fails, phones move elsewhere, and no second
+one is taken out meanwhile."""
 
+import json
+import subprocess
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import ContactChange, Drain, DrainWish, Register, Registered
-from tests.farm.asking import add_subscriber, all_records, eventually, locate, sipfarm, sipfarm_json
+from overlay.control.messages import (
+    ContactChange,
+    Drain,
+    DrainWish,
+    Register,
+    Registered,
+    WriteEvent,
+    Written,
+)
+from overlay.records import call
+from overlay.records.call import CallEvent, EventKind
+from tests.farm.asking import (
+    PATIENT,
+    add_subscriber,
+    all_records,
+    eventually,
+    locate,
+    sipfarm,
+    sipfarm_json,
+)
 from tests.farm.raw_phone import RawPhone
 from tests.farm.sipp import Sipp
 
@@ -16,11 +40,12 @@ RATE = 50
 
 
 @pytest.fixture
-def draining_lab(breakable_lab: Lab) -> Iterator[Lab]:
-    """The lab for tests that drain nodes; all serve again afterwards."""
-    yield breakable_lab
-    for node in breakable_lab.nodes:
-        breakable_lab.ask(node.name, Drain(wish=DrainWish.END))
+def draining_lab(lab: Lab) -> Iterator[Lab]:
+    """The lab for tests that drain nodes, and end some; all serve again afterwards."""
+    yield lab
+    lab.restore()
+    for each in lab.nodes:
+        lab.ask(each.name, Drain(wish=DrainWish.END))
 
 
 def dig(lab: Lab, node: str, name: str, kind: str) -> set[str]:
@@ -99,3 +124,115 @@ def test_a_connection_that_registers_is_sent_elsewhere(draining_lab: Lab) -> Non
         assert phone.register("n3", ";expires=1800").code == 200
         bindings = locate(lab, "n1", "walter").bindings
         assert "n3" in {each.owner for each in bindings if each.contact == phone.contact}
+
+
+def node(lab: Lab, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`sipfarm node` at one of the nodes."""
+    return sipfarm("node", *arguments, "--config", str(lab.node(name).config))
+
+
+def against_stopping(lab: Lab, asked: str, name: str) -> str:
+    """Why a node should not be stopped; empty: it may."""
+    done = node(lab, asked, "ok-to-stop", name)
+    assert done.returncode in (0, 4), done.stderr
+    return "" if done.returncode == 0 else done.stdout
+
+
+def test_of_two_that_drain_at_once_one_does(draining_lab: Lab) -> None:
+    lab = draining_lab
+    for one, two in (("n1", "n2"), ("n3", "n2"), ("n1", "n3")):
+        with ThreadPoolExecutor() as pool:
+            begun = pool.map(lambda name: node(lab, name, "drain", "--wait", "0"), (one, two))
+            ended = dict(zip((one, two), begun, strict=True))
+        assert sorted(done.returncode for done in ended.values()) == [0, 4]
+        (refusal,) = (done.stderr for done in ended.values() if done.returncode)
+        (drains,) = (name for name, done in ended.items() if not done.returncode)
+        assert "one node at a time" in refusal
+        assert drains in refusal
+        for asked in (one, two):
+            (other,) = {"n1", "n2", "n3"} - {one, two}
+            assert f"{drains} drains" in against_stopping(lab, asked, other)
+            assert f"{drains} drains" not in against_stopping(lab, asked, drains)
+        assert node(lab, drains, "undrain").returncode == 0
+        eventually(lambda other=other: not against_stopping(lab, other, other), "all is well")  # type: ignore[misc]
+
+
+def test_none_drains_while_another_is_dead(draining_lab: Lab) -> None:
+    lab = draining_lab
+    assert [against_stopping(lab, name, "n1") for name in ("n1", "n2", "n3")] == [""] * 3
+    assert node(lab, "n1", "ok-to-stop", "n9").returncode == 1
+    lab.kill("n2")
+    eventually(lambda: "n2 is dead" in against_stopping(lab, "n1", "n3"), "n2's death is known")
+    told = json.loads(node(lab, "n3", "ok-to-stop", "n1", "--json").stdout)
+    assert (told["node"], told["ok"]) == ("n1", False)
+    assert "n2 is dead" in told["reasons"][0]
+    assert "1 other nodes in service would stay" in told["reasons"][1]
+    assert against_stopping(lab, "n1", "n2") == "", "it is down already"
+    refused = node(lab, "n1", "drain", "--wait", "0")
+    assert refused.returncode == 4
+    assert "n2 is dead" in refused.stderr
+    assert "--force" in refused.stderr
+    assert node(lab, "n1", "drain", "--force", "--wait", "20").returncode == 0
+
+
+def test_a_drained_node_that_was_stopped_is_in_the_way_until_it_is_back(
+    draining_lab: Lab,
+) -> None:
+    lab = draining_lab
+    assert sipfarm_json(lab, "n2", "node", "drain", "--wait", "30")["drained"]
+    lab.stop("n2")
+    refused = node(lab, "n3", "drain", "--wait", "0")
+    assert refused.returncode == 4
+    assert "n2 is dead" in refused.stderr
+    assert "has the maintenance lease" in refused.stderr
+    lab.start("n2")
+    lab.wait_ready(every_service=True)
+    eventually(lambda: not against_stopping(lab, "n1", "n3"), "n2 has given the lease back")
+    assert sipfarm_json(lab, "n3", "node", "drain", "--wait", "30")["drained"]
+
+
+@contextmanager
+def patient_lab() -> Iterator[Lab]:
+    """A lab in which a node that does not answer keeps its place for a minute."""
+    lab = Lab.up(3, settings={**PATIENT, "overlay.suspicion_min_ms": 60_000})
+    try:
+        yield lab
+    finally:
+        lab.thaw("n3")
+
+
+def test_a_drain_that_stands_still_says_what_it_waits_for(no_lab: None) -> None:
+    with patient_lab() as lab:
+        add_subscriber(lab, "walter")
+        aor = f"walter@{lab.farm}"
+        contact = ContactChange(uri="sip:walter@192.0.2.1:5060", expires_s=3600)
+        registered = lab.ask("n1", Register(aor=aor, call_id="w", cseq=1, contacts=(contact,)))
+        assert isinstance(registered, Registered)
+        began = CallEvent(
+            kind=EventKind.START,
+            event_id=call.event_id(EventKind.START, "talk", "w", "v"),
+            call_id="talk",
+            from_tag="w",
+            to_tag="v",
+            time_us=time.time_ns() // 1000,
+            code=200,
+        )
+        assert isinstance(lab.ask("n1", WriteEvent(event=began)), Written)
+        lab.freeze("n3", "overlay")
+        refused = node(lab, "n2", "drain", "--wait", "0")
+        assert refused.returncode == 4
+        assert "n3 does not answer" in refused.stderr
+        drains = node(lab, "n2", "drain", "--force", "--wait", "12")
+        assert drains.returncode == 4
+        for told in (drains.stdout, drains.stderr):
+            assert "nothing has moved for" in told
+            assert f"registration {aor}, not on n3" in told
+            assert f"subscriber {aor}, not on n3" in told
+            assert "call talk, not on n3" in told
+            assert "n3 has not confirmed" in told
+        fields = json.loads(node(lab, "n2", "drain", "--wait", "0.1", "--json").stdout)
+        assert fields["still_s"] >= 5
+        assert {aor, "talk"} <= {each["name"] for each in fields["missing"]}
+        assert [peer["name"] for peer in fields["peers"]] == ["n3"]
+        lab.thaw("n3")
+        assert sipfarm_json(lab, "n2", "node", "drain", "--wait", "30")["drained"]

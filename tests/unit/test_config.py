@@ -52,3 +52,15 @@ def test_where_brokers_are_is_written_as_it_is_read() -> None:
 def test_brokers_that_cannot_be(kafka: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"export\.kafka"):
         config.parse({**NODE, "export": {"kafka": kafka}}, "here")
+
+
+def test_what_was_decided_is_written_and_nothing_else() -> None:
+    kafka = {"brokers": ["k1.test:9092"], "topic": "cdr"}
+    found = config.parse({**NODE, "proxy": {"tls_port": 5061}, "export": {"kafka": kafka}}, "here")
+    text = config.dump_decided(found)
+    assert config.parse(tomllib.loads(text), "there") == found
+    assert tomllib.loads(text) == {
+        **NODE,
+        "proxy": {"tls_port": 5061},
+        "export": {"kafka": kafka},
+    }

@@ -2,7 +2,17 @@
 
 import json
 
-from overlay.control.messages import Drain, Drained, DrainPhase, DrainWish, Refused
+import pytest
+
+from overlay.control.messages import (
+    Drain,
+    Drained,
+    DrainPhase,
+    DrainWish,
+    Missing,
+    Refused,
+    Withheld,
+)
 from tests.unit.cli.conftest import Cli, PlayedDaemon
 
 BEGUN = Drained(id=0, phase=DrainPhase.DRAINING, records=9, unproven=4, journal=2)
@@ -22,6 +32,68 @@ def test_it_says_what_is_missing_when_its_time_is_up(cli: Cli, played: PlayedDae
     done = cli.run("node", "drain", "--wait", "0.6")
     assert done.code == 4
     assert done.out == ("draining: 4 of 9 records to be proven; 2 call events on too few disks\n")
+
+
+KEY = bytes(20)
+STILL = Drained(
+    id=0,
+    phase=DrainPhase.DRAINING,
+    records=30,
+    unproven=12,
+    journal=1,
+    still_s=6.2,
+    missing=(
+        Missing(kind="registration", name="alice@farm.test", key=KEY, peers=("n2", "n3")),
+        Missing(kind="registration", name="", key=KEY, peers=("n3",)),
+        Missing(kind="call", name="call-1", key=KEY),
+    ),
+    peers=(Withheld(name="n3", records=12, why="no answer in time"),),
+    events=(Missing(kind="STOP", name="call-2", key=KEY, peers=("n3",)),),
+)
+
+
+def test_it_names_what_it_waits_for_when_nothing_moves(cli: Cli, played: PlayedDaemon) -> None:
+    played.answer(*[STILL] * 10)
+    done = cli.run("node", "drain", "--wait", "0.6")
+    assert done.code == 4
+    assert done.out.splitlines() == [
+        "draining: 12 of 30 records to be proven; 1 call events on too few disks",
+        "nothing has moved for 6 s; it waits for:",
+        "  registration alice@farm.test, not on n2, n3",
+        f"  registration with key {KEY.hex()}, not on n3",
+        "  call call-1, not on any other node",
+        "  and 9 more records",
+        "  STOP call-2, not on n3",
+        "  n3 has not confirmed 12 records: no answer in time",
+    ]
+
+
+def test_it_tells_meanwhile_what_it_waits_for(
+    cli: Cli, played: PlayedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overlay.cli.drain.TELL_EVERY_S", 0.0)
+    played.answer(STILL, BEGUN, DONE)
+    done = cli.run("node", "drain")
+    assert done.code == 0
+    told = done.err.splitlines()
+    assert told[0] == "sipfarm: 12 of 30 records to be proven; 1 call events on too few disks"
+    assert told[1] == "sipfarm: nothing has moved for 6 s; it waits for:"
+    assert told[2] == "sipfarm:   registration alice@farm.test, not on n2, n3"
+    assert told[8] == "sipfarm: 4 of 9 records to be proven; 2 call events on too few disks"
+
+
+def test_programs_get_the_same_as_fields(cli: Cli, played: PlayedDaemon) -> None:
+    played.answer(STILL)
+    shown = json.loads(cli.run("node", "drain", "--wait", "0", "--json").out)
+    assert shown["still_s"] == 6.2
+    assert shown["missing"][0] == {
+        "kind": "registration",
+        "name": "alice@farm.test",
+        "key": KEY.hex(),
+        "peers": ["n2", "n3"],
+    }
+    assert [each["name"] for each in shown["events"]] == ["call-2"]
+    assert shown["peers"] == [{"name": "n3", "records": 12, "why": "no answer in time"}]
 
 
 def test_it_may_only_begin(cli: Cli, played: PlayedDaemon) -> None:

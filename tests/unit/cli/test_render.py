@@ -59,9 +59,12 @@ def test_command_names_what_it_wrote(
     assert main([*arguments, "--json"]) == 0
     written = json.loads(capsys.readouterr().out)["written"]
     assert sorted(Path(path).name for path in written) == [
+        "hosts",
         "kamailio.cfg",
+        "kamailio.env",
         "pdns.conf",
         "redis.conf",
+        "resolv.conf",
     ]
     assert main(arguments) == 0
     assert capsys.readouterr().out.split() == written

@@ -86,6 +86,9 @@ def test_json_has_the_fields_of_the_message(cli: Cli, played: PlayedDaemon) -> N
             "draining": False,
             "proxy": "ok",
             "shed": 12,
+            "since_s": 0.0,
+            "lease": "",
+            "lease_s": 0.0,
             "installed": "0.1.0",
             "unready": [],
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from overlay.errors import IdentityError
-from overlay.identity import files
+from overlay.identity import files, ledger
 from overlay.limits import IDENTITY_FILE_BYTES_MAX
 
 
@@ -63,3 +63,23 @@ def test_farm_secrets_are_read_as_made(tmp_path: Path) -> None:
     files.write_secret(tmp_path / files.FARM_SECRET, f"{secret}\n".encode())
     assert files.read_farm_secret(tmp_path) == secret
     assert files.new_farm_secret() != secret
+
+
+def test_what_root_writes_belongs_to_whom_the_directory_belongs_to(tmp_path: Path) -> None:
+    directory = tmp_path / "of-a-service"
+    directory.mkdir()
+    if os.geteuid() == 0:
+        os.chown(directory, 65_534, 65_534)
+    files.write_secret(directory / "node.key", b"x")
+    with ledger.locked(directory):
+        pass
+    owner = directory.stat()
+    for path in directory.iterdir():
+        assert (path.stat().st_uid, path.stat().st_gid) == (owner.st_uid, owner.st_gid), path
+
+
+def test_a_ledger_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"")
+    (tmp_path / files.ISSUED).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(IdentityError, match="cannot be opened"), ledger.locked(tmp_path):
+        pass

@@ -7,6 +7,7 @@ import pytest
 from overlay.control import messages
 from overlay.control.client import RefusedError
 from overlay.control.messages import Drain, DrainPhase, DrainWish, Reach, RegisterOutcome
+from overlay.links.messages import Failed, Offer, Reply
 from overlay.node import Node
 from overlay.records.names import RecordKind, key_of
 from tests.unit.farm_of_nodes import (
@@ -145,6 +146,76 @@ def test_too_few_would_stay(tmp_path: Path) -> None:
     async def _unproven(farm: Farm, name: str) -> bool:
         state = await farm.ask(name, Drain())
         return bool(state.records and state.unproven == state.records)
+
+    play(tmp_path, story)
+
+
+def test_it_names_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("overlay.replication.drain.NAMED_AFTER_S", 0.2)
+
+    async def refuse(request: object) -> Reply:
+        return Failed(code="storage", reason="the disk is full")
+
+    async def story(farm: Farm) -> None:
+        await farm.start("n1", "n2", "n3")
+        await farm.joined()
+        known = "user0@farm.test"
+        record = farm.subscriber(known, "looking-glass", 1)
+        await farm.ask("n1", messages.PutSubscriber(record=record))
+        await farm.ask("n1", register(known, CONTACT))
+        await farm.ask("n1", register("stranger@farm.test", CONTACT))
+        await farm.ask("n1", start_event("call-0"))
+        n3 = farm.nodes["n3"]
+        monkeypatch.setitem(n3.requests._later, Offer, refuse)
+        await farm.ask("n2", Drain(wish=DrainWish.BEGIN), 5.0)
+
+        async def named() -> bool:
+            return bool((await farm.ask("n2", Drain())).missing)
+
+        await eventually(named)
+        state: messages.Drained = await farm.ask("n2", Drain())
+        assert state.still_s > 0
+        by_name = {(each.kind, each.name): each for each in state.missing}
+        assert {
+            ("registration", known),
+            ("registration", ""),
+            ("call", "call-0"),
+            ("subscriber", known),
+        } <= by_name.keys()
+        assert {each.peers for each in state.missing} == {("n3",)}
+        unknown = key_of(RecordKind.REGISTRATION, "stranger@farm.test")
+        assert by_name["registration", ""].key == unknown
+        (peer,) = state.peers
+        assert (peer.name, peer.why) == ("n3", "the disk is full")
+        assert peer.records == state.unproven >= 4
+
+        monkeypatch.undo()
+        done = await drained(farm, "n2")
+        assert (done.missing, done.peers, done.still_s) == ((), (), 0.0)
+
+    play(tmp_path, story)
+
+
+def test_it_names_the_events_of_the_journal(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start("n1", "n2", "n3")
+        await farm.joined()
+        await farm.ask("n2", Drain(wish=DrainWish.BEGIN), 5.0)
+        await farm.stop("n1", "n3")
+        await until(lambda: len(farm.nodes["n2"].membership.alive()) == 1)
+        assert (await farm.ask("n2", start_event("call-1"))).level == "journal"
+
+        async def named() -> bool:
+            return bool((await farm.ask("n2", Drain())).events)
+
+        await eventually(named)
+        state: messages.Drained = await farm.ask("n2", Drain())
+        assert state.phase is DrainPhase.DRAINING
+        (event,) = state.events
+        assert (event.kind, event.name, event.peers) == ("START", "call-1", ())
+        await farm.start("n1", "n3")
+        done = await drained(farm, "n2")
+        assert (done.journal, done.events) == (0, ())
 
     play(tmp_path, story)
 

@@ -1,0 +1,35 @@
+"""Command lines of the services, as the units that operators run have them.
+
+In: a unit of `deploy/systemd/`, and where a host of the lab has its files. Out: the unit's command
+line with these paths. Counterpart: `services.py`. So a service of the lab runs with the options of
+the one in the field.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deploy.lab.layout import Host
+
+UNITS: Final = Path(__file__).resolve().parent.parent / "systemd"
+_START: Final = re.compile(r"^ExecStart=(.+)$", re.MULTILINE)
+
+
+def command_line(unit: str, host: Host, values: Mapping[str, object]) -> list[str]:
+    """What the unit `sipfarm-UNIT.service` starts; `values` are what its environment would have."""
+    found = _START.findall((UNITS / f"sipfarm-{unit}.service").read_text(encoding="utf-8"))
+    assert len(found) == 1, f"{unit}: {len(found)} ExecStart"
+    places = {
+        "${CREDENTIALS_DIRECTORY}": str(host.etc),
+        "/etc/sipfarm/rendered": str(host.etc),
+        "/run/sipfarm-pdns": str(host.run),
+        "/run/sipfarm": str(host.run),
+        **{f"${{{name}}}": str(value) for name, value in values.items()},
+    }
+    # All at once, the longest first: a path of the lab may look like one of the field.
+    either = "|".join(re.escape(place) for place in sorted(places, key=len, reverse=True))
+    text = re.sub(either, lambda place: shlex.quote(places[place[0]]), found[0])
+    program, *options = shlex.split(text)
+    return [Path(program).name, *options]

@@ -1,0 +1,1 @@
+"""Makes the Debian package; `deploy/package` calls it."""

@@ -1,0 +1,53 @@
+"""A version, as Python and as Debian write it.
+
+In: what a person or pyproject.toml says: `0.2.0`, `0.2.0rc1` or `0.2.0~rc1`. Out: both spellings of
+it, which sort alike: Python's in the wheel, Debian's in the package. Counterpart:
+`overlay.version`, which tells Python's.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from packaging.version import InvalidVersion, Version
+
+from deploy.packaging.errors import PackagingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageVersion:
+    """One version in two spellings."""
+
+    python: str
+    """By PEP 440: `0.2.0rc1`."""
+    debian: str
+    """By deb-version(7): `0.2.0~rc1`, as what comes before 0.2.0 must sort before it."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Either spelling; raises `PackagingError` if it is none."""
+        try:
+            version = Version(text.replace("~", ""))
+        except InvalidVersion as error:
+            raise PackagingError(
+                f"{text!r} is no version; such are 0.2.0, 0.2.0~rc1, 0.2.0.post1, 0.2.0+site1"
+            ) from error
+        if version.epoch or "-" in text:
+            raise PackagingError(f"{text!r}: a version here has neither epoch nor revision")
+        both = cls(python=str(version), debian=_debian(version))
+        if "~" in text and text != both.debian:
+            raise PackagingError(f"{text!r} is no version; is {both.debian} meant?")
+        return both
+
+
+def _debian(version: Version) -> str:
+    """Python's order is dev, a, b, rc, the version itself, post; `~` sorts before nothing."""
+    text = version.base_version
+    if version.pre is not None:
+        text += f"~{version.pre[0]}{version.pre[1]}"
+    if version.post is not None:
+        text += f"+post{version.post}"
+    if version.dev is not None:
+        text += f"~~dev{version.dev}"
+    if version.local is not None:
+        text += f"+{version.local}"
+    return text

@@ -1,0 +1,95 @@
+"""Takes one node at a time out of service, and tells whether one may be stopped.
+
+In: the operator's wishes, through any node's control socket. Out: a node that drains, or the
+reasons why not. Counterparts: `verdict.py` decides; `lease_keeper.py` sees to it that no other node
+begins meanwhile; `overlay.replication.drain` hands over.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+from overlay.control.messages import Drained, DrainPhase, NodeStatus, Refused, Status, StopAdvice
+from overlay.errors import UnavailableError
+from overlay.maintenance import verdict
+from overlay.maintenance.lease_keeper import LeaseKeeper
+from overlay.maintenance.verdict import Reason
+from overlay.replication.drain import Drain
+
+LOOK_AGAIN_S = 0.1
+"""Between two looks, when what is in the way may be over in a moment;"""
+AGAIN_SHARE = 0.4
+"""of the asker's time, for so much of it."""
+
+
+class Maintenance:
+    """The maintenance of one node, and its view of the others'."""
+
+    def __init__(
+        self,
+        own_name: str,
+        write_quorum: int,
+        drain: Drain,
+        lease: LeaseKeeper,
+        look: Callable[[float], Awaitable[Status]],
+        revoked: Callable[[], Collection[bytes]],
+    ) -> None:
+        self._own_name = own_name
+        self._write_quorum = write_quorum
+        self._drain = drain
+        self._lease = lease
+        self._look = look
+        self._revoked = revoked
+        self._turn = asyncio.Lock()
+
+    async def begin(self, deadline_s: float, *, forced: bool) -> Drained:
+        """Begin to drain, unless that is under way; raises `UnavailableError` with the reasons.
+
+        `forced`: whatever the others do, and though records may then have fewer than W replicas.
+        """
+        async with self._turn:
+            if self._drain.phase is not DrainPhase.SERVING:
+                return self._drain.state()
+            reasons = await self._take(deadline_s, forced=forced)
+            if reasons:
+                why = "; ".join(reason.text for reason in reasons)
+                raise UnavailableError(f"not drained, one node at a time: {why} (or use --force)")
+            return self._drain.begin()
+
+    async def end(self) -> Drained:
+        """Serve again, and let others drain."""
+        async with self._turn:
+            if self._drain.phase is not DrainPhase.SERVING:
+                await self._drain.end()
+                await self._lease.give_back()
+            return self._drain.state()
+
+    async def ok_to_stop(self, name: str, deadline_s: float) -> StopAdvice | Refused:
+        """Whether a node may be stopped now; nothing is done."""
+        nodes = await self._nodes(deadline_s / 2)
+        if not any(node.name == name for node in nodes):
+            return Refused(id=0, code="not-found", reason=f"there is no node {name!r} in the farm")
+        reasons = verdict.against_stopping(nodes, name, self._write_quorum)
+        texts = tuple(reason.text for reason in reasons)
+        return StopAdvice(id=0, node=name, ok=not texts, reasons=texts)
+
+    # inner workings
+
+    async def _nodes(self, timeout_s: float) -> tuple[NodeStatus, ...]:
+        return verdict.present((await self._look(timeout_s)).nodes, self._revoked())
+
+    async def _take(self, deadline_s: float, *, forced: bool) -> tuple[Reason, ...]:
+        """Look, and take the lease; again for a while, if what hinders may pass by itself."""
+        loop = asyncio.get_running_loop()
+        each_s = deadline_s / 5
+        until_s = loop.time() + deadline_s * AGAIN_SHARE
+        while True:
+            reasons: tuple[Reason, ...] = ()
+            if not forced:
+                nodes = await self._nodes(each_s)
+                reasons = verdict.against_draining(nodes, self._own_name, self._write_quorum)
+            if not reasons:
+                reasons = await self._lease.take(each_s, forced=forced)
+            late = loop.time() > until_s
+            if not reasons or late or not all(reason.passing for reason in reasons):
+                return reasons
+            await asyncio.sleep(LOOK_AGAIN_S)

@@ -1,0 +1,161 @@
+"""The ways from a phone to a node: a UDP socket, a TCP connection, TLS.
+
+In: requests as text, what the node sends. Out: answers, to those that wait for them by branch; a
+request of the node's is answered with 200. Counterparts: the nodes; `srv_sender.py`.
+"""
+
+import asyncio
+import socket
+import ssl
+from typing import Any, Final, cast
+
+from tests.farm.phone_site import PhoneSite
+from tests.farm.raw_phone import Message, parsed
+from tests.farm.srv_lookup import Target
+
+_ECHOED: Final = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
+_HEAD_END: Final = b"\r\n\r\n"
+_BREAKS: Final = b"\r\n"
+
+
+class NoNode(Exception):
+    """Nothing listens at the node, or its connection broke: the network said so."""
+
+
+class Link:
+    """A way to one node; `open` before each use: a connection that broke is made anew."""
+
+    def __init__(self, site: PhoneSite, transport: str, target: Target, port: int) -> None:
+        self._site, self._kind, self._target = site, transport, target
+        self._port = port
+        self._opening = asyncio.Lock()
+        self._ended = asyncio.Event()
+        self._below: asyncio.DatagramTransport | asyncio.Transport | None = None
+        self.waiting: dict[str, asyncio.Queue[Message | NoNode]] = {}
+
+    async def open(self, within_s: float) -> None:
+        """Make the connection, if there is none; raises `NoNode`."""
+        async with self._opening:
+            if self._below is not None:
+                return
+            try:
+                async with asyncio.timeout(within_s):
+                    self._ended.clear()
+                    self._below = await self._connected()
+            except TimeoutError:
+                raise NoNode("silence") from None
+            except OSError as error:
+                raise NoNode(f"no connection: {error.strerror or error}") from error
+
+    def send(self, text: str) -> None:
+        """Send a message; nothing happens if the connection broke, as its users are told."""
+        if self._below is None:
+            return
+        if self._kind == "udp":
+            cast(asyncio.DatagramTransport, self._below).sendto(text.encode())
+        else:
+            cast(asyncio.Transport, self._below).write(text.encode())
+
+    async def close(self) -> None:
+        """Close the socket, at once: nobody waits for anything any more."""
+        if self._below is not None:
+            self._below.abort()
+            await self._ended.wait()
+
+    def via(self, branch: str) -> str:
+        """The Via of a request that goes this way."""
+        port = self._below.get_extra_info("sockname")[1] if self._below is not None else 0
+        where = f"{self._site.address}:{port}"
+        return f"Via: SIP/2.0/{self._kind.upper()} {where};branch={branch};rport"
+
+    def received(self, data: bytes) -> None:
+        """A message. Answers that nobody waits for any more are let go."""
+        message = parsed(data, (self._target.address, self._target.port))
+        if not message.code:
+            if not message.first_line.startswith("ACK "):
+                self.send(answer_to(message))
+            return
+        branch = message.get("Via").partition("branch=")[2].partition(";")[0]
+        if branch in self.waiting:
+            self.waiting[branch].put_nowait(message)
+
+    def unreachable(self, reason: str) -> None:
+        """What the network says of a node does not tell which request it is about."""
+        for each in self.waiting.values():
+            each.put_nowait(NoNode(reason))
+
+    def broken(self) -> None:
+        """The connection has ended, or was closed."""
+        self._below = None
+        self._ended.set()
+        self.unreachable("the connection broke")
+
+    async def _connected(self) -> asyncio.DatagramTransport | asyncio.Transport:
+        loop = asyncio.get_running_loop()
+        stream = self._kind != "udp"
+        kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
+        plain = self._site.bound_socket(kind, self._port)
+        try:
+            await loop.sock_connect(plain, (self._target.address, self._target.port))
+            if not stream:
+                datagrams, _ = await loop.create_datagram_endpoint(
+                    lambda: _Datagrams(self), sock=plain
+                )
+                return datagrams
+            secured: dict[str, Any] = {}
+            if self._kind == "tls":
+                context = ssl.create_default_context(cafile=str(self._site.authority))
+                secured = {"ssl": context, "server_hostname": self._site.farm}
+            connection, _ = await loop.create_connection(
+                lambda: _Stream(self), sock=plain, **secured
+            )
+            return connection
+        except BaseException:
+            plain.close()
+            raise
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._link.received(data)
+
+    def error_received(self, exc: Exception) -> None:
+        self._link.unreachable("nothing listens")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._link.broken()
+
+
+class _Stream(asyncio.Protocol):
+    """Messages on a connection end where Content-Length says (RFC 3261 18.3)."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._held = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._held = (self._held + data).lstrip(_BREAKS)
+        while _HEAD_END in self._held:
+            head, _, rest = self._held.partition(_HEAD_END)
+            length = int(parsed(head, ("", 0)).get("Content-Length") or 0)
+            if len(rest) < length:
+                return
+            self._link.received(head)
+            self._held = rest[length:].lstrip(_BREAKS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._link.broken()
+
+
+def answer_to(request: Message, contact: str = "") -> str:
+    """A 200. Alike each time, as a node that asks again has not heard the answer."""
+    lines = ["SIP/2.0 200 OK"]
+    for name, value in request.fields:
+        if name in _ECHOED:
+            tag = ";tag=callee" if name == "To" and ";tag=" not in value else ""
+            lines.append(f"{name}: {value}{tag}")
+    lines += [f"Contact: <{contact}>"] if contact else []
+    return "\r\n".join([*lines, "Content-Length: 0", "", ""])

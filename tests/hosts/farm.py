@@ -1,0 +1,238 @@
+"""The farm on test hosts, seen and used from outside: by ssh, DNS, HTTP and SIP.
+
+In: `Hosts`. Out: what nodes say, and load on them. Counterparts: `sipfarm` on the nodes; the phones
+of `tests/farm/rolling_load.py`, on this machine.
+"""
+
+import asyncio
+import contextlib
+import json
+import shlex
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.hosts import Hosts, HostsError
+from deploy.hosts.layout import DATA_DIR, MACHINE
+from tests.farm.asking import PASSWORD, eventually
+from tests.farm.phone_site import PhoneSite, on_machine
+from tests.farm.registration import Registration
+from tests.farm.rolling import under_load
+from tests.farm.rolling_load import EXPIRES_S, Places, RollingLoad, Tally
+from tests.farm.srv_lookup import SrvLookup
+from tests.farm.srv_sender import SrvSender
+from tests.hosts import inventory
+from tests.hosts.inventory import FARM, NODES, OPERATOR
+from tests.hosts.playbooks import Played, play
+
+CALLEE: Final = "called"
+USERS: Final = tuple(f"phone-{number}" for number in range(12))
+"""Who registers under load; as many as are on their way at once."""
+KEPT: Final = tuple(f"kept-{number}" for number in range(30))
+"""Who registers once, and must be found for ever after."""
+RATE: Final = 20
+TRANSPORTS: Final = ("udp", "tcp", "tls")
+_METRICS_PORT: Final = 9464
+_PLAY_WITHIN_S: Final = 280.0
+_RECORDED_WITHIN_S: Final = 40.0
+_OPERATOR_KEY: Final = "/var/lib/sipfarm-authority/ca/operator.key"
+
+
+@dataclass
+class Line:
+    """A line of what is printed at the end."""
+
+    what: str
+    took_s: float
+    changed: str = ""
+    requests: str = ""
+    failed: str = ""
+
+
+@dataclass
+class HostsFarm:
+    """What the tests share."""
+
+    hosts: Hosts
+    old: Path
+    """The package of the last release."""
+    new: Path
+    """That of this tree."""
+    broken: Path
+    """One whose daemon does not start."""
+    nodes: tuple[str, ...] = NODES
+    lines: list[Line] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
+    """Of loads whose every call must stay on record."""
+
+    def play(
+        self,
+        playbook: str,
+        variables: Mapping[str, str] | None = None,
+        *,
+        what: str = "",
+        data: dict[str, Any] | None = None,
+        timeout_s: float = _PLAY_WITHIN_S,
+        until: Callable[[], bool] = lambda: False,
+    ) -> Played:
+        """Run a playbook on this farm's inventory, or another one."""
+        written = inventory.write(data or inventory.inventory(*self.nodes))
+        played = play(
+            playbook,
+            written,
+            variables or {},
+            log=DATA_DIR / f"{playbook}.log",
+            timeout_s=timeout_s,
+            until=until,
+        )
+        changed = sum(played.changed.values())
+        self.lines.append(Line(what or playbook, played.took_s, str(changed)))
+        return played
+
+    @contextlib.contextmanager
+    def load(self, *, rate: int = RATE) -> Iterator[Tally]:
+        """Phones call and register over every transport as long as the block lasts."""
+        load = RollingLoad(
+            Places(callee=self.site(), callers=self.site(), registering=self.site()),
+            CALLEE,
+            USERS,
+            calls_per_s=rate,
+            registers_per_s=rate,
+            transports=TRANSPORTS,
+        )
+        with under_load(load) as tally:
+            eventually(lambda: tally.asked["BYE"] > 0, "calls go on")
+            yield tally
+        self.tallies.append(tally)
+        self.lines[-1].requests = ", ".join(
+            f"{tally.asked_over[each]} {each}" for each in TRANSPORTS
+        )
+        self.lines[-1].failed = str(len(tally.failed))
+
+    def note(self, what: str, took_s: float) -> None:
+        """A line of what is printed at the end."""
+        self.lines.append(Line(what, took_s))
+
+    def site(self) -> PhoneSite:
+        """This machine as a place for phones."""
+        servers = tuple(self.hosts.address(name) for name in NODES)
+        return on_machine(FARM, MACHINE, servers, inventory.SIP_AUTHORITY.certificate)
+
+    def add_subscribers(self, users: Iterable[str]) -> None:
+        """With the tests' password, signed by the operator's key."""
+        key = self.hosts.ssh(OPERATOR, ["cat", _OPERATOR_KEY]).stdout
+        rows = "".join(f"{user},{PASSWORD}\n" for user in users)
+        at = self.nodes[0]
+        for path, text in (("/run/operator.key", key), ("/run/users.csv", rows)):
+            self.hosts.ssh(at, f"umask 077; cat >{path}", given=text)
+        command = "sipfarm subscriber add --file /run/users.csv --operator-key /run/operator.key"
+        self.hosts.ssh(at, f"{command}; status=$?; rm /run/operator.key; exit $status")
+
+    def register(self, users: Sequence[str]) -> None:
+        """Register each once, over UDP."""
+
+        async def all_of_them() -> list[str]:
+            sender = SrvSender(self.site())
+            failed = []
+            for number, user in enumerate(users):
+                contact = f"sip:{user}@{MACHINE}:{6000 + number}"
+                phone = Registration(sender, user, contact, f"registration-of-{user}")
+                answer = await phone.ask(EXPIRES_S)
+                if answer is None or answer.code != 200:
+                    failed.append(f"{user}: {answer.first_line if answer else sender.refusals}")
+            await sender.close()
+            return failed
+
+        assert asyncio.run(all_of_them()) == []
+
+    def in_dns(self) -> set[str]:
+        """The nodes that phones are told of now."""
+        lookup = SrvLookup(self.site(), "udp")
+        return {target.name for target in asyncio.run(lookup.targets())}
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a node says that it serves."""
+        url = f"http://{self.hosts.address(name)}:{_METRICS_PORT}/ready"
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def status(self, at: str) -> dict[str, dict[str, Any]]:
+        """How each node is, as one of them sees it."""
+        done = self.hosts.ssh(at, ["sipfarm", "status", "--json"])
+        return {each["name"]: each for each in json.loads(done.stdout)["nodes"]}
+
+    def wait_in_service(self, *names: str, timeout_s: float = 60.0) -> float:
+        """Wait until these nodes are ready and in DNS; how many s that took."""
+        began_s = time.monotonic()
+
+        def serve() -> bool:
+            return all(self.is_ready(name) for name in names) and set(names) <= self.in_dns()
+
+        eventually(serve, f"{' '.join(names)} are ready, and in DNS", timeout_s)
+        return time.monotonic() - began_s
+
+    def versions(self) -> dict[str, str]:
+        """The version that runs on each node."""
+        return {name: each["version"] for name, each in self.status(self.nodes[0]).items()}
+
+    def records(self, at: str, prefix: str) -> list[dict[str, Any]]:
+        """The billing records of all calls whose Call-ID begins so, as a node finds them."""
+        done = self.hosts.ssh(at, "sipfarm cdr list --all --json --timeout 20", check=False)
+        found: list[dict[str, Any]] = []
+        for page in _objects(done.stdout):
+            assert page["silent"] == [], page["silent"]
+            found += [each for each in page["calls"] if each["call_id"].startswith(prefix)]
+        return found
+
+    def check_records(self, tally: Tally) -> None:
+        """Wait until each node has one complete record of every call, and none of another."""
+        placed = tally.asked["INVITE"]
+        expected = {f"{tally.prefix}-{number}" for number in range(1, placed + 1)}
+        wrong = ""
+
+        def recorded(at: str) -> bool:
+            nonlocal wrong
+            try:
+                found = self.records(at, tally.prefix)
+            except (HostsError, AssertionError) as error:
+                wrong = str(error)
+                return False
+            ids = [each["call_id"] for each in found]
+            states = {each["state"] for each in found}
+            wrong = f"{len(ids)} records of {placed} calls, {states}"
+            return len(ids) == placed and set(ids) == expected and states == {"complete"}
+
+        for name in self.nodes:
+            try:
+                eventually(lambda name=name: recorded(name), "", _RECORDED_WITHIN_S)  # type: ignore[misc]
+            except AssertionError:
+                raise AssertionError(f"{name}: {wrong}") from None
+
+    def check_registered(self, users: Sequence[str]) -> None:
+        """Each is found from each node."""
+        each = "sipfarm location $user >/dev/null || echo $user"
+        text = f"for user in {shlex.join(users)}; do {each}; done"
+        for name in self.nodes:
+            lost = self.hosts.ssh(name, text, timeout_s=120).stdout.split()
+            assert lost == [], f"{name} does not find {lost}"
+
+    def check_all(self) -> None:
+        """Every record of every load, and every registration, is there."""
+        self.check_registered(KEPT)
+        for tally in self.tallies:
+            self.check_records(tally)
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    decoder, rest = json.JSONDecoder(), text.strip()
+    while rest:
+        found, end = decoder.raw_decode(rest)
+        yield found
+        rest = rest[end:].lstrip()

@@ -1,0 +1,33 @@
+"""Hosts reboot, and lose their power all at once."""
+
+import time
+
+from tests.hosts.farm import HostsFarm
+from tests.hosts.inventory import NODES
+
+_SERVING_WITHIN_S = 10.0
+
+
+def test_one_reboots_while_calls_run(farm: HostsFarm) -> None:
+    with farm.load() as tally:
+        began_s = time.monotonic()
+        farm.hosts.reboot("n2")
+        farm.wait_in_service("n2")
+        farm.note("n2 reboots, until it serves", time.monotonic() - began_s)
+    assert tally.failed == [], tally.refusals
+    farm.check_all()
+
+
+def test_all_lose_their_power_at_once(farm: HostsFarm) -> None:
+    farm.hosts.kill(*NODES)
+    began_s = time.monotonic()
+    farm.hosts.start(*NODES)
+    farm.wait_in_service(*NODES)
+    took_s = time.monotonic() - began_s
+    farm.note("all hosts killed, until they serve", took_s)
+    farm.check_all()
+    assert took_s <= _SERVING_WITHIN_S
+    with farm.load(rate=5) as tally:
+        pass
+    assert tally.failed == [], tally.refusals
+    farm.check_records(tally)
