@@ -1,16 +1,18 @@
 """The node's configuration: one TOML file, one dataclass a section, checked once at the door.
 
 In: `/etc/sipfarm/farm.toml`. Out: a frozen `Config`, or a `ConfigError` that names the key.
-Counterparts: `config_sections.py` has a sentence for every setting; `config_checks.py`.
+Counterparts: `config_sections.py` declares every setting, and docs/configuration.md shows them;
+`config_checks.py` and `config_values.py` find what is wrong with their values.
 """
 
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from overlay import config_checks
+from overlay import config_checks, config_values
 from overlay.config_sections import (
     Billing,
     Dns,
@@ -82,6 +84,16 @@ class Config(Section, frozen=True, kw_only=True):
         return self.run_path("dns.sock")
 
     @property
+    def pdns_control_socket(self) -> Path:
+        """Where PowerDNS takes commands; the name is its own."""
+        return self.pdns_socket_dir / "pdns.controlsocket"
+
+    @property
+    def pdns_socket_dir(self) -> Path:
+        """PowerDNS's own directory, beside the one with the sockets of all others."""
+        return Path(f"{self.node.run_dir}-pdns")
+
+    @property
     def kamailio_socket(self) -> Path:
         """Kamailio's JSON-RPC datagram socket."""
         return self.run_path("kamailio.sock")
@@ -111,20 +123,15 @@ def parse(data: object, origin: str) -> Config:
 
 
 def _problems(config: Config) -> list[str]:
-    checks = config_checks
+    sections = {name: getattr(config, name) for name in config.__struct_fields__}
+    sections["export.kafka"] = config.export.kafka
     return [
-        *checks.farm(config.farm),
-        *checks.node(config.node),
-        *checks.overlay(config.overlay),
-        *checks.proxy(config.proxy),
-        *checks.billing(config.billing),
-        *checks.storage(config.storage),
-        *checks.media(config.media),
-        *checks.dns(config.dns),
-        *checks.metrics(config.metrics),
-        *checks.enrollment(config.enrollment),
-        *checks.dns_update(config.dns_update, config.farm.name),
-        *checks.export(config.export),
+        *chain.from_iterable(config_values.problems(*item) for item in sections.items()),
+        *config_checks.node(config.node),
+        *config_checks.overlay(config.overlay),
+        *config_checks.proxy(config.proxy),
+        *config_checks.dns_update(config.dns_update, config.farm.name),
+        *config_checks.export(config.export),
     ]
 
 

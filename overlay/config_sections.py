@@ -1,7 +1,9 @@
-"""The sections of the node's configuration, a sentence for every setting.
+"""The sections of the node's configuration: every setting's type, range, default and sentence.
 
-In: nothing. Out: the types of `overlay.config.Config`. The names in TOML, in Python and in the
-documentation are the same. Counterpart: `config_checks.py` says which values make no sense.
+In: nothing. Out: the types of `overlay.config.Config`, and docs/configuration.md, which
+`deploy/docs` makes of this file. The names in TOML, in Python and in the documentation are the
+same. Counterparts: `config_values.py` has the ranges; `config_checks.py` says which values do not
+go together.
 """
 
 import os
@@ -9,207 +11,272 @@ from typing import Literal
 
 import msgspec
 
+from overlay.config_values import (
+    AboveZero,
+    Address,
+    Address6OrEmpty,
+    Brokers,
+    Capacity,
+    ExpiresDefault,
+    FarmName,
+    HostOrEmpty,
+    Hosts,
+    Label,
+    LabelOrEmpty,
+    Origins,
+    Port,
+    PortOrZero,
+    Quorum,
+    Relays,
+    Routes,
+    StopSeconds,
+    Table,
+    Topic,
+    TrustedPeers,
+    UpToHalf,
+    WebUrlOrEmpty,
+    ZeroOrMore,
+)
+
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What each has in common."""
+    """What all sections have in common: a setting that is not declared is an error."""
 
 
 class Farm(Section, frozen=True, kw_only=True):
-    """What is the same on every node."""
+    """What names the farm. The same on every node."""
 
-    name: str
-    """The SIP domain that phones are configured with, and the name in Via and Record-Route."""
+    name: FarmName
+    """The SIP domain that phones are configured with. Nodes write it into Via and Record-Route."""
 
 
 class Node(Section, frozen=True, kw_only=True):
-    """What tells this node from the others."""
+    """What tells this node from the other nodes."""
 
-    name: str
-    """One DNS label; `name.farm` is the node's host name."""
-    address: str
-    """The address that phones and peers reach this node at, IPv4 or IPv6."""
-    address6: str = ""
-    """An IPv6 address that phones reach this node at as well. Peers and the certificate know
-    `address` alone."""
+    name: Label
+    """The node's name, unique in the farm. `name.farm` is the node's host name."""
+    address: Address
+    """The IPv4 or IPv6 address at which phones and the other nodes reach this node. It stands in
+    the node's certificate."""
+    address6: Address6OrEmpty = ""
+    """A second, IPv6 address at which phones reach this node. The other nodes and the certificate
+    use `address` alone. Empty: the node has no second address."""
     data_dir: str = "/var/lib/sipfarm"
-    """What must survive a restart: the databases."""
+    """The directory of the databases and logs that must survive a restart."""
     run_dir: str = "/run/sipfarm"
-    """Unix sockets: control.sock, dns.sock, redis.sock, kamailio.sock; two small JSON files."""
+    """The directory of the Unix sockets (control.sock, dns.sock, redis.sock, kamailio.sock) and of
+    small files that the node's own processes share while they run."""
     identity_dir: str = "/etc/sipfarm"
-    """node.key, node.pem, ca.pem, operator.pem, farm.secret."""
-    zone: str = ""
-    """What fails together with this node: a rack, a site. The replicas of a record are spread over
-    the zones. All nodes have one, or none."""
-    capacity: int = 100
-    """Weight of this node in the farm's SRV records, from 0 to 65535: phones that follow RFC 2782
-    come in that proportion."""
+    """The directory of the node's key and certificate and of what it knows the farm by: node.key,
+    node.pem, ca.pem, operator.pem, farm.secret."""
+    zone: LabelOrEmpty = ""
+    """The name of what fails together with this node, such as a rack or a site. The farm spreads
+    the replicas of a record over the zones. Either all nodes have a zone, or none has."""
+    capacity: Capacity = 100
+    """The weight of this node in the farm's SRV records. Phones that follow RFC 2782 choose nodes
+    in proportion to their weights."""
 
 
 class Overlay(Section, frozen=True, kw_only=True):
-    """Links, membership and replication."""
+    """How the nodes find each other, watch each other and keep copies of records."""
 
-    port: int = 7460
-    """TCP port of the links, mutual TLS 1.3."""
-    bootstrap: tuple[str, ...] = ()
-    """`address:port` of any live nodes; the farm's DNS name (`_sipfarm-overlay._tcp` SRV, else its
-    addresses) is asked as well."""
+    port: Port = 7460
+    """The TCP port on which other nodes connect to this node with mutual TLS 1.3. Probes use UDP on
+    the same port."""
+    bootstrap: Hosts = ()
+    """Addresses of other nodes, any that are likely to be alive, to find the farm by. A node that
+    reaches none of them asks DNS as well: `_sipfarm-overlay._tcp` SRV of the farm's name, then the
+    addresses of that name."""
     mdns: bool = False
-    """Announce this node on the local network by multicast DNS, and look for the farm there."""
-    replicas: int = 3
-    """N: nodes that hold a record, the nearest to its key."""
-    write_quorum: int = 2
-    """W: replicas that must have a write before it is acknowledged; at most N."""
-    read_quorum: int = 2
-    """R: replicas that must answer a read; W + R > N, so that a read meets the last write."""
-    links_kept: int = 200
-    """Up to so many other nodes, every node keeps a link to every other. In a larger farm it keeps
-    so many: links_kept / 2 to the nearest by id, the rest spread over the id space; links to others
-    are opened for requests."""
-    link_idle_ms: int = 60_000
-    """Beyond links_kept: after so long without a request, a link that was opened for one is closed.
-    Above lease_ms, so that leases rarely end with a link."""
-    bucket_size: int = 1_024
-    """k of the routing table. Above the farm's size, the table is the farm: one hop; below, who
-    holds a record far away is asked of others: about log2(nodes / bucket_size) / log2(bucket_size)
-    hops more."""
-    lookup_parallel: int = 3
-    """alpha: questions of one lookup under way at a time."""
-    request_timeout_ms: int = 500
-    """How long a peer may take to answer one request."""
-    probe_interval_ms: int = 250
-    """How often a node probes one of the others, in turns by the wall clock: as long as clocks
-    agree each is probed that often, by one after the other, whatever the farm's size. In farms of
-    more than links_kept nodes turns are left to chance, and 2.5 times as frequent."""
-    probe_timeout_ms: int = 150
-    """How long a probe may go unanswered before others are asked to probe, and again before the
-    peer is suspected; both times probe_timeout_ms * (1 + health score)."""
-    probe_helpers: int = 3
-    """k: how many others are asked to probe a silent peer."""
-    health_score_max: int = 4
-    """Upper end of the health score: +1 for every own probe that failed without a sign of life from
-    the helpers, for every suspicion of this very node, +2 for own timers late by more than
-    probe_timeout_ms; -1 for every probe answered in time."""
-    suspicion_min_ms: int = 250
-    """A suspect is dead after max(min, max - (max - min) * log(C + 1) / log(K + 1)), with C nodes
-    that confirm the suspicion, min = suspicion_min_ms * max(1, log10(nodes)), and
-    max = suspicion_max_factor * min."""
-    suspicion_max_factor: int = 4
-    """What a suspicion that nobody confirms is multiplied by."""
-    suspicion_confirmations: int = 3
-    """K: min(suspicion_confirmations, nodes - 2) others suspecting the same bring the shortest
-    timeout."""
-    gossip_multiplier: int = 3
-    """lambda: each node tells each update to gossip_multiplier * ln(nodes) of the peers
-    it is linked to."""
-    gossip_interval_ms: int = 20
-    """Between tellings, while there is something to tell; the first is at once."""
-    gossip_fanout: int = 4
-    """How many peers are told at a time."""
-    redial_ms: int = 500
-    """A peer without a link is dialled again after redial_ms * 2^(failures - 1) * (1 to 2, by
-    chance)."""
-    redial_max_ms: int = 4_000
-    """Longest wait between dials, before chance: a healed cut is closed within about twice this."""
-    lease_ms: int = 30_000
-    """How long a node may serve a binding that it read, without asking again; a change is pushed
-    to it before that."""
-    repair_interval_ms: int = 10_000
-    """How often a node compares what it holds with the other replicas, a slice at a time."""
+    """Whether the node announces itself on its local network by multicast DNS, and looks for the
+    farm there."""
+    replicas: AboveZero = 3
+    """N: how many nodes hold each record. They are the nodes whose ids are nearest to the record's
+    key."""
+    write_quorum: Quorum = 2
+    """W: how many replicas must have stored a write before it is acknowledged."""
+    read_quorum: Quorum = 2
+    """R: how many replicas must answer a read. W + R must exceed N, so that every read meets the
+    last write."""
+    links_kept: AboveZero = 200
+    """In a farm of up to this many other nodes, every node keeps a link to every other node. In a
+    larger farm, a node keeps this many links: half of them to the nodes nearest by id, the rest
+    spread over the id space. It opens links to other nodes when it has a request for them."""
+    link_idle_ms: AboveZero = 60_000
+    """In a farm of more than `links_kept` nodes: how long a link that was opened for one request
+    stays open without another. Keep it above `lease_ms`, so that leases rarely end with a link."""
+    bucket_size: AboveZero = 1_024
+    """k of the Kademlia routing table. In a farm of fewer nodes, every node knows every other node
+    and finds a record's holders in one step. In a larger farm, a lookup takes about
+    log2(nodes / bucket_size) / log2(bucket_size) further steps."""
+    lookup_parallel: AboveZero = 3
+    """alpha: how many questions of one lookup a node has under way at a time."""
+    request_timeout_ms: AboveZero = 500
+    """How long a node waits for another node's answer to one request."""
+    probe_interval_ms: AboveZero = 250
+    """How often a node probes one of the other nodes. The nodes take turns by the wall clock: while
+    their clocks agree, each node is probed this often, by one node after the other, however large
+    the farm is. In a farm of more than `links_kept` nodes, the turns are random and 2.5 times as
+    frequent."""
+    probe_timeout_ms: AboveZero = 150
+    """How long a node waits for the answer to a probe before it asks other nodes to probe as well,
+    and how long it then waits before it suspects the silent node. Both times are multiplied by
+    1 + the node's own health score."""
+    probe_helpers: AboveZero = 3
+    """How many other nodes are asked to probe a node that did not answer."""
+    health_score_max: AboveZero = 4
+    """The upper end of a node's health score, which makes a node that is slow itself more patient
+    with others. The score rises by 1 for each probe that failed without an answer from the helpers
+    and for each suspicion of this node, and by 2 when the node's timers are late by more than
+    `probe_timeout_ms`. It falls by 1 for each probe that was answered in time."""
+    suspicion_min_ms: AboveZero = 250
+    """The shortest time between the suspicion of a node and its declaration as dead, in a farm of
+    up to ten nodes. The time is max(min, max - (max - min) * log(C + 1) / log(K + 1)), where C
+    nodes confirm the suspicion, K is given by `suspicion_confirmations`,
+    min = suspicion_min_ms * max(1, log10(nodes)) and max = suspicion_max_factor * min."""
+    suspicion_max_factor: AboveZero = 4
+    """How many times longer a suspicion lasts that no other node confirms, compared with the
+    shortest time."""
+    suspicion_confirmations: AboveZero = 3
+    """How many other nodes must suspect the same node for the shortest time to apply. In a farm of
+    fewer than five nodes, nodes - 2 are enough."""
+    gossip_multiplier: AboveZero = 3
+    """lambda: each node passes each piece of news about a node on to lambda * ln(nodes) of the
+    nodes that it has links to."""
+    gossip_interval_ms: AboveZero = 20
+    """How long a node waits between two rounds of passing on news. The first round is sent at
+    once."""
+    gossip_fanout: AboveZero = 4
+    """To how many nodes a node passes news on in one round."""
+    redial_ms: AboveZero = 500
+    """How long a node waits before it connects again to a node that it has lost. The wait doubles
+    with every failure, and is multiplied by a random number from 1 to 2."""
+    redial_max_ms: AboveZero = 4_000
+    """The longest wait between two attempts to connect, before the random factor. A farm whose
+    network was cut in two is one again about twice this time after the cut heals."""
+    lease_ms: AboveZero = 30_000
+    """How long a node may answer from its cache with a record that it read from another node. A
+    change of the record is pushed to it before that time is over."""
+    repair_interval_ms: AboveZero = 10_000
+    """How often a node compares a slice of the records that it holds with the other replicas."""
 
 
 class Proxy(Section, frozen=True, kw_only=True):
-    """What Kamailio is given."""
+    """What Kamailio does with phones, gateways and other proxies."""
 
-    port: int = 5060
-    """SIP port, UDP and TCP."""
-    tls_port: int = 0
-    """TCP port of SIP over TLS, 5061 by RFC 3261; 0: not served. The same on every node."""
+    port: Port = 5060
+    """The SIP port, on UDP and on TCP."""
+    tls_port: PortOrZero = 0
+    """The TCP port of SIP over TLS; RFC 3261 says 5061. The same on every node. 0: the node does
+    not serve SIP over TLS."""
     tls_certificate: str = "/etc/sipfarm/sip.pem"
-    """PEM: the certificate that phones are shown, and those between it and their CA. It names the
-    farm (RFC 5922); `node.farm` as well, if other nodes are to check it."""
+    """A PEM file with the certificate that the node shows to phones, followed by the intermediate
+    certificates. It must name the farm (RFC 5922), and `node.farm` as well if other nodes are to
+    check it."""
     tls_key: str = "/etc/sipfarm/sip.key"
-    """PEM: its private key."""
+    """A PEM file with the private key of `tls_certificate`."""
     tls_ca: str = "/etc/ssl/certs/ca-certificates.crt"
-    """PEM: the CAs of SIP servers that this node connects to, the farm's other nodes among them."""
-    ws_port: int = 0
-    """TCP port of SIP over WebSocket (RFC 7118), for a reverse proxy that speaks TLS; 0: not
-    served."""
-    wss_port: int = 0
-    """TCP port of SIP over WebSocket over TLS, with the certificate of TLS; 0: not served."""
-    ws_origins: tuple[str, ...] = ()
-    """Where browsers must have their page from to connect by WebSocket, as
-    `https://phone.example.net`; empty: from anywhere. A client that tells no Origin is no browser,
-    and is let in."""
-    workers: int = 0
-    """Worker processes of a UDP socket, and of all connections; each has one request under way. 0:
-    one a core, at least two. More cost CPU, as the kernel wakes them in turn and each comes to cold
-    caches (on two cores a call takes a third less with two than with four); fewer than billed
-    calls a second x 2 x seconds that a write takes make calls wait for the disk."""
+    """A PEM file with the CAs that this node trusts when it connects to SIP servers over TLS, the
+    farm's other nodes among them."""
+    ws_port: PortOrZero = 0
+    """The TCP port of SIP over WebSocket (RFC 7118) without TLS, for a reverse proxy that speaks
+    TLS to the browsers. 0: not served."""
+    wss_port: PortOrZero = 0
+    """The TCP port of SIP over WebSocket over TLS, with `tls_certificate`. 0: not served."""
+    ws_origins: Origins = ()
+    """The web sites whose pages may connect by WebSocket, by what a browser sends as Origin. Empty:
+    the pages of all web sites may. A client that sends no Origin is not a browser, and may
+    connect."""
+    workers: ZeroOrMore = 0
+    """How many worker processes Kamailio has for each UDP socket, and as many for all connections;
+    each works on one request at a time. 0: one for each core, at least two. More workers cost more
+    CPU, because the kernel wakes them in turn and each finds its caches cold: on two cores, a call
+    takes a third less with two workers than with four. With fewer workers than billed calls a
+    second x 2 x the seconds that a write takes, calls wait for the disk."""
     authenticate: bool = True
-    """Digest for REGISTER, and for requests whose From is one of the farm's subscribers."""
-    lookup_deadline_ms: int = 150
-    """How long a worker waits for the daemon to locate, authenticate or register."""
-    event_deadline_ms: int = 400
-    """How long a worker waits until a call event is safe; below T1 (RFC 3261 17.1.1.1, 500 ms)."""
-    expires_min_s: int = 60
-    """Shorter registrations are refused with 423 (RFC 3261 10.3 step 7)."""
-    expires_max_s: int = 3600
-    """Longer registrations are shortened to this."""
-    expires_default_s: int = 3600
-    """For a REGISTER that asks for nothing."""
-    expires_jitter: float = 0.1
-    """Registrations of twice `expires_min_s` and more are shortened by up to this share (RFC 3261
-    10.3 step 7 lets a registrar), so that phones which all came at once, as after a power cut, do
-    not all come back at once: 50,000 that ask for 3600 s come within six minutes the next time, 139
-    a second, and ever more evenly after that. 0 to 0.5; 0: as asked."""
-    contacts_max: int = 10
-    """Bindings an address-of-record may have, unless the subscriber has a limit of his own."""
-    source_requests_per_s_max: int = 500
-    """Requests outside of dialogs that one address may send; more is dropped, except emergency
-    calls and what trunks and `trusted_peers` send. Many phones behind one address need room to come
-    back after a power cut. 0: no limit."""
-    shed_delay_ms: int = 50
-    """New requests are refused with 503 while messages wait for a worker longer than this, or while
-    a worker that serves connections has had no rest for longer, and have done so for twice as long:
-    what gathers while the disk or the machine stands still for a moment is served. The longer they
-    wait, the more are refused, all at one and a half times this; from there on REGISTERs and
-    answers to challenges, too, all at twice this. Or, at once, while the UDP socket's memory (4
-    MiB, or what net.core.rmem_max allows) is more than half full, all at three quarters, and when
-    it is full. Never requests in dialogs, nor emergency calls. An answer waits like its request
-    did: with a fifth of T1 (RFC 3261 17.1.1.1, 500 ms), phones of a busy node begin to repeat their
-    INVITEs, which makes it busier. 0: nothing is refused for this."""
-    login_failures_max: int = 10
-    """Wrong passwords of one user from one address within a minute that lock him out from there,"""
-    login_failures_address_max: int = 100
-    """and of anybody from one address that lock out the address, on every node,"""
-    lockout_s: int = 300
-    """for so long."""
-    ring_s: int = 20
-    """How long the phones with the highest q ring before those with a lower one do."""
-    flow_timer_s: int = 120
-    """What phones with flows (RFC 5626) are told: how long a flow lives without a sign of life."""
-    nat_ping_s: int = 30
-    """How often a phone on UDP behind a NAT is sent an OPTIONS by the node that it registered at,
-    so that the NAT goes on letting requests in: some forget a way that was silent for 30 s. The
-    pings of a node are spread evenly: phones / nat_ping_s a second. 0: never."""
-    service_route: tuple[str, ...] = ()
-    """URIs that phones are told to send their requests along (RFC 3608), first hop first."""
+    """Whether the farm asks for a password (digest authentication) for a REGISTER, and for a
+    request whose From is one of the farm's subscribers."""
+    lookup_deadline_ms: AboveZero = 150
+    """How long a Kamailio worker waits when it asks the daemon to locate, authenticate or register
+    a subscriber."""
+    event_deadline_ms: AboveZero = 400
+    """How long a Kamailio worker waits until a call event is safely stored. Keep it below T1 of
+    RFC 3261 (500 ms), after which phones repeat their requests."""
+    expires_min_s: AboveZero = 60
+    """The shortest registration. A REGISTER that asks for less is refused with 423 (RFC 3261 10.3
+    step 7)."""
+    expires_max_s: AboveZero = 3600
+    """The longest registration. A REGISTER that asks for more gets this much."""
+    expires_default_s: ExpiresDefault = 3600
+    """How long a registration lasts if the REGISTER does not ask for a time."""
+    expires_jitter: UpToHalf = 0.1
+    """The largest share by which a registration of at least twice `expires_min_s` is shortened, as
+    RFC 3261 10.3 step 7 allows, so that phones that all came at once, as after a power cut, do not
+    all come back at once. With 0.1, 50,000 phones that ask for 3600 s come back spread over six
+    minutes, 139 a second, and more evenly each time. 0: registrations last as long as was asked."""
+    contacts_max: AboveZero = 10
+    """How many bindings (phones) an address-of-record may have, unless its subscriber has a limit
+    of its own."""
+    source_requests_per_s_max: ZeroOrMore = 500
+    """How many requests outside of dialogs one IP address may send in a second. The node drops what
+    is more, except emergency calls and what trunks and `trusted_peers` send. Where many phones
+    share one address, leave room for all of them to come back after a power cut. 0: no limit."""
+    shed_delay_ms: ZeroOrMore = 50
+    """The delay at which a busy node begins to refuse new requests with 503. It does so when
+    messages have waited for a worker longer than this, or a worker that serves connections had no
+    rest for longer than this, and when that has been so for twice this time; so a node that stands
+    still for a moment serves what has gathered meanwhile. The longer the wait, the larger the share
+    of requests that is refused: all of them at one and a half times this delay. From there on
+    REGISTERs and answers to challenges are refused as well, all of them at twice this delay. A node
+    also refuses requests at once while the memory of the UDP socket (4 MiB, or what
+    net.core.rmem_max allows) is more than half full, all of them at three quarters. It never
+    refuses requests in dialogs, nor emergency calls. An answer waits as long as its request did:
+    with a fifth of T1 (RFC 3261 17.1.1.1, 500 ms), the phones of a busy node begin to repeat their
+    INVITEs, which makes it busier. 0: no request is refused for this reason."""
+    login_failures_max: AboveZero = 10
+    """How many wrong passwords for one user from one IP address within a minute lock that user out
+    from that address, on every node."""
+    login_failures_address_max: AboveZero = 100
+    """How many wrong passwords for any users from one IP address within a minute lock that address
+    out, on every node."""
+    lockout_s: AboveZero = 300
+    """How long a user or an address stays locked out after too many wrong passwords."""
+    ring_s: AboveZero = 20
+    """How long the phones of a subscriber with the highest q value ring before those with the next
+    lower one do."""
+    flow_timer_s: AboveZero = 120
+    """How long a phone's connection (flow, RFC 5626) lives without a sign of life. The farm tells
+    phones this time, and they send keep-alives in time."""
+    nat_ping_s: ZeroOrMore = 30
+    """How often a node sends an OPTIONS request to each phone on UDP behind a NAT that registered
+    with it, so that the NAT goes on letting requests in: some NATs forget a path that was silent
+    for 30 s. The pings are spread evenly: a node sends phones / nat_ping_s a second. 0: never."""
+    service_route: Routes = ()
+    """The URIs along which phones are told to send their requests (Service-Route, RFC 3608), first
+    hop first."""
     digest_algorithms: tuple[Literal["SHA-256", "MD5"], ...] = ("SHA-256", "MD5")
-    """Offered in this order; RFC 8760 wants the strongest first. Some old clients look at the first
-    challenge alone: for those, put MD5 first. Those built on libre 1 (baresip 1.0 of Debian 12)
-    give up where they see SHA-256 anywhere: for those, offer MD5 alone."""
-    trusted_peers: tuple[str, ...] = ()
-    """Addresses, networks and domain names of gateways and other proxies whose P-Asserted-Identity
-    is believed, and that are told identities that their owners keep private (RFC 3325)."""
-    udp_bytes_max: int = 2_600
-    """A call or message longer than this, as it came, is sent over TCP to a phone that leaves the
-    transport open, and over UDP if that fails: frames * 1480 - 360, the latter for what the farm
-    adds. RFC 3261 18.1.1 wants one frame; many phones send such INVITEs every day and do not listen
-    on TCP, and two fragments do get through. 0: over UDP whatever its length."""
-    shared_memory_mib: int = 256
-    """Kamailio's shared memory; what is not used takes none of the machine's. An open connection
-    takes 66 KiB over TCP, 118 over TLS, 134 over WebSocket, 189 over both. So many connections are
-    taken: (shared_memory_mib - 16) * 1024 / the most that one of those takes that are served."""
+    """The digest algorithms that the farm offers to phones, in this order; RFC 8760 wants the
+    strongest first. Some old phones look at the first challenge alone: for those, put MD5 first.
+    Phones built on libre 1 (baresip 1.0 of Debian 12) give up where they see SHA-256 anywhere: for
+    those, offer MD5 alone."""
+    trusted_peers: TrustedPeers = ()
+    """The gateways and other proxies whose P-Asserted-Identity the farm believes, and to which it
+    tells identities that their owners keep private (RFC 3325)."""
+    udp_bytes_max: ZeroOrMore = 2_600
+    """The size above which a request, as it came, goes to a phone over TCP where the phone leaves
+    the transport open; if TCP fails, it goes over UDP. For UDP packets of n fragments, the right
+    value is n * 1480 - 360, because the farm adds up to 360 bytes. RFC 3261 18.1.1 allows one
+    fragment; the default allows two, because many phones send such INVITEs and do not listen on
+    TCP. 0: requests go over UDP whatever their size."""
+    stop_s: StopSeconds = 10
+    """How long Kamailio goes on answering at a stop after its node has left DNS, at the most: it
+    stops as soon as no request has come for a second. Phones that have an older DNS answer are
+    served meanwhile."""
+    shared_memory_mib: AboveZero = 256
+    """The size of Kamailio's shared memory; what is not used takes none of the machine's memory. An
+    open connection takes 66 KiB over TCP, 118 over TLS, 134 over WebSocket and 189 over WebSocket
+    over TLS. A node accepts (shared_memory_mib - 16) * 1024 / n connections, where n is the largest
+    of those figures whose transport it serves."""
 
     @property
     def worker_count(self) -> int:
@@ -224,133 +291,157 @@ class Proxy(Section, frozen=True, kw_only=True):
 
 
 class Billing(Section, frozen=True, kw_only=True):
-    """Call events."""
+    """Call events, of which the billing records are made."""
 
     enabled: bool = True
-    """Write START and STOP events before the message is forwarded."""
+    """Whether the farm writes a START event before it forwards the answer of a call, and a STOP
+    event before it forwards the BYE."""
     when_unwritable: Literal["serve", "refuse"] = "serve"
-    """What happens to new calls while no event can be written: go on and count, or 503."""
+    """What happens to new calls while no event can be written. `serve`: they go on without a
+    record, and are counted. `refuse`: they are refused with 503."""
     attempts: bool = False
-    """Also write ATTEMPT for calls that the callee refuses."""
-    session_s: int = 1_800
-    """Session-Expires (RFC 4028) that calls are asked for, so that a phone that vanished does not
-    talk for ever: phones refresh at half of it. 0: calls are not asked."""
-    session_min_s: int = 90
-    """Min-SE: a shorter one is refused with 422."""
-    close_grace_s: int = 60
-    """A call is closed without a BYE when it was not refreshed for its Session-Expires and this."""
-    retention_days: int = 90
-    """Calls are shown for so many days after their last event, and deleted a day later, once every
-    sink has them. The same on every node. 0: kept for ever."""
-    call_max_s: int = 43_200
-    """A call that nobody refreshes is closed after this. Its record ends with its last proof of
-    life: no second is billed that nobody can vouch for."""
+    """Whether the farm also writes an ATTEMPT event for a call that the called side refuses."""
+    session_s: ZeroOrMore = 1_800
+    """The Session-Expires (RFC 4028) that the farm asks for in each call, so that a call ends whose
+    phone has vanished. Phones refresh their calls after half of it. 0: the farm does not ask."""
+    session_min_s: AboveZero = 90
+    """The Min-SE (RFC 4028) of the farm. A call that asks for a shorter Session-Expires is refused
+    with 422."""
+    close_grace_s: ZeroOrMore = 60
+    """How long after the end of its Session-Expires a call is closed that was neither refreshed nor
+    ended by a BYE."""
+    retention_days: ZeroOrMore = 90
+    """How many days after its last event a call is shown. It is deleted one day later, once every
+    place that records are exported to has it. The same on every node. 0: calls are kept for
+    ever."""
+    call_max_s: AboveZero = 43_200
+    """After how long a call without a session timer is closed whose BYE never came. Its record ends
+    with the last sign of life, so that no second is billed that nobody can vouch for."""
 
 
 class Storage(Section, frozen=True, kw_only=True):
     """The node's disk."""
 
-    free_bytes_min: int = 67_108_864
-    """With less free space where `node.data_dir` is, new calls and new subscribers are refused, and
-    registrations are kept in memory alone; calls that have begun write on. What waits for the disk
-    already must fit, in the log and in the file: 2 * 20,000 rows of 1.6 KiB. 0: no floor."""
+    free_bytes_min: ZeroOrMore = 67_108_864
+    """The least free space, in bytes, on the disk of `node.data_dir`. With less, the node refuses
+    new calls and new subscribers, and keeps registrations in memory alone; calls that have begun
+    are written to their end. What already waits for the disk must fit into this space, in the log
+    and in the database: 2 * 20,000 rows of 1.6 KiB. 0: no limit."""
 
 
 class Media(Section, frozen=True, kw_only=True):
-    """RTP relays (rtpengine) that media go through, for phones that cannot send to one another. The
-    same on every node."""
+    """RTP relays (rtpengine), for phones that cannot send media to one another. The same on every
+    node."""
 
-    relays: tuple[str, ...] = ()
-    """Control sockets (NG protocol) as `udp:192.0.2.20:2223`; a call's relay is chosen among those
-    that answer, by its Call-ID. Empty: phones send their media to one another."""
+    relays: Relays = ()
+    """The control sockets (NG protocol) of the relays. The Call-ID of a call chooses one of those
+    that answer. Empty: phones send their media to one another."""
     policy: Literal["all", "nat"] = "all"
-    """Which calls: all, or those where a phone's Contact is not where its packets come from, or
-    where one phone is a browser and the other is not."""
-    answer_within_ms: int = 150
-    """How long a worker waits for a relay, twice at most."""
-    left_alone_s: int = 10
-    """How long a relay that did not answer is not asked."""
+    """Which calls go through a relay. `all`: every call. `nat`: calls in which the Contact of a
+    phone is not the address that its packets come from, and calls between a browser and a phone
+    that is not one."""
+    answer_within_ms: AboveZero = 150
+    """How long a Kamailio worker waits for the answer of a relay. It asks at most twice."""
+    left_alone_s: AboveZero = 10
+    """How long a relay that did not answer is not asked again."""
     when_unavailable: Literal["pass", "refuse"] = "pass"
-    """Calls while no relay answers go on as they are, or are refused with 503."""
+    """What happens to new calls while no relay answers. `pass`: they go on without a relay.
+    `refuse`: they are refused with 503."""
 
 
 class Dns(Section, frozen=True, kw_only=True):
-    """The farm's zone, served by PowerDNS on each node."""
+    """The farm's DNS zone, which PowerDNS on each node serves."""
 
     enabled: bool = True
-    ttl_s: int = 60
-    """TTL of every answer; phones fail over inside the set that they have."""
-    port: int = 53
+    """Whether this node serves the farm's zone."""
+    ttl_s: AboveZero = 60
+    """The TTL of every DNS answer. Phones that lose a node go to another one of the answer that
+    they have; they need no new answer for that."""
+    port: Port = 53
+    """The DNS port, on UDP and on TCP."""
 
 
 class Kafka(Section, frozen=True, kw_only=True):
-    """A topic that billing records are sent to, `[export.kafka]`."""
+    """A Kafka topic that billing records are sent to."""
 
-    brokers: tuple[str, ...] = ()
-    """`address:port` of some of the cluster's brokers, to find the others by. Empty: no topic."""
-    topic: str = "sipfarm-cdr"
-    """Made by the operator, or by brokers that make topics when they are asked for."""
+    brokers: Brokers = ()
+    """Some of the cluster's brokers, by which the node finds the others. Empty: records are not
+    sent to Kafka."""
+    topic: Topic = "sipfarm-cdr"
+    """The topic that records are sent to. The operator makes it, or the brokers do if they are set
+    up to make topics on demand."""
     tls: bool = False
+    """Whether the node connects to the brokers with TLS."""
     ca_file: str = ""
-    """Whose certificates brokers have, in PEM; empty: the system's."""
+    """A PEM file with the CAs of the brokers' certificates. Empty: the CAs that the system
+    trusts."""
     certificate_file: str = ""
-    """This client's certificate, where brokers want one; its key in the same file,"""
+    """A PEM file with the certificate that this node shows to brokers that ask for one. Empty: the
+    node shows none."""
     key_file: str = ""
-    """or here."""
+    """A PEM file with the key of `certificate_file`. Empty: the key is in `certificate_file`."""
     sasl: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
-    """How to prove who this is, with `user` and password; empty: not at all."""
+    """The SASL mechanism by which the node proves to the brokers that it is `user`. Empty: it does
+    not."""
     user: str = ""
+    """The user name for `sasl`; it is empty where `sasl` is."""
     password_file: str = "/etc/sipfarm/kafka.password"
+    """A file with the password of `user`."""
 
 
 class Export(Section, frozen=True, kw_only=True):
-    """Where billing records go outside the farm: every one to all of these, at least once, with a
-    stable id. The same on every node."""
+    """Where billing records go outside the farm. Every record goes to all places that are
+    configured, at least once, with an id that stays the same. The same on every node."""
 
     files: tuple[Literal["csv", "jsonl"], ...] = ()
-    """Files to write, in the directory of the node that exports a record."""
+    """The formats of the files that billing records are written to, by the node that exports a
+    record. Empty: no files are written."""
     directory: str = "/var/lib/sipfarm/cdr"
-    """Where they are; a file without `.part` at its end is complete."""
-    rotate_s: int = 3_600
-    """A file is finished after so long,"""
-    rotate_mib: int = 64
-    """or when it has this size."""
+    """The directory of the files with billing records. A file whose name does not end in `.part` is
+    complete."""
+    rotate_s: AboveZero = 3_600
+    """The age at which a file with billing records is completed and a new one begun."""
+    rotate_mib: AboveZero = 64
+    """The size at which a file with billing records is completed and a new one begun."""
     postgresql: str = ""
-    """How to connect, as libpq takes it: `host=… dbname=… user=… passfile=…`, or a URL. Empty: no
-    database."""
-    postgresql_table: str = "cdr"
-    """`table` or `schema.table`; made if it is not there."""
-    webhook: str = ""
-    """An http or https URL that records are posted to. Empty: none."""
+    """How to connect to the PostgreSQL database that takes billing records, in the words of libpq:
+    `host=… dbname=… user=… passfile=…`, or a URL. Empty: no database takes them."""
+    postgresql_table: Table = "cdr"
+    """The table of the PostgreSQL database that records are written to, `table` or `schema.table`.
+    The farm makes it if it is not there."""
+    webhook: WebUrlOrEmpty = ""
+    """The URL that billing records are posted to. Empty: records are not posted."""
     webhook_secret_file: str = "/etc/sipfarm/webhook.secret"
-    """What the posts are signed with."""
+    """A file with the secret that posts to `webhook` are signed with."""
     kafka: Kafka = Kafka()
 
 
 class DnsUpdate(Section, frozen=True, kw_only=True):
-    """The farm's records in a zone of the operator's own name servers, by dynamic update."""
+    """The farm's records in a zone of the operator's own name servers, kept up to date by dynamic
+    update (RFC 2136)."""
 
-    server: str = ""
-    """`address:port` of the zone's primary. Empty: nothing is published."""
+    server: HostOrEmpty = ""
+    """The primary server of the zone; the default port is 53. Empty: the farm updates no zone."""
     zone: str = ""
-    """The zone that the farm's name is in; empty: the farm's name is the zone."""
+    """The zone that the farm's name is in. Empty: the farm's name is the zone."""
     key_file: str = "/etc/sipfarm/dns-update.key"
-    """The TSIG key, as `tsig-keygen` (BIND) or `keymgr -t` (Knot) writes it, or in a line
-    `algorithm:name:secret`."""
-    check_s: int = 60
-    """How often the publishing node looks whether what it published is still there."""
+    """A file with the TSIG key, as `tsig-keygen` (BIND) or `keymgr -t` (Knot) writes it, or in one
+    line `algorithm:name:secret`."""
+    check_s: AboveZero = 60
+    """How often the node that updates the zone checks that the farm's records are still there."""
 
 
 class Metrics(Section, frozen=True, kw_only=True):
-    """Prometheus."""
+    """What a Prometheus server and other monitoring ask a node."""
 
-    port: int = 9464
-    """HTTP port of /metrics, /live and /ready."""
+    port: Port = 9464
+    """The TCP port of HTTP for /metrics, /live and /ready."""
 
 
 class Enrollment(Section, frozen=True, kw_only=True):
-    """Where this node's certificate comes from."""
+    """Where this node has its certificate renewed."""
 
-    service: str = ""
-    """`address:port` of the operator's `sipfarm ca serve`, where the daemon has its certificate
-    renewed when a third of its lifetime is left. Empty: that is done by hand."""
+    service: HostOrEmpty = ""
+    """Where the operator runs `sipfarm ca serve`; the default port is 7461. The daemon asks there
+    for a new certificate when a third of its lifetime is left. Empty: certificates are renewed by
+    hand."""

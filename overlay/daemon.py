@@ -19,10 +19,13 @@ from overlay import service_manager
 from overlay.cache import shown_settings
 from overlay.config import Config
 from overlay.errors import SipfarmError
+from overlay.heartbeat import Heartbeat
 from overlay.identity import identity as identities
 from overlay.kamailio_figures import KamailioFigures
+from overlay.kamailio_watcher import KamailioWatcher
 from overlay.metrics_http import Hooks, MetricsServer
 from overlay.node import Node
+from overlay.parts import Parts
 
 log = logging.getLogger("sipfarm")
 
@@ -34,7 +37,7 @@ async def run(config: Config) -> None:
     """Run the node until SIGTERM, SIGINT or an operator's leave."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     identity = identities.load(config)
-    node = Node(config, identity)
+    node = Node(config, identity, Parts(kamailio=KamailioWatcher))
     node.show = lambda shown: shown_settings.write(config.settings_file, shown)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,10 +45,14 @@ async def run(config: Config) -> None:
     await node.start()
     figures = KamailioFigures(config.kamailio_socket, time.monotonic)
     node.metrics.registry.register(figures)
-    node.local.proxy = figures.proxy
-    hooks = Hooks(live=lambda: True, ready=node.readiness.check, refresh=(figures.refresh,))
+    node.local.shed = figures.shed
+    heartbeat = Heartbeat(
+        node.committer.round_trip, lambda: service_manager.notify(service_manager.ALIVE)
+    )
+    hooks = Hooks(live=heartbeat.check, ready=node.readiness.check, refresh=(figures.refresh,))
     pages = MetricsServer(node.metrics.registry, hooks)
     try:
+        heartbeat.start()
         await pages.start(config.node.address, config.metrics.port)
         service_manager.notify(service_manager.READY)
         await node.stopped.wait()
@@ -53,6 +60,7 @@ async def run(config: Config) -> None:
         log.info("stopping")
         service_manager.notify(service_manager.STOPPING)
         await pages.stop()
+        await heartbeat.stop()
         await node.stop()
 
 

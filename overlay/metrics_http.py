@@ -32,10 +32,10 @@ _log = logging.getLogger(__name__)
 class Hooks:
     """What the server asks of the daemon."""
 
-    live: Callable[[], bool]
-    """Whether the process does its work at all."""
-    ready: Callable[[], Awaitable[tuple[bool, str]]]
-    """Whether it can serve calls, and in a few words why not."""
+    live: Callable[[], str]
+    """Why the process does not do its work at all; nothing if it does."""
+    ready: Callable[[], Awaitable[tuple[str, ...]]]
+    """All that keeps the node from serving calls, in a few words each; nothing if it can."""
     refresh: Sequence[Callable[[], Awaitable[None]]] = ()
     """Called before figures are shown, for those that must be fetched."""
 
@@ -129,22 +129,21 @@ class MetricsServer:
             return _Response(status=HTTPStatus.METHOD_NOT_ALLOWED, body=b"use GET\n")
         match request.path:
             case "/live":
-                return _health(self._hooks.live(), "live", "")
+                return _health("live", self._hooks.live())
             case "/ready":
-                return _health(*await self._ready())
+                return _health("ready", await self._unready())
         await asyncio.gather(*(self._refresh(hook) for hook in self._hooks.refresh))
         encode, content_type = choose_encoder(request.accept)
         return _Response(
             status=HTTPStatus.OK, body=encode(self._registry), content_type=content_type
         )
 
-    async def _ready(self) -> tuple[bool, str, str]:
+    async def _unready(self) -> str:
         try:
             async with asyncio.timeout(HOOK_TIMEOUT_S):
-                ready, reason = await self._hooks.ready()
+                return "; ".join(await self._hooks.ready())
         except TimeoutError:
-            ready, reason = False, "no answer in time"
-        return ready, "ready", reason
+            return "no answer in time"
 
     async def _refresh(self, hook: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -154,11 +153,11 @@ class MetricsServer:
             _log.warning("figures are old: their source did not answer in time")
 
 
-def _health(good: bool, word: str, reason: str) -> _Response:
-    if good:
+def _health(word: str, reason: str) -> _Response:
+    if not reason:
         return _Response(status=HTTPStatus.OK, body=f"{word}\n".encode())
-    text = f"not {word}: {reason}" if reason else f"not {word}"
-    return _Response(status=HTTPStatus.SERVICE_UNAVAILABLE, body=f"{text}\n".encode())
+    body = f"not {word}: {reason}\n".encode()
+    return _Response(status=HTTPStatus.SERVICE_UNAVAILABLE, body=body)
 
 
 async def _read(reader: asyncio.StreamReader) -> _Request | None:

@@ -8,6 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from overlay.billing.closer import Closer
 from overlay.billing.exporter import Exporter
 from overlay.billing.ledger import Ledger
@@ -21,6 +23,7 @@ from overlay.control.local import Local
 from overlay.control.service import Service
 from overlay.dns import server as dns_server
 from overlay.dns.publisher import Publisher
+from overlay.dns.purging import Purging
 from overlay.dns.zone import ZoneNode, ZoneView
 from overlay.enrollment.renewal import Renewal
 from overlay.enrollment.revoker import Revoker
@@ -93,6 +96,7 @@ class Node:
         self.vetting = Vetting(identity.operator)
         self.lockouts = Lockouts(config.proxy, lambda: now_ms() / 1000)
         self._zone_changed_s = now_ms() // 1000
+        self._purging = Purging(config.pdns_control_socket, config.farm.name)
         self._dns: dns_server.DnsServer | None = None
         self.show: Callable[[Shown], None] = lambda shown: None
         """Given what the proxies are to know of the farm's settings."""
@@ -107,6 +111,11 @@ class Node:
         `IdentityError` when the operator has revoked this node.
         """
         config, own_id, now_ms = self.config, self.own.node_id, self.parts.now_ms
+        self.kamailio = self.parts.kamailio(config) if self.parts.kamailio is not None else None
+        if self.kamailio is not None:
+            # Before anybody hears of this node, so that what it says of itself is right.
+            await self.kamailio.first()
+            self.own = self._own_now()
         await self._open_storage()
         await self._join_membership()
         await self._start_revoker()
@@ -185,6 +194,7 @@ class Node:
         )
         self.renewal = Renewal(config, self.identity, self._renewed, self.parts.chance)
         self.membership.listen(self._member_changed)
+        self.membership.listen_to_proxies(self._zone_changed)
         watch(self)
         self.requests = PeerRequests(self)
         await self._listen()
@@ -194,6 +204,9 @@ class Node:
 
     async def stop(self) -> None:
         """End everything in order: askers first, then peers, then the disk."""
+        if self.kamailio is not None:
+            await self.kamailio.stop()
+        await self._purging.stop()
         await self.control.stop()
         if self._dns is not None:
             self._dns.close()
@@ -358,7 +371,13 @@ class Node:
         )
 
     def _build_control(self) -> None:
-        self.readiness = Readiness(self.own.name, self.incarnation, self.registrations)
+        kamailio = self.kamailio
+        self.readiness = Readiness(
+            self.own.name,
+            self.incarnation,
+            self.registrations,
+            (lambda: kamailio.away) if kamailio is not None else lambda: "",
+        )
         self.lease = LeaseKeeper(self.membership, self.network, self.readiness.check)
         self.local = Local(
             self.own,
@@ -368,6 +387,7 @@ class Node:
             self.projection,
             self.readiness,
             self.lease.told,
+            (lambda: kamailio.away) if kamailio is not None else None,
         )
         farm_wide = FarmWide(self.local, self.membership, self.network, self.vetting)
         maintenance = Maintenance(
@@ -391,6 +411,7 @@ class Node:
             self.metrics,
             self.parts.now_ms,
             self.leave,
+            self._withdraw,
             self.drain,
             maintenance,
             self.lockouts,
@@ -414,12 +435,17 @@ class Node:
         self.publisher.start()
         await self.discovery.start()
         self.membership.start(self._known)
+        if self.kamailio is not None:
+            self.kamailio.start(self._kamailio_turned)
+            if bool(self.kamailio.away) != self.own.proxy_away:
+                self._kamailio_turned()
         await self.projection.tried()
         await self.membership.settled()
         await self.control.start(config.control_socket)
         if config.dns.enabled:
             config.dns_socket.unlink(missing_ok=True)
             self._dns = await dns_server.serve(config.dns_socket, self.zone)
+            self._purging.start()
 
     def zone(self) -> ZoneView:
         """The farm's zone as this node sees the farm."""
@@ -447,10 +473,31 @@ class Node:
 
     def _placement_changed(self) -> None:
         self.hot.end_leases()
-        self._zone_changed_s = max(self._zone_changed_s + 1, self.parts.now_ms() // 1000)
+        self._zone_changed()
         self.repair.farm_changed()
         self.claims.farm_changed()
+
+    def _zone_changed(self) -> None:
+        self._zone_changed_s = max(self._zone_changed_s + 1, self.parts.now_ms() // 1000)
         self.publisher.farm_changed()
+        self._purging.zone_changed()
+
+    def _own_now(self) -> NodeInfo:
+        """This node, and whether its Kamailio answers."""
+        away = bool(self.kamailio is not None and self.kamailio.away)
+        traits = msgspec.structs.replace(self.own.traits or Traits(), proxy_away=away)
+        return msgspec.structs.replace(self.own, traits=traits)
+
+    def _withdraw(self) -> None:
+        if self.kamailio is not None:
+            self.kamailio.withdraw()
+
+    def _kamailio_turned(self) -> None:
+        """It has gone, or come back: phones are to know, and nothing else changes."""
+        traits = self.membership.own.traits or Traits()
+        away = bool(self.kamailio is not None and self.kamailio.away)
+        self.membership.announce(msgspec.structs.replace(traits, proxy_away=away))
+        self._zone_changed()
 
     def _member_changed(self, member: Member) -> None:
         self._placement_changed()
@@ -489,4 +536,5 @@ def _zone_node(info: NodeInfo, *, live: bool) -> ZoneNode:
         weight=traits.capacity,
         transports=frozenset(traits.transports),
         live=live and not traits.draining,
+        serving=not traits.proxy_away,
     )

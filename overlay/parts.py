@@ -16,6 +16,7 @@ from overlay.config import Config
 from overlay.control.server import ControlServer
 from overlay.control.service import Service
 from overlay.identity.identity import Identity
+from overlay.kamailio_watcher import KamailioWatcher
 from overlay.links.messages import Hello
 from overlay.links.network import Network
 from overlay.membership.discovery import Discovery
@@ -62,3 +63,5 @@ class Parts:
     storage: Callable[[Config, NowMs], tuple[Committer, Bindings]] = open_storage
     projection: Callable[[Config], Projection] = open_projection
     control: Callable[[Service, Metrics], ControlServer] = ControlServer
+    kamailio: Callable[[Config], KamailioWatcher] | None = None
+    """None for a node without a Kamailio, which then is never away."""

@@ -1,11 +1,13 @@
-"""Is this node of use? Live is being a process; ready is writing to and reading from a quorum.
+"""Is this node of use? Ready is writing to and reading from a quorum, and a Kamailio that answers.
 
-In: questions of the metrics port and of `sipfarm status`. Out: yes, or no and why. The probe is an
-ordinary registration record under a name that no phone can have; its result is kept for a moment,
-so that asking often costs nothing.
+In: questions of the metrics port and of `sipfarm status`. Out: why it is not, if so. The probe of
+the quorum is an ordinary registration record under a name that no phone can have; its result is
+kept for a moment, so that asking often costs nothing. Counterparts: `heartbeat.py`, which says
+whether the node lives; `kamailio_watcher.py`.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from overlay.control.messages import ContactChange, Refused, Register, Registered, RegisterOutcome
 from overlay.errors import UnavailableError
@@ -23,30 +25,40 @@ def probe_name(node_name: str) -> str:
 class Readiness:
     """The readiness probe of one node."""
 
-    def __init__(self, name: str, incarnation: int, registrations: Registrations) -> None:
+    def __init__(
+        self,
+        name: str,
+        incarnation: int,
+        registrations: Registrations,
+        proxy_away: Callable[[], str],
+    ) -> None:
+        """`proxy_away` says why Kamailio counts as away; nothing while it answers."""
         self._aor = probe_name(name)
         # A run of the node begins to count anew, so its CSeqs need a Call-ID of their own.
         self._call_id = f"ready-{incarnation}"
         self._registrations = registrations
+        self._proxy_away = proxy_away
         self._loop = asyncio.get_running_loop()
-        self._known: tuple[bool, str] = (False, "not probed yet")
+        self._known = "not probed yet"
         self._until_s = 0.0
         self._probe: asyncio.Task[None] | None = None
         self._cseq = 0
 
-    async def check(self) -> tuple[bool, str]:
-        """(ready, why not)."""
+    async def check(self) -> tuple[str, ...]:
+        """All that keeps the node from being ready; nothing if it is."""
         if self._loop.time() >= self._until_s:
             if self._probe is None or self._probe.done():
                 self._probe = asyncio.create_task(self._run())
             await asyncio.shield(self._probe)
-        return self._known
+        away = self._proxy_away()
+        reasons = (self._known, f"Kamailio: {away}" if away else "")
+        return tuple(reason for reason in reasons if reason)
 
     async def _run(self) -> None:
         self._known = await self._write_and_read()
         self._until_s = self._loop.time() + KEEP_S
 
-    async def _write_and_read(self) -> tuple[bool, str]:
+    async def _write_and_read(self) -> str:
         self._cseq += 1
         written: asyncio.Future[Registered | Refused] = self._loop.create_future()
         request = Register(
@@ -58,9 +70,9 @@ class Readiness:
         self._registrations.register(request, TIMEOUT_S, written.set_result)
         result = await written
         if not isinstance(result, Registered) or result.outcome is not RegisterOutcome.DONE:
-            return False, "a quorum write failed"
+            return "a quorum write failed"
         try:
             found = await self._registrations.read(self._aor, TIMEOUT_S)
         except UnavailableError as error:
-            return False, f"a quorum read failed: {error}"
-        return (True, "") if found.complete else (False, "too few replicas answered a read")
+            return f"a quorum read failed: {error}"
+        return "" if found.complete else "too few replicas answered a read"

@@ -172,10 +172,10 @@ class Hosts:
             raise HostsError(f"{name}: {argv}: exit status {done.returncode}: {said}")
         return done
 
-    def journal(self, name: str, units: str = "sipfarm*") -> str:
-        """The last that the units of a host said."""
+    def journal(self, name: str) -> str:
+        """The last that the farm's units on a host said."""
         lines = ["--no-pager", "--output=short-precise", f"--lines={JOURNAL_LINES}"]
-        done = self.ssh(name, ["journalctl", *lines, f"--unit={units}"], check=False)
+        done = self.ssh(name, ["journalctl", *lines, "--unit=sipfarm*"], check=False)
         return done.stdout or done.stderr
 
     def _boot_id(self, name: str) -> str:

@@ -29,6 +29,9 @@ def write_config(hosts: Sequence[Host]) -> None:
         "StrictHostKeyChecking": "yes",
         "BatchMode": "yes",
         "ConnectTimeout": str(_CONNECT_WITHIN_S),
+        # A connection that is kept open is given up when its host has lost its power.
+        "ServerAliveInterval": "2",
+        "ServerAliveCountMax": "5",
         "LogLevel": "ERROR",
     }
     every = "Host *\n" + "".join(f"    {name} {value}\n" for name, value in common.items())

@@ -74,15 +74,18 @@ def _problems(
     configs: Mapping[str, Config],
     running: Mapping[tuple[str, str], ProcessState],
 ) -> dict[str, list[str]]:
-    alive = [
-        name
-        for name in state.nodes
-        if running.get((name, services.OVERLAY)) is ProcessState.RUNNING
-    ]
+    def runs(service: str) -> list[str]:
+        doing = {name: running.get((name, service)) for name in state.nodes}
+        return [name for name, does in doing.items() if does is ProcessState.RUNNING]
+
+    alive, kamailios = runs(services.OVERLAY), runs(services.KAMAILIO)
     found: dict[str, list[str]] = {name: [] for name in state.nodes}
     for (name, service), doing in running.items():
         same_side = [other for other in alive if (other in state.cut) == (name in state.cut)]
+        farm = services.Farm(
+            alive=same_side, serving=[other for other in same_side if other in kamailios]
+        )
         if doing is ProcessState.RUNNING:
-            reason = services.unready(service, configs[name], same_side)
+            reason = services.unready(service, configs[name], farm)
             found[name] += [reason] if reason else []
     return found

@@ -4,10 +4,10 @@ In: a host and its configuration. Out: argument lists for `processes.py`; reason
 not ready. Counterpart: `lab.py`.
 """
 
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from overlay.control.client import ControlClient
 from overlay.control.messages import GetStatus, Status
 from overlay.errors import SipfarmError
 from overlay.identity import ca, files
+from overlay.kamailio_options import why_silent
 from proxy.render import command_line_values
 
 OVERLAY: Final = "overlay"
@@ -48,6 +49,7 @@ def render_node(host: Host, config: Config, authority: Path) -> None:
     """What each service of an enrolled node reads, and the way to the operator's key."""
     # The lab's machine is the operator's, so its nodes find what a farm's nodes never have.
     certificates.issue(host, config.farm.name)
+    config.pdns_socket_dir.mkdir(parents=True, exist_ok=True)
     (host.etc / files.OPERATOR_KEY).symlink_to(authority / files.OPERATOR_KEY)
     write_files(config, host.etc)
 
@@ -59,13 +61,24 @@ def command_of(service: str, host: Host, config: Config) -> list[str]:
     return units.command_line(service, host, command_line_values(config))
 
 
-def unready(service: str, config: Config, farm: Collection[str]) -> str:
-    """Why the service is not ready, or nothing if it is.
+@dataclass(frozen=True, kw_only=True)
+class Farm:
+    """Names of nodes, as those on one side of a cut have to see them."""
 
-    `farm` names the nodes that the service has to know as alive; empty, if there is no overlay to
-    tell it.
-    """
-    checks: dict[str, Callable[[Config, Collection[str]], str]] = {
+    alive: Collection[str]
+    """Those whose overlay runs; empty, if there is none."""
+    serving: Collection[str]
+    """Those among them whose Kamailio runs."""
+
+    @property
+    def named(self) -> Collection[str]:
+        """Those that DNS tells phones of."""
+        return self.serving or self.alive
+
+
+def unready(service: str, config: Config, farm: Farm) -> str:
+    """Why the service is not ready for this farm, or nothing if it is."""
+    checks: dict[str, Callable[[Config, Farm], str]] = {
         REDIS: _redis_unready,
         PDNS: _pdns_unready,
         OVERLAY: _overlay_unready,
@@ -75,7 +88,7 @@ def unready(service: str, config: Config, farm: Collection[str]) -> str:
     return f"{config.node.name} {service}: {reason}" if reason else ""
 
 
-def _redis_unready(config: Config, _farm: Collection[str]) -> str:
+def _redis_unready(config: Config, _farm: Farm) -> str:
     client = redis.Redis(
         unix_socket_path=str(config.redis_socket),
         socket_timeout=_ANSWER_WITHIN_S,
@@ -89,7 +102,7 @@ def _redis_unready(config: Config, _farm: Collection[str]) -> str:
         client.close()
 
 
-def _pdns_unready(config: Config, farm: Collection[str]) -> str:
+def _pdns_unready(config: Config, farm: Farm) -> str:
     where = [f"@{config.node.address}", "-p", str(config.dns.port)]
     done = subprocess.run(
         ["dig", *where, "+tries=1", "+time=1", "+noall", "+answer", config.farm.name, "A"],
@@ -100,12 +113,12 @@ def _pdns_unready(config: Config, farm: Collection[str]) -> str:
     if done.returncode:
         return "no answer to a DNS query"
     answers = [line for line in done.stdout.splitlines() if line and not line.startswith(";")]
-    if farm and len(answers) != len(farm):
-        return f"names {len(answers)} of {len(farm)} nodes"
+    if farm.named and len(answers) != len(farm.named):
+        return f"names {len(answers)} of {len(farm.named)} nodes"
     return ""
 
 
-def _overlay_unready(config: Config, farm: Collection[str]) -> str:
+def _overlay_unready(config: Config, farm: Farm) -> str:
     try:
         with ControlClient(config.control_socket) as client:
             status = client.ask(GetStatus(), _ANSWER_WITHIN_S)
@@ -114,26 +127,15 @@ def _overlay_unready(config: Config, farm: Collection[str]) -> str:
     if not isinstance(status, Status):
         return f"answered {type(status).__name__}"
     alive = {node.name for node in status.nodes if node.state == "alive"}
-    if missing := sorted(set(farm) - alive):
+    if missing := sorted(set(farm.alive) - alive):
         return f"does not know as alive: {' '.join(missing)}"
     itself = next((node for node in status.nodes if node.name == config.node.name), None)
-    return "" if itself is not None and itself.ready else "says that it is not ready"
+    if itself is None:
+        return "does not know itself"
+    # Without a Kamailio it says so, and nothing else may be wrong with it.
+    reasons = 0 if config.node.name in farm.serving else int(itself.proxy == "away")
+    return "; ".join(itself.unready) if len(itself.unready) > reasons else ""
 
 
-def _kamailio_unready(config: Config, _farm: Collection[str]) -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(_ANSWER_WITHIN_S / 2)
-        client.connect((config.node.address, config.proxy.port))
-        address, port = client.getsockname()
-        request = (
-            f"OPTIONS sip:{config.farm.name} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP {address}:{port};branch=z9hG4bKlab{port};rport\r\n"
-            f"From: <sip:lab@{address}>;tag=lab{port}\r\nTo: <sip:{config.farm.name}>\r\n"
-            f"Call-ID: lab{port}@{address}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n"
-            "Content-Length: 0\r\n\r\n"
-        )
-        try:
-            client.send(request.encode("ascii"))
-            return "" if client.recv(65535).startswith(b"SIP/2.0 2") else "OPTIONS refused"
-        except OSError as error:
-            return f"no answer to OPTIONS: {error}"
+def _kamailio_unready(config: Config, _farm: Farm) -> str:
+    return why_silent(config, 0.0)

@@ -45,7 +45,9 @@ def main() -> int:
         if args.fetch:
             wheels.fetch(_ROOT / "deploy/packaging/requirements.lock", cache)
             return 0
-        version = PackageVersion.parse(args.version or Project.read(_ROOT).version)
+        version = PackageVersion.parse(
+            Project.read(_ROOT).version if args.version is None else args.version
+        )
         made = build(
             Order(root=_ROOT, out=args.out.absolute(), version=version, cache=cache.absolute())
         )

@@ -14,7 +14,9 @@ def pack(package: Path, into: Path, date: int) -> Path:
     """Pack `package`; all files get that date, and modes that do not depend on who builds."""
     for path in (package, *package.rglob("*")):
         if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+            # Of the Python packages some say of files that they are programs, and none is.
+            is_program = path.parent.name in ("bin", "DEBIAN") and path.stat().st_mode & 0o100
+            path.chmod(0o755 if path.is_dir() or is_program else 0o644)
         os.utime(path, (date, date), follow_symlinks=False)
     made = into / "made.deb"
     # One thread, as several ones compress to other bytes.

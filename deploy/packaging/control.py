@@ -23,6 +23,8 @@ DEPENDS: Final = (
     "pdns-server (>= 4.7)",
     "pdns-backend-remote",
     "chrony | time-daemon",
+    # Kamailio looks up the number of the protocol TCP.
+    "netbase",
     "python3 (>= 3.11)",
     "python3 (<< 3.12)",
     "libpython3.11",
@@ -98,4 +100,5 @@ def _md5(path: Path) -> str:
 def _description(summary: str) -> str:
     paragraphs = ("\n".join(textwrap.wrap(text, 76)) for text in _DESCRIPTION)
     body = "\n.\n".join(paragraphs)
-    return f"{summary}\n{textwrap.indent(body, ' ')}"
+    # The first line stands for the package's name and takes no article.
+    return f"{summary.removeprefix('A ')}\n{textwrap.indent(body, ' ')}"

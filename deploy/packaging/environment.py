@@ -31,6 +31,8 @@ sys.exit(main())
 """
 _INSTALLERS_NOTES: Final = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """What pip wants for removing a package; here, dpkg does that."""
+_UNUSED: Final = {"tests", "sqlite_extra_binaries"}
+"""Folders of packages that a node has no use for; the latter is apsw's, 3 MB of SQLite's tools."""
 _FOR_COMPILERS: Final = {".c", ".h", ".pxd", ".pxi", ".pyi", ".pyx"}
 
 
@@ -60,15 +62,12 @@ def _tidy(environment: Path) -> None:
         script = environment / "bin" / name
         script.write_text(_SCRIPT.format(module=module))
         script.chmod(0o755)
-    for name in ("include", "share", "lib64"):
-        path = environment / name
-        if path.is_symlink():
-            path.unlink()
-        elif path.exists():
-            shutil.rmtree(path)
+    for folder in environment.iterdir():
+        if folder.is_dir() and folder.name not in ("bin", "lib"):
+            shutil.rmtree(folder)
     packages = site_packages(environment)
     for path in sorted(packages.rglob("*")):
-        if path.is_dir() and path.name == "tests":
+        if path.is_dir() and path.name in _UNUSED:
             shutil.rmtree(path)
         elif path.suffix in _FOR_COMPILERS or (
             path.name in _INSTALLERS_NOTES and path.parent.suffix == ".dist-info"

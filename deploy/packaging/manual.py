@@ -36,7 +36,7 @@ _FILES: Final = (
 
 def write(package: Path) -> None:
     """Write all of them below `package`."""
-    sipfarm = cli.parser_of(set(cli.VERBS) - LEFT_OUT)
+    sipfarm = _installed(cli.parser_of(set(cli.VERBS) - LEFT_OUT))
     overlay = daemon.command_line()
     share = package / "usr/share"
     for section, parser, other in (
@@ -80,14 +80,25 @@ def _page(parser: argparse.ArgumentParser, section: int, other: str) -> Iterator
     yield f".SH SEE ALSO\n{_plain(other)}\n"
 
 
+def _installed(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The same command line without the verbs that are left out."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name in LEFT_OUT:
+                action.choices.pop(name)
+            action._choices_actions = [
+                each for each in action._choices_actions if each.dest not in LEFT_OUT
+            ]
+    return parser
+
+
 def _verbs(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     """The complete verbs below `parser`; of those that have verbs themselves, these."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for name, each in action.choices.items():
-                if name not in LEFT_OUT:
-                    below = list(_verbs(each))
-                    yield from below or [each]
+            for each in action.choices.values():
+                below = list(_verbs(each))
+                yield from below or [each]
 
 
 def _options(parser: argparse.ArgumentParser, *, with_common: bool) -> Iterator[str]:

@@ -33,7 +33,10 @@ class PackageVersion:
             ) from error
         if version.epoch or "-" in text:
             raise PackagingError(f"{text!r}: a version here has neither epoch nor revision")
-        return cls(python=str(version), debian=_debian(version))
+        both = cls(python=str(version), debian=_debian(version))
+        if "~" in text and text != both.debian:
+            raise PackagingError(f"{text!r} is no version; is {both.debian} meant?")
+        return both
 
 
 def _debian(version: Version) -> str:

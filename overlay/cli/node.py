@@ -1,8 +1,8 @@
 """`sipfarm node`: what is done on, or to, this node.
 
 In: the command line, farm.toml. Out: a key and its signing request, or a whole identity; a list of
-revoked nodes, or a farewell, to the farm. Counterparts: `sipfarm ca`; `overlay.enrollment`;
-`messages.Leave`, `messages.PutRevocations`.
+revoked nodes, or a farewell, to the farm; whether Kamailio answers. Counterparts: `sipfarm ca`;
+`overlay.enrollment`; `messages.Leave`, `messages.PutRevocations`; `overlay.kamailio_options`.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from overlay.cli import arguments, drain, ok_to_stop, output
+from overlay.cli import arguments, drain, ok_to_stop, output, withdraw
 from overlay.cli.asking import daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import Done, Leave, PutRevocations
@@ -18,6 +18,7 @@ from overlay.enrollment.joining import Wishes, join
 from overlay.enrollment.token import TOKEN_CHARS_MAX, parse_token
 from overlay.errors import UnavailableError
 from overlay.identity import files, keys, request
+from overlay.kamailio_options import why_silent
 from overlay.limits import REVOKED_FILE_BYTES_MAX
 
 _REQUEST = "node.csr"
@@ -64,7 +65,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     join.add_argument("--run-dir", default="", metavar="DIR")
     join.set_defaults(run=run_join)
     drain.add_verbs(verbs)
+    withdraw.add_verb(verbs)
     ok_to_stop.add_verb(verbs)
+    ready = arguments.add_verb(
+        verbs,
+        "kamailio-ready",
+        "whether this node's Kamailio answers; exit 3 if it does not",
+        "It is asked by SIP OPTIONS over UDP at node.address; any final answer will do. For units\n"
+        "and scripts that start Kamailio: the daemon need not run.",
+    )
+    ready.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to go on asking one that does not answer yet (default: 0)",
+    )
+    ready.set_defaults(run=run_kamailio_ready)
     leave = arguments.add_verb(
         verbs, "leave", "leave the farm: tell every peer and stop the daemon"
     )
@@ -128,6 +145,18 @@ def run_join(args: argparse.Namespace) -> int:
     output.note(f"{args.config} and the identity in {node.identity_dir} are complete")
     output.note("next: systemctl enable --now sipfarm.target")
     return Exit.DONE
+
+
+def run_kamailio_ready(args: argparse.Namespace) -> int:
+    """Ask Kamailio until it answers."""
+    reason = why_silent(arguments.load_config(args), args.wait)
+    if args.json:
+        output.show_json({"ready": not reason, "reason": reason})
+    elif reason:
+        output.note(f"Kamailio is not ready: {reason}")
+    else:
+        output.show("Kamailio answers")
+    return Exit.UNREACHABLE if reason else Exit.DONE
 
 
 def run_leave(args: argparse.Namespace) -> int:

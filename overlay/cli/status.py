@@ -38,7 +38,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "BINDINGS, CALLS and SUBSCRIBERS are records that a node holds as a replica. JOURNAL is\n"
         "call events that are on too few disks yet; it should go back to 0. PROXY tells whether\n"
         "Kamailio answers, and how many new requests it has refused with 503 since its start,\n"
-        "being behind with its work.",
+        "being behind with its work. VERSION is what runs, and what is installed where a restart\n"
+        "would bring another one into force. Why a node is not ready stands below the table.",
     )
     parser.set_defaults(run=run)
 
@@ -52,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         output.show(f"farm {table.printable(status.farm)}")
         output.show(table.render(_HEADER, (_row(each) for each in status.nodes)))
+        for each in status.nodes:
+            for reason in each.unready:
+                output.show(f"{table.printable(each.name)} is not ready: {table.printable(reason)}")
     return Exit.DONE if status.nodes and status.nodes[0].ready else Exit.NOT_FOUND
 
 
@@ -65,7 +69,7 @@ def _row(node: NodeStatus) -> tuple[table.Cell, ...]:
         node.address,
         node.zone or None,
         output.age_of(node.uptime_s),
-        node.version,
+        _version(node),
         str(node.bindings),
         str(node.calls),
         str(node.subscribers),
@@ -74,3 +78,9 @@ def _row(node: NodeStatus) -> tuple[table.Cell, ...]:
         node.disk,
         f"{node.proxy}, {node.shed} shed" if node.shed else node.proxy or None,
     )
+
+
+def _version(node: NodeStatus) -> str:
+    if node.installed in ("", node.version):
+        return node.version
+    return f"{node.version} ({node.installed} installed)"

@@ -74,10 +74,12 @@ class FarmWide:
     async def status(self, farm: str, timeout_s: float) -> Status:
         """Every node's description, this one first; silent ones as this node knows them."""
         replies = await self._ask_all(DescribeNode(), _description, timeout_s)
+        # By id: what a member says of itself may have changed since it was asked.
+        descriptions = {info.node_id: said for info, said in replies.items()}
         nodes = [await self._local.describe()]
         now_s = asyncio.get_running_loop().time()
         for member in self._membership.members:
-            described = replies.get(member.info)
+            described = descriptions.get(member.info.node_id)
             since_s = round(now_s - member.since_s, 1)
             if described is not None:
                 seen = msgspec.structs.replace(described, state=member.state.value, since_s=since_s)
@@ -93,6 +95,7 @@ class FarmWide:
                         draining=info.draining,
                         state=member.state.value,
                         since_s=since_s,
+                        proxy="away" if info.proxy_away else "",
                     )
                 )
         nodes[1:] = sorted(nodes[1:], key=lambda node: node.name)

@@ -26,7 +26,7 @@ from overlay.readiness import Readiness, probe_name
 from overlay.records.names import RecordKind, key_of
 from overlay.replication.events import EventWriter
 from overlay.replication.replica import Replica
-from overlay.version import VERSION
+from overlay.version import VERSION, Installed
 
 
 class Local:
@@ -41,7 +41,9 @@ class Local:
         projection: Projection,
         readiness: Readiness,
         lease: Callable[[], tuple[str, float]],
+        proxy_away: Callable[[], str] | None,
     ) -> None:
+        """`proxy_away` says why Kamailio counts as away; None where there is no Kamailio."""
         self._own = own
         self._membership = membership
         self._replica = replica
@@ -49,14 +51,16 @@ class Local:
         self._projection = projection
         self._readiness = readiness
         self._lease = lease
+        self._proxy_away = proxy_away
+        self._installed = Installed(time.monotonic)
         self._started_s = time.monotonic()
-        self.proxy: Callable[[], Awaitable[tuple[str, int]]] = _unknown
-        """Asks how the node's Kamailio is, and how many requests it refused, being overloaded."""
+        self.shed: Callable[[], Awaitable[int]] = _none
+        """How many requests the node's Kamailio refused, being overloaded."""
 
     async def describe(self) -> NodeStatus:
         """How this node is."""
-        (ready, _), (proxy, shed) = await asyncio.gather(self._readiness.check(), self.proxy())
         lease, lease_s = self._lease()
+        unready, shed = await asyncio.gather(self._readiness.check(), self.shed())
         return NodeStatus(
             name=self._own.name,
             id=self._own.node_id.hex(),
@@ -64,7 +68,7 @@ class Local:
             state="alive",
             version=VERSION,
             uptime_s=round(time.monotonic() - self._started_s, 1),
-            ready=ready,
+            ready=not unready,
             bindings=self._count_bindings(),
             calls=await self._replica.committer.read(lambda db: db.count_calls()),
             subscribers=len(self._replica.subscribers),
@@ -77,11 +81,18 @@ class Local:
             or self._replica.bindings.last_error
             or self._replica.committer.damage.describe()
             or "ok",
-            proxy=proxy,
+            proxy=self._proxy(),
             shed=shed,
             lease=lease,
             lease_s=lease_s,
+            installed=self._installed.version(),
+            unready=unready,
         )
+
+    def _proxy(self) -> str:
+        if self._proxy_away is None:
+            return ""
+        return "away" if self._proxy_away() else "ok"
 
     def _count_bindings(self) -> int:
         """Registration records of phones: those of the readiness probes do not count."""
@@ -112,5 +123,5 @@ class Local:
         return SubscribersAt(bodies=bodies, more=more)
 
 
-async def _unknown() -> tuple[str, int]:
-    return "", 0
+async def _none() -> int:
+    return 0

@@ -222,6 +222,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the node that has the maintenance lease, as this one granted it."""
     lease_s: float = 0.0
     """For how long."""
+    installed: str = ""
+    """The version on its disk, which is in force after its next start; empty if it is not known."""
+    unready: tuple[str, ...] = ()
+    """All that keeps it from being ready, for people."""
 
 
 class Status(Answer, frozen=True, kw_only=True, tag=20):
@@ -378,6 +382,10 @@ class Done(Answer, frozen=True, kw_only=True, tag=26):
 
 class Leave(Request, frozen=True, kw_only=True, tag=27):
     """Leave the farm gracefully: tell every peer, then stop. Answered by `Done`."""
+
+
+class Withdraw(Request, frozen=True, kw_only=True, tag=32):
+    """Take this node's Kamailio out of DNS: it is about to be stopped. Answered by `Done`."""
 
 
 class DrainWish(IntEnum):
@@ -608,6 +616,7 @@ Requests = (
     | PutSubscriber
     | ListSubscribers
     | Leave
+    | Withdraw
     | GetSubscriber
     | PutRevocations
     | Drain

@@ -3,8 +3,9 @@
 In: the nodes as membership sees them. Out: resource records by name and type. Pure: no sockets, no
 clock. Counterpart: `server.py` asks on PowerDNS's behalf.
 
-Every live node is in every set, so that a phone fails over inside the answer that it has. A set is
-never empty, and the names of the name servers never change: a delegation, once made, stays right.
+Every live node whose Kamailio answers is in every set, so that a phone fails over inside the answer
+that it has. A set is never empty, and the names of the name servers never change: a delegation,
+once made, stays right.
 """
 
 import ipaddress
@@ -61,6 +62,9 @@ class ZoneNode:
     """What it serves besides UDP and TCP: names of `Service`."""
     live: bool = True
     """Whether it stands in the farm's sets; its own name resolves in any case."""
+    serving: bool = True
+    """Whether its Kamailio answers: in the sets that phones ask for, one that does not stands only
+    where no other node can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,22 +170,28 @@ def _records(view: ZoneView) -> Iterable[Record]:
         yield record(apex, "NS", f"{label}.{apex}")
     ports = {"udp": view.sip_port, "tcp": view.sip_port, **view.transport_ports}
     for place, (transport, service) in enumerate(SERVICES.items(), start=1):
-        serving = [n for n in live if transport in ALWAYS or transport in n.transports]
-        if not serving or transport not in ports:
+        having = [n for n in live if transport in ALWAYS or transport in n.transports]
+        if not having or transport not in ports:
             continue
         content = f'10 {10 * place} "s" "{service.naptr}" "" {service.srv}.{apex}'
         yield record(apex, "NAPTR", content)
-        for node in serving:
+        for node in _serving(having):
             content = f"{SRV_PRIORITY} {node.weight} {ports[transport]} {node.name}.{apex}"
             yield record(f"{service.srv}.{apex}", "SRV", content)
-    for node in live:
+    for node in _serving(live):
         for kind, address in _typed(node.addresses):
             yield record(apex, kind, address)
+    for node in live:
         content = f"{SRV_PRIORITY} {node.weight} {view.overlay_port} {node.name}.{apex}"
         yield record(f"_sipfarm-overlay._tcp.{apex}", "SRV", content)
     for name, addresses in _hosts(view.nodes, live):
         for kind, address in _typed(addresses):
             yield record(f"{name}.{apex}", kind, address)
+
+
+def _serving(nodes: list[ZoneNode]) -> list[ZoneNode]:
+    """Those whose Kamailio answers, or all: a set is never empty."""
+    return [node for node in nodes if node.serving] or nodes
 
 
 def _hosts(

@@ -54,6 +54,8 @@ class Traits(msgspec.Struct, frozen=True, array_like=True, kw_only=True, order=T
     """What it serves phones on besides UDP and TCP: `tls`, `ws`, `wss`."""
     address6: str = ""
     """Where phones reach it by IPv6, besides `NodeInfo.host`."""
+    proxy_away: bool = False
+    """Its Kamailio does not answer: phones are sent elsewhere, and nothing else changes."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -71,6 +73,11 @@ class NodeInfo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     def draining(self) -> bool:
         """Whether it hands over what it holds."""
         return self.traits is not None and self.traits.draining
+
+    @property
+    def proxy_away(self) -> bool:
+        """Whether its Kamailio does not answer."""
+        return self.traits is not None and self.traits.proxy_away
 
     @property
     def zone(self) -> str:

@@ -46,12 +46,13 @@ class LeaseKeeper:
         self,
         membership: Membership,
         transport: Transport,
-        ready: Callable[[], Awaitable[tuple[bool, str]]],
+        unready: Callable[[], Awaitable[tuple[str, ...]]],
     ) -> None:
+        """`unready` says all that keeps this node from being ready; nothing if it is."""
         self._own = membership.own
         self._membership = membership
         self._transport = transport
-        self._ready = ready
+        self._unready = unready
         self._loop = asyncio.get_running_loop()
         self._renewing: asyncio.Task[None] | None = None
         self._returning: asyncio.Task[None] | None = None
@@ -191,7 +192,7 @@ class LeaseKeeper:
         ready = False
         while not ready:
             await asyncio.sleep(READY_LOOK_S)
-            ready, _ = await self._ready()
+            ready = not await self._unready()
         if not self._book.mine(self._now_s()):
             log.info("back in service: the maintenance lease of the last run is given back")
             self._give_back()

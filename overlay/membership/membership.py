@@ -44,7 +44,14 @@ from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.members import LIVING, Member, Members, Patience, Redial, State
 from overlay.membership.probe_order import BY_CHANCE, Turns
 from overlay.membership.prober import Prober
-from overlay.membership.updates import INCARNATION_MAX, RANK, claim_of, sane, sane_node
+from overlay.membership.updates import (
+    INCARNATION_MAX,
+    RANK,
+    claim_of,
+    placed_alike,
+    sane,
+    sane_node,
+)
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +133,7 @@ class Membership:
         )
         self._dialler = Dialler(transport, settings.request_timeout_ms / 1000, self._dial_failed)
         self._listeners: list[Listener] = []
+        self._proxy_listeners: list[Callable[[], None]] = []
         self._comparisons: list[Callable[[bytes], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
@@ -168,10 +176,11 @@ class Membership:
 
     def announce(self, traits: Traits) -> None:
         """This node is otherwise from now on: tell the farm, under a new incarnation."""
+        moved = not placed_alike(self.own.traits, traits)
         self.own = msgspec.structs.replace(self.own, traits=traits)
         self.dht.source_node.info = self.own
         self.incarnation = min(self.incarnation + 1, INCARNATION_MAX - 1)
-        self.epoch += 1
+        self.epoch += moved
         self._gossiper.spread(self._of_myself())
 
     def listen(self, listener: Listener) -> None:
@@ -180,6 +189,11 @@ class Membership:
         Suspicions that come to nothing are not told.
         """
         self._listeners.append(listener)
+
+    def listen_to_proxies(self, listener: Callable[[], None]) -> None:
+        """`listener` is called after a member's Kamailio was said to have gone, or come back, and
+        nothing else of the member has changed."""
+        self._proxy_listeners.append(listener)
 
     def compare_as_well(self, compare: Callable[[bytes], None]) -> None:
         """`compare` is called with each peer whose list of members is compared with this node's:
@@ -348,8 +362,11 @@ class Membership:
             self._heard_alive(member)
         elif (learned.dial or member.info.traits != traits) and member.state in LIVING:
             self.dht.router.add_contact(Contact(member.info, proven=member.proven))
-            if member.info.traits != traits:
+            if not placed_alike(member.info.traits, traits):
                 self._changed(member)
+            elif member.info.traits != traits:
+                for turned in self._proxy_listeners:
+                    turned()
 
     def _refute(self, update: MemberUpdate) -> None:
         incarnation, state = claim_of(update)

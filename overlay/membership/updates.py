@@ -73,6 +73,13 @@ def with_traits(info: NodeInfo, traits: Traits | None) -> NodeInfo:
     return msgspec.structs.replace(info, traits=traits)
 
 
+def placed_alike(one: Traits | None, other: Traits | None) -> bool:
+    """Whether nobody but phones minds the difference: records have the same places."""
+    if one is None or other is None:
+        return one == other
+    return msgspec.structs.replace(one, proxy_away=other.proxy_away) == other
+
+
 def agreed(one: Traits | None, other: Traits | None) -> Traits | None:
     """Of two hearsays about one incarnation; they differ only where somebody dropped some.
 

@@ -19,7 +19,8 @@ from overlay.storage.rows import EventRow, Row, SubscriberRow
 from overlay.storage.space import Space, unlimited
 
 Committed = Callable[[StorageError | None], None]
-Batch = list[tuple[Row, Committed]]
+Batch = list[tuple[Row | None, Committed]]
+"""None is no row, and has only to get through."""
 T = TypeVar("T")
 
 
@@ -87,26 +88,18 @@ class Committer:
         if isinstance(row, EventRow | SubscriberRow) and row.new and (short := self.space.short()):
             committed(StorageError(f"the disk is short of space: {short}"))
             return
-        self._queue.append((row, committed))
-        if not self._busy:
-            self._busy = True
-            self._idle.clear()
-            self._loop.call_soon(self._next_batch)
+        self._enqueue(row, committed)
 
     async def commit_wait(self, row: Row) -> None:
         """`commit` for a coroutine; raises `StorageError`."""
-        future: asyncio.Future[None] = self._loop.create_future()
+        await self._told(lambda committed: self.commit(row, committed))
 
-        def committed(error: StorageError | None) -> None:
-            if future.done():
-                return
-            if error:
-                future.set_exception(error)
-            else:
-                future.set_result(None)
-
-        self.commit(row, committed)
-        await future
+    async def round_trip(self) -> None:
+        """Return when all that was queued before is through, and the disk has answered to an empty
+        batch; raises `StorageError` for what is wrong with it."""
+        if self._closed:
+            raise StorageError("closing")
+        await self._told(lambda committed: self._enqueue(None, committed))
 
     async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
         """Ask the database; raises `StorageError`."""
@@ -123,20 +116,43 @@ class Committer:
         await self._idle.wait()
         await self._disk.close()
 
+    async def _told(self, begin: Callable[[Committed], None]) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def committed(error: StorageError | None) -> None:
+            if future.done():
+                return
+            if error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+        begin(committed)
+        await future
+
+    def _enqueue(self, row: Row | None, committed: Committed) -> None:
+        self._queue.append((row, committed))
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._next_batch)
+
     def _next_batch(self) -> None:
         batch, self._queue = self._queue[:COMMIT_BATCH_MAX], self._queue[COMMIT_BATCH_MAX:]
         if batch:
-            rows = [row for row, _ in batch]
-            self._disk.commit(rows, lambda failure: self._finished(batch, failure))
+            rows = [row for row, _ in batch if row is not None]
+            self._disk.commit(rows, lambda failure: self._finished(batch, len(rows), failure))
         else:
             self._busy = False
             self._idle.set()
 
-    def _finished(self, batch: Batch, failure: StorageError | None) -> None:
-        self.batches += 1
-        self._last_error = str(failure) if failure else ""
+    def _finished(self, batch: Batch, rows: int, failure: StorageError | None) -> None:
+        if rows:
+            # That nothing could be written says nothing.
+            self.batches += 1
+            self._last_error = str(failure) if failure else ""
         if failure is None:
-            self.rows += len(batch)
+            self.rows += rows
         self._next_batch()
         for _, committed in batch:
             committed(failure)

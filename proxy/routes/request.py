@@ -41,6 +41,9 @@ def route(worker: Worker) -> None:
     ksr = worker.ksr
     notes.begin(worker)
     method = ksr.kx.get_method()
+    if method == "OPTIONS" and _is_own_daemons(worker):
+        answers.send(worker, 200, "OK")
+        return
     if not ksr.is_UDP() and ksr.kx.get_proto() in ("ws", "wss"):
         # Browsers do not ask for it, and their sent-by leads nowhere (RFC 7118 5.2).
         ksr.force_rport()
@@ -66,6 +69,13 @@ def route(worker: Worker) -> None:
             answers.send(worker, 481, "Call/Transaction Does Not Exist")
             return
     _initial(worker, method, first_route)
+
+
+def _is_own_daemons(worker: Worker) -> bool:
+    """Whether the node's daemon asks if this Kamailio answers: several times a second, so nothing
+    else is done for it, and no load or limit keeps it from being told."""
+    address, kx = worker.settings.config.node.address, worker.ksr.kx
+    return kx.get_srcip() == address and kx.get_rhost() == address
 
 
 def _own_parameters(worker: Worker, first_route: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ alone: without, these tests fail, they are not passed over.
 import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -21,6 +21,7 @@ from tests.hosts.inventory import NODES, OPERATOR
 
 STORY: Final = (
     "test_machine.py",
+    "test_docs.py",
     "test_bad_input.py",
     "test_site.py",
     "test_join.py",
@@ -84,16 +85,22 @@ def pytest_runtest_makereport(
     """With a failure goes what the nodes said last."""
     global _failed_step
     report = yield
-    farm: HostsFarm | None = getattr(item, "funcargs", {}).get("farm")
     if report.failed and _is_step(item) and not _failed_step:
         _failed_step = item.nodeid
-        for name in farm.hosts.names if farm is not None else ():
-            try:
-                said = Hosts.attach().journal(name)
-            except HostsError as error:
-                said = str(error)
-            report.sections.append((f"journal of {name}", said))
+        arguments: dict[str, Any] = getattr(item, "funcargs", {})
+        if "farm" in arguments:
+            report.sections += _journals(arguments["farm"].hosts)
     return report
+
+
+def _journals(hosts: Hosts) -> list[tuple[str, str]]:
+    said = []
+    for name in hosts.names:
+        try:
+            said.append((f"journal of {name}", hosts.journal(name)))
+        except HostsError as error:
+            said.append((f"journal of {name}", str(error)))
+    return said
 
 
 def _is_step(item: pytest.Item) -> bool:

@@ -14,11 +14,11 @@ from overlay.limits import HTTP_CONNECTIONS_MAX, HTTP_REQUEST_BYTES_MAX
 from overlay.metrics_http import Hooks, MetricsServer
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
-Ready = Callable[[], Awaitable[tuple[bool, str]]]
+Ready = Callable[[], Awaitable[tuple[str, ...]]]
 
 
-async def is_ready() -> tuple[bool, str]:
-    return True, ""
+async def is_ready() -> tuple[str, ...]:
+    return ()
 
 
 class Scene:
@@ -27,7 +27,7 @@ class Scene:
     def __init__(self, **hooks: Any) -> None:
         self.registry = CollectorRegistry()
         self.calls = Counter("calls", "Calls", registry=self.registry)
-        known: dict[str, Any] = {"live": lambda: True, "ready": is_ready, **hooks}
+        known: dict[str, Any] = {"live": lambda: "", "ready": is_ready, **hooks}
         self.server = MetricsServer(self.registry, Hooks(**known))
         self.port = 0
 
@@ -80,18 +80,18 @@ def test_figures_in_both_formats(loop: Any) -> None:
 
 
 def test_health() -> None:
-    state: dict[str, Any] = {"live": True, "ready": (True, "")}
+    state: dict[str, Any] = {"live": "", "ready": ()}
 
-    async def ready() -> tuple[bool, str]:
-        found: tuple[bool, str] = state["ready"]
+    async def ready() -> tuple[str, ...]:
+        found: tuple[str, ...] = state["ready"]
         return found
 
     async def scenario(scene: Scene) -> None:
         assert (await scene.get("/live"))[::2] == (200, "live\n")
         assert (await scene.get("/ready"))[::2] == (200, "ready\n")
-        state.update(live=False, ready=(False, "no quorum"))
-        assert (await scene.get("/live"))[::2] == (503, "not live\n")
-        assert (await scene.get("/ready"))[::2] == (503, "not ready: no quorum\n")
+        state.update(live="no beat", ready=("no quorum", "no Kamailio"))
+        assert (await scene.get("/live"))[::2] == (503, "not live: no beat\n")
+        assert (await scene.get("/ready"))[::2] == (503, "not ready: no quorum; no Kamailio\n")
 
     play(Scene(live=lambda: state["live"], ready=ready), scenario)
 
@@ -99,9 +99,9 @@ def test_health() -> None:
 def test_a_probe_that_hangs_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics_http, "HOOK_TIMEOUT_S", 0.05)
 
-    async def ready() -> tuple[bool, str]:
+    async def ready() -> tuple[str, ...]:
         await asyncio.Event().wait()
-        return True, ""
+        return ()
 
     async def scenario(scene: Scene) -> None:
         assert (await scene.get("/ready"))[::2] == (503, "not ready: no answer in time\n")
@@ -122,7 +122,7 @@ def test_figures_are_refreshed_first_and_shown_in_any_case(
         await asyncio.Event().wait()
 
     scene.server = MetricsServer(
-        scene.registry, Hooks(live=lambda: True, ready=is_ready, refresh=(hangs, counts))
+        scene.registry, Hooks(live=lambda: "", ready=is_ready, refresh=(hangs, counts))
     )
 
     async def scenario(scene: Scene) -> None:
@@ -191,9 +191,9 @@ def test_slow_and_many_connections_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stopping_does_not_wait_for_requests() -> None:
-    async def ready() -> tuple[bool, str]:
+    async def ready() -> tuple[str, ...]:
         await asyncio.Event().wait()
-        return True, ""
+        return ()
 
     async def run() -> None:
         scene = Scene(ready=ready)

@@ -26,10 +26,17 @@ N1 = NodeStatus(
     zone="east",
     proxy="ok",
     shed=12,
+    installed="0.1.0",
 )
 N2 = NodeStatus(name="n2", id="cd" * 20, address="192.0.2.2:7460", state="dead")
 UNREADY = NodeStatus(
-    name="n3", id="ef" * 20, address="192.0.2.3:7460", state="alive", version="0.1.0"
+    name="n3",
+    id="ef" * 20,
+    address="192.0.2.3:7460",
+    state="alive",
+    version="0.1.0",
+    installed="0.2.0",
+    unready=("a quorum write failed", "Kamailio: no answer to OPTIONS\x1b"),
 )
 DRAINING = msgspec.structs.replace(UNREADY, draining=True)
 
@@ -39,6 +46,7 @@ def test_a_line_a_node(cli: Cli, played: PlayedDaemon) -> None:
     done = cli.run("status")
     assert (done.code, done.err) == (0, "")
     title, header, *rows = done.out.splitlines()
+    rows, reasons = rows[:4], rows[4:]
     assert title == "farm farm.test"
     assert header.split()[:4] == ["NODE", "STATE", "READY", "ADDRESS"]
     assert (
@@ -47,7 +55,12 @@ def test_a_line_a_node(cli: Cli, played: PlayedDaemon) -> None:
     )
     assert rows[1].split() == ["n2", "dead", "no", "192.0.2.2:7460", *"-" * 10]
     assert rows[2].split()[:3] == ["n3", "alive", "no"]
+    assert " ".join(rows[2].split()[5:]).startswith("0s 0.1.0 (0.2.0 installed) 0 0 0")
     assert rows[3].split()[:3] == ["n3", "draining", "no"]
+    assert reasons[:2] == [
+        "n3 is not ready: a quorum write failed",
+        "n3 is not ready: Kamailio: no answer to OPTIONS\\x1b",
+    ]
 
 
 def test_json_has_the_fields_of_the_message(cli: Cli, played: PlayedDaemon) -> None:
@@ -76,6 +89,8 @@ def test_json_has_the_fields_of_the_message(cli: Cli, played: PlayedDaemon) -> N
             "since_s": 0.0,
             "lease": "",
             "lease_s": 0.0,
+            "installed": "0.1.0",
+            "unready": [],
         }
     ]
 

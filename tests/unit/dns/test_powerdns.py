@@ -8,11 +8,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from overlay.dns import server
+from overlay.dns.purging import Purging
 from overlay.dns.zone import ZoneNode, ZoneView
 
 DEADLINE_S = 20
@@ -21,7 +23,8 @@ DEADLINE_S = 20
 class Farm:
     """A PowerDNS on a loopback port, answered from `view`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, cache_ttl_s: int = 0) -> None:
+        self._cache_ttl_s = cache_ttl_s
         self.view = ZoneView(
             farm="farm.test",
             nodes=(
@@ -73,7 +76,7 @@ class Farm:
             "guardian": "no",
             "disable-syslog": "yes",
             "disable-axfr": "yes",
-            "cache-ttl": 0,
+            "cache-ttl": self._cache_ttl_s,
             "query-cache-ttl": 0,
             "negquery-cache-ttl": 0,
             "zone-cache-refresh-interval": 0,
@@ -178,3 +181,41 @@ def test_hundreds_of_nodes_fit_an_answer(farm: Farm) -> None:
     status, answers = farm.dig("_sip._udp.farm.test", "SRV")
     farm.view = before
     assert (status, len(answers)) == ("NOERROR", 400)
+
+
+def test_what_it_remembers_is_forgotten_when_the_zone_changes(tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    farm = Farm(tmp_path, cache_ttl_s=60)
+
+    async def story() -> None:
+        purging = Purging(tmp_path / "pdns.controlsocket", "farm.test")
+        purging.start()
+        both = ("NOERROR", ["A 192.0.2.1", "A 192.0.2.2"])
+        assert await asyncio.to_thread(farm.dig, "farm.test", "A") == both
+        farm.view = replace(farm.view, nodes=farm.view.nodes[:1])
+        assert await asyncio.to_thread(farm.dig, "farm.test", "A") == both, "it remembers"
+        purging.zone_changed()
+        until_s = time.monotonic() + DEADLINE_S
+        while await asyncio.to_thread(farm.dig, "farm.test", "A") == both:
+            assert time.monotonic() < until_s
+        assert purging.failed == ""
+        await purging.stop()
+
+    try:
+        asyncio.run(story())
+    finally:
+        farm.close()
+
+
+def test_one_that_is_away_has_nothing_to_forget(tmp_path: Path) -> None:
+    async def story() -> None:
+        purging = Purging(tmp_path / "pdns.controlsocket", "farm.test")
+        purging.start()
+        purging.zone_changed()
+        until_s = time.monotonic() + DEADLINE_S
+        while not purging.failed:
+            assert time.monotonic() < until_s
+            await asyncio.sleep(0.005)
+        await purging.stop()
+
+    asyncio.run(story())

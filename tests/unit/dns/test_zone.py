@@ -152,3 +152,22 @@ def _has_address(records: tuple[Record, ...]) -> bool:
         version = ipaddress.ip_address(record.content).version
         assert record.type == ("A" if version == 4 else "AAAA")
     return bool(found)
+
+
+def test_a_node_without_its_kamailio_is_in_no_set_of_phones() -> None:
+    away = replace(N2, serving=False, transports=frozenset({"tls"}))
+    zone = Zone(replace(view(N1, away), transport_ports={"tls": 5061}))
+    assert contents(zone, "_sip._udp.farm.test.", "SRV") == ["10 100 5060 n1.farm.test."]
+    assert contents(zone, "farm.test.", "A") == ["192.0.2.1"]
+    assert contents(zone, "n2.farm.test.", "A") == ["192.0.2.2"]
+    overlay = ["10 100 7460 n1.farm.test.", "10 50 7460 n2.farm.test."]
+    assert contents(zone, "_sipfarm-overlay._tcp.farm.test.", "SRV") == overlay
+    # The only one that serves TLS: a set is never empty.
+    assert contents(zone, "_sips._tcp.farm.test.", "SRV") == ["10 50 5061 n2.farm.test."]
+
+
+def test_where_no_kamailio_answers_all_live_nodes_are_named() -> None:
+    zone = Zone(view(replace(N1, serving=False), replace(N2, serving=False), DEAD))
+    assert contents(zone, "farm.test.", "A") == ["192.0.2.1", "192.0.2.2"]
+    sip = ["10 100 5060 n1.farm.test.", "10 50 5060 n2.farm.test."]
+    assert contents(zone, "_sip._tcp.farm.test.", "SRV") == sip

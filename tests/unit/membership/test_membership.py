@@ -24,6 +24,7 @@ from overlay.links.messages import (
     PingFor,
     Reply,
     Request,
+    Traits,
 )
 from overlay.links.on_demand import LinkPolicy
 from overlay.membership import membership
@@ -63,7 +64,13 @@ class Peer:
     def __init__(self, net: Net, number: int) -> None:
         self.id = bytes([number]) * 20
         self.net = net
-        self.info = NodeInfo(node_id=self.id, name=f"n{number}", host=f"192.0.2.{number}", port=1)
+        self.info = NodeInfo(
+            node_id=self.id,
+            name=f"n{number}",
+            host=f"192.0.2.{number}",
+            port=1,
+            traits=Traits(),
+        )
         self.links: set[bytes] = set()
         self.changes: list[tuple[str, State]] = []
         chance = random.Random(number)
@@ -245,6 +252,29 @@ def test_a_node_refutes_what_is_said_of_it() -> None:
             what="all know better",
         )
         assert not [c for p in peers for c in p.changes if c[1] is not State.ALIVE]
+
+    play(3, story)
+
+
+def test_a_proxy_that_goes_and_comes_is_told_and_changes_nothing_else() -> None:
+    async def story(net: Net, peers: list[Peer]) -> None:
+        one, *others = peers
+        turns: list[str] = []
+        for peer in others:
+            name = peer.info.name
+            peer.membership.listen_to_proxies(lambda name=name: turns.append(name))  # type: ignore[misc]
+        before = [(len(peer.changes), peer.membership.epoch) for peer in peers]
+        for away in (True, False):
+            turns.clear()
+            one.membership.announce(Traits(zone="", proxy_away=away))
+            await until(lambda: len(turns) == len(others), what="all know")
+            for peer in others:
+                member = peer.membership.members.get(one.id)
+                assert member is not None
+                assert member.info.proxy_away is away
+        assert [(len(peer.changes), peer.membership.epoch) for peer in peers] == before
+        one.membership.announce(Traits(draining=True))
+        await until(lambda: all(peer.changes[-1][0] == "n1" for peer in others), what="it moves")
 
     play(3, story)
 

@@ -16,6 +16,7 @@ from overlay.membership.updates import (
     merge,
     next_incarnation,
     order,
+    placed_alike,
     sane,
     sane_node,
 )
@@ -94,7 +95,11 @@ def test_an_incarnation_is_never_had_twice(before: int, now_ms: int) -> None:
 
 
 traits = st.none() | st.builds(
-    Traits, draining=st.booleans(), zone=st.sampled_from(["", "a", "b"]), capacity=st.integers(0, 3)
+    Traits,
+    draining=st.booleans(),
+    zone=st.sampled_from(["", "a", "b"]),
+    capacity=st.integers(0, 3),
+    proxy_away=st.booleans(),
 )
 
 
@@ -122,3 +127,21 @@ def test_traits_are_agreed_in_any_order(
     assert agreed(agreed(one, two), three) == agreed(one, agreed(two, three))
     assert agreed(one, one) == one
     assert agreed(one, None) == one, "who does not know them takes nothing away"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        (Traits(), Traits(proxy_away=True), True),
+        (Traits(zone="a", proxy_away=True), Traits(zone="a"), True),
+        (Traits(proxy_away=True), Traits(draining=True), False),
+        (Traits(zone="a"), Traits(zone="b"), False),
+        (None, None, True),
+        (None, Traits(proxy_away=True), False),
+    ],
+)
+def test_a_proxy_that_is_away_moves_no_record(
+    one: Traits | None, other: Traits | None, alike: bool
+) -> None:
+    assert placed_alike(one, other) is alike
+    assert placed_alike(other, one) is alike

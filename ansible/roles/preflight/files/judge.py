@@ -248,9 +248,7 @@ def _room(probe: Host, limits: Mapping[str, int]) -> list[str]:
             "needed: make room"
         )
     if probe["memory_mib"] < limits["memory_mib"]:
-        found.append(
-            f"has {probe['memory_mib']} MiB of memory, {limits['memory_mib']} are needed"
-        )
+        found.append(f"has {probe['memory_mib']} MiB of memory, {limits['memory_mib']} are needed")
     return found
 
 

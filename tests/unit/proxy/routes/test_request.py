@@ -133,6 +133,32 @@ def test_requests_to_the_farm_itself(
     assert kamailio.done == [code]
 
 
+def test_the_daemon_of_the_node_is_answered_before_all_else(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
+) -> None:
+    kamailio.message.method = "OPTIONS"
+    kamailio.message.request_uri = "sip:192.0.2.1:5060;transport=udp"
+    kamailio.message.user_agent = "sipvicious"
+    kamailio.message.source = ("192.0.2.1", 40_000)
+    request.route(worker)
+    assert kamailio.done == [200]
+    assert kamailio.counts == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "uri"), [("192.0.2.10", "192.0.2.1"), ("192.0.2.1", "example.org")]
+)
+def test_nobody_else_is_taken_for_it(
+    worker: Worker, kamailio: FakeKsr, source: str, uri: str
+) -> None:
+    kamailio.message.method = "OPTIONS"
+    kamailio.message.request_uri = f"sip:{uri}"
+    kamailio.message.user_agent = "sipvicious"
+    kamailio.message.source = (source, 40_000)
+    request.route(worker)
+    assert kamailio.done == []
+
+
 def test_nobody_is_relayed_to_elsewhere(worker: Worker, kamailio: FakeKsr) -> None:
     kamailio.message.request_uri = "sip:bob@example.org"
     request.route(worker)

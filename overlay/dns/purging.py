@@ -1,0 +1,67 @@
+"""Has this node's PowerDNS forget what it was told before the zone changed.
+
+In: the word that it did. Out: one command on PowerDNS's control socket, for all changes of one turn
+of the loop. Counterpart: `pdns_server`, which keeps whole answers for a second (`cache-ttl`): that
+is as long as phones would go on being sent to a node that is no longer there. A PowerDNS that is
+away has nothing to forget.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from overlay import tasks
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S: Final = 1.0
+_ANSWER_BYTES_MAX: Final = 1_000
+
+
+class Purging:
+    """One node's."""
+
+    def __init__(self, path: Path, farm: str) -> None:
+        """`path` is PowerDNS's control socket."""
+        self._path = path
+        self._command = f"PURGE {farm}$\n".encode()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.failed = ""
+        """Why the last command was not carried out; empty when it was."""
+
+    def start(self) -> None:
+        """Begin to listen to `zone_changed`."""
+        self._task = asyncio.create_task(self._keep_purging(), name="dns purging")
+
+    async def stop(self) -> None:
+        """End the task."""
+        await tasks.end([self._task])
+
+    def zone_changed(self) -> None:
+        """What PowerDNS remembers may be wrong."""
+        self._wake.set()
+
+    async def _keep_purging(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            before = self.failed
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    self.failed = await self._purge()
+            except (OSError, TimeoutError) as error:
+                self.failed = str(error) or "no answer in time"
+            if self.failed and self.failed != before:
+                log.info("PowerDNS keeps its answers a second longer: %s", self.failed)
+
+    async def _purge(self) -> str:
+        """Empty, or what PowerDNS says instead of how many answers it forgot."""
+        reader, writer = await asyncio.open_unix_connection(self._path)
+        try:
+            writer.write(self._command)
+            answer = (await reader.read(_ANSWER_BYTES_MAX)).decode("utf-8", "replace").strip()
+        finally:
+            writer.close()
+        return "" if answer.isdigit() else f"it says {answer!r}"

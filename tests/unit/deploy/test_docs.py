@@ -1,0 +1,68 @@
+"""The documents are what the code says, fit their bounds, and point to what is there."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deploy.docs.__main__ import DOCUMENTS, ROOT
+from deploy.docs.declarations import sentences_of
+from overlay import config_sections, limits
+
+README = ROOT / "README.md"
+WRITTEN = [README, *sorted((ROOT / "docs").glob("*.md"))]
+WORDS_MAX = 900
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_a_generated_document_is_up_to_date(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == DOCUMENTS[path](), (
+        f"{path.name} is not what the code says: run .venv/bin/python -m deploy.docs"
+    )
+
+
+def test_every_setting_has_a_sentence_of_its_own() -> None:
+    sentences = sentences_of(config_sections)
+    for section in config_sections.Section.__subclasses__():
+        if section.__module__ != config_sections.__name__:
+            continue
+        for field in msgspec.structs.fields(section):
+            if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+                continue
+            text = sentences[section.__name__].get(field.name, "")
+            assert _stands_alone(text), f"{section.__name__}.{field.name}: {text!r}"
+
+
+def test_every_limit_has_a_sentence_of_its_own() -> None:
+    sentences = sentences_of(limits)[""]
+    for name in (name for name in vars(limits) if name.isupper()):
+        assert _stands_alone(sentences.get(name, "")), name
+
+
+def test_the_first_page_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").split()) <= WORDS_MAX
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for link in LINK.findall(path.read_text(encoding="utf-8")):
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), f"{path.name}: {link}"
+        if anchor:
+            headings = HEADING.findall(target.read_text(encoding="utf-8"))
+            assert anchor in map(_anchor, headings), f"{path.name}: {link}"
+
+
+def _stands_alone(text: str) -> bool:
+    """It begins as a sentence does, or with the name of a quantity, and ends as one."""
+    return bool(text) and text.endswith((".", ".)")) and not text.startswith(("and ", "or "))
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
