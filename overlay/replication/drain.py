@@ -1,8 +1,9 @@
 """Takes this node out of service without anybody noticing, and proves that it is not needed.
 
-In: the operator's wish. Out: the farm's other nodes hold all that this one holds, and say so by its
-digests. Counterparts: membership tells everybody, so that placement and DNS pass this node over;
-`repair.py` hands over and proves; `sipfarm node drain` asks until it is done.
+In: the operator's wish, which `overlay.maintenance` has allowed. Out: the farm's other nodes hold
+all that this one holds, and say so by its digests. Counterparts: membership tells everybody, so
+that placement and DNS pass this node over; `repair.py` hands over and proves; `sipfarm node drain`
+asks until it is done.
 
 A node that drains still answers, routes calls and takes what a peer sends that has not heard yet.
 So a proof holds only if nothing came in while it was made. A restart ends the draining.
