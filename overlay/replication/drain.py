@@ -147,8 +147,11 @@ class Drain:
 
     def _note_progress(self, done: bool) -> None:
         left = self._proof.unproven + self._events.journal_depth
-        if done or left < self._least:
-            self._least, self._moved_s = (math.inf if done else left), self._loop.time()
+        # Of the first pass nobody knows how it was before: it got somewhere if it proved anything.
+        first_proven = self._least == math.inf and self._proof.unproven < self._proof.records
+        if done or first_proven or left < self._least < math.inf:
+            self._moved_s = self._loop.time()
+        self._least = math.inf if done else min(left, self._least)
 
     async def _name(self) -> None:
         """Look up what the missing records are called, when somebody may want to know."""
