@@ -8,7 +8,7 @@ refreshed; Kamailio's `kamailio.sock`. A Kamailio that is away, or answers nonse
 import asyncio
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ SHED: Final = "kamailio_sipfarm_shed"
 AGE_S_MAX: Final = 1.0
 """How long figures are shown again without asking."""
 
+_RECEIVED: Final = ("rcv_requests", "rcv_replies")
 _FIGURE: Final = re.compile(r"([\w.-]{1,64}):([\w.-]{1,128}) ?= ?(-?\d{1,20})")
 _UNFIT: Final = re.compile(r"[^a-zA-Z0-9_]")
 
@@ -92,11 +93,17 @@ def parse(answer: bytes, request_id: int) -> dict[str, int]:
     return figures
 
 
-async def _ask(path: Path, request_id: int) -> bytes:
+async def received(path: Path) -> int:
+    """How many messages Kamailio's workers have taken in since its start; raises `OSError`,
+    `TimeoutError` or `msgspec.MsgspecError` if it does not say."""
+    return sum(parse(await _ask(path, 1, _RECEIVED), 1).values())
+
+
+async def _ask(path: Path, request_id: int, which: Sequence[str] = ("all",)) -> bytes:
     request = {
         "jsonrpc": "2.0",
         "method": "stats.get_statistics",
-        "params": ["all"],
+        "params": which,
         "id": request_id,
     }
     loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
 """Decides whether a node's own Kamailio counts as away.
 
-In: when a question was asked, an answer came, or nothing listened; whether the proxies asked the
-daemon for anything. Out: `away`, the reason. No sockets, no clock of its own. Counterpart:
+In: when a question was asked, an answer came, or nothing listened; whether the workers take in
+messages. Out: `away`, the reason. No sockets, no clock of its own. Counterpart:
 `kamailio_watcher.py` asks.
 
     away ──answer──► here ──nothing listens, or MISSES_MAX questions unanswered──► away
@@ -9,9 +9,9 @@ daemon for anything. Out: `away`, the reason. No sockets, no clock of its own. C
 
 One that answers is asked now and then, one that does not is asked again soon. A question unanswered
 because this process was late says nothing of Kamailio. Workers that wait for a disk or have too
-much to do answer late, and ask the daemon meanwhile: that keeps Kamailio here for a while, though
-not for ever. One that comes back again and again has to stay for a while before it counts, so that
-phones are not sent to it in vain every few seconds.
+much to do answer late or never, and take in messages meanwhile: that keeps Kamailio here for a
+while, though not for ever. One that comes back again and again has to stay for a while before it
+counts, so that phones are not sent to it in vain every few seconds.
 """
 
 from typing import Final
@@ -26,7 +26,7 @@ MISSES_MAX: Final = 4
 """Unanswered questions in a row: 0.6 s, longer than a worker waits for a call event (0.4 s); with
 `ASK_EVERY_S`, whoever falls silent is away within a second."""
 BUSY_MISSES_MAX: Final = 33
-"""The same while proxies still ask the daemon: 5 s without a single answer are no backlog."""
+"""The same while the workers take in messages: 5 s without a single answer are no backlog."""
 RETURNS_MAX: Final = 3
 RETURNS_WITHIN_S: Final = 60.0
 STEADY_S: Final = 10.0
@@ -47,7 +47,7 @@ class KamailioWatch:
         self._asked_s: float | None = None
         self._unanswered = False
         self._misses = self._idle_misses = 0
-        """Unanswered in a row; and since the proxies asked the daemon for anything."""
+        """Unanswered in a row; and since the workers took in a message."""
         self._steady_since_s: float | None = None
         self._returned_s: list[float] = []
         self._was_here = False
@@ -58,13 +58,18 @@ class KamailioWatch:
         self.away = "it is about to be stopped"
         self._withdrawn_until_s = now_s + WITHDRAWN_S_MAX
 
-    def ask(self, now_s: float, *, proxies_active: bool) -> None:
-        """The next question leaves now. `proxies_active`: they asked the daemon for something
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is here, and a question was not answered: it matters if the workers work."""
+        return not self.away and self._misses > 0
+
+    def ask(self, now_s: float, *, working: bool) -> None:
+        """The next question leaves now. `working`: the workers are known to have taken in messages
         since the one before."""
         on_time = self._asked_s is not None and now_s - self._asked_s < ASK_AGAIN_S + LATE_S
         if self._unanswered and on_time:
             self._misses += 1
-            self._idle_misses = 0 if proxies_active else self._idle_misses + 1
+            self._idle_misses = 0 if working else self._idle_misses + 1
             self._steady_since_s = None
             silent = self._idle_misses >= MISSES_MAX or self._misses >= BUSY_MISSES_MAX
             if silent:

@@ -1,6 +1,7 @@
 """Asks this node's own Kamailio all the time whether it answers.
 
-In: answers, and what the kernel says of a port where nothing listens. Out: questions; a word to
+In: answers, what the kernel says of a port where nothing listens, and, where answers are missing,
+how many messages the workers have taken in. Out: questions; a word to
 whoever wants to know when that changes. Counterparts: `kamailio_watch.py` decides;
 `kamailio_options.py` has the questions; the farm's DNS, `/ready` and `sipfarm status` follow.
 """
@@ -9,9 +10,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
+import msgspec
+
+from overlay import tasks
 from overlay.config import Config
+from overlay.kamailio_figures import received
 from overlay.kamailio_options import DATAGRAM_BYTES_MAX, Questions
 from overlay.kamailio_watch import ASK_AGAIN_S, ASK_EVERY_S, KamailioWatch
 
@@ -31,8 +37,10 @@ class KamailioWatcher:
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._heard = asyncio.Event()
-        self._asked_by_proxies: Callable[[], int] = lambda: 0
-        self._seen = 0
+        self._path = config.kamailio_socket
+        self._look: asyncio.Task[None] | None = None
+        self._received: int | None = None
+        self._working = False
         self._changed: Callable[[], None] = lambda: None
 
     @property
@@ -43,23 +51,21 @@ class KamailioWatcher:
     async def first(self) -> None:
         """Ask once, and wait a moment for the answer."""
         self._ask()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_WITHIN_S):
                 await self._heard.wait()
-        except TimeoutError:
-            pass
 
-    def start(self, asked_by_proxies: Callable[[], int], changed: Callable[[], None]) -> None:
-        """Go on asking. `asked_by_proxies` counts what proxies have asked of this daemon;
-        `changed` is called whenever Kamailio has gone or come back."""
-        self._asked_by_proxies, self._changed = asked_by_proxies, changed
+    def start(self, changed: Callable[[], None]) -> None:
+        """Go on asking; `changed` is called whenever Kamailio has gone or come back."""
+        self._changed = changed
         self._timer = self._loop.call_later(ASK_AGAIN_S, self._turn)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Ask no more."""
         if self._timer is not None:
             self._timer.cancel()
         self._close()
+        await tasks.end([self._look])
 
     def withdraw(self) -> None:
         """Kamailio is about to be stopped: it counts as away from now on."""
@@ -79,9 +85,10 @@ class KamailioWatcher:
             self._timer = self._loop.call_later(wait_s, self._turn)
 
     def _ask(self) -> None:
-        asked = self._asked_by_proxies()
-        active, self._seen = asked != self._seen, asked
-        self._judge(lambda now_s: self._watch.ask(now_s, proxies_active=active))
+        working, self._working = self._working, False
+        self._judge(lambda now_s: self._watch.ask(now_s, working=working))
+        if self._watch.in_doubt and (self._look is None or self._look.done()):
+            self._look = self._loop.create_task(self._look_at_workers(), name="kamailio's workers")
         try:
             if self._socket is None:
                 self._socket = self._questions.open()
@@ -91,6 +98,15 @@ class KamailioWatcher:
             pass
         except OSError as error:
             self._unreachable(error)
+
+    async def _look_at_workers(self) -> None:
+        """By another process of Kamailio's: nothing of it waits behind what the workers have to
+        do. What the kernel drops when they are flooded is this daemon's questions, too."""
+        before, self._received = self._received, None
+        with suppress(OSError, TimeoutError, msgspec.MsgspecError):
+            self._received = await received(self._path)
+        if before is not None and self._received is not None:
+            self._working = self._received > before
 
     def _read(self) -> None:
         while self._socket is not None:
@@ -104,6 +120,7 @@ class KamailioWatcher:
             if self._questions.answered_by(datagram):
                 self._judge(self._watch.answered)
                 self._heard.set()
+                self._received = None
                 self._next_in(ASK_EVERY_S)
 
     def _unreachable(self, error: OSError) -> None:

@@ -13,10 +13,6 @@ from prometheus_client.registry import Collector
 from overlay import limit_hits
 from overlay.tallies import Durations, Tally
 
-PROXY_REQUESTS = frozenset(
-    {"Locate", "Authenticate", "Register", "WriteEvent", "ClaimCall", "ReleaseCall", "LoginFailed"}
-)
-"""What nobody but a proxy's worker asks on the control socket."""
 WRITE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
 
 
@@ -77,12 +73,6 @@ class Metrics:
         """Count an answer on the control socket."""
         self.requests.inc(request, outcome)
         self.request_seconds.observe(request, seconds)
-
-    def asked_by_proxies(self) -> int:
-        """How many requests of proxies were answered."""
-        return sum(
-            count for (request, _), count in self.requests.counts() if request in PROXY_REQUESTS
-        )
 
     def describe(self, **labels: str) -> None:
         """Set the labels of `sipfarm_info`."""

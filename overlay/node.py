@@ -205,7 +205,7 @@ class Node:
     async def stop(self) -> None:
         """End everything in order: askers first, then peers, then the disk."""
         if self.kamailio is not None:
-            self.kamailio.stop()
+            await self.kamailio.stop()
         await self._purging.stop()
         await self.control.stop()
         if self._dns is not None:
@@ -436,7 +436,7 @@ class Node:
         await self.discovery.start()
         self.membership.start(self._known)
         if self.kamailio is not None:
-            self.kamailio.start(self.metrics.asked_by_proxies, self._kamailio_turned)
+            self.kamailio.start(self._kamailio_turned)
             if bool(self.kamailio.away) != self.own.proxy_away:
                 self._kamailio_turned()
         await self.projection.tried()

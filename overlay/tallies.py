@@ -7,7 +7,7 @@ calls for each count: with some of them at every event, a tenth of what a small 
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import ItemsView, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -24,10 +24,6 @@ class Tally(Collector):
     def inc(self, *values: str) -> None:
         """One more; a value for each label."""
         self._counts[values] += 1
-
-    def counts(self) -> ItemsView[tuple[str, ...], int]:
-        """All counts, by the values of the labels."""
-        return self._counts.items()
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """For the registry."""

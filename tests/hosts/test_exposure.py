@@ -47,6 +47,7 @@ _FILES: Final = {
     "/run/sipfarm/dns.sock": "sipfarm sipfarm-pdns 660",
     "/run/sipfarm/redis.sock": "sipfarm-redis sipfarm 770",
     "/run/sipfarm/kamailio.sock": "sipfarm-kamailio sipfarm 660",
+    "/run/sipfarm-pdns/pdns.controlsocket": "sipfarm-pdns sipfarm-pdns 770",
 }
 _AUTHORITY_FILES: Final = {
     "/etc/sipfarm-authority": "root sipfarm-authority 750",

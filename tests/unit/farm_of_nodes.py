@@ -19,6 +19,7 @@ from overlay.control.client import ControlClient
 from overlay.identity import ca, files, identity, operator
 from overlay.links.network import Network
 from overlay.node import Node
+from overlay.parts import Parts
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.subscriber import Subscriber, signed, with_password
@@ -55,6 +56,8 @@ class Farm:
         """Further sections of every node's configuration; set before the nodes start."""
         self.of_node: dict[str, dict[str, object]] = {}
         """Further settings of section node, by name."""
+        self.parts: Parts | None = None
+        """The world of every node; set before the nodes start."""
         self._port = free_port()
         self.networks: list[Network] = []
         """Networks without a node; they are stopped with the farm. (A loop with open handles of
@@ -102,7 +105,7 @@ class Farm:
         """Start nodes."""
         for name in names:
             config = self.config(name)
-            node = Node(config, identity.load(config))
+            node = Node(config, identity.load(config), self.parts)
             await node.start()
             self.nodes[name] = node
 

@@ -12,11 +12,11 @@ from overlay.config_sections import Farm, Node, Proxy
 from overlay.kamailio_options import Questions, why_silent
 
 
-def config_of(address: str, port: int) -> Config:
+def config_of(address: str, port: int, run_dir: str = "/nowhere") -> Config:
     """A node's configuration, with its Kamailio there."""
     return Config(
         farm=Farm(name="farm.test"),
-        node=Node(name="n1", address=address),
+        node=Node(name="n1", address=address, run_dir=run_dir),
         proxy=Proxy(port=port),
     )
 

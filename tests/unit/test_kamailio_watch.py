@@ -23,20 +23,20 @@ class Play:
         self.watch = KamailioWatch()
         self.now_s = 100.0
 
-    def turn(self, *, answered: bool, active: bool = False, late_s: float = 0.0) -> None:
+    def turn(self, *, answered: bool, working: bool = False, late_s: float = 0.0) -> None:
         """One question, and its answer at once, or none; then time until the next is due."""
-        self.watch.ask(self.now_s, proxies_active=active)
+        self.watch.ask(self.now_s, working=working)
         if answered:
             self.watch.answered(self.now_s + 0.001)
         self.now_s += (ASK_EVERY_S if answered else ASK_AGAIN_S) + late_s
 
-    def turns(self, count: int, *, answered: bool, active: bool = False) -> None:
+    def turns(self, count: int, *, answered: bool, working: bool = False) -> None:
         for _ in range(count):
-            self.turn(answered=answered, active=active)
+            self.turn(answered=answered, working=working)
 
     def gone(self) -> None:
         """It dies and the network says so."""
-        self.watch.ask(self.now_s, proxies_active=False)
+        self.watch.ask(self.now_s, working=False)
         self.watch.unreachable("connection refused")
         self.now_s += ASK_AGAIN_S
 
@@ -96,14 +96,14 @@ def test_an_asker_that_was_frozen_concludes_nothing(here: Play) -> None:
 
 
 def test_busy_workers_have_longer_but_not_for_ever(here: Play) -> None:
-    here.turns(BUSY_MISSES_MAX, answered=False, active=True)
+    here.turns(BUSY_MISSES_MAX, answered=False, working=True)
     assert not here.watch.away
-    here.turn(answered=False, active=True)
+    here.turn(answered=False, working=True)
     assert here.watch.away == "no answer to OPTIONS for 5.0 s"
 
 
-def test_once_they_ask_nothing_they_have_as_long_as_any(here: Play) -> None:
-    here.turns(10, answered=False, active=True)
+def test_once_they_do_nothing_they_have_as_long_as_any(here: Play) -> None:
+    here.turns(10, answered=False, working=True)
     here.turns(MISSES_MAX - 1, answered=False)
     assert not here.watch.away
     here.turn(answered=False)

@@ -1,12 +1,15 @@
 """A daemon that watches what is on its SIP port."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import uvloop
 
+from overlay.kamailio_watch import MISSES_MAX
 from overlay.kamailio_watcher import KamailioWatcher
 from tests.unit.farm_of_nodes import until
 from tests.unit.test_kamailio_options import config_of, reply
@@ -15,18 +18,19 @@ from tests.unit.test_kamailio_options import config_of, reply
 class Kamailio(asyncio.DatagramProtocol):
     """Something on a port that answers, or does not."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.silent = False
         self.asked = 0
         self._transport: asyncio.DatagramTransport | None = None
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+            free.bind((host, port))
+            self.address: tuple[str, int] = free.getsockname()
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        address = ("127.0.0.1", self.port)
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=address)
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=self.address
+        )
 
     def stop(self) -> None:
         if self._transport is not None:
@@ -44,14 +48,11 @@ class Scene:
 
     def __init__(self) -> None:
         self.kamailio = Kamailio()
-        self.watcher = KamailioWatcher(config_of("127.0.0.1", self.kamailio.port))
+        self.watcher = KamailioWatcher(config_of(*self.kamailio.address))
         self.told: list[bool] = []
-        self.proxies_asked = 0
 
     def start(self) -> None:
-        self.watcher.start(
-            lambda: self.proxies_asked, lambda: self.told.append(bool(self.watcher.away))
-        )
+        self.watcher.start(lambda: self.told.append(bool(self.watcher.away)))
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop])
@@ -64,7 +65,7 @@ def play(request: pytest.FixtureRequest) -> Callable[[Callable[[Scene], Awaitabl
             try:
                 await story(scene)
             finally:
-                scene.watcher.stop()
+                await scene.watcher.stop()
                 scene.kamailio.stop()
 
         with asyncio.Runner(loop_factory=request.param) as runner:
@@ -127,6 +128,36 @@ def test_answers_that_came_while_the_daemon_stood_still_count(play: Play) -> Non
             await until(lambda asked=asked: scene.kamailio.asked > asked)  # type: ignore[misc]
             hold_up(0.35)
         assert scene.told == []
+
+    play(story)
+
+
+def test_workers_that_take_in_messages_have_longer(play: Play, tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        scene.watcher = KamailioWatcher(config_of(*scene.kamailio.address, str(tmp_path)))
+        await scene.kamailio.start()
+        await scene.watcher.first()
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as figures:
+            figures.bind(str(tmp_path / "kamailio.sock"))
+            taken = 0
+
+            def tell() -> None:
+                nonlocal taken
+                question, sender = figures.recvfrom(65_535)
+                taken += 10
+                said = [f"core:rcv_requests = {taken}", "core:rcv_replies = 0"]
+                answer = {"jsonrpc": "2.0", "result": said, "id": json.loads(question)["id"]}
+                figures.sendto(json.dumps(answer).encode(), sender)
+
+            loop.add_reader(figures, tell)
+            scene.start()
+            scene.kamailio.silent = True
+            asked = scene.kamailio.asked
+            await until(lambda: scene.kamailio.asked > asked + 3 * MISSES_MAX)
+            assert scene.told == []
+            loop.remove_reader(figures)
+        await until(lambda: scene.told == [True])
 
     play(story)
 
