@@ -84,11 +84,14 @@ class Config(Section, frozen=True, kw_only=True):
         return self.run_path("dns.sock")
 
     @property
-    def pdns_control_sockets(self) -> tuple[Path, Path]:
-        """Where PowerDNS takes commands, by a name of its own choice: in the directory that its
-        unit makes for it, or, without the unit, where pdns.conf says."""
-        name = "pdns.controlsocket"
-        return Path(f"{self.node.run_dir}-pdns") / name, self.run_path(name)
+    def pdns_control_socket(self) -> Path:
+        """Where PowerDNS takes commands; the name is its own."""
+        return self.pdns_socket_dir / "pdns.controlsocket"
+
+    @property
+    def pdns_socket_dir(self) -> Path:
+        """PowerDNS's own directory, beside the one with the sockets of all others."""
+        return Path(f"{self.node.run_dir}-pdns")
 
     @property
     def kamailio_socket(self) -> Path:

@@ -29,6 +29,7 @@ from overlay.config_values import (
     Quorum,
     Relays,
     Routes,
+    StopSeconds,
     Table,
     Topic,
     TrustedPeers,
@@ -267,6 +268,10 @@ class Proxy(Section, frozen=True, kw_only=True):
     value is n * 1480 - 360, because the farm adds up to 360 bytes. RFC 3261 18.1.1 allows one
     fragment; the default allows two, because many phones send such INVITEs and do not listen on
     TCP. 0: requests go over UDP whatever their size."""
+    stop_s: StopSeconds = 10
+    """How long Kamailio goes on answering at a stop after its node has left DNS, at the most: it
+    stops as soon as no request has come for a second. Phones that have an older DNS answer are
+    served meanwhile."""
     shared_memory_mib: AboveZero = 256
     """The size of Kamailio's shared memory; what is not used takes none of the machine's memory. An
     open connection takes 66 KiB over TCP, 118 over TLS, 134 over WebSocket and 189 over WebSocket

@@ -46,7 +46,9 @@ async def run(config: Config) -> None:
     figures = KamailioFigures(config.kamailio_socket, time.monotonic)
     node.metrics.registry.register(figures)
     node.local.shed = figures.shed
-    heartbeat = Heartbeat(node.committer.round_trip)
+    heartbeat = Heartbeat(
+        node.committer.round_trip, lambda: service_manager.notify(service_manager.ALIVE)
+    )
     hooks = Hooks(live=heartbeat.check, ready=node.readiness.check, refresh=(figures.refresh,))
     pages = MetricsServer(node.metrics.registry, hooks)
     try:

@@ -5,6 +5,7 @@ messages. Out: `away`, the reason. No sockets, no clock of its own. Counterpart:
 `kamailio_watcher.py` asks.
 
     away ──answer──► here ──nothing listens, or MISSES_MAX questions unanswered──► away
+                      └──its operator withdraws it──► away, though it answers, until it is gone
 
 One that answers is asked now and then, one that does not is asked again soon. A question unanswered
 because this process was late says nothing of Kamailio. Workers that wait for a disk or have too
@@ -33,6 +34,10 @@ STEADY_S: Final = 10.0
 before it comes back once more."""
 
 
+WITHDRAWN_S_MAX: Final = 60.0
+"""One that was withdrawn and is still there after so long was not stopped: it counts again."""
+
+
 class KamailioWatch:
     """What is known of one Kamailio; it is away until it answers for the first time."""
 
@@ -46,6 +51,12 @@ class KamailioWatch:
         self._steady_since_s: float | None = None
         self._returned_s: list[float] = []
         self._was_here = False
+        self._withdrawn_until_s = 0.0
+
+    def withdraw(self, now_s: float) -> None:
+        """It is about to be stopped: it answers, and nobody is to be sent to it any more."""
+        self.away = "it is about to be stopped"
+        self._withdrawn_until_s = now_s + WITHDRAWN_S_MAX
 
     @property
     def in_doubt(self) -> bool:
@@ -61,6 +72,8 @@ class KamailioWatch:
             self._idle_misses = 0 if working else self._idle_misses + 1
             self._steady_since_s = None
             silent = self._idle_misses >= MISSES_MAX or self._misses >= BUSY_MISSES_MAX
+            if silent:
+                self._withdrawn_until_s = 0.0
             if silent and not self.away:
                 self.away = f"no answer to OPTIONS for {self._misses * ASK_AGAIN_S:.1f} s"
         self._asked_s, self._unanswered = now_s, True
@@ -70,7 +83,7 @@ class KamailioWatch:
         self._unanswered, self._misses, self._idle_misses = False, 0, 0
         if self._steady_since_s is None:
             self._steady_since_s = now_s
-        if not self.away:
+        if not self.away or now_s < self._withdrawn_until_s:
             return
         lately = [at_s for at_s in self._returned_s if now_s - at_s < RETURNS_WITHIN_S]
         if len(lately) >= RETURNS_MAX and now_s - self._steady_since_s < STEADY_S:
@@ -84,4 +97,5 @@ class KamailioWatch:
     def unreachable(self, reason: str) -> None:
         """Nothing listens where it should, or nothing can be sent there."""
         self._unanswered, self._steady_since_s = False, None
+        self._withdrawn_until_s = 0.0
         self.away = f"no answer to OPTIONS: {reason}"

@@ -67,6 +67,10 @@ class KamailioWatcher:
         self._close()
         await tasks.end([self._look])
 
+    def withdraw(self) -> None:
+        """Kamailio is about to be stopped: it counts as away from now on."""
+        self._judge(self._watch.withdraw)
+
     # inner workings
 
     def _turn(self) -> None:

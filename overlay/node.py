@@ -96,7 +96,7 @@ class Node:
         self.vetting = Vetting(identity.operator)
         self.lockouts = Lockouts(config.proxy, lambda: now_ms() / 1000)
         self._zone_changed_s = now_ms() // 1000
-        self._purging = Purging(config.pdns_control_sockets, config.farm.name)
+        self._purging = Purging(config.pdns_control_socket, config.farm.name)
         self._dns: dns_server.DnsServer | None = None
         self.show: Callable[[Shown], None] = lambda shown: None
         """Given what the proxies are to know of the farm's settings."""
@@ -411,6 +411,7 @@ class Node:
             self.metrics,
             self.parts.now_ms,
             self.leave,
+            self._withdraw,
             self.drain,
             maintenance,
             self.lockouts,
@@ -486,6 +487,10 @@ class Node:
         away = bool(self.kamailio is not None and self.kamailio.away)
         traits = msgspec.structs.replace(self.own.traits or Traits(), proxy_away=away)
         return msgspec.structs.replace(self.own, traits=traits)
+
+    def _withdraw(self) -> None:
+        if self.kamailio is not None:
+            self.kamailio.withdraw()
 
     def _kamailio_turned(self) -> None:
         """It has gone, or come back: phones are to know, and nothing else changes."""

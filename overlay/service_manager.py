@@ -5,11 +5,10 @@ or nothing where no systemd waits for them. Counterparts: `Type=notify` and `Wat
 units in `deploy/systemd/`; `daemon.py`, `sipfarm ca serve`.
 """
 
-import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 log = logging.getLogger(__name__)
@@ -17,8 +16,7 @@ log = logging.getLogger(__name__)
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
 ALIVE: Final = "WATCHDOG=1"
-BEATS_A_PERIOD: Final = 4
-"""How often the watchdog is fed within the time after which it bites."""
+"""Feeds the watchdog, where there is one (`WatchdogSec=`)."""
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -34,23 +32,3 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
             telling.send(state.encode())
     except OSError as error:
         log.warning("systemd cannot be told %s: %s", state, error)
-
-
-def watchdog_s(environment: Mapping[str, str] = os.environ) -> float:
-    """After how many seconds of silence systemd kills this process; 0: never."""
-    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
-        return 0.0
-    text = environment.get("WATCHDOG_USEC", "")
-    return int(text) / 1_000_000 if text.isdecimal() else 0.0
-
-
-async def feed_watchdog(
-    beat: Callable[[], Awaitable[None]], environment: Mapping[str, str] = os.environ
-) -> None:
-    """Feed the watchdog each time that `beat` has come round, until the task is cancelled; returns
-    at once where there is none."""
-    period_s = watchdog_s(environment)
-    while period_s:
-        await beat()
-        notify(ALIVE, environment)
-        await asyncio.sleep(period_s / BEATS_A_PERIOD)

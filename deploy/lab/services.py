@@ -49,6 +49,7 @@ def render_node(host: Host, config: Config, authority: Path) -> None:
     """What each service of an enrolled node reads, and the way to the operator's key."""
     # The lab's machine is the operator's, so its nodes find what a farm's nodes never have.
     certificates.issue(host, config.farm.name)
+    config.pdns_socket_dir.mkdir(parents=True, exist_ok=True)
     (host.etc / files.OPERATOR_KEY).symlink_to(authority / files.OPERATOR_KEY)
     write_files(config, host.etc)
 

@@ -24,7 +24,6 @@ def command_line(unit: str, host: Host, values: Mapping[str, object]) -> list[st
     places = {
         "${CREDENTIALS_DIRECTORY}": str(host.etc),
         "/etc/sipfarm/rendered": str(host.etc),
-        "/run/sipfarm-pdns": str(host.run),
         "/run/sipfarm": str(host.run),
         **{f"${{{name}}}": str(value) for name, value in values.items()},
     }

@@ -23,6 +23,8 @@ DEPENDS: Final = (
     "pdns-server (>= 4.7)",
     "pdns-backend-remote",
     "chrony | time-daemon",
+    # Kamailio looks up the number of the protocol TCP.
+    "netbase",
     "python3 (>= 3.11)",
     "python3 (<< 3.12)",
     "libpython3.11",

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from overlay.cli import arguments, drain, ok_to_stop, output
+from overlay.cli import arguments, drain, ok_to_stop, output, withdraw
 from overlay.cli.asking import daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import Done, Leave, PutRevocations
@@ -65,6 +65,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     join.add_argument("--run-dir", default="", metavar="DIR")
     join.set_defaults(run=run_join)
     drain.add_verbs(verbs)
+    withdraw.add_verb(verbs)
     ok_to_stop.add_verb(verbs)
     ready = arguments.add_verb(
         verbs,

@@ -384,6 +384,10 @@ class Leave(Request, frozen=True, kw_only=True, tag=27):
     """Leave the farm gracefully: tell every peer, then stop. Answered by `Done`."""
 
 
+class Withdraw(Request, frozen=True, kw_only=True, tag=32):
+    """Take this node's Kamailio out of DNS: it is about to be stopped. Answered by `Done`."""
+
+
 class DrainWish(IntEnum):
     """What to do about the draining of the asked node."""
 
@@ -612,6 +616,7 @@ Requests = (
     | PutSubscriber
     | ListSubscribers
     | Leave
+    | Withdraw
     | GetSubscriber
     | PutRevocations
     | Drain

@@ -67,6 +67,7 @@ class Service:
         metrics: Metrics,
         now_ms: Callable[[], int],
         leave: Callable[[], None],
+        withdraw: Callable[[], None],
         drain: Drain,
         maintenance: Maintenance,
         lockouts: Lockouts,
@@ -84,6 +85,7 @@ class Service:
         self._metrics = metrics
         self._now_ms = now_ms
         self._leave = leave
+        self._withdraw = withdraw
         self._drain = drain
         self._maintenance = maintenance
         self._lockouts = lockouts
@@ -195,6 +197,9 @@ class Service:
         if isinstance(request, messages.Leave):
             self._loop.call_soon(self._leave)
             return messages.Done(id=0, detail="leaving")
+        if isinstance(request, messages.Withdraw):
+            self._withdraw()
+            return messages.Done(id=0, detail="out of DNS")
         if isinstance(request, messages.LoginFailed):
             return await self._login_failed(request, deadline_s)
         if isinstance(request, messages.ListLockouts):

@@ -8,7 +8,6 @@ away has nothing to forget.
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +22,9 @@ _ANSWER_BYTES_MAX: Final = 1_000
 class Purging:
     """One node's."""
 
-    def __init__(self, paths: Sequence[Path], farm: str) -> None:
-        """`paths`: where PowerDNS's control socket may be; the first that is there is used."""
-        self._paths = paths
+    def __init__(self, path: Path, farm: str) -> None:
+        """`path` is PowerDNS's control socket."""
+        self._path = path
         self._command = f"PURGE {farm}$\n".encode()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -59,8 +58,7 @@ class Purging:
 
     async def _purge(self) -> str:
         """Empty, or what PowerDNS says instead of how many answers it forgot."""
-        path = next((each for each in self._paths if each.exists()), self._paths[-1])
-        reader, writer = await asyncio.open_unix_connection(path)
+        reader, writer = await asyncio.open_unix_connection(self._path)
         try:
             writer.write(self._command)
             answer = (await reader.read(_ANSWER_BYTES_MAX)).decode("utf-8", "replace").strip()

@@ -21,6 +21,7 @@ from tests.hosts.inventory import NODES, OPERATOR
 
 STORY: Final = (
     "test_machine.py",
+    "test_docs.py",
     "test_bad_input.py",
     "test_site.py",
     "test_join.py",

@@ -27,6 +27,7 @@ _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PROMPT: Final = re.compile(r"(op|n[0-9]+)# (.+)|(admin)\$ (.+)")
 _LOOKS_LIKE_A_PROMPT: Final = re.compile(r"[A-Za-z0-9@:~-]*[#$] ")
 _PRINTS: Final = re.compile(r"\s+# prints ([A-Z][A-Z0-9_]*)$")
+_REBOOT: Final = "systemctl reboot"
 _HERE_DOCUMENT: Final = re.compile(r"<<'(\w+)'")
 
 
@@ -144,11 +145,17 @@ class HostCommands(Protocol):
         check: bool = ...,
     ) -> "subprocess.CompletedProcess[str]": ...
 
+    def reboot(self, name: str) -> float: ...
+
 
 def on_hosts(hosts: HostCommands, directory: Path, environment: Mapping[str, str]) -> Runner:
     """Runs what is for `admin` on this machine in a directory, all else on the test hosts."""
 
     def run_one(host: str, text: str, within_s: float) -> "subprocess.CompletedProcess[str]":
+        if host != ADMIN and text == _REBOOT:
+            # The connection ends before the command does; a reader waits until the host is back.
+            took_s = hosts.reboot(host)
+            return subprocess.CompletedProcess(text, 0, f"back after {took_s:.1f} s\n", "")
         if host != ADMIN:
             # A reader sits at a terminal in root's home; `ssh` alone would give no login shell.
             return hosts.ssh(host, f"cd\n{text}", timeout_s=within_s, check=False)

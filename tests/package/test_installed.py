@@ -96,15 +96,19 @@ def test_from_before_the_first_installation_to_the_last_purge(fresh: Machine, bu
     rendered = fresh.path("/etc/sipfarm/rendered/kamailio.cfg")
     for path in (kept, key, rendered):
         path.write_text("here\n")
+    enabled = fresh.path("/etc/systemd/system/multi-user.target.wants/sipfarm.target")
+    enabled.symlink_to("/lib/systemd/system/sipfarm.target")
     said = fresh.install(built.here)
     assert "disable --now" not in said
     assert rendered.exists()
+    assert enabled.is_symlink()
 
     fresh.dpkg("--remove", "sipfarm")
     assert os.readlink(fresh.path(REDIS)) == "/dev/null"
     said = fresh.dpkg("--purge", "sipfarm")
     assert not os.path.lexists(fresh.path(REDIS))
     assert not rendered.exists()
+    assert not os.path.lexists(enabled)
     assert (kept.read_text(), key.read_text()) == ("here\n", "here\n")
     for folder in ("/var/lib/sipfarm", "/etc/sipfarm"):
         assert f"left in place: {folder};" in said

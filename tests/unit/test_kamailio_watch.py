@@ -11,6 +11,7 @@ from overlay.kamailio_watch import (
     RETURNS_MAX,
     RETURNS_WITHIN_S,
     STEADY_S,
+    WITHDRAWN_S_MAX,
     KamailioWatch,
 )
 
@@ -139,3 +140,27 @@ def test_earlier_returns_are_forgotten() -> None:
         assert not play.watch.away
         play.gone()
         play.now_s += RETURNS_WITHIN_S / RETURNS_MAX
+
+
+def test_one_that_is_withdrawn_is_away_until_it_has_gone_and_come_back(here: Play) -> None:
+    here.watch.withdraw(here.now_s)
+    assert here.watch.away == "it is about to be stopped"
+    here.turns(5, answered=True)
+    assert here.watch.away
+    here.gone()
+    here.turn(answered=True)
+    assert not here.watch.away
+
+
+def test_one_that_is_withdrawn_and_falls_silent_may_come_back(here: Play) -> None:
+    here.watch.withdraw(here.now_s)
+    here.turns(MISSES_MAX + 1, answered=False)
+    here.turn(answered=True)
+    assert not here.watch.away
+
+
+def test_one_that_is_withdrawn_and_stays_counts_again_after_a_while(here: Play) -> None:
+    here.watch.withdraw(here.now_s)
+    here.now_s += WITHDRAWN_S_MAX
+    here.turn(answered=True)
+    assert not here.watch.away

@@ -111,6 +111,17 @@ def test_every_block_of_the_documents_can_be_read(path: Path) -> None:
     commands_of(path.read_text(encoding="utf-8"), path.name)
 
 
+def test_a_host_that_reboots_is_waited_for(tmp_path: Path) -> None:
+    commands = commands_of("```console\nn2# systemctl reboot\n```\n", "d.md")
+    (done,) = Session(on_hosts(_NoHosts(), tmp_path, {})).run(commands)
+    assert done.output == "back after 1.5 s\n"
+
+
 class _NoHosts:
+    """None that takes commands; they reboot, though."""
+
     def ssh(self, name: str, *_: object, **__: object) -> "subprocess.CompletedProcess[str]":
         raise AssertionError(f"{name} was asked")
+
+    def reboot(self, _name: str) -> float:
+        return 1.5

@@ -188,7 +188,7 @@ def test_what_it_remembers_is_forgotten_when_the_zone_changes(tmp_path: Path) ->
     farm = Farm(tmp_path, cache_ttl_s=60)
 
     async def story() -> None:
-        purging = Purging([tmp_path / "away", tmp_path / "pdns.controlsocket"], "farm.test")
+        purging = Purging(tmp_path / "pdns.controlsocket", "farm.test")
         purging.start()
         both = ("NOERROR", ["A 192.0.2.1", "A 192.0.2.2"])
         assert await asyncio.to_thread(farm.dig, "farm.test", "A") == both
@@ -209,7 +209,7 @@ def test_what_it_remembers_is_forgotten_when_the_zone_changes(tmp_path: Path) ->
 
 def test_one_that_is_away_has_nothing_to_forget(tmp_path: Path) -> None:
     async def story() -> None:
-        purging = Purging([tmp_path / "away", tmp_path / "pdns.controlsocket"], "farm.test")
+        purging = Purging(tmp_path / "pdns.controlsocket", "farm.test")
         purging.start()
         purging.zone_changed()
         until_s = time.monotonic() + DEADLINE_S
