@@ -44,7 +44,8 @@ def package_of(release: Release) -> Path:
     tree, out = kept / "tree", kept / "out"
     for scratch in (tree, out):
         shutil.rmtree(scratch, ignore_errors=True)
-    git = ["git", "-C", str(_ROOT)]
+    # Whoever made the clone need not be root.
+    git = ["git", "-c", f"safe.directory={_ROOT}", "-C", str(_ROOT)]
     archive = kept / "tree.tar"
     command([*git, "archive", "--format=tar", f"--output={archive}", release.commit])
     tree.mkdir()
