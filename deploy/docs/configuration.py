@@ -36,8 +36,8 @@ and certificates as well, and with `--show` it prints every setting with the val
 A setting that does not exist is an error. A name ends in its unit: `_ms` milliseconds, `_s`
 seconds, `_mib` mebibytes.
 
-After a change, render the services' own files and restart the node (drain it first, see
-[upgrade.md](upgrade.md)).
+After a change, drain the node and restart it:
+[operate.md](operate.md#after-a-change-of-farmtoml).
 """
 _LIMITS_HEAD = """\
 ## Limits

@@ -1,8 +1,9 @@
 """Takes this node out of service without anybody noticing, and proves that it is not needed.
 
-In: the operator's wish. Out: the farm's other nodes hold all that this one holds, and say so by its
-digests. Counterparts: membership tells everybody, so that placement and DNS pass this node over;
-`repair.py` hands over and proves; `sipfarm node drain` asks until it is done.
+In: the operator's wish, which `overlay.maintenance` has allowed. Out: the farm's other nodes hold
+all that this one holds, and say so by its digests. Counterparts: membership tells everybody, so
+that placement and DNS pass this node over; `repair.py` hands over and proves; `sipfarm node drain`
+asks until it is done.
 
 A node that drains still answers, routes calls and takes what a peer sends that has not heard yet.
 So a proof holds only if nothing came in while it was made. A restart ends the draining.
@@ -146,8 +147,11 @@ class Drain:
 
     def _note_progress(self, done: bool) -> None:
         left = self._proof.unproven + self._events.journal_depth
-        if done or left < self._least:
-            self._least, self._moved_s = (math.inf if done else left), self._loop.time()
+        # Of the first pass nobody knows how it was before: it got somewhere if it proved anything.
+        first_proven = self._least == math.inf and self._proof.unproven < self._proof.records
+        if done or first_proven or left < self._least < math.inf:
+            self._moved_s = self._loop.time()
+        self._least = math.inf if done else min(left, self._least)
 
     async def _name(self) -> None:
         """Look up what the missing records are called, when somebody may want to know."""

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -21,6 +21,7 @@ from overlay.control.messages import (
     WriteEvent,
     Written,
 )
+from overlay.errors import UnavailableError
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
 from tests.farm.asking import (
@@ -43,9 +44,11 @@ RATE = 50
 def draining_lab(lab: Lab) -> Iterator[Lab]:
     """The lab for tests that drain nodes, and end some; all serve again afterwards."""
     yield lab
-    lab.restore()
     for each in lab.nodes:
-        lab.ask(each.name, Drain(wish=DrainWish.END))
+        # One that does not run serves when it is started.
+        with suppress(UnavailableError):
+            lab.ask(each.name, Drain(wish=DrainWish.END))
+    lab.restore()
 
 
 def dig(lab: Lab, node: str, name: str, kind: str) -> set[str]:
@@ -140,7 +143,7 @@ def against_stopping(lab: Lab, asked: str, name: str) -> str:
 
 def test_of_two_that_drain_at_once_one_does(draining_lab: Lab) -> None:
     lab = draining_lab
-    for one, two in (("n1", "n2"), ("n3", "n2"), ("n1", "n3")):
+    for one, two in (("n1", "n2"), ("n3", "n2")):
         with ThreadPoolExecutor() as pool:
             begun = pool.map(lambda name: node(lab, name, "drain", "--wait", "0"), (one, two))
             ended = dict(zip((one, two), begun, strict=True))

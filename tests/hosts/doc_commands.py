@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 ADMIN: Final = "admin"
-RUN_WITHIN_S: Final = 300.0
+RUN_WITHIN_S: Final = 600.0
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PROMPT: Final = re.compile(r"(op|n[0-9]+)# (.+)|(admin)\$ (.+)")
 _LOOKS_LIKE_A_PROMPT: Final = re.compile(r"[A-Za-z0-9@:~-]*[#$] ")

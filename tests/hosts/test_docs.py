@@ -19,6 +19,7 @@ from deploy.hosts import Hosts, packages
 from deploy.hosts.layout import DATA_DIR, SSH_CONFIG
 from tests.hosts.doc_commands import Command, Session, commands_of, on_hosts, ssh_wrappers
 
+pytestmark = pytest.mark.timeout(1800)
 _DOCS: Final = {path.name: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}
 _INSTALL, _ROLLOUT, _OPERATE, _UPGRADE = "install.md", "rollout.md", "operate.md", "upgrade.md"
 _COMMANDS_BY_HAND_MAX: Final = 10
