@@ -1,38 +1,30 @@
 """Packages of earlier releases, each built by its own tree.
 
-In: deploy/releases.toml, which names releases with their commits. Out: a .deb in the cache.
-Counterpart: `deploy/package`, as it was in that commit. A first build may need the network.
+In: a release, as `deploy.releases` lists it. Out: a .deb in the cache. Counterpart:
+`deploy/package`, as it was in that commit. A first build may need the network.
 """
 
 import shutil
-import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from deploy import releases
 from deploy.hosts.commands import command
 from deploy.hosts.layout import CACHE_DIR, HostsError
+from deploy.releases import Release
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_LIST: Final = _ROOT / "deploy/releases.toml"
 _BUILD_WITHIN_S: Final = 600.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """A version that was given to operators."""
-
-    version: str
-    commit: str
 
 
 def latest() -> Release:
     """The release that an operator comes from; raises `HostsError` if there was none."""
     try:
-        listed = tomllib.loads(_LIST.read_text(encoding="utf-8"))["release"]
-        return Release(version=listed[-1]["version"], commit=listed[-1]["commit"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError, IndexError) as error:
-        raise HostsError(f"{_LIST.relative_to(_ROOT)}: names no release: {error!r}") from error
+        return releases.load()[-1]
+    except (OSError, ValueError, IndexError, msgspec.ValidationError) as error:
+        raise HostsError(f"deploy/releases.toml names no release: {error}") from error
 
 
 def package_of(release: Release) -> Path:
@@ -44,7 +36,8 @@ def package_of(release: Release) -> Path:
     tree, out = kept / "tree", kept / "out"
     for scratch in (tree, out):
         shutil.rmtree(scratch, ignore_errors=True)
-    git = ["git", "-C", str(_ROOT)]
+    # Whoever made the clone need not be root.
+    git = ["git", "-c", f"safe.directory={_ROOT}", "-C", str(_ROOT)]
     archive = kept / "tree.tar"
     command([*git, "archive", "--format=tar", f"--output={archive}", release.commit])
     tree.mkdir()

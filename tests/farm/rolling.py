@@ -66,9 +66,10 @@ def under_load(load: RollingLoad) -> Iterator[Tally]:
 
 
 @contextmanager
-def _lab_under_load(
+def lab_under_load(
     lab: Lab, *, calls_per_s: int, registers_per_s: int, transports: Sequence[str]
 ) -> Iterator[Tally]:
+    """The same with subscribers and phone hosts of the lab."""
     users = [f"rolling-{number}" for number in range(round(registers_per_s * WAITING_S))]
     places = Places(
         callee=in_lab(lab, _CALLEE),
@@ -92,7 +93,7 @@ def restart_each(
 ) -> Rolled:
     """Drain, stop and start every node in turn under load."""
     rolled = Rolled()
-    with _lab_under_load(
+    with lab_under_load(
         lab, calls_per_s=calls_per_s, registers_per_s=registers_per_s, transports=transports
     ) as tally:
         rolled.tally = tally

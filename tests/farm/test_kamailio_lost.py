@@ -17,10 +17,11 @@ from deploy.lab import Lab
 from overlay.control.messages import GetStatus, NodeStatus, Status
 from overlay.kamailio_options import why_silent
 from tests.farm.asking import all_records, eventually, sipfarm
-from tests.farm.rolling import under_load
+from tests.farm.rolling import lab_under_load
 from tests.farm.rolling_load import Tally
 
 RATE = 20
+TRANSPORTS = ("udp", "tcp", "tls")
 WITHIN_S = 1.0
 LEEWAY_S = 0.5
 _START_S = 20.0
@@ -105,7 +106,9 @@ def test_no_call_is_lost_with_a_kamailio(
     breakable_lab: Lab, verb: str, undo: str, reason: str
 ) -> None:
     lab = breakable_lab
-    with under_load(lab, calls_per_s=RATE, registers_per_s=RATE) as tally:
+    with lab_under_load(
+        lab, calls_per_s=RATE, registers_per_s=RATE, transports=TRANSPORTS
+    ) as tally:
         eventually(lambda: tally.asked["BYE"] > 0, "calls go on")
         away_and_back(
             lab,

@@ -1,0 +1,34 @@
+"""The releases that there were, each with its commit: a clone may have no tags.
+
+In: `deploy/releases.toml`. Out: releases, oldest first. Counterparts: `CHANGELOG.md` says what each
+brought; the tests of upgrades build the package of the last one from its commit.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+FILE: Final = Path(__file__).resolve().parent / "releases.toml"
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One release."""
+
+    version: Annotated[str, msgspec.Meta(pattern=r"^\d+\.\d+\.\d+$")]
+    commit: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}$")]
+    """The commit from which its package is built, by its own `deploy/package`."""
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    release: tuple[Release, ...]
+
+
+def load(path: Path = FILE) -> tuple[Release, ...]:
+    """Every release, oldest first; raises `msgspec.ValidationError` for a file that is none."""
+    found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).release
+    versions = [tuple(map(int, each.version.split("."))) for each in found]
+    if versions != sorted(set(versions)):
+        raise msgspec.ValidationError(f"{path}: versions do not rise: {versions}")
+    return found
