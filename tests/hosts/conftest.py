@@ -14,6 +14,7 @@ import pytest
 
 from deploy.hosts import Hosts, HostsError, packages, releases
 from deploy.hosts.layout import DATA_DIR
+from deploy.packaging.source import Project
 from tests.hosts import inventory
 from tests.hosts.broken import break_daemon
 from tests.hosts.farm import HostsFarm, Line
@@ -36,6 +37,7 @@ STORY: Final = (
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _BUILD_WITHIN_S: Final = 200.0
 _NEW_SUFFIX: Final = "+tree"
+"""Of the version of a tree that has not gone on since the release."""
 _failed_step = ""
 _lines: list[Line] = []
 
@@ -53,8 +55,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def farm() -> Iterator[HostsFarm]:
     """The operator's host and three more, and packages; in the beginning no farm."""
-    old = releases.package_of(releases.latest())
-    version = f"{releases.latest().version}{_NEW_SUFFIX}"
+    release = releases.latest()
+    old = releases.package_of(release)
+    version = Project.read(_ROOT).version
+    if version == release.version:
+        version += _NEW_SUFFIX
     with Hosts.up((OPERATOR, *NODES), wanted=packages.needed_by(old)) as hosts:
         inventory.make_certificate()
         new = _build(version, DATA_DIR / "built")
