@@ -3,6 +3,7 @@
 Tests that need either are in `tests/daemons/`, so that these here take seconds.
 """
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def _listen_locally(self: socket.socket, *backlog: int) -> None:
 
 
 async def _serve(*_: object, **__: object) -> NoReturn:
-    _refuse("listens by uvloop")
+    _refuse("serves on a port")
 
 
 def _start_tool(self: "subprocess.Popen[Any]", args: Any, *rest: Any, **named: Any) -> None:
@@ -56,6 +57,7 @@ def _start_tool(self: "subprocess.Popen[Any]", args: Any, *rest: Any, **named: A
 def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails a test that listens on a TCP port or starts another program than a tool."""
     monkeypatch.setattr(socket.socket, "listen", _listen_locally)
-    # Its servers listen in C.
-    monkeypatch.setattr(uvloop.Loop, "create_server", _serve)
+    # A server of uvloop listens in C.
+    for loop in (asyncio.BaseEventLoop, uvloop.Loop):
+        monkeypatch.setattr(loop, "create_server", _serve)
     monkeypatch.setattr(subprocess.Popen, "__init__", _start_tool)
