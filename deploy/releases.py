@@ -21,6 +21,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The commit from which its package is built, by its own `deploy/package`."""
 
 
+def before(version: str, path: Path = FILE) -> Release:
+    """The last release before a version, from which operators come to it; raises `IndexError`."""
+    return [each for each in load(path) if _order(each.version) < _order(version)][-1]
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     release: tuple[Release, ...]
 
@@ -28,7 +37,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def load(path: Path = FILE) -> tuple[Release, ...]:
     """Every release, oldest first; raises `msgspec.ValidationError` for a file that is none."""
     found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).release
-    versions = [tuple(map(int, each.version.split("."))) for each in found]
+    versions = [_order(each.version) for each in found]
     if versions != sorted(set(versions)):
         raise msgspec.ValidationError(f"{path}: versions do not rise: {versions}")
     return found

@@ -13,6 +13,7 @@ import msgspec
 from deploy import releases
 from deploy.hosts.commands import command
 from deploy.hosts.layout import CACHE_DIR, HostsError
+from deploy.packaging.source import Project
 from deploy.releases import Release
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -20,9 +21,9 @@ _BUILD_WITHIN_S: Final = 600.0
 
 
 def latest() -> Release:
-    """The release that an operator comes from; raises `HostsError` if there was none."""
+    """The release that an operator of this tree comes from; raises `HostsError` without one."""
     try:
-        return releases.load()[-1]
+        return releases.before(Project.read(_ROOT).version)
     except (OSError, ValueError, IndexError, msgspec.ValidationError) as error:
         raise HostsError(f"deploy/releases.toml names no release: {error}") from error
 

@@ -155,3 +155,24 @@ def test_the_command_waits_for_kamailio(breakable_lab: Lab) -> None:
     lab.start("n3", "kamailio")
     done = sipfarm(*ask, "--wait", str(_START_S))
     assert (done.returncode, done.stdout) == (0, "Kamailio answers\n")
+
+
+def test_a_kamailio_that_is_about_to_stop_answers_and_is_in_nobodys_dns(
+    breakable_lab: Lab,
+) -> None:
+    lab = breakable_lab
+    everybody = {node.name for node in lab.nodes}
+    config = ("--config", str(lab.node("n2").config))
+    eventually(lambda: named(lab, "n1") == everybody, "all serve")
+    began_s = time.monotonic()
+    done = sipfarm("node", "withdraw", *config)
+    took_s = time.monotonic() - began_s
+    assert (done.returncode, done.stdout) == (0, "no requests come any more\n"), done.stderr
+    # Nobody calls: a second of silence is enough.
+    assert took_s < lab.config("n2").proxy.stop_s
+    told_by_all(lab, everybody - {"n2"}, began_s)
+    assert why_silent(lab.config("n2"), 0.0) == ""
+    assert status_of(lab, "n1", "n2").unready == ("Kamailio: it is about to be stopped",)
+    lab.stop("n2", "kamailio")
+    lab.start("n2", "kamailio")
+    told_by_all(lab, everybody, time.monotonic())

@@ -36,8 +36,6 @@ STORY: Final = (
 """The order of the files."""
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _BUILD_WITHIN_S: Final = 200.0
-_NEW_SUFFIX: Final = "+tree"
-"""Of the version of a tree that has not gone on since the release."""
 _failed_step = ""
 _lines: list[Line] = []
 
@@ -55,14 +53,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def farm() -> Iterator[HostsFarm]:
     """The operator's host and three more, and packages; in the beginning no farm."""
-    release = releases.latest()
-    old = releases.package_of(release)
-    version = Project.read(_ROOT).version
-    if version == release.version:
-        version += _NEW_SUFFIX
+    old = releases.package_of(releases.latest())
     with Hosts.up((OPERATOR, *NODES), wanted=packages.needed_by(old)) as hosts:
         inventory.make_certificate()
-        new = _build(version, DATA_DIR / "built")
+        new = _build(Project.read(_ROOT).version, DATA_DIR / "built")
         broken = break_daemon(new, DATA_DIR / "built")
         yield HostsFarm(hosts=hosts, old=old, new=new, broken=broken, lines=_lines)
 

@@ -53,8 +53,6 @@ def reader() -> Iterator[Reader]:
         home = DATA_DIR / "admin"
         home.mkdir()
         (home / "ansible").symlink_to(ROOT / "ansible")
-        # Linphone keeps what it has of its own there, and does not make the folders above it.
-        (home / ".local/share/linphone").mkdir(parents=True)
         made = [_build(version, home / "dist") for version in versions]
         packages.fill_repository(packages.needed_by(made[0]))
         path = ssh_wrappers(home / "bin", SSH_CONFIG)

@@ -55,3 +55,17 @@ def test_a_file_that_names_no_releases_in_order_is_refused(tmp_path: Path, text:
     path.write_text(text)
     with pytest.raises(msgspec.ValidationError):
         releases.load(path)
+
+
+def test_operators_come_to_a_version_from_the_release_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "releases.toml"
+    path.write_text(
+        "".join(
+            f'[[release]]\nversion = "{v}"\ncommit = "{"a" * 40}"\n'
+            for v in ("0.1.0", "0.2.0", "0.10.0")
+        )
+    )
+    assert releases.before("0.2.0", path).version == "0.1.0"
+    assert releases.before("0.10.1", path).version == "0.10.0"
+    with pytest.raises(IndexError):
+        releases.before("0.1.0", path)
