@@ -7,6 +7,7 @@ In: the events of one Call-ID, in any order. Out: one billing record a dialog. C
 from collections.abc import Iterable
 
 from overlay.control.messages import CallRecord
+from overlay.records.billed import DESCRIPTION, Described
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind
 from overlay.records.names import aor_of_uri
 
@@ -66,19 +67,14 @@ def _record(events: list[CallEvent], replicas: tuple[str, ...]) -> CallRecord:
         event_ids=tuple(event.event_id.hex() for event in events),
         cause=_cause(start, stop, failed, closed),
         reason=stop.reason if stop else "",
-        trunk=_first_said("trunk", start, failed, stop),
-        subscriber=_first_said("subscriber", start, failed, stop),
-        asserted=_first_said("asserted", start, failed, stop),
-        routed_uri=_first_said("routed_uri", start, failed, stop),
-        source=_first_said("origin", start, failed, stop),
-        destination=_first_said("destination", start, failed),
+        **{name: _said(column, start, failed, stop) for name, column in DESCRIPTION.items()},
     )
 
 
-def _first_said(name: str, *events: CallEvent | None) -> str:
-    """The field of the first of these events that has it."""
-    texts = (getattr(event, name) for event in events if event is not None)
-    return next(filter(None, texts), "")
+def _said(column: Described, *events: CallEvent | None) -> str:
+    """The column's text, of the first of these events that has one."""
+    told = (event for event in events if event is not None and event.kind in column.said_by)
+    return next(filter(None, (getattr(event, column.event) for event in told)), "")
 
 
 def last_proof_us(events: Iterable[CallEvent]) -> int:

@@ -7,11 +7,10 @@ a column of the same meaning, it has the same name here (`callid`, `from_tag`, `
 
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final
-
-import msgspec
+from typing import Annotated, Final
 
 from overlay.control.messages import CallRecord
+from overlay.records.billed import DESCRIPTION, CallDescription, Column, Kind, columns_of
 
 TEXT_BYTES_MAX: Final = 2_000
 """PostgreSQL refuses what is longer than a third of a page, 2,704 bytes, in an index."""
@@ -21,49 +20,46 @@ FINAL_STATES: Final = frozenset({"complete", "failed", "closed"})
 """Of records that wait for nothing."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One dialog; the fields are the columns, in this order."""
+_Word = Annotated[str, Column(kind=Kind.WORD, since="0.1.0")]
+_Name = Annotated[str, Column(kind=Kind.NAME, since="0.1.0")]
+_Text = Annotated[str, Column(kind=Kind.TEXT, since="0.1.0")]
+_Number = Annotated[int, Column(kind=Kind.NUMBER, since="0.1.0")]
+_Time = Annotated[str, Column(kind=Kind.TIME, since="0.1.0")]
+_Seconds = Annotated[str, Column(kind=Kind.SECONDS, since="0.1.0")]
 
-    id: str
+
+class Row(CallDescription, frozen=True):
+    """One dialog; the fields are the columns, in this order, and then those that describe it."""
+
+    id: _Word
     """The record's, always the same: 32 hex digits of the dialog."""
-    revision: int
+    revision: _Number
     """How many events it was made of: of two rows of one id the higher revision is right."""
-    state: str
-    callid: str
-    from_tag: str
-    to_tag: str
-    caller: str
-    callee: str
-    request_uri: str
-    start_time: str
+    state: _Word
+    callid: _Name
+    from_tag: _Name
+    to_tag: _Name
+    caller: _Text
+    callee: _Text
+    request_uri: _Text
+    start_time: _Time
     """When it was answered: UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`; empty if it was not."""
-    end_time: str
-    duration: str
-    """Seconds with three decimals, from answer to end."""
-    hangup: str
-    cause: str
+    end_time: _Time
+    duration: _Seconds
+    """From answer to end."""
+    hangup: _Word
+    cause: _Word
     """`bye`, `lost-bye` (ended with its last proof of life), `refused`."""
-    reason: str
+    reason: _Text
     """Reason header of the BYE."""
-    sip_code: int
-    nodes: str
+    sip_code: _Number
+    nodes: _Text
     """The nodes that wrote its events, a space between."""
-    event_ids: str
-    trunk: str = ""
-    """The trunk that the call came from or went to."""
-    subscriber: str = ""
-    """The account that was used: address-of-record of who proved to be the caller."""
-    asserted: str = ""
-    """P-Asserted-Identity of the caller, as a URI."""
-    routed_uri: str = ""
-    """Request-URI as the call went on; `request_uri` is as it was dialled."""
-    source: str = ""
-    """`transport:address:port` of the caller."""
-    destination: str = ""
-    """The same of the callee."""
+    event_ids: _Word
 
 
-COLUMNS: Final = Row.__struct_fields__
+COLUMNS: Final = columns_of(Row)
+"""The table that every sink derives from: names, in order, and what each column holds."""
 
 
 def row_of(record: CallRecord) -> Row:
@@ -88,12 +84,7 @@ def row_of(record: CallRecord) -> Row:
         sip_code=record.code if 0 <= record.code <= 999 else 0,
         nodes=" ".join(map(_clean, record.nodes)),
         event_ids=" ".join(record.event_ids),
-        trunk=_clean(record.trunk),
-        subscriber=_clean(record.subscriber),
-        asserted=_clean(record.asserted),
-        routed_uri=_clean(record.routed_uri),
-        source=_clean(record.source),
-        destination=_clean(record.destination),
+        **{name: _clean(getattr(record, name)) for name in DESCRIPTION},
     )
 
 

@@ -20,23 +20,12 @@ CLOCK_ERROR_US_MAX: Final = 86_400 * 1_000_000
 _KINDS: Final = frozenset({EventKind.START, EventKind.INTERIM, EventKind.STOP, EventKind.ATTEMPT})
 """What a proxy sees. The others are the daemons' own."""
 _IDENTITY: Final = ("call_id", "from_tag", "to_tag")
-_DESCRIPTION: Final = (
-    "from_uri",
-    "to_uri",
-    "request_uri",
-    "contact",
-    "source",
-    "user_agent",
-    "reason",
-    "trunk",
-    "subscriber",
-    "asserted",
-    "routed_uri",
-    "origin",
-    "destination",
+_DESCRIPTION: Final = tuple(
+    field.name
+    for field in msgspec.structs.fields(CallEvent)
+    if field.type is str and field.name not in _IDENTITY
 )
-
-
+"""All other texts of an event: one that is added to it has its bound as well."""
 _texts: Final = attrgetter(*_IDENTITY, *_DESCRIPTION)
 
 

@@ -5,12 +5,17 @@ In: the command line. Out: a line a call, or all that is known of one. Counterpa
 """
 
 import argparse
+from typing import Final
 
 from overlay.cli import arguments, cdr_rows, cdr_tail, cdr_verify, output, pages, table
 from overlay.cli.asking import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
 from overlay.control.messages import CallRecord, Calls, ListCalls, ShowCall
+from overlay.records.billed import DESCRIPTION
+
+_OTHERS: Final = tuple(name for name in DESCRIPTION if name not in ("routed_uri", "trunk"))
+"""The descriptions of a call that have no other place among the lines of `cdr show`."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -106,11 +111,8 @@ def _details(call: CallRecord) -> str:
             ("caller", call.caller),
             ("callee", call.callee),
             ("dialled", call.request_uri),
-            ("sent on as", call.routed_uri),
-            ("subscriber", call.subscriber),
-            ("identity", call.asserted),
-            ("from", call.source),
-            ("to", call.destination),
+            *_described(call, "routed_uri"),
+            *_described(call, *_OTHERS),
             ("tags", f"{call.from_tag or '-'} {call.to_tag or '-'}"),
             ("answered", output.time_of(call.answer_us)),
             ("ended", output.time_of(call.end_us)),
@@ -118,7 +120,7 @@ def _details(call: CallRecord) -> str:
             ("hung up by", call.hangup),
             ("cause", call.cause),
             ("reason", call.reason),
-            ("trunk", call.trunk),
+            *_described(call, "trunk"),
             ("status code", str(call.code) if call.code else None),
             ("written by", ", ".join(call.nodes)),
             ("written to", ", ".join(call.levels)),
@@ -126,3 +128,7 @@ def _details(call: CallRecord) -> str:
             ("event ids", " ".join(call.event_ids)),
         )
     )
+
+
+def _described(call: CallRecord, *names: str) -> list[tuple[str, table.Cell]]:
+    return [(DESCRIPTION[name].label, getattr(call, name)) for name in names]

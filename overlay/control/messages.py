@@ -13,6 +13,7 @@ from enum import IntEnum
 import msgspec
 
 from overlay import decoding
+from overlay.records.billed import CallDescription
 from overlay.records.call import CallEvent
 from overlay.records.registration import Binding
 from overlay.records.subscriber import Policy, Subscriber
@@ -274,8 +275,8 @@ class ShowCall(Request, frozen=True, kw_only=True, tag=23):
     call_id: str
 
 
-class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One call's billing record, assembled from its events."""
+class CallRecord(CallDescription, frozen=True):
+    """One call's billing record, assembled from its events; ends with what describes the call."""
 
     call_id: str
     state: str
@@ -303,18 +304,6 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Why it ended: `bye`, `lost-bye`, `refused`; empty while open."""
     reason: str = ""
     """Reason header (RFC 3326) of the BYE."""
-    trunk: str = ""
-    """The trunk that the call came from or went to."""
-    subscriber: str = ""
-    """Address-of-record of the caller, as he proved it; empty if nobody did."""
-    asserted: str = ""
-    """The caller's P-Asserted-Identity (RFC 3325), also of one who wants privacy."""
-    routed_uri: str = ""
-    """Request-URI as the INVITE went on; `request_uri` is as it was dialled."""
-    source: str = ""
-    """`transport:address:port` that the INVITE came from."""
-    destination: str = ""
-    """`transport:address:port` that answered it."""
 
 
 class Calls(Answer, frozen=True, kw_only=True, tag=22):

@@ -15,7 +15,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ import msgspec
 
 from overlay.billing.columns import COLUMNS, Row
 from overlay.billing.sinks.sink import SinkError
+from overlay.records.billed import FREE, Column
 
 Format = Literal["csv", "jsonl"]
 T = TypeVar("T")
@@ -35,19 +36,11 @@ _PART: Final = ".part"
 _MANIFEST: Final = ".manifest.json"
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes spreadsheets take a field for a formula."""
-_TEXTS: Final = frozenset(
-    {"callid", "from_tag", "to_tag", "caller", "callee", "request_uri", "reason", "nodes", "trunk"}
-)
-"""Columns whose content callers choose, or other nodes."""
 
 
 def csv_line(row: Row) -> str:
     """The row, CR LF at its end; a field that a spreadsheet would run is quoted with `'`."""
-    values: dict[str, Any] = msgspec.structs.asdict(row)
-    for column in _TEXTS:
-        if values[column].startswith(_DANGEROUS):
-            values[column] = f"'{values[column]}"
-    return _line([values[column] for column in COLUMNS])
+    return _line([_cell(getattr(row, name), column) for name, column in COLUMNS.items()])
 
 
 def json_line(row: Row) -> str:
@@ -55,7 +48,11 @@ def json_line(row: Row) -> str:
     return msgspec.json.encode(row).decode() + "\n"
 
 
-def _line(fields: Sequence[Any]) -> str:
+def _cell(value: Any, column: Column) -> Any:
+    return f"'{value}" if column.kind in FREE and value.startswith(_DANGEROUS) else value
+
+
+def _line(fields: Iterable[Any]) -> str:
     text = io.StringIO()
     csv.writer(text).writerow(fields)
     return text.getvalue()

@@ -23,20 +23,22 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from overlay import tasks
-from overlay.billing.columns import Row
+from overlay.billing.columns import COLUMNS, Row
 from overlay.billing.sinks.sink import SinkError
 from overlay.config_sections import Kafka
 from overlay.limits import IDENTITY_FILE_BYTES_MAX
+from overlay.records.billed import Kind
 
 TAKE_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 5.0
 RETRY_MS: Final = 500
 """Between two tries of the producer, which sees to brokers that restart or hand over."""
+CUT_BYTES_MAX: Final = 10 << 10
+"""Of the value of a message that was cut."""
 CUT_TEXT_CHARS: Final = 100
 CUT: Final = ("cut", b"1")
 """Header of a message whose row is not whole."""
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
-_CUT_TEXTS: Final = ("caller", "callee", "request_uri", "reason", "nodes", "trunk")
 
 log = logging.getLogger(__name__)
 # It logs a line for each try to reach a broker; what matters of that is in `SinkError`.
@@ -44,10 +46,18 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def cut(row: Row) -> Row:
-    """The row below 10 KiB: a broker that takes no such message takes nothing. Times, durations and
-    the dialog's names are whole; a call that was refreshed for months has many event ids."""
-    texts = {name: getattr(row, name)[:CUT_TEXT_CHARS] for name in _CUT_TEXTS}
-    return msgspec.structs.replace(row, event_ids="", **texts)
+    """The row below `CUT_BYTES_MAX`: a broker that takes no such message takes nothing. Times and
+    durations are whole; a call that was refreshed for months has many event ids. So are the
+    dialog's names, unless they alone are too long: `id` was made of them as they were."""
+    shorter = msgspec.structs.replace(row, event_ids="", **_shortened(row, Kind.TEXT))
+    if len(msgspec.json.encode(shorter)) < CUT_BYTES_MAX:
+        return shorter
+    return msgspec.structs.replace(shorter, **_shortened(row, Kind.NAME))
+
+
+def _shortened(row: Row, kind: Kind) -> dict[str, str]:
+    names = (name for name, column in COLUMNS.items() if column.kind is kind)
+    return {name: getattr(row, name)[:CUT_TEXT_CHARS] for name in names}
 
 
 class KafkaSink:

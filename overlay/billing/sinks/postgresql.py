@@ -9,25 +9,34 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 import psycopg
 from psycopg import sql
 
 from overlay.billing.columns import COLUMNS, Row
 from overlay.billing.sinks.sink import SinkError
+from overlay.records.billed import Kind
 
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_S: Final = 30.0
 
 _TYPES: Final = {
-    "id": "text PRIMARY KEY",
-    "revision": "integer NOT NULL",
-    "start_time": "timestamptz",
-    "end_time": "timestamptz",
-    "duration": "numeric(12, 3) NOT NULL",
-    "sip_code": "integer NOT NULL",
+    Kind.WORD: "text NOT NULL",
+    Kind.NAME: "text NOT NULL",
+    Kind.TEXT: "text NOT NULL",
+    Kind.NUMBER: "integer NOT NULL",
+    Kind.TIME: "timestamptz",
+    Kind.SECONDS: "numeric(12, 3) NOT NULL",
 }
-_EMPTY_IS_NULL: Final = frozenset({"start_time", "end_time"})
+_DEFAULTS: Final = {
+    Kind.WORD: "DEFAULT ''",
+    Kind.NAME: "DEFAULT ''",
+    Kind.TEXT: "DEFAULT ''",
+    Kind.NUMBER: "DEFAULT 0",
+    Kind.TIME: "",
+    Kind.SECONDS: "DEFAULT 0",
+}
+"""Of a column that a table with rows lacks."""
+_KEY: Final = "id"
 _INDEXED: Final = ("callid", "start_time", "caller")
 
 
@@ -88,23 +97,21 @@ class PostgresqlSink:
 
 def _schema(table: str) -> list[sql.Composed]:
     name = _identifier(table)
+    kinds = {column: declared.kind for column, declared in COLUMNS.items()}
     columns = sql.SQL(", ").join(
         sql.SQL("{} {}").format(
-            sql.Identifier(column),
-            sql.SQL(_TYPES.get(column, "text NOT NULL")),
+            sql.Identifier(column), sql.SQL("text PRIMARY KEY" if column == _KEY else _TYPES[kind])
         )
-        for column in COLUMNS
+        for column, kind in kinds.items()
     )
     statements = [sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(name, columns)]
     # A table of an earlier version lacks what was added since.
     statements += [
-        sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {}").format(
-            name,
-            sql.Identifier(column),
-            sql.SQL(_TYPES.get(column, "text NOT NULL DEFAULT ''")),
+        sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {} {}").format(
+            name, sql.Identifier(column), sql.SQL(_TYPES[kind]), sql.SQL(_DEFAULTS[kind])
         )
-        for column in COLUMNS
-        if column not in _TYPES
+        for column, kind in kinds.items()
+        if column != _KEY
     ]
     short = table.rpartition(".")[2]
     statements += [
@@ -118,7 +125,9 @@ def _schema(table: str) -> list[sql.Composed]:
 
 def _insert(table: str) -> sql.Composed:
     changed = sql.SQL(", ").join(
-        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in COLUMNS[1:]
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column))
+        for column in COLUMNS
+        if column != _KEY
     )
     return sql.SQL(
         "INSERT INTO {table} AS held ({columns}) VALUES ({values}) ON CONFLICT (id) DO UPDATE "
@@ -136,8 +145,11 @@ def _identifier(table: str) -> sql.Identifier:
 
 
 def _values(row: Row) -> list[object]:
-    found = msgspec.structs.asdict(row)
-    return [None if c in _EMPTY_IS_NULL and not found[c] else found[c] for c in COLUMNS]
+    return [_value(getattr(row, name), column.kind) for name, column in COLUMNS.items()]
+
+
+def _value(value: object, kind: Kind) -> object:
+    return None if kind is Kind.TIME and not value else value
 
 
 def _reason(error: BaseException) -> str:

@@ -4,8 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from overlay.billing.columns import Row, record_id, row_of
+from overlay.billing.columns import COLUMNS, TEXT_BYTES_MAX, Row, record_id, row_of
 from overlay.control.messages import CallRecord
+from overlay.records.billed import FREE
+
+from .sinks.rows import hostile_rows
 
 RECORD = CallRecord(
     call_id="abc",
@@ -54,6 +57,15 @@ def test_what_no_sink_could_store_is_cut() -> None:
     assert (row.sip_code, row.duration, row.trunk) == (0, "999999999.999", "?")
     assert record_id(RECORD) != row.id
     assert row_of(replace(RECORD, answer_us=-61_000_000_000_000_000)).start_time.startswith("0036-")
+
+
+@given(hostile_rows())
+def test_every_text_of_a_row_is_one_that_sinks_store(row: Row) -> None:
+    for name, column in COLUMNS.items():
+        if column.kind in FREE:
+            text = getattr(row, name)
+            assert text.isprintable()
+            assert 0 < len(text.encode()) <= TEXT_BYTES_MAX
 
 
 @given(st.text(), st.text(), st.text(), st.integers(-(2**63), 2**63 - 1))

@@ -5,10 +5,11 @@ import pytest
 
 from overlay.billing.door import CLOCK_ERROR_US_MAX, Refusal, taken
 from overlay.limits import HEADER_CHARS_MAX
-from overlay.records.call import EventKind
+from overlay.records.call import CallEvent, EventKind
 from tests.unit.farm_of_nodes import start_event
 
 EVENT = start_event("one").event
+NAMES = {"call_id", "from_tag", "to_tag"}
 LONG = "x" * (HEADER_CHARS_MAX + 1)
 
 
@@ -42,6 +43,13 @@ def test_what_cannot_be_is_refused(change: dict[str, object], code: str) -> None
     refused = taken(msgspec.structs.replace(EVENT, **change), EVENT.time_us)
     assert isinstance(refused, Refusal)
     assert refused.code == code
+
+
+def test_every_text_of_an_event_has_a_bound() -> None:
+    texts = {f.name for f in msgspec.structs.fields(CallEvent) if f.type is str}
+    long = msgspec.structs.replace(EVENT, **dict.fromkeys(texts - NAMES, LONG))
+    kept = taken(long, EVENT.time_us)
+    assert kept == msgspec.structs.replace(EVENT, **dict.fromkeys(texts - NAMES, LONG[:-1]))
 
 
 def test_a_long_header_costs_nobody_his_call() -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from overlay.control.messages import CallRecord, Calls, ListCalls, ShowCall
+from overlay.records.billed import DESCRIPTION
 
 from .conftest import Cli, PlayedDaemon
 
@@ -146,6 +147,21 @@ def test_one_call_in_full(cli: Cli, played: PlayedDaemon) -> None:
     assert told["calls"][0]["duration_ms"] == 3_661_200
     assert told["calls"][0]["event_ids"] == ["aa" * 20, "bb" * 20]
     assert told["calls"][0]["nodes"] == ["n2", "n3"]
+
+
+def test_every_description_of_a_call_is_shown(cli: Cli, played: PlayedDaemon) -> None:
+    texts = {name: f"\x1b[2J{name}" for name in DESCRIPTION}
+    played.answer(calls(msgspec.structs.replace(CALL, reason="Q.850", **texts)))
+    lines = [line.split("  ", 1) for line in cli.run("cdr", "show", "c1").out.splitlines()]
+    shown = {label: value.strip() for label, value in lines}
+    for name, column in DESCRIPTION.items():
+        assert shown[column.label] == f"\\x1b[2J{name}"
+    first = [
+        *("Call-ID", "state", "caller", "callee", "dialled", "sent on as", "subscriber"),
+        *("identity", "from", "to", "tags", "answered", "ended", "duration", "hung up by", "cause"),
+        *("reason", "trunk", "status code", "written by", "written to", "held by", "event ids"),
+    ]
+    assert [label for label in shown if label in first] == first
 
 
 def test_no_such_call_is_1(cli: Cli, played: PlayedDaemon) -> None:

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from overlay.billing.columns import COLUMNS, Row
 from overlay.billing.sinks.files import FileSink, Format, csv_line, json_line
 from overlay.billing.sinks.sink import SinkError
+from overlay.records.billed import FREE
 from overlay.records.call import CallEvent
 
-from .rows import EVENTS, row, rows_of
+from .rows import EVENTS, hostile_rows, row, rows_of
 
 FORMATS: Sequence[Format] = ("csv", "jsonl")
 
@@ -163,7 +164,25 @@ def test_no_directory_no_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("caller", ['=HYPERLINK("http://x")', "+1", "-1", "@x"])
 def test_a_spreadsheet_runs_nothing(caller: str) -> None:
     (fields,) = csv.reader([csv_line(row(1, caller=caller))])
-    assert fields[COLUMNS.index("caller")] == f"'{caller}"
+    assert dict(zip(COLUMNS, fields, strict=True))["caller"] == f"'{caller}"
+
+
+@given(hostile_rows())
+def test_a_spreadsheet_runs_no_text_of_a_call(hostile: Row) -> None:
+    (fields,) = csv.reader([csv_line(hostile)])
+    for column, cell in zip(COLUMNS, fields, strict=True):
+        told = str(getattr(hostile, column))
+        assert cell == (f"'{told}" if told.startswith(("=", "+", "-", "@")) else told)
+    found = json.loads(json_line(hostile))
+    assert list(found.items()) == [(name, getattr(hostile, name)) for name in COLUMNS]
+
+
+def test_each_text_that_a_spreadsheet_would_run_is_quoted() -> None:
+    for name in (name for name, column in COLUMNS.items() if column.kind in FREE):
+        for text in ('=HYPERLINK("http://x")', "+4930123456", "-1", "@x"):
+            call = msgspec.structs.replace(row(1), **{name: text})
+            (fields,) = csv.reader([csv_line(call)])
+            assert dict(zip(COLUMNS, fields, strict=True))[name] == f"'{text}"
 
 
 def test_quotes_and_commas_stay_in_their_field() -> None:

@@ -11,13 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 import uvloop
+from hypothesis import given
 
-from overlay.billing.columns import Row
+from overlay.billing.columns import COLUMNS, TEXT_BYTES_MAX, Row
 from overlay.billing.sinks import kafka
-from overlay.billing.sinks.kafka import KafkaSink, cut
+from overlay.billing.sinks.kafka import CUT_BYTES_MAX, CUT_TEXT_CHARS, KafkaSink, cut
 from overlay.billing.sinks.sink import SinkError
 from overlay.config_sections import Kafka
 from overlay.identity import ca, files
+from overlay.limits import HEADER_CHARS_MAX
+from overlay.records.billed import FREE, Kind
 from tests.kafka import (
     MESSAGE_TOO_LARGE,
     NOT_LEADER,
@@ -27,7 +30,7 @@ from tests.kafka import (
 )
 from tests.unit.farm_of_nodes import FARM, Farm, play, start_event, stop_event, until
 
-from .rows import row
+from .rows import hostile_rows, row
 
 
 @pytest.fixture
@@ -162,6 +165,32 @@ def test_a_row_that_is_too_large_is_cut_and_keeps_no_other_in(cluster: Cluster) 
     kept = ("id", "revision", "state", "callid", "start_time", "end_time", "duration", "sip_code")
     assert all(getattr(cut(endless), name) == getattr(endless, name) for name in kept)
     assert not any(found[row(number).id].headers for number in (0, 2, 4))
+
+
+@given(hostile_rows())
+def test_whatever_a_call_says_its_cut_row_is_below_the_bound(hostile: Row) -> None:
+    short = cut(hostile)
+    assert len(msgspec.json.encode(short)) < CUT_BYTES_MAX == 10 << 10
+    for name, column in COLUMNS.items():
+        whole = column.kind not in FREE and name != "event_ids"
+        assert not whole or getattr(short, name) == getattr(hostile, name)
+
+
+def test_a_row_whose_dialog_has_names_as_long_as_a_proxy_takes_keeps_them() -> None:
+    named = msgspec.structs.replace(
+        row(1),
+        **{
+            name: "x" * (HEADER_CHARS_MAX if column.kind is Kind.NAME else TEXT_BYTES_MAX)
+            for name, column in COLUMNS.items()
+            if column.kind in FREE
+        },
+    )
+    short = cut(named)
+    for name, column in COLUMNS.items():
+        if column.kind is Kind.NAME:
+            assert getattr(short, name) == getattr(named, name)
+        elif column.kind is Kind.TEXT:
+            assert getattr(short, name) == "x" * CUT_TEXT_CHARS
 
 
 def test_a_broker_that_takes_nothing_at_all(cluster: Cluster) -> None:

@@ -1,6 +1,7 @@
 """Billing records posted to a real HTTP server."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
 
-from overlay.billing.columns import Row
+from overlay.billing.columns import COLUMNS, Row
 from overlay.billing.sinks.sink import SinkError
 from overlay.billing.sinks.webhook import WebhookSink, signature
 
-from .rows import row
+from .rows import hostile_rows, row
 
 SECRET = b"of both"
 
@@ -84,6 +86,23 @@ def test_what_is_posted_can_be_checked(service: Service, secret: Path) -> None:
     assert headers["X-Sipfarm-Signature"] == signature(SECRET, "1700000000", body)
     assert signature(SECRET, "1700000000", body + b" ") != headers["X-Sipfarm-Signature"]
     assert headers["Idempotency-Key"] == again["Idempotency-Key"]
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(hostile_rows())
+def test_whatever_a_call_says_is_posted_as_it_is(
+    service: Service, secret: Path, hostile: Row
+) -> None:
+    async def story() -> None:
+        sink = WebhookSink(service.url, secret)
+        await sink.take([hostile])
+        await sink.close()
+
+    asyncio.run(story())
+    (posted,) = json.loads(service.requests[-1][1])["rows"]
+    assert list(posted.items()) == [(name, getattr(hostile, name)) for name in COLUMNS]
 
 
 @pytest.mark.parametrize("code", [301, 400, 500])

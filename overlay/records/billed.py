@@ -1,0 +1,115 @@
+"""What the columns of billing records are, and the columns that describe a call, declared once.
+
+In: annotations of fields. Out: `CallDescription` with its `DESCRIPTION`, and `columns_of`.
+Counterparts: `overlay.control.messages.CallRecord` and `overlay.billing.columns.Row` inherit the
+fields, `overlay.billing.assemble` fills them from events, and `sipfarm cdr show` prints them.
+
+A further text needs a field of `CallEvent`, which a proxy fills, and one line here. The record, the
+row and every sink take it from here.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Annotated, Final, get_type_hints
+
+import msgspec
+
+from overlay.records.call import BEGINNINGS, EventKind
+
+
+class Kind(Enum):
+    """What a column holds, and so how each sink treats it."""
+
+    WORD = auto()
+    """Text that this farm made: ids, states, causes."""
+    NAME = auto()
+    """Free text that tells a dialog from others: its Call-ID and its tags."""
+    TEXT = auto()
+    """Any other free text. Callers chose it, or their phones, or other nodes."""
+    NUMBER = auto()
+    TIME = auto()
+    """A moment as text; empty if there was none."""
+    SECONDS = auto()
+    """A span as text, with three decimals."""
+
+
+FREE: Final = frozenset({Kind.NAME, Kind.TEXT})
+"""Kinds of free text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of billing records; its name and type are those of the field that it annotates."""
+
+    kind: Kind
+    since: str
+    """The first version that has it. Columns are only ever added at the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described(Column):
+    """A column that holds one text of the call's events."""
+
+    event: str
+    """The field of `CallEvent`."""
+    label: str
+    """How `sipfarm cdr show` calls it."""
+    said_by: tuple[EventKind, ...]
+    """The kinds of events that say it."""
+
+
+def _said(
+    event: str,
+    *,
+    label: str,
+    since: str,
+    said_by: tuple[EventKind, ...] = (*BEGINNINGS, EventKind.STOP),
+) -> Described:
+    return Described(kind=Kind.TEXT, since=since, event=event, label=label, said_by=said_by)
+
+
+class CallDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts that describe a call.
+
+    As the fields are keyword-only and those of its heirs are not, they follow the heirs' own.
+    """
+
+    trunk: Annotated[str, _said("trunk", label="trunk", since="0.1.0")] = ""
+    """The trunk that the call came from or went to."""
+    subscriber: Annotated[str, _said("subscriber", label="subscriber", since="0.1.0")] = ""
+    """The account that was used: address-of-record of the caller, as a password proved it; empty if
+    none did."""
+    asserted: Annotated[str, _said("asserted", label="identity", since="0.1.0")] = ""
+    """The caller's P-Asserted-Identity (RFC 3325) as a URI, also of one who wants privacy."""
+    routed_uri: Annotated[str, _said("routed_uri", label="sent on as", since="0.1.0")] = ""
+    """Request-URI as the INVITE went on; `request_uri` is as it was dialled."""
+    source: Annotated[str, _said("origin", label="from", since="0.1.0")] = ""
+    """`transport:address:port` that the INVITE came from."""
+    destination: Annotated[
+        str, _said("destination", label="to", since="0.1.0", said_by=BEGINNINGS)
+    ] = ""
+    """`transport:address:port` that answered it."""
+
+
+def columns_of(struct: type[msgspec.Struct]) -> dict[str, Column]:
+    """The columns of a struct, in order; raises `TypeError` for a field that declares none."""
+    hints = get_type_hints(struct, include_extras=True)
+    columns = {}
+    for name in struct.__struct_fields__:
+        declared = [each for each in getattr(hints[name], "__metadata__", ()) if _is_column(each)]
+        if len(declared) != 1:
+            raise TypeError(f"{struct.__name__}.{name} declares no column")
+        columns[name] = declared[0]
+    return columns
+
+
+def _is_column(annotation: object) -> bool:
+    return isinstance(annotation, Column)
+
+
+DESCRIPTION: Final[dict[str, Described]] = {
+    name: column
+    for name, column in columns_of(CallDescription).items()
+    if isinstance(column, Described)
+}
+"""The columns of `CallDescription`."""
