@@ -1,5 +1,5 @@
 """Documents that are generated from declarations in the code; `python -m deploy.docs` writes them.
 
 In: settings and limits with their docstrings, the command's own help. Out: docs/configuration.md
-and docs/commands.md. Counterpart: tests/unit/deploy/test_generated_docs.py compares them.
+and docs/commands.md. Counterpart: tests/unit/deploy/test_docs.py compares them.
 """

@@ -25,7 +25,8 @@ from overlay.links import messages
 from overlay.links.messages import Hello, NodeInfo, Ping
 from overlay.links.network import hello_of
 from overlay.records import subscriber
-from tests.unit.farm_of_nodes import Farm, until
+from tests.daemons.farm_of_nodes import Farm
+from tests.waiting import until
 
 ANSWERED_WITHIN_S = 10.0
 _PING_ID = 1 << 40

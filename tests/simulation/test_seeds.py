@@ -36,7 +36,7 @@ REGRESSIONS = {
     1469: "a removal by a node alone was gone before the binding that it had not heard of",
     1: "a record that had ended was handed to replicas that had dropped it, again and again",
 }
-"""By seed, what it found."""
+"""By seed, what it found. Each has a test of its own, and is no part of a batch."""
 
 
 def play(seed: int) -> None:
@@ -47,7 +47,8 @@ def play(seed: int) -> None:
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_every_promise_is_kept(batch: int) -> None:
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
-        play(seed)
+        if seed not in REGRESSIONS:
+            play(seed)
 
 
 @pytest.mark.parametrize("seed", REGRESSIONS)

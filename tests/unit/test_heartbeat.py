@@ -8,7 +8,7 @@ from overlay.heartbeat import Heartbeat
 from overlay.storage.committer import Committer
 from overlay.storage.damage import Damage
 from overlay.storage.records_disk import RecordsDisk
-from tests.unit.farm_of_nodes import until
+from tests.waiting import until
 
 
 class Played:

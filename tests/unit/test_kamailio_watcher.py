@@ -11,8 +11,8 @@ import uvloop
 
 from overlay.kamailio_watch import MISSES_MAX
 from overlay.kamailio_watcher import KamailioWatcher
-from tests.unit.farm_of_nodes import until
 from tests.unit.test_kamailio_options import config_of, reply
+from tests.waiting import until
 
 
 class Kamailio(asyncio.DatagramProtocol):

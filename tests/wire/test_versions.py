@@ -18,7 +18,7 @@ from overlay.identity import identity
 from overlay.limits import LINK_FRAME_BYTES_MAX
 from overlay.links import messages
 from overlay.links.messages import Failed, Hello, NodeInfo
-from tests.unit.farm_of_nodes import Farm, play
+from tests.daemons.farm_of_nodes import Farm, play
 
 VERSIONS = sorted(path for path in Path(__file__).parent.iterdir() if path.name.startswith("v"))
 ANSWERED_WITHIN_S = 5.0

@@ -15,7 +15,7 @@ from overlay.identity import ca, files, identity, keys
 from overlay.identity.identity import load_ca_certificate, load_certificate
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
-from tests.unit.farm_of_nodes import FARM
+from tests.proxy_requests import FARM
 
 HOLDERS = ("n1", "n2", "n3")
 

@@ -6,7 +6,7 @@ import pytest
 from overlay.billing.door import CLOCK_ERROR_US_MAX, Refusal, taken
 from overlay.limits import HEADER_CHARS_MAX
 from overlay.records.call import CallEvent, EventKind
-from tests.unit.farm_of_nodes import start_event
+from tests.proxy_requests import start_event
 
 EVENT = start_event("one").event
 NAMES = {"call_id", "from_tag", "to_tag"}

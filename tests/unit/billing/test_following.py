@@ -2,7 +2,7 @@
 
 from overlay.billing.following import Following
 from overlay.records.call import CallEvent
-from tests.unit.farm_of_nodes import start_event, stop_event
+from tests.proxy_requests import start_event, stop_event
 
 Copies = list[tuple[CallEvent, tuple[str, ...]]]
 

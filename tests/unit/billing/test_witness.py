@@ -9,8 +9,8 @@ from overlay.billing import witness
 from overlay.billing.witness import RECENT_US, Witness
 from overlay.identity import ca, files
 from overlay.identity.identity import load_ca_certificate
+from tests.proxy_requests import FARM
 from tests.unit.billing.test_audit import Signer, seen
-from tests.unit.farm_of_nodes import FARM
 
 NOW_MS = 5_000_000
 

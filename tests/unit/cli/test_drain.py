@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from overlay.cli import drain
 from overlay.control.messages import (
     Drain,
     Drained,
@@ -17,6 +18,12 @@ from tests.unit.cli.conftest import Cli, PlayedDaemon
 
 BEGUN = Drained(id=0, phase=DrainPhase.DRAINING, records=9, unproven=4, journal=2)
 DONE = Drained(id=0, phase=DrainPhase.DRAINED, records=9, copies=3)
+LOOK_EVERY_S = 0.05
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain, "LOOK_EVERY_S", LOOK_EVERY_S)
 
 
 def test_it_waits_until_all_is_proven(cli: Cli, played: PlayedDaemon) -> None:
@@ -29,7 +36,7 @@ def test_it_waits_until_all_is_proven(cli: Cli, played: PlayedDaemon) -> None:
 
 def test_it_says_what_is_missing_when_its_time_is_up(cli: Cli, played: PlayedDaemon) -> None:
     played.answer(*[BEGUN] * 10)
-    done = cli.run("node", "drain", "--wait", "0.6")
+    done = cli.run("node", "drain", "--wait", "0.06")
     assert done.code == 4
     assert done.out == ("draining: 4 of 9 records to be proven; 2 call events on too few disks\n")
 
@@ -54,7 +61,7 @@ STILL = Drained(
 
 def test_it_names_what_it_waits_for_when_nothing_moves(cli: Cli, played: PlayedDaemon) -> None:
     played.answer(*[STILL] * 10)
-    done = cli.run("node", "drain", "--wait", "0.6")
+    done = cli.run("node", "drain", "--wait", "0.06")
     assert done.code == 4
     assert done.out.splitlines() == [
         "draining: 12 of 30 records to be proven; 1 call events on too few disks",

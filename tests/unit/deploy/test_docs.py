@@ -11,8 +11,9 @@ from deploy.docs.declarations import sentences_of
 from overlay import config_sections, limits
 
 README = ROOT / "README.md"
-WRITTEN = [README, *sorted((ROOT / "docs").glob("*.md"))]
-WORDS_MAX = 900
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+WRITTEN = [README, CONTRIBUTING, *sorted((ROOT / "docs").glob("*.md"))]
+WORDS_MAX = {README: 900, CONTRIBUTING: 500}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
@@ -42,8 +43,15 @@ def test_every_limit_has_a_sentence_of_its_own() -> None:
         assert _stands_alone(sentences.get(name, "")), name
 
 
-def test_the_first_page_is_short() -> None:
-    assert len(README.read_text(encoding="utf-8").split()) <= WORDS_MAX
+@pytest.mark.parametrize("path", WORDS_MAX, ids=lambda path: path.name)
+def test_what_is_read_first_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").split()) <= WORDS_MAX[path]
+
+
+def test_every_file_that_a_recipe_names_is_there() -> None:
+    named = set(re.findall(r"`([a-z_]+/[\w./]+)`", CONTRIBUTING.read_text(encoding="utf-8")))
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)

@@ -9,7 +9,7 @@ from overlay.control.messages import Heard
 from overlay.gateways import health
 from overlay.gateways.watching import Gateways
 from overlay.records.settings import FarmSettings, Gateway, Trunk
-from tests.unit.farm_of_nodes import until
+from tests.waiting import until
 
 ONE, TWO = Gateway(host="192.0.2.1"), Gateway(host="192.0.2.2")
 

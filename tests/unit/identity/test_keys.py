@@ -57,6 +57,7 @@ def _pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, password: 
         (_pem(ec.generate_private_key(ec.SECP384R1())), "not an EC key on P-256"),
         (_pem(ed25519.Ed25519PrivateKey.generate()), "not an EC key on P-256"),
     ],
+    ids=("empty", "damaged", "encrypted", "cut", "on P-384", "Ed25519"),
 )
 def test_a_file_without_a_good_key_is_refused(tmp_path: Path, data: bytes, complaint: str) -> None:
     files.write_secret(tmp_path / "node.key", data)

@@ -11,7 +11,7 @@ from overlay import limit_hits
 from overlay.links import datagrams
 from overlay.links.datagrams import Datagrams
 from overlay.links.messages import NodeInfo
-from tests.unit.farm_of_nodes import until
+from tests.waiting import until
 
 IDS = (b"1" * 20, b"2" * 20)
 

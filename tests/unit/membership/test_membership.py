@@ -33,7 +33,7 @@ from overlay.membership.membership import Membership
 from overlay.membership.suspicion import RESTARTS_WITHIN_S
 from overlay.membership.updates import RANK
 from overlay.parts import now_ms
-from tests.unit.farm_of_nodes import until
+from tests.waiting import until
 
 SETTINGS = Overlay(
     probe_interval_ms=20, probe_timeout_ms=60, suspicion_min_ms=250, redial_ms=20, redial_max_ms=50

@@ -33,7 +33,10 @@ def _functions() -> Iterator[tuple[str, Callable[..., Any]]]:
             yield name, member
 
 
-@pytest.mark.parametrize(("name", "function"), [*_functions()], ids=str)
+FUNCTIONS = dict(_functions())
+
+
+@pytest.mark.parametrize(("name", "function"), FUNCTIONS.items(), ids=FUNCTIONS)
 def test_every_function_is_exported_with_its_types(name: str, function: Callable[..., Any]) -> None:
     hints = typing.get_type_hints(function)
     returned = hints.pop("return")

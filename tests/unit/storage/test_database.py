@@ -17,7 +17,7 @@ from overlay.storage.database import RecordsDatabase
 from overlay.storage.records_disk import RecordsDisk
 from overlay.storage.rows import EventRow, JournalDone, Peers, SubscriberRow
 from overlay.storage.space import Space
-from tests.unit.farm_of_nodes import until
+from tests.waiting import until
 
 KEY = b"k" * 20
 

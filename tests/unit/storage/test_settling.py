@@ -17,7 +17,7 @@ from overlay.storage.log_file import open_files
 from overlay.storage.records_disk import RecordsDisk
 from overlay.storage.rows import EventRow, JournalDone, Row
 from overlay.storage.settling import SETTLE_EVENTS, Settling
-from tests.unit.farm_of_nodes import until
+from tests.waiting import until
 
 KEY = b"k" * 20
 

@@ -14,6 +14,7 @@ from deploy.packaging.control import DEPENDS
 
 ROOT = Path(__file__).resolve().parents[4]
 PACKAGING = ROOT / "deploy/packaging"
+MODULES = "/usr/lib/x86_64-linux-gnu/kamailio/modules"
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+) \\$", re.MULTILINE)
 
 
@@ -61,7 +62,7 @@ def test_every_module_that_kamailio_loads_comes_with_a_dependency() -> None:
     modules = re.findall(r'loadmodule "(\w+)\.so"', (ROOT / "proxy/kamailio.cfg.j2").read_text())
     assert len(modules) > 20
     told = subprocess.run(
-        ["dpkg-query", "--search", *(f"*/kamailio/modules/{name}.so" for name in modules)],
+        ["dpkg-query", "--search", *(f"{MODULES}/{name}.so" for name in modules)],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     owners = {line.split(":")[0] for line in told.splitlines()}

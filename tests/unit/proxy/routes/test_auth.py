@@ -124,6 +124,7 @@ def test_a_nonce_counts_once_for_each_count(worker: Worker, kamailio: FakeKsr) -
         digest.make_nonce(KEY, "n1", time.time() - 2 * digest.NONCE_S, bytes(8)),
         "anything",
     ],
+    ids=("another node's", "old", "none"),
 )
 def test_a_right_answer_to_another_nodes_or_an_old_nonce_is_stale(
     worker: Worker, kamailio: FakeKsr, nonce: str

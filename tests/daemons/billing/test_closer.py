@@ -1,0 +1,87 @@
+"""Calls whose BYE never came are closed, once, by the nearest live replica."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from overlay.control.messages import ShowCall, WriteEvent
+from overlay.records.names import RecordKind, key_of
+from tests.daemons.farm_of_nodes import Farm, play
+from tests.proxy_requests import start_event, stop_event
+from tests.waiting import eventually
+
+NAMES = ("n1", "n2", "n3")
+AGO_US = 3_600 * 1_000_000
+
+
+def lost(call_id: str, session_s: int = 90) -> WriteEvent:
+    """The START of an hour ago of a call that was to be refreshed."""
+    event = start_event(call_id).event
+    time_us = time.time_ns() // 1000 - AGO_US
+    return WriteEvent(event=msgspec.structs.replace(event, time_us=time_us, session_s=session_s))
+
+
+async def up(farm: Farm) -> None:
+    """Three nodes that close calls."""
+    await farm.start(*NAMES)
+    await farm.joined()
+
+
+async def shown(farm: Farm, call_id: str, node: str = "n1") -> Any:
+    """The call's record."""
+    answer = await farm.ask(node, ShowCall(call_id=call_id))
+    (record,) = answer.calls
+    return record
+
+
+async def look(farm: Farm) -> None:
+    """Have every node look for overdue calls now."""
+    for node in farm.nodes.values():
+        await node.closer.close_overdue()
+
+
+def test_a_lost_call_is_closed_once_and_a_living_one_is_not(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await up(farm)
+        await farm.ask("n1", lost("lost"))
+        await farm.ask("n2", start_event("living"))
+
+        async def closed() -> bool:
+            await look(farm)
+            return bool((await shown(farm, "lost")).state == "closed")
+
+        await eventually(closed)
+        record = await shown(farm, "lost", "n3")
+        assert (record.cause, record.duration_ms, len(record.event_ids)) == ("lost-bye", 0, 2)
+        assert sum(node.closer.closed for node in farm.nodes.values()) == 1
+        assert (await shown(farm, "living")).state == "open"
+        await farm.ask("n2", stop_event("lost"))
+        assert (await shown(farm, "lost")).state == "complete"
+
+    play(tmp_path, story)
+
+
+def test_the_next_one_closes_it_when_the_nearest_died_and_after_a_restart(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await up(farm)
+        nearest = farm.nodes["n1"].placement.of(key_of(RecordKind.CALL, "lost"))[0].name
+        for node in farm.nodes.values():
+            await node.closer.stop()
+        await farm.ask("n1", lost("lost"))
+        await farm.stop()
+        # They find it on their disks, without the one whose turn it would have been.
+        left = [name for name in NAMES if name != nearest]
+        await farm.start(*left)
+        await farm.joined()
+
+        async def closed() -> bool:
+            await look(farm)
+            for node in farm.nodes.values():
+                node.closer.open_calls.again(key_of(RecordKind.CALL, "lost"), 0, 0)
+            return bool((await shown(farm, "lost", left[0])).state == "closed")
+
+        await eventually(closed)
+
+    play(tmp_path, story)

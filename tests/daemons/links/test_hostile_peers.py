@@ -1,0 +1,264 @@
+"""Members that are slow, silent, or ask without end: what they cost is bounded, others are served.
+
+Each test ends when the node has done what it must; nobody waits for a time.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from overlay import limit_hits
+from overlay.frames import FrameBuffer, pack
+from overlay.identity import identity
+from overlay.limits import LINK_FRAME_BYTES_MAX, LINKS_PER_PEER_MAX
+from overlay.links import link, messages, network
+from overlay.links.messages import Ack, Failed, Fetched, Hello, NodeInfo, Ping, Reply
+from overlay.links.network import Network, hello_of
+from tests.daemons.farm_of_nodes import FARM, Farm, play
+from tests.waiting import until
+
+SOON_S = 20.0
+
+
+class Keeper:
+    """A handler that keeps the requests of n2, and answers the others at once."""
+
+    def __init__(self, answer: Reply | None = None) -> None:
+        self.kept: list[Callable[[Reply], None]] = []
+        self.up: list[str] = []
+        self.down: list[bytes] = []
+        self._answer = answer
+
+    def peer_up(self, hello: Hello) -> None:
+        self.up.append(hello.node.name)
+
+    def peer_down(self, node_id: bytes, reason: str, left: bool) -> None:
+        self.down.append(node_id)
+
+    def request_received(
+        self, sender: Hello, request: object, reply: Callable[[Reply], None]
+    ) -> None:
+        if sender.node.name != "n2":
+            reply(Ack())
+        elif self._answer is not None:
+            reply(self._answer)
+        else:
+            self.kept.append(reply)
+
+
+class Scene:
+    """n1 listens, n3 is linked to it and honest, n2 connects as it likes."""
+
+    def __init__(self, farm: Farm, handler: Keeper) -> None:
+        self._farm = farm
+        self.handler = handler
+        self.one = self._network("n1")
+        self.three = self._network("n3")
+
+    def info(self, name: str) -> NodeInfo:
+        config = self._farm.config(name)
+        who = identity.load(config)
+        return NodeInfo(node_id=who.node_id, name=name, host=who.address, port=config.overlay.port)
+
+    def _network(self, name: str) -> Network:
+        who = identity.load(self._farm.config(name))
+        return Network(who, hello_of(who, self.info(name), 1, "test"))
+
+    async def __aenter__(self) -> "Scene":
+        for each, name in ((self.one, "n1"), (self.three, "n3")):
+            handler = self.handler if each is self.one else Keeper()
+            await each.start(handler, self.info(name).host, self.info(name).port)
+        await self.three.dial(self.info("n1").host, self.info("n1").port, SOON_S)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert await self.serves_others()
+        await self.one.stop(left=False)
+        await self.three.stop(left=False)
+
+    async def serves_others(self) -> bool:
+        return isinstance(await self.three.ask(self.info("n1").node_id, Ping(), SOON_S), Ack)
+
+    async def connect(
+        self, *, hello: bool = True
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        who, to = identity.load(self._farm.config("n2")), self.info("n1")
+        reader, writer = await asyncio.open_connection(
+            to.host, to.port, ssl=who.client_context, server_hostname=FARM, limit=1 << 16
+        )
+        if hello:
+            known = len(self.handler.up)
+            writer.write(pack(messages.encode(self.hello())))
+            await until(lambda: len(self.handler.up) > known, SOON_S, "the link is up")
+        return reader, writer
+
+    def hello(self) -> Hello:
+        who = identity.load(self._farm.config("n2"))
+        return hello_of(who, self.info("n2"), 1, "test")
+
+
+async def cut_off(reader: asyncio.StreamReader) -> None:
+    """Wait until the other end has closed; what it says before is read away."""
+    try:
+        async with asyncio.timeout(SOON_S):
+            while await reader.read(1 << 16):
+                pass
+    except (ConnectionError, ssl.SSLError):
+        pass
+
+
+async def answers(reader: asyncio.StreamReader, count: int) -> list[Reply]:
+    """The next answers on a connection."""
+    frames = FrameBuffer(LINK_FRAME_BYTES_MAX)
+    found: list[Reply] = []
+    async with asyncio.timeout(SOON_S):
+        while len(found) < count:
+            data = await reader.read(1 << 16)
+            assert data, "cut off"
+            decoded = map(messages.decode, frames.feed(data))
+            found += [each for each in decoded if isinstance(each, messages.REPLIES)]
+    return found
+
+
+def pings(count: int) -> bytes:
+    """Requests in one write."""
+    return b"".join(pack(messages.encode(Ping(id=number + 1))) for number in range(count))
+
+
+def test_who_never_begins_tls_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "TLS_WITHIN_S", 0.3)
+
+    async def story(farm: Farm) -> None:
+        async with Scene(farm, Keeper()) as scene:
+            to = scene.info("n1")
+            reader, writer = await asyncio.open_connection(to.host, to.port)
+            await cut_off(reader)
+            writer.close()
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize("dripping", [False, True], ids=["silent", "a byte at a time"])
+def test_who_does_not_finish_a_hello_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dripping: bool
+) -> None:
+    monkeypatch.setattr(link, "HELLO_WITHIN_S", 0.3)
+
+    async def story(farm: Farm) -> None:
+        async with Scene(farm, Keeper()) as scene:
+            reader, writer = await scene.connect(hello=False)
+            ended = asyncio.ensure_future(cut_off(reader))
+            for byte in pack(messages.encode(scene.hello()))[:-1] if dripping else b"":
+                if ended.done():
+                    break
+                writer.write(bytes([byte]))
+                await asyncio.wait([ended], timeout=0.02)
+            await ended
+            assert scene.handler.up == ["n3"]
+            writer.transport.abort()
+
+    play(tmp_path, story)
+
+
+def test_connections_without_a_hello_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "HANDSHAKES_MAX", 3)
+
+    async def story(farm: Farm) -> None:
+        async with Scene(farm, Keeper()) as scene:
+            silent = [await scene.connect(hello=False) for _ in range(3)]
+            before = limit_hits.counted().get("HANDSHAKES_MAX", 0)
+            reader, writer = await scene.connect(hello=False)
+            await cut_off(reader)
+            assert limit_hits.counted()["HANDSHAKES_MAX"] == before + 1
+            for _, other in [*silent, (reader, writer)]:
+                other.transport.abort()
+            await until(lambda: not scene.one._silent, SOON_S, "they are forgotten")
+            _, writer = await scene.connect()
+            writer.transport.abort()
+
+    play(tmp_path, story)
+
+
+def test_one_peer_cannot_have_all_links(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        async with Scene(farm, Keeper(Ack())) as scene:
+            opened = [await scene.connect(hello=False) for _ in range(3 * LINKS_PER_PEER_MAX)]
+            for reader, writer in opened:
+                writer.write(pack(messages.encode(scene.hello())) + pings(1))
+                with_answer = asyncio.ensure_future(answers(reader, 1))
+                await asyncio.wait([with_answer], timeout=SOON_S)
+                assert with_answer.exception() is None
+            for reader, _ in opened[: -LINKS_PER_PEER_MAX - 1]:
+                await cut_off(reader)
+            assert len(scene.one._of_peer[scene.info("n2").node_id]) <= LINKS_PER_PEER_MAX
+            for _, writer in opened:
+                writer.transport.abort()
+
+    play(tmp_path, story)
+
+
+def test_who_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "LINK_SEND_BUFFER_BYTES_MAX", 1 << 20)
+    large = Fetched(bodies=(b"x" * 500_000,), lease_ms=0)
+
+    async def story(farm: Farm) -> None:
+        async with Scene(farm, Keeper(large)) as scene:
+            before = limit_hits.counted().get("LINK_SEND_BUFFER_BYTES_MAX", 0)
+            _, writer = await scene.connect()
+            writer.transport.pause_reading()
+            writer.write(pings(200))
+            await until(lambda: len(scene.handler.down) == 1, SOON_S, "the link is broken")
+            assert limit_hits.counted()["LINK_SEND_BUFFER_BYTES_MAX"] > before
+            writer.transport.abort()
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("REQUESTS_SERVED_PER_LINK_MAX", 10), ("REQUEST_BYTES_SERVED_PER_LINK_MAX", 29)],
+)
+def test_a_flood_of_requests_is_answered_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(link, limit, value)
+
+    async def story(farm: Farm) -> None:
+        async with Scene(farm, Keeper()) as scene:
+            reader, writer = await scene.connect()
+            writer.write(pings(500))
+            busy = await answers(reader, 490)
+            assert {each.code for each in busy if isinstance(each, Failed)} == {"busy"}
+            assert await scene.serves_others()
+            assert len(scene.handler.kept) == 10
+            for reply in scene.handler.kept:
+                reply(Ack())
+            assert [type(each) for each in await answers(reader, 10)] == [Ack] * 10
+            writer.write(pings(1))
+            await until(lambda: len(scene.handler.kept) == 11, SOON_S, "it is served again")
+            writer.transport.abort()
+
+    play(tmp_path, story)
+
+
+def test_a_link_whose_other_end_is_gone_without_a_word_ends(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start("n1")
+        node, config = farm.nodes["n1"], farm.config("n2")
+        who = identity.load(config)
+        info = NodeInfo(node_id=who.node_id, name="n2", host=who.address, port=config.overlay.port)
+        _, writer = await asyncio.open_connection(
+            node.own.host, node.own.port, ssl=who.client_context, server_hostname=FARM
+        )
+        writer.write(pack(messages.encode(hello_of(who, info, 1, "test"))))
+        await until(lambda: node.network.linked(who.node_id), SOON_S, "the link is up")
+        writer.transport.pause_reading()
+        await until(lambda: not node.network.linked(who.node_id), SOON_S, "the link has ended")
+        writer.transport.abort()
+
+    play(tmp_path, story)

@@ -1,0 +1,112 @@
+"""The farm's settings reach every node, survive restarts, and are the operator's alone."""
+
+from pathlib import Path
+
+import pytest
+
+from overlay.control import messages as control
+from overlay.control.client import RefusedError
+from overlay.identity import operator
+from overlay.links.messages import Ack, SettingsAre, SettingsChanged
+from overlay.membership import membership
+from overlay.records import settings
+from overlay.records.settings import FarmSettings, Gateway, SettingsRecord, Shown, Trunk
+from tests.daemons.farm_of_nodes import Farm, play
+from tests.waiting import until
+
+
+def make(farm: Farm, version: int, *names: str) -> SettingsRecord:
+    trunks = tuple(
+        Trunk(name=name, prefixes=("+",), gateways=(Gateway(host="192.0.2.9"),)) for name in names
+    )
+    return settings.signed(version, FarmSettings(trunks=trunks), farm.operator_key)
+
+
+async def put(farm: Farm, at: str, record: SettingsRecord) -> None:
+    await farm.ask(at, control.PutSettings(body=settings.encode(record)))
+
+
+def all_have(farm: Farm, record: SettingsRecord) -> bool:
+    return all(node.settings.current == record for node in farm.nodes.values())
+
+
+def test_they_reach_every_node_and_who_was_away_and_survive_restarts(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start("n1", "n2", "n3")
+        await farm.joined()
+        first, second = make(farm, 5, "north"), make(farm, 6, "north", "south")
+        shown: list[Shown] = []
+        farm.nodes["n2"].show = shown.append
+        await put(farm, "n1", first)
+        await until(lambda: all_have(farm, first), 2.0, "all have them")
+        assert shown[-1].settings == settings.content(first)
+        await farm.stop("n3")
+        await put(farm, "n2", second)
+        await farm.stop()
+        await farm.start("n1", "n3")
+        assert farm.nodes["n1"].settings.current == second
+        await until(lambda: all_have(farm, second), 5.0, "n3 was told")
+
+    play(tmp_path, story)
+
+
+def test_an_announcement_that_was_lost_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "REFRESH_S", 0.2)
+
+    async def story(farm: Farm) -> None:
+        await farm.start("n1", "n2")
+        await farm.joined()
+        farm.nodes["n1"].settings._announce = lambda: None  # type: ignore[method-assign]
+        record = make(farm, 5, "north")
+        await put(farm, "n1", record)
+        await until(lambda: all_have(farm, record), what="compared")
+
+    play(tmp_path, story)
+
+
+def test_only_the_operators_are_taken_and_no_older_ones(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start("n1", "n2")
+        await farm.joined()
+        thief, victim = farm.nodes["n1"], farm.nodes["n2"]
+        await put(farm, "n2", make(farm, 9, "north"))
+        for record, code in (
+            (settings.signed(99, FarmSettings(), operator.generate()), "forged"),
+            (make(farm, 8, "south"), "outdated"),
+            (make(farm, 9, "south"), "outdated"),
+        ):
+            with pytest.raises(RefusedError) as refused:
+                await put(farm, "n2", record)
+            assert refused.value.code == code
+        forged = settings.encode(settings.signed(99, FarmSettings(), operator.generate()))
+        thief.settings.answer = lambda request: SettingsAre(body=forged)  # type: ignore[method-assign]
+        announcement = SettingsChanged(version=99)
+        reply = await thief.network.ask(victim.own.node_id, announcement, 1.0)
+        assert isinstance(reply, Ack)
+        await until(lambda: victim.settings.refused >= 2, what="the forged ones are refused")
+        assert victim.settings.current.version == 9
+        answer = await farm.ask("n2", control.GetSettings())
+        assert settings.admit(answer.body, farm.operator_key.public).version == 9
+
+    play(tmp_path, story)
+
+
+def test_what_this_version_does_not_understand_is_kept_and_passed_on(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        await farm.start("n1", "n2")
+        await farm.joined()
+        known = make(farm, 5, "north")
+        shown: list[Shown] = []
+        farm.nodes["n2"].show = shown.append
+        await put(farm, "n1", known)
+        await until(lambda: all_have(farm, known), what="all have them")
+        body = b'{"trunks":"of another kind"}'
+        signature = farm.operator_key.sign(settings.PURPOSE, settings._signed_part(6, body))
+        strange = SettingsRecord(version=6, body=body, signature=signature)
+        await put(farm, "n1", strange)
+        await until(lambda: all_have(farm, strange), what="passed on")
+        assert [each.settings for each in shown] == [settings.content(known)]
+
+    play(tmp_path, story)
