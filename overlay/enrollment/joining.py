@@ -73,7 +73,7 @@ def join(token: Token, wishes: Wishes) -> Joined:
     config = before or _config(token, farm, (node, address), directory, wishes, enrolled)
     _write(directory, authority, enrolled)
     if before is None:
-        files.write_public(wishes.config, configuration.dump_decided(config).encode())
+        files.write_for_group(wishes.config, configuration.dump_decided(config).encode())
     return Joined(config=config, identity=identity.load(config), already=False)
 
 

@@ -34,6 +34,7 @@ SECRET_HEX_DIGITS: Final = 64
 
 _SECRET_MODE: Final = 0o600
 _PUBLIC_MODE: Final = 0o644
+_GROUP_MODE: Final = 0o640
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -45,6 +46,11 @@ def write_secret(path: Path, data: bytes) -> None:
 def write_public(path: Path, data: bytes) -> None:
     """Put `data` into `path`, mode 0644, in place of what was there; on disk when it returns."""
     _write(path, data, _PUBLIC_MODE)
+
+
+def write_for_group(path: Path, data: bytes) -> None:
+    """Put `data` into `path`, mode 0640, in place of what was there; on disk when it returns."""
+    _write(path, data, _GROUP_MODE)
 
 
 def read_secret(path: Path) -> bytes:

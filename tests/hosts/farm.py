@@ -11,6 +11,7 @@ import shlex
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,38 +183,31 @@ class HostsFarm:
         """The version that runs on each node."""
         return {name: each["version"] for name, each in self.status(self.nodes[0]).items()}
 
-    def records(self, at: str, prefix: str) -> list[dict[str, Any]]:
-        """The billing records of all calls whose Call-ID begins so, as a node finds them."""
+    def records(self, at: str) -> list[dict[str, Any]]:
+        """All billing records, as a node finds them."""
         done = self.hosts.ssh(at, "sipfarm cdr list --all --json --timeout 20", check=False)
         found: list[dict[str, Any]] = []
         for page in _objects(done.stdout):
-            assert page["silent"] == [], page["silent"]
-            found += [each for each in page["calls"] if each["call_id"].startswith(prefix)]
+            assert page["silent"] == [], f"{page['silent']} did not answer"
+            found += page["calls"]
         return found
 
-    def check_records(self, tally: Tally) -> None:
+    def check_records(self, *tallies: Tally) -> None:
         """Wait until each node has one complete record of every call, and none of another."""
-        placed = tally.asked["INVITE"]
-        expected = {f"{tally.prefix}-{number}" for number in range(1, placed + 1)}
-        wrong = ""
+        wrong: list[str] = []
 
         def recorded(at: str) -> bool:
-            nonlocal wrong
             try:
-                found = self.records(at, tally.prefix)
+                wrong[:] = _wrong(self.records(at), tallies)
             except (HostsError, AssertionError) as error:
-                wrong = str(error)
-                return False
-            ids = [each["call_id"] for each in found]
-            states = {each["state"] for each in found}
-            wrong = f"{len(ids)} records of {placed} calls, {states}"
-            return len(ids) == placed and set(ids) == expected and states == {"complete"}
+                wrong[:] = [str(error)]
+            return not wrong
 
         for name in self.nodes:
             try:
                 eventually(lambda name=name: recorded(name), "", _RECORDED_WITHIN_S)  # type: ignore[misc]
             except AssertionError:
-                raise AssertionError(f"{name}: {wrong}") from None
+                raise AssertionError(f"{name}: {'; '.join(wrong)}") from None
 
     def check_registered(self, users: Sequence[str]) -> None:
         """Each is found from each node."""
@@ -226,8 +220,21 @@ class HostsFarm:
     def check_all(self) -> None:
         """Every record of every load, and every registration, is there."""
         self.check_registered(KEPT)
-        for tally in self.tallies:
-            self.check_records(tally)
+        self.check_records(*self.tallies)
+
+
+def _wrong(records: list[dict[str, Any]], tallies: Sequence[Tally]) -> list[str]:
+    """What records of these loads' calls are not as they must be."""
+    wrong = []
+    for tally in tallies:
+        placed = tally.asked["INVITE"]
+        expected = {f"{tally.prefix}-{number}" for number in range(1, placed + 1)}
+        found = [each for each in records if each["call_id"].startswith(tally.prefix)]
+        ids = [each["call_id"] for each in found]
+        states = Counter(str(each["state"]) for each in found)
+        if len(ids) != placed or set(ids) != expected or set(states) != {"complete"}:
+            wrong.append(f"{len(ids)} records of {placed} calls: {dict(states)}")
+    return wrong
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:

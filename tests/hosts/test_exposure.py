@@ -30,7 +30,7 @@ _FILES: Final = {
     "/etc/sipfarm": "sipfarm sipfarm 750",
     "/etc/sipfarm/node.key": "sipfarm sipfarm 600",
     "/etc/sipfarm/farm.secret": "sipfarm sipfarm 600",
-    "/etc/sipfarm/farm.toml": "sipfarm sipfarm 644",
+    "/etc/sipfarm/farm.toml": "sipfarm sipfarm 640",
     "/etc/sipfarm/node.pem": "sipfarm sipfarm 644",
     "/etc/sipfarm/ca.pem": "sipfarm sipfarm 644",
     "/etc/sipfarm/operator.pem": "sipfarm sipfarm 644",
