@@ -1,9 +1,8 @@
 """Fixtures: bare hosts, and the farm that the tests make of them, one after another.
 
 The tests are steps of one story: each goes on from where the one before ended, so none is tried a
-second time, and when one fails that changes
-something, those after it fail as well and say so. Hosts are made by root
-alone: without, these tests fail, they are not passed over.
+second time, and when one fails that changes something, those after it fail as well and say so.
+Hosts are made by root alone: without, these tests fail, they are not passed over.
 """
 
 import subprocess
