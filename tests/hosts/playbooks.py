@@ -7,6 +7,7 @@ In: an inventory, a playbook, variables. Out: `Played`. Counterparts:
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 _ANSIBLE: Final = Path(__file__).resolve().parents[2] / "ansible"
+_LATER_CORE: Final = ("upgrade", "rollback", "remove_node")
+"""Playbooks that the ansible-core of the virtual environment runs; Debian's runs the others."""
 _RECAP: Final = re.compile(
     r"^(\S+)\s*: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE
 )
@@ -45,7 +48,9 @@ def play(
     until: Callable[[], bool] = lambda: False,
 ) -> Played:
     """Run a playbook to its end, or kill it when a condition holds."""
-    argv = ["ansible-playbook", "--inventory", str(inventory), f"playbooks/{playbook}.yml"]
+    later = Path(sys.executable).with_name("ansible-playbook")
+    program = str(later) if playbook in _LATER_CORE else "/usr/bin/ansible-playbook"
+    argv = [program, "--inventory", str(inventory), f"playbooks/{playbook}.yml"]
     for name, value in variables.items():
         argv += ["--extra-vars", f"{name}={value}"]
     began_s = time.monotonic()
