@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from deploy.hosts import base, cgroups, network, packages
-from deploy.hosts.commands import command, wait_until
+from deploy.hosts.commands import command
 from deploy.hosts.layout import BRIDGE, MACHINE, PREFIX_BITS, SSH_KEY, Host
 
 _KEY: Final = "etc/ssh/ssh_host_ed25519_key"
-_UNPLUGGED_WITHIN_S: Final = 10.0
 _OFF_WITHIN_S: Final = 30.0
 _REBOOTED: Final = 133
 # nspawn ends when its host reboots, with this status, as no systemd outside takes care of it.
@@ -56,11 +55,6 @@ def create(host: Host) -> str:
 
 def start(host: Host) -> None:
     """Switch it on; it does not wait until it has booted."""
-    wait_until(
-        lambda: not network.is_plugged(host),
-        f"{host.name}: its cable from before is gone",
-        _UNPLUGGED_WITHIN_S,
-    )
     nspawn = [
         *("systemd-nspawn", "--quiet", "--boot", f"--directory={host.root}"),
         *(f"--machine={host.name}", f"--network-bridge={BRIDGE}", "--link-journal=no"),
@@ -73,6 +67,7 @@ def start(host: Host) -> None:
 def kill(host: Host) -> None:
     """SIGKILL all of it, as when its power fails."""
     cgroups.kill(host.name)
+    network.unplug(host)
 
 
 def switch_off(host: Host) -> None:

@@ -33,14 +33,29 @@ def create_bridge() -> None:
 
 
 def delete_bridge() -> None:
-    """Remove it, if it is there."""
+    """Remove it, if it is there, and the cables of all hosts."""
     if _exists(BRIDGE):
-        command(["ip", "link", "delete", BRIDGE])
+        for port in sorted(Path("/sys/class/net", BRIDGE, "brif").iterdir()):
+            _delete(port.name)
+        _delete(BRIDGE)
 
 
-def is_plugged(host: Host) -> bool:
-    """Whether the host's port is there."""
-    return _exists(host.interface)
+def unplug(host: Host) -> None:
+    """Take the host's cable away, if it is there.
+
+    The kernel does so by itself once nothing holds the network of a host that was killed; but a
+    connection of its that nobody answers any more may hold it for minutes.
+    """
+    _delete(host.interface)
+
+
+def _delete(interface: str) -> None:
+    try:
+        command(["ip", "link", "delete", interface])
+    except HostsError:
+        # The kernel may have been first.
+        if _exists(interface):
+            raise
 
 
 def _exists(interface: str) -> bool:
