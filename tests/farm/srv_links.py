@@ -31,6 +31,8 @@ class Link:
         self._opening = asyncio.Lock()
         self._ended = asyncio.Event()
         self._below: asyncio.DatagramTransport | asyncio.Transport | None = None
+        self._local_port = 0
+        """Of the last connection: one that is breaking does not know it any more."""
         self.waiting: dict[str, asyncio.Queue[Message | NoNode]] = {}
 
     async def open(self, within_s: float) -> None:
@@ -64,8 +66,7 @@ class Link:
 
     def via(self, branch: str) -> str:
         """The Via of a request that goes this way."""
-        port = self._below.get_extra_info("sockname")[1] if self._below is not None else 0
-        where = f"{self._site.address}:{port}"
+        where = f"{self._site.address}:{self._local_port}"
         return f"Via: SIP/2.0/{self._kind.upper()} {where};branch={branch};rport"
 
     def received(self, data: bytes) -> None:
@@ -97,6 +98,7 @@ class Link:
         plain = self._site.bound_socket(kind, self._port)
         try:
             await loop.sock_connect(plain, (self._target.address, self._target.port))
+            self._local_port = plain.getsockname()[1]
             if not stream:
                 datagrams, _ = await loop.create_datagram_endpoint(
                     lambda: _Datagrams(self), sock=plain
