@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from overlay.limits import SETTINGS_BYTES_MAX
+from overlay.base.limits import SETTINGS_BYTES_MAX
 from overlay.records import settings
 from proxy.trunk_choice import NOTHING, TrunkTable
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.records.call import CallEvent, EventKind
 
 CLOCK_ERROR_US_MAX: Final = 86_400 * 1_000_000

@@ -13,24 +13,22 @@ from typing import TypeVar
 
 import msgspec
 
-from overlay import decoding
-from overlay.billing.assemble import assemble, involves
+from overlay.base import decoding
+from overlay.base.errors import ProtocolError
+from overlay.base.limits import PAGE_ROWS_MAX
 from overlay.control.copies import RawPage, page_of_copies
 from overlay.control.local import Local
 from overlay.control.messages import (
-    CallRecord,
     Calls,
     Copies,
     ListCalls,
     ListCopies,
     ListSubscribers,
-    NodeStatus,
     Status,
     Subscribers,
 )
-from overlay.errors import ProtocolError
-from overlay.limits import PAGE_ROWS_MAX
-from overlay.links.messages import (
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
     Ack,
     CallsAt,
     Described,
@@ -38,16 +36,18 @@ from overlay.links.messages import (
     Failed,
     ListCallsAt,
     ListSubscribersAt,
-    NodeInfo,
     Reply,
     Request,
     SubscribersAt,
 )
-from overlay.links.network import Transport
 from overlay.membership.members import State
 from overlay.membership.membership import Membership
 from overlay.records import call, subscriber
+from overlay.records.assemble import assemble, involves
 from overlay.records.call import CallEvents
+from overlay.records.call_record import CallRecord
+from overlay.records.node_info import NodeInfo
+from overlay.records.node_status import NodeStatus
 from overlay.replication.vetting import Vetting
 
 log = logging.getLogger(__name__)

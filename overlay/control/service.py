@@ -10,34 +10,27 @@ from collections.abc import Callable
 
 import msgspec
 
-from overlay import limit_hits
+from overlay.base import limit_hits
+from overlay.base.errors import OutdatedError, ProtocolError, UnavailableError
+from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.billing import door
-from overlay.billing.assemble import assemble
 from overlay.cache.hot import HotRecords
-from overlay.config import Config
+from overlay.config.config import Config
 from overlay.control import messages
 from overlay.control.farm_wide import FarmWide
-from overlay.control.messages import (
-    Answers,
-    DrainPhase,
-    DrainWish,
-    Located,
-    Reach,
-    Refused,
-    Requests,
-    Written,
-)
+from overlay.control.lockouts import Lockouts
+from overlay.control.messages import Answers, Located, Refused, Requests, Written
 from overlay.enrollment.revoker import Revoker
-from overlay.errors import OutdatedError, ProtocolError, UnavailableError
 from overlay.gateways.watching import Gateways
-from overlay.limits import HEADER_CHARS_MAX
-from overlay.links.messages import Lockout
-from overlay.lockouts import Lockouts
+from overlay.links.peer_messages import Lockout
 from overlay.maintenance.maintenance import Maintenance
-from overlay.metrics import Metrics
+from overlay.observe.metrics import Metrics
 from overlay.records import settings as settings_record
+from overlay.records.assemble import assemble
+from overlay.records.draining import DrainPhase, DrainWish
 from overlay.records.names import RecordKind, key_of
 from overlay.records.routing import targets_of
+from overlay.records.targets import Reach
 from overlay.replication.claims import Claims
 from overlay.replication.drain import Drain
 from overlay.replication.events import EventWriter

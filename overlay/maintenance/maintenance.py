@@ -8,11 +8,13 @@ begins meanwhile; `overlay.replication.drain` hands over.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
-from overlay.control.messages import Drained, DrainPhase, NodeStatus, Refused, Status, StopAdvice
-from overlay.errors import UnavailableError
+from overlay.base.errors import UnavailableError
+from overlay.control.messages import Drained, Refused, Status, StopAdvice
 from overlay.maintenance import verdict
 from overlay.maintenance.lease_keeper import LeaseKeeper
 from overlay.maintenance.verdict import Reason
+from overlay.records.draining import DrainPhase
+from overlay.records.node_status import NodeStatus
 from overlay.replication.drain import Drain
 
 LOOK_AGAIN_S = 0.1

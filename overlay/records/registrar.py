@@ -7,8 +7,9 @@ written unless all can be: a REGISTER succeeds or fails as a whole. Counterpart:
 
 import msgspec
 
-from overlay.control.messages import BoundContact, ContactChange, Register, RegisterOutcome
+from overlay.control.messages import Register
 from overlay.records import contact_uri, registration
+from overlay.records.register import BoundContact, ContactChange, RegisterOutcome
 from overlay.records.registration import Binding, Registration
 
 

@@ -19,30 +19,30 @@ from typing import Any
 
 import msgspec
 
-from overlay import tasks
-from overlay.billing.assemble import assemble
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError, UnavailableError
+from overlay.base.limits import CLAIMS_PER_FRAME_MAX
 from overlay.control.messages import CallClaimed, ClaimCall, ReleaseCall
-from overlay.errors import SipfarmError, UnavailableError
-from overlay.limits import CLAIMS_PER_FRAME_MAX
-from overlay.links.messages import (
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
     Ack,
     AskCalls,
     CallsHeard,
     ClaimAt,
     ClaimedAt,
     Failed,
-    NodeInfo,
     ReleaseAt,
     Reply,
     ShareClaims,
 )
-from overlay.links.network import Transport
 from overlay.records import call
 from overlay.records import claim as record
+from overlay.records.assemble import assemble
 from overlay.records.call import CallEvents
 from overlay.records.claim import Claim, Heard
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
+from overlay.records.node_info import NodeInfo
 from overlay.replication.claim_counts import ClaimCounts
 from overlay.replication.placement import Placement
 from overlay.storage.committer import Committer

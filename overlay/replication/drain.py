@@ -16,13 +16,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from overlay import tasks
-from overlay.config_sections import Overlay
-from overlay.control.messages import Drained, DrainPhase, Missing, Withheld
-from overlay.errors import SipfarmError
-from overlay.links.messages import Traits
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError
+from overlay.config.sections import Overlay
+from overlay.control.messages import Drained
 from overlay.membership.membership import Membership
+from overlay.records.draining import DrainPhase, Missing, Withheld
 from overlay.records.names import RecordKind
+from overlay.records.node_info import Traits
 from overlay.replication.events import EventWriter
 from overlay.replication.proof import Proof
 from overlay.replication.repair import Repair

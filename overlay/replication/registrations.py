@@ -14,29 +14,24 @@ from typing import Any
 
 import msgspec
 
-from overlay.config import Config
+from overlay.base.errors import UnavailableError
+from overlay.config.config import Config
 from overlay.control.messages import (
     Refused,
     Register,
     Registered,
-    RegisterOutcome,
     Requests,
     decode_answer,
     decode_request,
     encode,
 )
-from overlay.errors import UnavailableError
-from overlay.links.messages import (
-    NodeInfo,
-    RegisterAt,
-    RegisteredAt,
-    Reply,
-    Store,
-)
 from overlay.links.network import Transport
+from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
+from overlay.records.node_info import NodeInfo
+from overlay.records.register import RegisterOutcome
 from overlay.records.registration import Registration
 from overlay.replication.fanout import Fanout
 from overlay.replication.placement import Placement

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import apsw
 
-from overlay.limits import PAGE_BYTES_MAX
-from overlay.links.messages import NodeInfo
+from overlay.base.limits import PAGE_BYTES_MAX
 from overlay.records.call import CHAINED_FROM
+from overlay.records.node_info import NodeInfo
 from overlay.storage import parties, removals
 from overlay.storage.damage import Damage
 from overlay.storage.outbox import Outbox, OutboxEntry, Sinks

@@ -6,7 +6,7 @@ In: a request as it came. Out: whether to go on; if not, it is answered or dropp
 import re
 from typing import Final
 
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
 from proxy import counters
 from proxy.routes import answers, fields
 from proxy.worker import Worker

@@ -9,7 +9,7 @@ is refused says so here, to whichever node sent its INVITE on, and makes room at
 
 from typing import Final
 
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
 from proxy import counters
 from proxy.routes import fields
 from proxy.worker import Worker

@@ -10,7 +10,7 @@ dialog. The To of a request in a dialog names whom it is for (RFC 3261 12.2.1.1)
 signature, but all that it can choose is a binding of the same Contact.
 """
 
-from overlay.control.messages import Reach, Target
+from overlay.records.targets import Reach, Target
 from proxy import counters, route_token, sip_uri
 from proxy.route_token import Flow
 from proxy.routes import flows, location, relay

@@ -8,7 +8,7 @@ other. Counterpart: `delivery.py` on the owner.
 
 from typing import Final
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import counters, route_token, sip_uri
 from proxy.route_token import Flow
 from proxy.worker import Worker

@@ -15,7 +15,7 @@ the Record-Route whether the call has a relay.
 from collections.abc import Callable
 from typing import Final
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import counters, sip_uri
 from proxy.routes import answers, fields
 from proxy.worker import Worker

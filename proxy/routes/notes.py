@@ -8,7 +8,7 @@ leaves that out of the record of his own call, and is counted.
 
 from typing import Final
 
-from overlay.limits import URI_CHARS_MAX
+from overlay.base.limits import URI_CHARS_MAX
 from proxy import call_note, counters, sip_uri
 from proxy.call_note import CallNote
 from proxy.routes import fields

@@ -16,9 +16,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from overlay.control import messages
-from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
+from overlay.records.targets import Reach, Target, decode_targets, encode_targets
 from proxy import counters, fork_plan, route_token, sip_uri
 from proxy.routes import answers, bulk, claims, fields, flows, location, media, notes, session
 from proxy.settings import Settings
@@ -70,7 +69,7 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
     hop = _aim(worker, target, call_id)
     if method == "INVITE":
         stateless = ksr.is_UDP() or sip_uri.is_reliable(hop)
-        pin = messages.encode_targets(targets).decode() if stateless else _WITH_TRANSACTION
+        pin = encode_targets(targets).decode() if stateless else _WITH_TRANSACTION
         if ksr.htable.sht_sets(_PINS, _pin_key(worker, call_id, from_tag), pin) < 0:
             worker.log.line("pins", "no room for pins: CANCEL falls back on bindings")
     if not send(worker, method, hop):
@@ -233,7 +232,7 @@ def _follow_invite(worker: Worker, method: str) -> bool:
 
 def _pinned(text: str) -> Target | None:
     try:
-        return messages.decode_targets(text)[0]
+        return decode_targets(text)[0]
     except (msgspec.MsgspecError, IndexError):
         return None
 

@@ -7,8 +7,8 @@ else gets anywhere. Numbers that are no subscriber's go to trunks, emergency cal
 
 from typing import Final
 
-from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
+from overlay.records.targets import Reach, Target
 from proxy import counters, route_token, sip_uri
 from proxy.routes import (
     answers,

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from overlay.control.messages import Target
 from overlay.records.settings import Trunk
+from overlay.records.targets import Target
 from proxy import counters
 from proxy.routes import answers, claims, media, notes, relay
 from proxy.trunk_choice import Leg, TrunkTable

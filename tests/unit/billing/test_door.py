@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
+from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.billing.door import CLOCK_ERROR_US_MAX, Refusal, taken
-from overlay.limits import HEADER_CHARS_MAX
 from overlay.records.call import CallEvent, EventKind
 from tests.proxy_requests import start_event
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from overlay import config as configuration
+from overlay.config import config as configuration
 from proxy import counters
 from proxy.settings import Settings
 from tests.unit.proxy.conftest import KEY

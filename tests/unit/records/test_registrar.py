@@ -1,7 +1,8 @@
 """What REGISTER requests do (RFC 3261 10.3)."""
 
-from overlay.control.messages import ContactChange, Register, RegisterOutcome
+from overlay.control.messages import Register
 from overlay.records import registrar, registration
+from overlay.records.register import ContactChange, RegisterOutcome
 from overlay.records.registration import Binding, Registration
 
 ALICE = "sip:alice@192.0.2.1"
