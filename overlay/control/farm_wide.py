@@ -24,7 +24,6 @@ from overlay.control.messages import (
     ListCalls,
     ListCopies,
     ListSubscribers,
-    Status,
     Subscribers,
 )
 from overlay.links.network import Transport
@@ -71,7 +70,7 @@ class FarmWide:
         self._membership = membership
         self._transport = transport
 
-    async def status(self, farm: str, timeout_s: float) -> Status:
+    async def status(self, timeout_s: float) -> tuple[NodeStatus, ...]:
         """Every node's description, this one first; silent ones as this node knows them."""
         replies = await self._ask_all(DescribeNode(), _description, timeout_s)
         # By id: what a member says of itself may have changed since it was asked.
@@ -99,7 +98,7 @@ class FarmWide:
                     )
                 )
         nodes[1:] = sorted(nodes[1:], key=lambda node: node.name)
-        return Status(id=0, farm=farm, nodes=tuple(nodes))
+        return tuple(nodes)
 
     async def calls(self, request: ListCalls, timeout_s: float) -> Calls:
         """A page of billing records in order of time; raises `ProtocolError` on a bad cursor."""

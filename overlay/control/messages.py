@@ -249,27 +249,18 @@ class Drain(Request, frozen=True, kw_only=True, tag=30):
 
 
 class Drained(Answer, frozen=True, kw_only=True, tag=30):
-    """How far the asked node's draining is."""
+    """How far the asked node's draining is: the fields of `DrainState`."""
 
     phase: DrainPhase
     records: int = 0
-    """That it holds, by the last look at all of them."""
     unproven: int = 0
-    """Of these: not proven to be on all the nodes that they belong to."""
     copies: int = 0
-    """The fewest proven copies elsewhere that one of them has."""
     journal: int = 0
-    """Call events that are on fewer than W disks."""
     problem: str = ""
-    """What keeps it from being done."""
     still_s: float = 0.0
-    """For how long nothing has come closer to being done."""
     missing: tuple[Missing, ...] = ()
-    """Some of the unproven records, named when nothing moves for some seconds."""
     peers: tuple[Withheld, ...] = ()
-    """Who has not confirmed them."""
     events: tuple[Missing, ...] = ()
-    """Some of the call events on too few disks."""
 
 
 class OkToStop(Request, frozen=True, kw_only=True, tag=31):

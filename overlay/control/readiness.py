@@ -10,9 +10,14 @@ import asyncio
 from collections.abc import Callable
 
 from overlay.base.errors import UnavailableError
-from overlay.control.messages import Refused, Register, Registered
 from overlay.records.names import probe_name
-from overlay.records.register import ContactChange, RegisterOutcome
+from overlay.records.refusal import Refusal
+from overlay.records.register import (
+    ContactChange,
+    RegisterOutcome,
+    RegisterRequest,
+    RegisterResult,
+)
 from overlay.replication.registrations import Registrations
 
 KEEP_S = 1.0
@@ -57,8 +62,8 @@ class Readiness:
 
     async def _write_and_read(self) -> str:
         self._cseq += 1
-        written: asyncio.Future[Registered | Refused] = self._loop.create_future()
-        request = Register(
+        written: asyncio.Future[RegisterResult | Refusal] = self._loop.create_future()
+        request = RegisterRequest(
             aor=self._aor,
             call_id=self._call_id,
             cseq=self._cseq,
@@ -66,7 +71,7 @@ class Readiness:
         )
         self._registrations.register(request, TIMEOUT_S, written.set_result)
         result = await written
-        if not isinstance(result, Registered) or result.outcome is not RegisterOutcome.DONE:
+        if not isinstance(result, RegisterResult) or result.outcome is not RegisterOutcome.DONE:
             return "a quorum write failed"
         try:
             found = await self._registrations.read(self._aor, TIMEOUT_S)

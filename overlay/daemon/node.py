@@ -396,7 +396,7 @@ class Node:
             self.config.overlay.write_quorum,
             self.drain,
             self.lease,
-            lambda timeout_s: farm_wide.status(self.config.farm.name, timeout_s),
+            farm_wide.status,
             lambda: self.revoker.current.node_ids,
         )
         service = Service(

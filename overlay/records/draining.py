@@ -48,3 +48,27 @@ class Withheld(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     """How many."""
     why: str
+
+
+class DrainState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a node's draining is."""
+
+    phase: DrainPhase
+    records: int = 0
+    """That it holds, by the last look at all of them."""
+    unproven: int = 0
+    """Of these: not proven to be on all the nodes that they belong to."""
+    copies: int = 0
+    """The fewest proven copies elsewhere that one of them has."""
+    journal: int = 0
+    """Call events that are on fewer than W disks."""
+    problem: str = ""
+    """What keeps it from being done."""
+    still_s: float = 0.0
+    """For how long nothing has come closer to being done."""
+    missing: tuple[Missing, ...] = ()
+    """Some of the unproven records, named when nothing moves for some seconds."""
+    peers: tuple[Withheld, ...] = ()
+    """The nodes that have not confirmed them."""
+    events: tuple[Missing, ...] = ()
+    """Some of the call events on too few disks."""

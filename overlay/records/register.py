@@ -44,3 +44,31 @@ class BoundContact(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     q: int = 1000
     instance: str = ""
     reg_id: int = 0
+
+
+class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """An authorized REGISTER.
+
+    No contacts and no `remove_all` asks for the bindings as they are (RFC 3261 10.2.3).
+    """
+
+    aor: str
+    call_id: str
+    cseq: int
+    contacts: tuple[ContactChange, ...] = ()
+    remove_all: bool = False
+    """`Contact: *` with Expires 0."""
+    path: tuple[str, ...] = ()
+    user_agent: str = ""
+    contacts_max: int = 0
+    """This subscriber's limit of bindings; 0: the farm's."""
+
+
+class RegisterResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a REGISTER."""
+
+    outcome: RegisterOutcome
+    bindings: tuple[BoundContact, ...] = ()
+    """All that are in force, if it is done."""
+    weak: bool = False
+    """Fewer nodes than overlay.write_quorum are there to hold it."""

@@ -9,7 +9,7 @@ from overlay.base.errors import ProtocolError
 from overlay.base.frames import FrameBuffer
 from overlay.observe.metrics import Metrics
 
-OVERLAY = Path(limits.__file__).parent
+OVERLAY = Path(limits.__file__).parents[1]
 HIT = re.compile(r'(?:limit_hits\.hit\(|_busy\([a-z.]+, |FrameBuffer\(\w+, )"([A-Z_]+)"')
 ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 

@@ -11,7 +11,7 @@ import uvloop
 
 from overlay.kamailio.watch import MISSES_MAX
 from overlay.kamailio.watcher import KamailioWatcher
-from tests.unit.test_kamailio_options import config_of, reply
+from tests.unit.kamailio.test_options_ping import config_of, reply
 from tests.waiting import until
 
 
