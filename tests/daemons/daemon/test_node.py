@@ -9,7 +9,7 @@ from overlay.records.draining import DrainPhase
 from overlay.records.names import RecordKind, key_of
 from tests.daemons.farm_of_nodes import Farm, free_port, play
 from tests.proxy_requests import register
-from tests.unit.test_kamailio_watcher import Kamailio
+from tests.unit.kamailio.test_watcher import Kamailio
 from tests.waiting import until
 
 NAMES = ("n1", "n2", "n3")
