@@ -165,7 +165,7 @@ class Drain:
                 kind=each.kind.name.lower(),
                 name=name,
                 key=each.key,
-                peers=tuple(peer for peer, _ in each.without),
+                peers=tuple(absence.node for absence in each.without),
             )
             for each, name in zip(missing, names, strict=True)
         )
