@@ -7,7 +7,6 @@
 - identity: all of this that one node has in `identity_dir`
 """
 
-
 from overlay.identity.identity import Identity, load
 from overlay.identity.peer import Peer, peer_of
 
