@@ -18,7 +18,7 @@ MAX_BREADTH_DEFAULT: Final = 60
 """How many branches a request may have at a time that does not say so (RFC 5393 5.3.3.1)."""
 
 
-class Plan(msgspec.Struct, frozen=True, array_like=True):
+class ForkPlan(msgspec.Struct, frozen=True, array_like=True):
     """A fork that is under way."""
 
     sent: tuple[Target, ...]
@@ -33,18 +33,18 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = decoding.json(Plan)
+_decode = decoding.json(ForkPlan)
 
 
-def encode(plan: Plan) -> str:
+def encode(plan: ForkPlan) -> str:
     """The plan as text without NULs."""
     return _encode(plan).decode()
 
 
-def decode(text: str) -> Plan | None:
+def decode(text: str) -> ForkPlan | None:
     """The plan of `encode`; None for anything else."""
     try:
-        plan: Plan = _decode(text)
+        plan: ForkPlan = _decode(text)
     except msgspec.MsgspecError:
         return None
     return plan

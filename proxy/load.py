@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-LOOK_FOR: Final = 0.2
+LOOK_HOLDS_FOR: Final = 0.2
 """A look holds for this part of the delay that is too long: it costs two system calls a socket, and
 as much as a third of the way of an INVITE."""
 CALM: Final = 0.25
@@ -54,7 +54,7 @@ class Backlog:
     """Share of the socket's memory that is taken; at 1 the kernel drops whatever comes."""
 
 
-class Waiting(Protocol):
+class MessageQueue(Protocol):
     """Something that messages wait in."""
 
     def look(self) -> Backlog: ...
@@ -73,22 +73,18 @@ class UdpSocket:
     """A socket that this process shares with others; it is looked at and never read."""
 
     def __init__(self, shared: socket.socket) -> None:
-        self._socket = shared
+        self.shared = shared
         shared.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
     def look(self) -> Backlog:
         """What waits in it now."""
-        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        memory = self.shared.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
         taken, most, *_ = _MEMINFO.unpack(memory)
         return Backlog(delay_s=self._delay_s() if taken else 0.0, filled=taken / max(1, most))
 
-    def close(self) -> None:
-        """Look no more; the others' socket stays."""
-        self._socket.close()
-
     def _delay_s(self) -> float:
         try:
-            _, fields, _, _ = self._socket.recvmsg(0, _TIMESTAMP_BYTES, _PEEK)
+            _, fields, _, _ = self.shared.recvmsg(0, _TIMESTAMP_BYTES, _PEEK)
         except BlockingIOError:
             return 0.0
         for level, kind, data in fields:
@@ -104,7 +100,7 @@ def _waits() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 
 
-class Busy:
+class BusyPeriod:
     """How long a worker has gone from one message to the next without having to wait for one."""
 
     def __init__(self, clock: Callable[[], float], waits: Callable[[], int] = _waits) -> None:
@@ -150,7 +146,7 @@ def _is_socket(number: int) -> bool:
         return False
 
 
-class Lateness:
+class StandingQueue:
     """Tells a queue that stands from one that passes, by how long its oldest message has waited."""
 
     def __init__(self, delay_max_s: float) -> None:
@@ -186,14 +182,14 @@ class Load:
     """The share to refuse, found out anew a few times in the delay that is too long."""
 
     def __init__(
-        self, sockets: Sequence[Waiting], delay_max_s: float, clock: Callable[[], float]
+        self, sockets: Sequence[MessageQueue], delay_max_s: float, clock: Callable[[], float]
     ) -> None:
         """`delay_max_s` 0: nothing is ever refused."""
         self._sockets = sockets if delay_max_s else ()
         self._delay_max_s = delay_max_s
         self._clock = clock
         self._look_at_s = 0.0
-        self._lateness = Lateness(delay_max_s)
+        self._lateness = StandingQueue(delay_max_s)
         self._share = 0.0
 
     def share(self) -> float:
@@ -207,5 +203,5 @@ class Load:
             late_s = delay_s if self._lateness.lasts(delay_s, now_s) else 0.0
             self._share = refused_share(late_s, filled, self._delay_max_s)
             calm = delay_s < CALM * self._delay_max_s and filled < CALM
-            self._look_at_s = now_s + (CALM_FOR if calm else LOOK_FOR) * self._delay_max_s
+            self._look_at_s = now_s + (CALM_FOR if calm else LOOK_HOLDS_FOR) * self._delay_max_s
         return self._share

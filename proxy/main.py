@@ -11,6 +11,7 @@ import os
 import site
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 import KSR
@@ -32,10 +33,10 @@ _add_site_packages()
 from overlay.control.client import ControlClient  # noqa: E402
 from proxy import counters  # noqa: E402
 from proxy.ksr import Ksr, kamailio  # noqa: E402
-from proxy.load import Busy, Load, Waiting, sockets_of_this_process  # noqa: E402
+from proxy.load import BusyPeriod, Load, MessageQueue, sockets_of_this_process  # noqa: E402
 from proxy.overlay_client import OverlayClient  # noqa: E402
 from proxy.ping_round import PingRound  # noqa: E402
-from proxy.routes import answers, handshake, pings, relay, reply, request, trunks  # noqa: E402
+from proxy.routes import fork, pings, reply, request, responses, trunks, websocket_handshake  # noqa: E402
 from proxy.settings import Settings  # noqa: E402
 from proxy.worker import RateLimitedLog, Worker  # noqa: E402
 
@@ -50,7 +51,7 @@ class EntryPoints:
         self._ksr = ksr
         self._settings = settings
         self._worker = self._make_worker()
-        self._busy: Busy | None = None
+        self._busy: BusyPeriod | None = None
         """In a worker that reads connections, and in any before its first message."""
         self._pings_due = PingRound(settings.config.proxy.nat_ping_s)
 
@@ -62,8 +63,8 @@ class EntryPoints:
             self._ksr.kex.setdebug(WORKER_LOG_LEVEL)
             proxy = self._settings.config.proxy
             if proxy.shed_delay_ms:
-                self._busy = Busy(time.monotonic)
-                waiting: list[Waiting] = [*sockets_of_this_process(proxy.port), self._busy]
+                self._busy = BusyPeriod(time.monotonic)
+                waiting: list[MessageQueue] = [*sockets_of_this_process(proxy.port), self._busy]
                 self._worker.load = Load(waiting, proxy.shed_delay_ms / 1000, time.monotonic)
         gc.freeze()
         return 0
@@ -75,12 +76,12 @@ class EntryPoints:
         try:
             request.route(self._worker)
         except UnicodeDecodeError:
-            answers.malformed(self._worker)
+            responses.malformed(self._worker)
         except Exception as error:
             self._failed("request", error)
             self._answer_500()
         finally:
-            self._worker.claimed = False
+            self._worker.call_claimed = False
             if self._busy is not None:
                 self._busy.end()
         return 1
@@ -88,7 +89,7 @@ class EntryPoints:
     def ksr_branch_route(self, _message: object) -> int:
         """A branch of a fork is about to go out."""
         try:
-            relay.prepare_branch(self._worker)
+            fork.prepare_branch(self._worker)
         except UnicodeDecodeError:
             self._worker.count(counters.MALFORMED)
             self._ksr.set_drop()
@@ -99,35 +100,23 @@ class EntryPoints:
 
     def ksr_branch_failure_route(self, _message: object, _event: object = None) -> int:
         """A branch of a fork ended without success."""
-        try:
-            relay.try_next_flow(self._worker)
-        except Exception as error:
-            self._failed("branch failure", error)
+        self._run("branch failure", fork.try_next_flow)
         return 1
 
     def ksr_failure_route(self, _message: object) -> int:
-        """A fork ended without success."""
-        try:
-            relay.end_or_go_on(self._worker)
-        except Exception as error:
-            self._failed("failure", error)
+        """A transaction ended without success."""
+        self._run("failure", fork.end_or_try_next_group)
         return 1
 
     def ksr_trunk_branch_route(self, _message: object) -> int:
         """A request is about to go to a gateway."""
-        try:
-            trunks.prepare_branch(self._worker)
-        except Exception as error:
-            self._failed("trunk branch", error)
+        if not self._run("trunk branch", trunks.prepare_branch):
             self._ksr.set_drop()
         return 1
 
     def ksr_trunk_failure_route(self, _message: object) -> int:
         """A gateway has failed, or refused."""
-        try:
-            trunks.failed(self._worker)
-        except Exception as error:
-            self._failed("trunk failure", error)
+        self._run("trunk failure", trunks.try_next_gateway)
         return 1
 
     def ksr_reply_route(self, _message: object) -> int:
@@ -150,7 +139,7 @@ class EntryPoints:
     def ksr_xhttp_event(self, _message: object, _event: object = None) -> int:
         """An HTTP request came in on a connection."""
         try:
-            handshake.route(self._worker)
+            websocket_handshake.route(self._worker)
         except UnicodeDecodeError:
             self._worker.count(counters.MALFORMED)
         except Exception as error:
@@ -159,17 +148,14 @@ class EntryPoints:
 
     def ksr_nat_pings(self, _message: object, _module: object = None) -> int:
         """A second has passed, in the one process that sends pings."""
-        try:
-            pings.tick(self._worker, self._pings_due)
-        except Exception as error:
-            self._failed("pings", error)
+        self._run("pings", lambda worker: pings.tick(worker, self._pings_due))
         return 1
 
     def ksr_onsend_route(self, _message: object) -> int:
         """A message is about to be sent. Not called, as kamailio.cfg turns it off."""
         return 1
 
-    def _begin(self, busy: Busy) -> None:
+    def _begin(self, busy: BusyPeriod) -> None:
         if self._ksr.is_UDP():
             # This process reads datagrams, whose kernel tells more.
             self._busy = None
@@ -189,6 +175,16 @@ class EntryPoints:
     def _hold_back(self) -> None:
         if self._settings.config.billing.enabled and self._ksr.kx.get_status() >= 200:
             self._ksr.set_drop()
+
+    def _run(self, where: str, route: Callable[[Worker], None]) -> bool:
+        """Whether the route ran to its end. For routes that see a message which was parsed before:
+        an error is the farm's, whatever its kind."""
+        try:
+            route(self._worker)
+        except Exception as error:
+            self._failed(where, error)
+            return False
+        return True
 
     def _failed(self, where: str, error: Exception) -> None:
         self._worker.count(counters.PYTHON_ERRORS)

@@ -53,7 +53,7 @@ class Flow(msgspec.Struct, frozen=True):
         return self.protocol != "udp"
 
 
-class Passage(msgspec.Struct, frozen=True):
+class DialogRoute(msgspec.Struct, frozen=True):
     """What a Record-Route of ours says about the request that came back along it."""
 
     from_caller: bool
@@ -85,7 +85,7 @@ def flow_of(owner: str, received: str) -> Flow | None:
     return decode_flow(f"{owner}~{protocol}~{sip_uri.host_of(received)}~{port}")
 
 
-def record_route(
+def write_record_route(
     key: bytes,
     call_id: str,
     from_tag: str,
@@ -107,28 +107,28 @@ def record_route(
     return text
 
 
-def passage(
+def read_record_route(
     key: bytes, parameters: dict[str, str], call_id: str, from_tag: str, to_tag: str
-) -> Passage | None:
+) -> DialogRoute | None:
     """What a Route's parameters say; None if the farm did not write them for this dialog."""
     signature = parameters.get("s", "")
     get = parameters.get
     up, down, trunk = get("u", ""), get("d", ""), get("k", "")
     named = (trunk,) if trunk else ()
     if _same(signature, _sign(key, "r", call_id, from_tag, up, down, *named)):
-        return Passage(True, decode_flow(down) if down else None, trunk)
+        return DialogRoute(True, decode_flow(down) if down else None, trunk)
     if _same(signature, _sign(key, "r", call_id, to_tag, up, down, *named)):
-        return Passage(False, decode_flow(up) if up else None, trunk)
+        return DialogRoute(False, decode_flow(up) if up else None, trunk)
     return None
 
 
-def owner_route(key: bytes, node_host: str, call_id: str, flow: Flow) -> str:
+def write_owner_route(key: bytes, node_host: str, call_id: str, flow: Flow) -> str:
     """The Route URI that has the owner put a request on the flow."""
     text = encode_flow(flow)
     return f"sip:{node_host};lr;f={text};s={_sign(key, 'f', call_id, text)}"
 
 
-def handed_over(key: bytes, parameters: dict[str, str], call_id: str) -> Flow | None:
+def read_owner_route(key: bytes, parameters: dict[str, str], call_id: str) -> Flow | None:
     """The flow that a Route's parameters name; None if no node of the farm wrote them."""
     text = parameters.get("f", "")
     if not _same(parameters.get("s", ""), _sign(key, "f", call_id, text)):

@@ -10,18 +10,10 @@ from typing import Final
 import msgspec
 
 SESSION_S_MAX: Final = 2**31 - 1
-_SECONDS: Final = re.compile(r"\s*([0-9]{1,10})\s*(;.*)?", re.DOTALL)
+_SECONDS: Final = re.compile(r"\s*([0-9]{1,10})\s*(?:;.*)?", re.DOTALL)
 
 
-class Timer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a Session-Expires says."""
-
-    session_s: int
-    refresher: str = ""
-    """`uac`, `uas`, or empty."""
-
-
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
+class RequestTimer(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of the timer in a request."""
 
     session_s: int = 0
@@ -34,42 +26,34 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """The sender understands timers."""
 
 
-def parse(text: str | None) -> Timer | None:
-    """A Session-Expires or Min-SE; None for what is not there or not one."""
+def seconds(text: str | None) -> int | None:
+    """The interval in a Session-Expires or Min-SE; None for what is not there or not one."""
     found = _SECONDS.fullmatch(text) if text else None
     if found is None or int(found[1]) > SESSION_S_MAX:
         return None
-    refresher = ""
-    for parameter in (found[2] or "").split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "refresher":
-            refresher = value.strip().lower()
-    return Timer(session_s=int(found[1]), refresher=refresher if refresher in _SIDES else "")
+    return int(found[1])
 
 
-_SIDES: Final = ("uac", "uas")
-
-
-def offer(
+def request_timer(
     session_expires: str | None,
     min_se: str | None,
     supported: str | None,
     wanted_s: int,
     smallest_s: int,
-) -> Offer:
+) -> RequestTimer:
     """What to do about a session refresh request (RFC 4028 8.1).
 
     `wanted_s` and `smallest_s` are the farm's. A sender that does not understand timers is never
     refused for them, and its too small interval is none of ours to raise.
     """
     understands = lists(supported, "timer")
-    asked, least = parse(session_expires), parse(min_se)
-    if asked is None:
-        session_s = max(wanted_s, smallest_s, least.session_s if least else 0)
-        return Offer(session_s=session_s, insert=True, supported=understands)
-    if asked.session_s < smallest_s and understands:
-        return Offer(session_s=asked.session_s, too_small=True, supported=True)
-    return Offer(session_s=asked.session_s, supported=understands)
+    asked_s, least_s = seconds(session_expires), seconds(min_se)
+    if asked_s is None:
+        session_s = max(wanted_s, smallest_s, least_s or 0)
+        return RequestTimer(session_s=session_s, insert=True, supported=understands)
+    if asked_s < smallest_s and understands:
+        return RequestTimer(session_s=asked_s, too_small=True, supported=True)
+    return RequestTimer(session_s=asked_s, supported=understands)
 
 
 def answer_fields(session_expires: str | None, offered_s: int) -> tuple[str, ...]:

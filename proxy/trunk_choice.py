@@ -12,7 +12,7 @@ from hashlib import blake2s
 from typing import Final, Self
 
 from overlay.records.settings import FarmSettings, Gateway, Trunk
-from proxy import numbers
+from proxy import telephone_numbers
 
 _SOS: Final = "urn:service:sos"
 """RFC 5031; and its subservices."""
@@ -22,7 +22,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class GatewayTarget:
     """One try of a call."""
 
     trunk: str
@@ -86,7 +86,7 @@ class TrunkTable:
 
     def number_of(self, user: str) -> str:
         """What was dialled, in E.164; empty if it is no number."""
-        return numbers.normalised(user, self.settings.numbering)
+        return telephone_numbers.normalised(user, self.settings.numbering)
 
     def emergency(self, request_uri: str, user: str) -> str:
         """The emergency number that is called; empty for all other calls, and where no trunk takes
@@ -97,30 +97,32 @@ class TrunkTable:
         service = request_uri.lower().partition(";")[0]
         if service == _SOS or service.startswith(f"{_SOS}."):
             return emergency.service
-        number = numbers.dialled(user)
+        number = telephone_numbers.digits_of(user)
         return number if number in emergency.numbers else ""
 
-    def emergency_legs(self, number: str, call_id: str) -> tuple[Leg, ...]:
+    def emergency_targets(self, number: str, call_id: str) -> tuple[GatewayTarget, ...]:
         """Every gateway of every trunk that takes emergency calls."""
         found = (self.settings.trunk(name) for name in self.settings.emergency.trunks)
         return tuple(
-            leg
+            target
             for trunk in found
             if trunk is not None
-            for leg in _legs(trunk, number, call_id, self.down)
+            for target in _targets(trunk, number, call_id, self.down)
         )
 
-    def number_legs(self, trunk: Trunk, number: str, call_id: str) -> tuple[Leg, ...]:
+    def number_targets(self, trunk: Trunk, number: str, call_id: str) -> tuple[GatewayTarget, ...]:
         """The gateways of a trunk for a number in E.164, which is told as the carrier wants it."""
-        return _legs(trunk, numbers.rewritten(number, trunk.dial), call_id, self.down)
+        return _targets(trunk, telephone_numbers.rewritten(number, trunk.dial), call_id, self.down)
 
-    def domain_legs(self, trunk: Trunk, request_uri: str, call_id: str) -> tuple[Leg, ...]:
+    def domain_targets(
+        self, trunk: Trunk, request_uri: str, call_id: str
+    ) -> tuple[GatewayTarget, ...]:
         """The gateways of a trunk for a Request-URI that goes there as it is."""
         ordered = in_order(trunk.gateways, call_id, self.down)
-        return tuple(Leg(trunk.name, request_uri, gateway.uri) for gateway in ordered)
+        return tuple(GatewayTarget(trunk.name, request_uri, gateway.uri) for gateway in ordered)
 
 
-NOTHING: Final = TrunkTable.of(FarmSettings())
+NO_TRUNKS: Final = TrunkTable.of(FarmSettings())
 
 
 def in_order(
@@ -144,10 +146,12 @@ def _draw(gateway: Gateway, call_id: str) -> float:
     return -math.log((dice + 1) / (1 << 48)) / gateway.weight
 
 
-def _legs(trunk: Trunk, user: str, call_id: str, down: Collection[str]) -> tuple[Leg, ...]:
+def _targets(
+    trunk: Trunk, user: str, call_id: str, down: Collection[str]
+) -> tuple[GatewayTarget, ...]:
     # A `#` begins the headers of a URI (RFC 3261 25.1).
     user = user.replace("#", "%23")
     return tuple(
-        Leg(trunk.name, f"sip:{user}@{each.address};transport={each.transport}", each.uri)
+        GatewayTarget(trunk.name, f"sip:{user}@{each.address};transport={each.transport}", each.uri)
         for each in in_order(trunk.gateways, call_id, down)
     )

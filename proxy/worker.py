@@ -15,8 +15,8 @@ from proxy.ksr import Ksr
 from proxy.load import Load
 from proxy.overlay_client import OverlayClient
 from proxy.settings import Settings
-from proxy.shown import ShownSettings
-from proxy.trunk_choice import Leg
+from proxy.shown_settings import ShownSettings
+from proxy.trunk_choice import GatewayTarget
 
 LOG_INTERVAL_S: Final = 1.0
 LOG_KINDS_MAX: Final = 100
@@ -66,13 +66,13 @@ class Worker:
     """Max-Breadth (RFC 5393) of the branches that are new, the last of `branches`."""
     record_routed_tag: str | None = None
     """From tag to record-route the fork's branches with; None for no Record-Route."""
-    claimed: bool = False
+    call_claimed: bool = False
     """The request counts among its subscriber's calls until it is refused (`routes/claims.py`)."""
     caller: str = ""
     """Address-of-record of who proved to be the sender of the request; empty for nobody."""
     asserted: str = ""
     """The sender's identity as a URI, by the farm's word or a trusted peer's (RFC 3325)."""
-    leg: Leg | None = None
+    gateway_target: GatewayTarget | None = None
     """What is being sent to a trunk, for the branch route; None otherwise."""
     load: Load = field(default_factory=lambda: Load((), 0.0, time.monotonic))
     """How far the node is behind with its work."""

@@ -1,6 +1,6 @@
 """Digest authentication (RFC 3261 22, RFC 8760) against secrets in the overlay.
 
-In: a request and who it claims to be from. Out: a `Proof`; or None, and the request is answered.
+In: a request and who it claims to be from. Out: a `AuthenticatedSubscriber`; or None, and the request is answered.
 Unknown and known users are answered alike: the same question to the daemon, the same check, the
 same challenge. Counterpart: `proxy/digest.py` computes.
 
@@ -21,7 +21,7 @@ from overlay.limits import URI_CHARS_MAX
 from overlay.records.subscriber import Policy
 from proxy import counters, digest
 from proxy.digest import Credentials
-from proxy.routes import answers, fields, policy
+from proxy.routes import fields, policy, responses
 from proxy.worker import Worker
 
 CREDENTIALS_MAX: Final = 8
@@ -32,7 +32,7 @@ _NO_ONES_HA1: Final = "0123456789abcdef0123456789abcdef"
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class AuthenticatedSubscriber:
     """Who sent a request, beyond doubt."""
 
     aor: str
@@ -45,8 +45,10 @@ class Proof:
         return bool(aor) and (aor == self.aor or aor in self.policy.identities)
 
 
-def prove(worker: Worker, claimed: str, *, emergency: bool = False) -> Proof | None:
-    """Who the sender is, if he may call himself `claimed`; whoever he is, if that is empty, or in
+def authenticate(
+    worker: Worker, from_aor: str, *, emergency: bool = False
+) -> AuthenticatedSubscriber | None:
+    """Who the sender is, if he may call himself `from_aor`; whoever he is, if that is empty, or in
     an emergency, which nothing but a wrong password keeps anybody from calling for."""
     credentials = _credentials(worker)
     if credentials is None:
@@ -59,29 +61,29 @@ def prove(worker: Worker, claimed: str, *, emergency: bool = False) -> Proof | N
         return None
     key, fingerprint = _fingerprint(worker)
     repeated = worker.ksr.htable.sht_get(_PASSED, key) == fingerprint
-    address = "" if emergency else _address(worker)
+    address = "" if emergency else _sender_address(worker)
     secrets = worker.overlay.secrets(aor, worker.settings.lookup_deadline_s, address)
     if secrets is None:
-        answers.unavailable(worker)
+        responses.unavailable(worker)
         return None
     if secrets.locked_s:
         worker.count(counters.LOCKED_OUT)
         worker.ksr.hdr.append_to_reply(f"Retry-After: {secrets.locked_s}\r\n")
-        answers.warned(worker, 403, "Forbidden", "Too many wrong passwords from this address")
+        responses.warned(worker, 403, "Forbidden", "Too many wrong passwords from this address")
         return None
     if not (repeated and secrets.ha1) and not _is_right(worker, credentials, secrets):
         return None
-    proof = Proof(aor, secrets.policy, repeated)
-    if (not emergency and claimed and claimed != aor) and (
-        _is_register(worker) or not proof.may_be(claimed)
+    subscriber = AuthenticatedSubscriber(aor, secrets.policy, repeated)
+    if (not emergency and from_aor and from_aor != aor) and (
+        _is_register(worker) or not subscriber.may_be(from_aor)
     ):
         worker.count(counters.IDENTITIES_REFUSED)
-        answers.warned(worker, 403, "Forbidden", "From is not the subscriber who proved himself")
+        responses.warned(worker, 403, "Forbidden", "From is not the subscriber who proved himself")
         return None
     if not emergency and not policy.pass_block(worker, secrets.policy):
         return None
     worker.ksr.htable.sht_sets(_PASSED, key, fingerprint)
-    return proof
+    return subscriber
 
 
 def has_credentials(worker: Worker) -> bool:
@@ -95,7 +97,7 @@ def forget(worker: Worker) -> None:
 
 
 def conceal(worker: Worker) -> None:
-    """Take the proof out of a request that goes on (RFC 3261 22.3): it is nobody else's business.
+    """Take the subscriber out of a request that goes on (RFC 3261 22.3): it is nobody else's business.
     Credentials for other realms stay."""
     ksr = worker.ksr
     realm = f'realm="{worker.settings.farm}"'
@@ -148,19 +150,19 @@ def _is_register(worker: Worker) -> bool:
 
 def _fail(worker: Worker, aor: str) -> None:
     worker.count(counters.AUTH_FAILURES)
-    if address := _address(worker):
+    if address := _sender_address(worker):
         worker.overlay.login_failed(aor, address, worker.settings.lookup_deadline_s)
     _challenge(worker)
 
 
-def _address(worker: Worker) -> str:
+def _sender_address(worker: Worker) -> str:
     """Where the sender is; nothing if all that is known is which proxy sent it on."""
     address = worker.ksr.kx.get_srcip()
     return "" if worker.settings.trusts(address) else address
 
 
 def _challenge(worker: Worker, *, stale: bool = False) -> None:
-    """Ask for a proof, by the strongest algorithm first (RFC 8760 2.4)."""
+    """Ask for a subscriber, by the strongest algorithm first (RFC 8760 2.4)."""
     settings = worker.settings
     nonce = digest.make_nonce(
         settings.route_key, settings.node, time.time(), os.urandom(digest.RANDOM_BYTES)
@@ -172,15 +174,15 @@ def _challenge(worker: Worker, *, stale: bool = False) -> None:
         worker.ksr.hdr.append_to_reply(f"{name}: {text}\r\n")
     worker.count(counters.AUTH_CHALLENGES)
     if register:
-        answers.send(worker, 401, "Unauthorized")
+        responses.send(worker, 401, "Unauthorized")
     else:
-        answers.send(worker, 407, "Proxy Authentication Required")
+        responses.send(worker, 407, "Proxy Authentication Required")
 
 
 def _fingerprint(worker: Worker) -> tuple[str, str]:
     ksr = worker.ksr
     get = ksr.pv.get
-    key = fields.table_key(ksr.kx.get_callid(), get("$cs"), get("$ft") or "")
+    key = fields.transaction_key(worker)
     parts = (
         get("$hdr(Authorization)"),
         get("$hdr(Proxy-Authorization)"),

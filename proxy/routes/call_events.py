@@ -24,22 +24,24 @@ REMEMBERED_MAX: Final = 8_192
 _TRIED: Final = "tried"
 """Table of the node's events that could not be written, with the time of their message in us. Its
 entries outlive the retransmissions of a 2xx or BYE, 32 s (RFC 3261, 13.3.1.4 and 17.1.2.2)."""
-_OF_MESSAGE: Final = fields.Group("$tt", "$fu", "$tu", "$pr", "$si", "$sp", "$hdr(User-Agent)")
-_OF_REPLY: Final = fields.Group("$ct", "$hdr(Server)")
-_OF_BYE: Final = fields.Group("$ou", "$hdr(Reason)")
+_OF_MESSAGE: Final = fields.VariableGroup(
+    "$tt", "$fu", "$tu", "$pr", "$si", "$sp", "$hdr(User-Agent)"
+)
+_OF_REPLY: Final = fields.VariableGroup("$ct", "$hdr(Server)")
+_OF_BYE: Final = fields.VariableGroup("$ou", "$hdr(Reason)")
 _OF_REPLIES: Final = frozenset({EventKind.START, EventKind.ATTEMPT})
-NOTHING: Final = CallNote()
+NO_NOTE: Final = CallNote()
 UNWRITABLE_S: Final = 2.0
 """How long new calls count as unbillable after a failed write; then one is let through to try."""
 
 
-def start(
+def write_start(
     worker: Worker,
     call_id: str,
     from_tag: str,
     session_s: int,
     trunk: str = "",
-    note: CallNote = NOTHING,
+    note: CallNote = NO_NOTE,
 ) -> bool:
     """Whether the START of the call that this 2xx answers is safe."""
     if not worker.settings.config.billing.enabled:
@@ -49,8 +51,8 @@ def start(
     )
 
 
-def refreshed(
-    worker: Worker, call_id: str, from_tag: str, session_s: int, note: CallNote = NOTHING
+def write_interim(
+    worker: Worker, call_id: str, from_tag: str, session_s: int, note: CallNote = NO_NOTE
 ) -> None:
     """Write INTERIM for a session refresh (RFC 4028): the call lives. A refresh is never held up
     for it: the next one says the same."""
@@ -67,7 +69,7 @@ def refreshed(
         )
 
 
-def failed(worker: Worker, call_id: str, from_tag: str, note: CallNote = NOTHING) -> None:
+def write_attempt(worker: Worker, call_id: str, from_tag: str, note: CallNote = NO_NOTE) -> None:
     """Write ATTEMPT for a call that this answer refuses; it goes on whatever becomes of that."""
     billing = worker.settings.config.billing
     if billing.enabled and billing.attempts:
@@ -75,8 +77,8 @@ def failed(worker: Worker, call_id: str, from_tag: str, note: CallNote = NOTHING
         _write(worker, EventKind.ATTEMPT, call_id, from_tag, unique=unique, note=note)
 
 
-def stop(
-    worker: Worker, call_id: str, from_tag: str, trunk: str = "", note: CallNote = NOTHING
+def write_stop(
+    worker: Worker, call_id: str, from_tag: str, trunk: str = "", note: CallNote = NO_NOTE
 ) -> bool:
     """Whether the STOP of the call that this BYE ends is safe."""
     if not worker.settings.config.billing.enabled:
@@ -100,7 +102,7 @@ def _write(
     unique: str = "",
     session_s: int = 0,
     trunk: str = "",
-    note: CallNote = NOTHING,
+    note: CallNote = NO_NOTE,
 ) -> bool:
     to_tag, from_uri, to_uri, protocol, address, port, agent = _OF_MESSAGE.read(worker)
     identity = event_id(kind, call_id, from_tag, to_tag, unique)

@@ -8,7 +8,7 @@ from typing import Final
 
 from overlay.limits import HEADER_CHARS_MAX
 from proxy import counters
-from proxy.routes import answers, fields
+from proxy.routes import fields, responses
 from proxy.worker import Worker
 
 HOPS_MAX: Final = 70
@@ -37,9 +37,9 @@ def pass_hops(worker: Worker) -> bool:
     if hops > 0:
         return True
     if hops == -1:
-        answers.send(worker, 483, "Too Many Hops")
+        responses.send(worker, 483, "Too Many Hops")
     else:
-        answers.malformed(worker)
+        responses.malformed(worker)
     return False
 
 
@@ -49,13 +49,13 @@ def pass_form(worker: Worker) -> bool:
     ksr = worker.ksr
     if ksr.kx.get_ruri() is None and _is_of_unknown_scheme(worker):
         worker.count(counters.MALFORMED)
-        answers.send(worker, 416, "Unsupported URI Scheme")
+        responses.send(worker, 416, "Unsupported URI Scheme")
         return False
     if ksr.sanity.sanity_check(_MESSAGE_CHECKS, _URI_CHECKS) < 0:
         worker.count(counters.MALFORMED)
         return False
     if len(ksr.kx.get_callid()) > HEADER_CHARS_MAX or (ksr.is_UDP() and not _is_whole(worker)):
-        answers.malformed(worker)
+        responses.malformed(worker)
         return False
     return True
 

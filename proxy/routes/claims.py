@@ -22,7 +22,7 @@ def granted(worker: Worker, aor: str, calls_max: int, *, repeated: bool) -> bool
     limits. `repeated`: the retransmission of one that he may make."""
     htable, key = worker.ksr.htable, _key(worker)
     if repeated:
-        worker.claimed = htable.sht_get(_CLAIMS, key) is not None
+        worker.call_claimed = htable.sht_get(_CLAIMS, key) is not None
         return True
     answer = worker.overlay.claim(
         aor, *_names(worker), calls_max, worker.settings.lookup_deadline_s
@@ -32,7 +32,7 @@ def granted(worker: Worker, aor: str, calls_max: int, *, repeated: bool) -> bool
         return True
     if not answer.granted:
         return False
-    worker.claimed = True
+    worker.call_claimed = True
     htable.sht_sets(_CLAIMS, key, aor)
     return True
 
@@ -42,7 +42,7 @@ def release(worker: Worker) -> None:
     claimed by this node."""
     key = _key(worker)
     aor = worker.ksr.htable.sht_get(_CLAIMS, key)
-    worker.claimed = False
+    worker.call_claimed = False
     if isinstance(aor, str):
         worker.ksr.htable.sht_rm(_CLAIMS, key)
         worker.overlay.release(aor, *_names(worker), worker.settings.lookup_deadline_s)

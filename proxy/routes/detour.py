@@ -37,9 +37,9 @@ def find(worker: Worker, failed: Flow) -> Target | None:
     return target
 
 
-def follow(worker: Worker, target: Target, call_id: str) -> str:
+def aim(worker: Worker, target: Target, call_id: str) -> str:
     """Make the target the next hop, the Request-URI staying the dialog's; the URI of that hop."""
-    hop = flows.reach(worker, target, call_id, last=True)
+    hop = flows.aim_at_target(worker, target, call_id, last=True)
     if hop is None:
         worker.ksr.setdsturi(target.uri)
     return hop or target.uri
@@ -48,7 +48,7 @@ def follow(worker: Worker, target: Target, call_id: str) -> str:
 def send(worker: Worker, method: str, failed: Flow, call_id: str) -> bool:
     """Whether there was another way, and the request left on it."""
     way = find(worker, failed)
-    return way is not None and relay.send(worker, method, follow(worker, way, call_id))
+    return way is not None and relay.send(worker, method, aim(worker, way, call_id))
 
 
 def choose(targets: tuple[Target, ...], contact: str, failed: Flow) -> Target | None:

@@ -17,7 +17,7 @@ LAST: Final = ";l=1"
 """The parameter of a Route to a flow's owner, for a request that is on a detour already."""
 
 
-def incoming(worker: Worker, contact: str) -> Flow | None:
+def flow_of_sender(worker: Worker, contact: str) -> Flow | None:
     """The flow that the sender of this request must be reached on; None if any node can send to
     its Contact, given as URI or name-addr. Only for a request that came straight from its
     sender."""
@@ -31,7 +31,7 @@ def incoming(worker: Worker, contact: str) -> Flow | None:
     return Flow(worker.settings.node, protocol, address, kx.get_srcport())
 
 
-def reach(
+def aim_at_target(
     worker: Worker, target: Target, call_id: str, *, answered: bool = False, last: bool = False
 ) -> str | None:
     """Make the target's path, or else its flow, the next hop, as `follow`; the URI of that hop, or
@@ -42,10 +42,10 @@ def reach(
         ksr.setdsturi(target.path[0])
         return target.path[0]
     flow = route_token.flow_of(target.owner, target.received) if target.received else None
-    return follow(worker, flow, call_id, answered=answered, last=last) if flow else None
+    return aim_at_flow(worker, flow, call_id, answered=answered, last=last) if flow else None
 
 
-def follow(
+def aim_at_flow(
     worker: Worker, flow: Flow, call_id: str, *, answered: bool = False, last: bool = False
 ) -> str:
     """Make the flow the next hop; the URI of that hop. With `answered` it is handed over even by
@@ -58,7 +58,7 @@ def follow(
             ksr.set_forward_no_connect()
     else:
         host = f"{flow.owner}.{settings.farm}"
-        route = route_token.owner_route(settings.route_key, host, call_id, flow)
+        route = route_token.write_owner_route(settings.route_key, host, call_id, flow)
         ksr.hdr.insert(f"Route: <{route}{LAST if last else ''}>\r\n")
         hop = settings.node_uri(flow.owner, _between_nodes(worker, flow))
         worker.count(counters.HANDED_OVER)

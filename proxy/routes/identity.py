@@ -12,7 +12,7 @@ from urllib.parse import quote
 from overlay.records.names import address_of_record
 from proxy import counters, sip_uri
 from proxy.routes import fields
-from proxy.routes.auth import Proof
+from proxy.routes.auth import AuthenticatedSubscriber
 from proxy.worker import Worker
 
 ANONYMOUS_HOST: Final = "anonymous.invalid"
@@ -34,15 +34,15 @@ def preferred(worker: Worker) -> str:
     return address_of_record(uri[4:].partition("@")[0], worker.settings.farm) if "@" in uri else ""
 
 
-def settle(
+def assert_sender(
     worker: Worker,
-    proof: Proof | None,
-    claimed: str,
+    subscriber: AuthenticatedSubscriber | None,
+    from_aor: str,
     *,
     from_carrier: bool = False,
     to_carrier: bool = False,
 ) -> None:
-    """Leave in the request what is true and may be told. `claimed` is the subscriber in From.
+    """Leave in the request what is true and may be told. `from_aor` is the subscriber in From.
 
     Carriers are trusted: their word is taken, and they are told, with the wish for privacy.
     """
@@ -52,25 +52,27 @@ def settle(
         wanted = preferred(worker)
         hdr.remove(_PREFERRED)
     asserted = hdr.is_present(_ASSERTED) > 0
-    if proof is None and not asserted:
+    if subscriber is None and not asserted:
         return
-    if proof is not None:
-        known_as = next((each for each in (wanted, claimed) if proof.may_be(each)), proof.aor)
+    if subscriber is not None:
+        known_as = next(
+            (each for each in (wanted, from_aor) if subscriber.may_be(each)), subscriber.aor
+        )
         user = quote(known_as.rpartition("@")[0], safe=_USER_CHARACTERS)
-        worker.caller, worker.asserted = proof.aor, f"sip:{user}@{settings.farm}"
+        worker.caller, worker.asserted = subscriber.aor, f"sip:{user}@{settings.farm}"
     told = to_carrier or not _is_private(worker) or _is_trusted_host(worker, kx.get_rhost() or "")
-    if proof is None and (from_carrier or settings.trusts(kx.get_srcip())):
+    if subscriber is None and (from_carrier or settings.trusts(kx.get_srcip())):
         worker.asserted = sip_uri.of_name_address(fields.text(worker, f"$hdr({_ASSERTED})"))
         if told:
             return
     if asserted:
         worker.count(counters.IDENTITIES_REMOVED)
         hdr.remove(_ASSERTED)
-    if proof is not None and told:
+    if subscriber is not None and told:
         hdr.append(f"{_ASSERTED}: <{worker.asserted}>\r\n")
 
 
-def strip(worker: Worker) -> None:
+def remove_untrusted(worker: Worker) -> None:
     """Take away what the sender of a reply, or of a request in a dialog, says of itself."""
     if worker.ksr.hdr.is_present(_ASSERTED) < 0:
         return

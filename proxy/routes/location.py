@@ -56,11 +56,11 @@ def encrypted(targets: tuple[Target, ...]) -> tuple[Target, ...]:
     return tuple(
         replace(target, backups=encrypted(target.backups))
         for target in targets
-        if protocol_of(target) in ("tls", "wss")
+        if protocol_to(target) in ("tls", "wss")
     )
 
 
-def protocol_of(target: Target) -> str:
+def protocol_to(target: Target) -> str:
     """What a request leaves by to a target."""
     if target.received and not target.path:
         return sip_uri.transport_of(target.received)

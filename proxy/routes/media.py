@@ -17,7 +17,7 @@ from typing import Final
 
 from overlay.control.messages import Target
 from proxy import counters, sip_uri
-from proxy.routes import answers, fields
+from proxy.routes import fields, responses
 from proxy.worker import Worker
 
 _SDP: Final = "application/sdp"
@@ -39,7 +39,7 @@ _OFFERED: Final = "offered"
 _LATE: Final = "late"
 
 
-def begin(worker: Worker, protocol: str, targets: tuple[Target, ...] = ()) -> bool:
+def pass_initial_offer(worker: Worker, protocol: str, targets: tuple[Target, ...] = ()) -> bool:
     """`pass_offer` for an INVITE that begins a call, if such calls have a relay."""
     media = worker.settings.config.media
     if not media.relays:
@@ -71,18 +71,18 @@ def pass_offer(worker: Worker, method: str, protocol: str) -> bool:
     ksr = worker.ksr
     if ksr.textops.has_body_type(_SDP) < 0:
         if method == "INVITE":
-            ksr.htable.sht_sets(_TABLE, _key(worker), _LATE)
+            ksr.htable.sht_sets(_TABLE, fields.transaction_key(worker), _LATE)
         return True
     here, there = ksr.kx.get_proto() in _BROWSERS, protocol in _BROWSERS
     flags = _TO_ITS_LIKE[here] if here == there else _TO_BROWSER if there else _TO_PHONE
     if _ask(worker, lambda: ksr.rtpengine.rtpengine_offer(flags)):
-        ksr.htable.sht_sets(_TABLE, _key(worker), _OFFERED)
+        ksr.htable.sht_sets(_TABLE, fields.transaction_key(worker), _OFFERED)
         worker.count(counters.MEDIA_RELAYED)
         return True
     worker.count(counters.MEDIA_FAILED)
     if worker.settings.config.media.when_unavailable == "pass":
         return True
-    answers.retry_later(worker)
+    responses.retry_later(worker)
     return False
 
 
@@ -123,7 +123,7 @@ def answered(worker: Worker, method: str, status: int) -> None:
 def refused(worker: Worker) -> None:
     """A call was refused, or nobody can be reached."""
     if worker.settings.config.media.relays and _kept(worker) is not None:
-        worker.ksr.htable.sht_rm(_TABLE, _key(worker))
+        worker.ksr.htable.sht_rm(_TABLE, fields.transaction_key(worker))
         end(worker)
 
 
@@ -169,9 +169,4 @@ def _is_moved(target: Target) -> bool:
 
 def _kept(worker: Worker) -> object:
     """What this node remembers of the offer of this transaction."""
-    return worker.ksr.htable.sht_get(_TABLE, _key(worker))
-
-
-def _key(worker: Worker) -> str:
-    get = worker.ksr.pv.get
-    return fields.table_key(worker.ksr.kx.get_callid(), get("$cs"), get("$ft") or "")
+    return worker.ksr.htable.sht_get(_TABLE, fields.transaction_key(worker))

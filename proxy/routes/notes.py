@@ -11,30 +11,29 @@ from typing import Final
 from overlay.limits import URI_CHARS_MAX
 from proxy import call_note, counters, sip_uri
 from proxy.call_note import CallNote
-from proxy.routes import fields
+from proxy.routes import fields, pins
 from proxy.worker import Worker
 
 PARAMETER: Final = "e"
 _SAME: Final = "="
 """In the place of a text that the reader can make himself: no URI, and nobody's name."""
-_OF_INVITE: Final = fields.Group("$ou", "$tu", "$pr", "$si", "$sp")
-_PINS: Final = "pins"
+_OF_INVITE: Final = fields.VariableGroup("$ou", "$tu", "$pr", "$si", "$sp")
 _CALLER: Final = "$avp(caller)"
 """Where a transaction keeps who the caller is, for branches that are sent later."""
 
 
-def begin(worker: Worker) -> None:
+def forget_caller(worker: Worker) -> None:
     """A new request: nothing is known of its sender."""
     worker.caller, worker.asserted = "", ""
 
 
-def keep(worker: Worker) -> None:
+def keep_caller(worker: Worker) -> None:
     """Have the transaction remember the caller."""
     if worker.caller or worker.asserted:
         worker.ksr.pv.sets(_CALLER, f"{worker.caller}\n{worker.asserted}")
 
 
-def recall(worker: Worker) -> None:
+def recall_caller(worker: Worker) -> None:
     """The caller of the transaction whose next branch is to be sent."""
     kept = worker.ksr.pv.get(_CALLER) or ""
     worker.caller, _, worker.asserted = kept.partition("\n")
@@ -56,7 +55,7 @@ def parameter(worker: Worker, call_id: str, from_tag: str, routed: str) -> str:
     )
     sealed = call_note.seal(settings.route_key, call_id, from_tag, note)
     if settings.config.billing.attempts:
-        worker.ksr.htable.sht_sets(_PINS, _key(worker, call_id, from_tag), sealed)
+        pins.keep_note(worker, call_id, from_tag, sealed)
     return f";{PARAMETER}={sealed}"
 
 
@@ -87,10 +86,5 @@ def read(
 def of_refused(worker: Worker, call_id: str, from_tag: str) -> CallNote:
     """The note of an INVITE that this node sent on, when its refusal comes: such answers have no
     Record-Route."""
-    sealed = worker.ksr.htable.sht_get(_PINS, _key(worker, call_id, from_tag))
-    parameters = {PARAMETER: sealed} if isinstance(sealed, str) else {}
+    parameters = {PARAMETER: pins.note(worker, call_id, from_tag)}
     return read(worker, parameters, call_id, from_tag, "$tu")
-
-
-def _key(worker: Worker, call_id: str, from_tag: str) -> str:
-    return fields.table_key(call_id, worker.ksr.pv.get("$cs"), from_tag) + "|note"

@@ -9,7 +9,7 @@ from typing import Final
 from overlay.records.names import address_of_record
 from overlay.records.subscriber import Policy
 from proxy import counters
-from proxy.routes import answers, claims
+from proxy.routes import claims, responses
 from proxy.worker import Worker
 
 _RATES: Final = "rates"
@@ -21,7 +21,7 @@ def pass_block(worker: Worker, policy: Policy) -> bool:
     if not policy.blocked:
         return True
     worker.count(counters.POLICY_BLOCKED)
-    answers.warned(worker, 403, "Forbidden", "The subscriber is blocked")
+    responses.warned(worker, 403, "Forbidden", "The subscriber is blocked")
     return False
 
 
@@ -30,7 +30,7 @@ def pass_call(worker: Worker, aor: str, policy: Policy, method: str, *, repeated
     retransmission of one that might, which counts once."""
     if policy.destinations and method in _CALLING and not _may_reach(worker, policy):
         worker.count(counters.POLICY_DESTINATIONS)
-        answers.warned(worker, 403, "Forbidden", "The subscriber may not call this destination")
+        responses.warned(worker, 403, "Forbidden", "The subscriber may not call this destination")
         return False
     if method != "INVITE":
         return True
@@ -48,7 +48,9 @@ def _keeps_to_rate(worker: Worker, aor: str, policy: Policy) -> bool:
         return True
     worker.count(counters.POLICY_RATES)
     worker.ksr.hdr.append_to_reply("Retry-After: 1\r\n")
-    answers.warned(worker, 503, "Service Unavailable", "Too many calls of the subscriber a second")
+    responses.warned(
+        worker, 503, "Service Unavailable", "Too many calls of the subscriber a second"
+    )
     return False
 
 
@@ -59,7 +61,7 @@ def _keeps_to_number(worker: Worker, aor: str, policy: Policy, *, repeated: bool
     if not most or claims.granted(worker, aor, most, repeated=repeated):
         return True
     worker.count(counters.POLICY_CALLS)
-    answers.warned(worker, 403, "Forbidden", "Too many calls of the subscriber at a time")
+    responses.warned(worker, 403, "Forbidden", "Too many calls of the subscriber at a time")
     return False
 
 

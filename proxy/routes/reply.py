@@ -9,10 +9,10 @@ dialog get none; and should the callee have left that out, by the pin of its INV
 from typing import Final
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, claims, fields, identity, media, notes, pings, relay, session
+from proxy.routes import call_events, claims, fields, identity, media, notes, pings, pins, session
 from proxy.worker import Worker
 
-_CALLER: Final = fields.Group("$ci", "$ft")
+_CALL: Final = fields.VariableGroup("$ci", "$ft")
 
 
 def route(worker: Worker) -> None:
@@ -27,50 +27,52 @@ def route(worker: Worker) -> None:
         return
     status = ksr.kx.get_status()
     if status > 100:
-        identity.strip(worker)
+        identity.remove_untrusted(worker)
     media.answered(worker, method, status)
     if method != "INVITE" or status < 200:
         return
-    call_id, from_tag = _CALLER.read(worker)
+    call_id, from_tag = _CALL.read(worker)
     if status >= 300:
         _refused(worker, status, call_id, from_tag)
         return
     if not worker.settings.config.billing.enabled:
-        relay.unpin(worker, call_id, from_tag)
+        pins.unpin(worker, call_id, from_tag)
         return
-    passed = _passed_with(worker, call_id, from_tag)
-    if passed is None:
+    parameters = _parameters_of_start(worker, call_id, from_tag)
+    if parameters is None:
         return
-    session_s = session.settle(worker, passed)
-    note = notes.read(worker, passed, call_id, from_tag, "$tu")
-    if not call_events.start(worker, call_id, from_tag, session_s, passed.get("k", ""), note):
+    session_s = session.complete_answer(worker, parameters)
+    note = notes.read(worker, parameters, call_id, from_tag, "$tu")
+    if not call_events.write_start(
+        worker, call_id, from_tag, session_s, parameters.get("k", ""), note
+    ):
         worker.count(counters.EVENTS_DROPPED)
         ksr.set_drop()
         return
-    relay.unpin(worker, call_id, from_tag)
+    pins.unpin(worker, call_id, from_tag)
 
 
 def _refused(worker: Worker, status: int, call_id: str, from_tag: str) -> None:
     """A final answer that is no 2xx. In dialogs there are such, too; those have no pin. A fork has
     several, and the call may be answered all the same."""
-    if not relay.is_pinned(worker, call_id, from_tag, alone=True):
+    if not pins.is_pinned_to_target(worker, call_id, from_tag):
         return
     claims.release(worker)
     media.refused(worker)
     if status not in (401, 407) and worker.settings.config.billing.attempts:
         note = notes.of_refused(worker, call_id, from_tag)
-        call_events.failed(worker, call_id, from_tag, note)
+        call_events.write_attempt(worker, call_id, from_tag, note)
 
 
-def _passed_with(worker: Worker, call_id: str, from_tag: str) -> dict[str, str] | None:
+def _parameters_of_start(worker: Worker, call_id: str, from_tag: str) -> dict[str, str] | None:
     """The parameters of the Record-Route that the farm gave this call's INVITE; None if the reply
     does not start a call."""
     key, found = worker.settings.route_key, dict[str, str]()
     for parameters in _own_record_routes(worker):
-        if route_token.passage(key, parameters, call_id, from_tag, from_tag):
+        if route_token.read_record_route(key, parameters, call_id, from_tag, from_tag):
             # Of the two that a call has whose sides have different transports, one has the note.
             found = {**parameters, **found}
-    return found if found or relay.is_pinned(worker, call_id, from_tag) else None
+    return found if found or pins.is_pinned(worker, call_id, from_tag) else None
 
 
 def _own_record_routes(worker: Worker) -> list[dict[str, str]]:

@@ -11,8 +11,8 @@ carries it (`t`), for callers that understand timers.
 from typing import Final
 
 from proxy import counters, session_timer
-from proxy.routes import answers, fields
-from proxy.session_timer import Offer
+from proxy.routes import fields, responses
+from proxy.session_timer import RequestTimer
 from proxy.worker import Worker
 
 PARAMETER: Final = "t"
@@ -23,14 +23,14 @@ def pass_invite(worker: Worker) -> bool:
     billing = worker.settings.config.billing
     if not billing.enabled or not billing.session_s:
         return True
-    offer = _offer(worker)
-    if offer.too_small:
+    timer = _request_timer(worker)
+    if timer.too_small:
         worker.count(counters.SESSIONS_TOO_SHORT)
         worker.ksr.hdr.append_to_reply(f"Min-SE: {billing.session_min_s}\r\n")
-        answers.send(worker, 422, "Session Interval Too Small")
+        responses.send(worker, 422, "Session Interval Too Small")
         return False
-    if offer.insert:
-        worker.ksr.hdr.append(f"Session-Expires: {offer.session_s}\r\n")
+    if timer.insert:
+        worker.ksr.hdr.append(f"Session-Expires: {timer.session_s}\r\n")
     return True
 
 
@@ -39,11 +39,11 @@ def parameter(worker: Worker) -> str:
     billing = worker.settings.config.billing
     if not billing.enabled or not billing.session_s or worker.ksr.kx.get_method() != "INVITE":
         return ""
-    offer = _offer(worker)
-    return f";{PARAMETER}={offer.session_s}" if offer.supported else ""
+    timer = _request_timer(worker)
+    return f";{PARAMETER}={timer.session_s}" if timer.supported else ""
 
 
-def settle(worker: Worker, parameters: dict[str, str]) -> int:
+def complete_answer(worker: Worker, parameters: dict[str, str]) -> int:
     """Complete the timer of a 2xx whose Record-Route has these parameters; the interval in seconds
     that caller and callee agree on, 0 for none."""
     billing = worker.settings.config.billing
@@ -62,13 +62,12 @@ def settle(worker: Worker, parameters: dict[str, str]) -> int:
 
 def interval_s(worker: Worker) -> int:
     """The Session-Expires of the message, 0 if there is none."""
-    timer = session_timer.parse(_field(worker, "Session-Expires"))
-    return timer.session_s if timer else 0
+    return session_timer.seconds(_field(worker, "Session-Expires")) or 0
 
 
-def _offer(worker: Worker) -> Offer:
+def _request_timer(worker: Worker) -> RequestTimer:
     billing = worker.settings.config.billing
-    return session_timer.offer(
+    return session_timer.request_timer(
         _field(worker, "Session-Expires"),
         _field(worker, "Min-SE"),
         fields.joined(worker, "Supported"),

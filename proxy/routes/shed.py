@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Final
 
 from proxy import counters
-from proxy.routes import answers, auth, relay, trunks
+from proxy.routes import auth, pins, responses, trunks
 from proxy.worker import Worker
 
 SAME_FOR_S: Final = 32
@@ -37,11 +37,11 @@ def pass_load(worker: Worker, method: str) -> bool:
         return True
     if trunks.emergency(worker):
         return True
-    if method == "INVITE" and relay.is_pinned(worker, call_id, worker.ksr.pv.get("$ft") or ""):
+    if method == "INVITE" and pins.is_pinned(worker, call_id, worker.ksr.pv.get("$ft") or ""):
         # It rings already.
         return True
     worker.count(counters.SHED)
-    answers.retry_later(worker)
+    responses.retry_later(worker)
     return False
 
 

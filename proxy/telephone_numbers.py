@@ -16,7 +16,7 @@ _DIALLED: Final = re.compile(r"\+?[0-9*#]+")
 _E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 
 
-def dialled(user: str) -> str:
+def digits_of(user: str) -> str:
     """The digits of a URI's user part, without parameters and separators; empty if it is no
     number."""
     number = user.partition(";")[0].translate(_SEPARATORS)
@@ -25,7 +25,7 @@ def dialled(user: str) -> str:
 
 def normalised(user: str, numbering: Numbering) -> str:
     """The number (E.164) that somebody here means who dials this; empty if it is none."""
-    number = rewritten(dialled(user), numbering.rules)
+    number = rewritten(digits_of(user), numbering.rules)
     if not number:
         return ""
     if not number.startswith("+"):

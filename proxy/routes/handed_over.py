@@ -6,21 +6,21 @@ the rest: policy, Record-Route and call events.
 """
 
 from proxy import counters, route_token
-from proxy.routes import answers, detour, flows, relay
+from proxy.routes import detour, flows, relay, responses
 from proxy.worker import Worker
 
 
-def deliver(worker: Worker, method: str, parameters: dict[str, str]) -> None:
+def route(worker: Worker, method: str, parameters: dict[str, str]) -> None:
     """Send the request along the flow in its Route's `parameters`."""
     ksr, settings = worker.ksr, worker.settings
     call_id = ksr.kx.get_callid()
-    flow = route_token.handed_over(settings.route_key, parameters, call_id)
+    flow = route_token.read_owner_route(settings.route_key, parameters, call_id)
     if flow is None or flow.owner != settings.node:
         worker.count(counters.RELAY_REFUSED)
-        answers.send(worker, 403, "Forbidden")
+        responses.send(worker, 403, "Forbidden")
         return
     ksr.rr.loose_route_mode(1)
-    hop = flows.follow(worker, flow, call_id)
+    hop = flows.aim_at_flow(worker, flow, call_id)
     worker.count(counters.FLOWS_DELIVERED)
     if relay.send(worker, method, hop):
         return
@@ -28,4 +28,4 @@ def deliver(worker: Worker, method: str, parameters: dict[str, str]) -> None:
     in_dialog = ksr.siputils.has_totag() > 0
     if "l" not in parameters and in_dialog and detour.send(worker, method, flow, call_id):
         return
-    answers.send(worker, 430, "Flow Failed")
+    responses.send(worker, 430, "Flow Failed")

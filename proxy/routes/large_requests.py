@@ -32,12 +32,12 @@ def prefer_tcp(worker: Worker, method: str, targets: tuple[Target, ...]) -> tupl
     return tuple(_both_ways(worker, target) for target in targets)
 
 
-def is_attempt(target: Target) -> bool:
+def is_tcp_attempt(target: Target) -> bool:
     """Whether it is over TCP because the request is large, and for no other reason."""
     return bool(target.backups) and target.uri == target.backups[0].uri + _SUFFIX
 
 
-def remember(worker: Worker, failed: Target) -> None:
+def remember_deaf(worker: Worker, failed: Target) -> None:
     """An attempt over TCP has failed: do not make it again soon."""
     worker.ksr.htable.sht_sets(_TABLE, failed.backups[0].uri, "1")
 

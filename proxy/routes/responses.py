@@ -17,7 +17,7 @@ RETRY_AFTER_S: Final = (1, 5)
 
 def send(worker: Worker, code: int, reason: str) -> None:
     """A final reply."""
-    if worker.claimed and code >= 300:
+    if worker.call_claimed and code >= 300:
         claims.release(worker)
     worker.ksr.sl.sl_send_reply(code, reason)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from overlay.limits import SETTINGS_BYTES_MAX
 from overlay.records import settings
-from proxy.trunk_choice import NOTHING, TrunkTable
+from proxy.trunk_choice import NO_TRUNKS, TrunkTable
 
 LOOK_EVERY_S: Final = 1.0
 _BYTES_MAX: Final = 2 * SETTINGS_BYTES_MAX
@@ -28,7 +28,7 @@ class ShownSettings:
         self._clock = clock
         self._look_at_s = 0.0
         self._seen: tuple[int, int] | None = None
-        self._table = NOTHING
+        self._table = NO_TRUNKS
         self._gone: frozenset[str] = frozenset()
 
     def table(self) -> TrunkTable:

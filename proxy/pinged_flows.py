@@ -15,33 +15,33 @@ import msgspec
 
 BYTES_MAX: Final = 64 << 20
 
-Flow = tuple[float, str]
+PingedFlow = tuple[float, str]
 """Until when it is bound, s; the Contact."""
 
 
-def write(path: Path, flows: Mapping[str, Flow]) -> None:
+def write(path: Path, flows: Mapping[str, PingedFlow]) -> None:
     """Store the flows by their keys, all or nothing; raises `OSError`."""
     temporary = path.with_suffix(".new")
     temporary.write_bytes(msgspec.json.encode(flows))
     os.replace(temporary, path)
 
 
-def read(path: Path, now_s: float) -> dict[str, Flow]:
+def read(path: Path, now_s: float) -> dict[str, PingedFlow]:
     """The flows that are still bound; none if there is no such file, or none that can be read."""
     try:
         with path.open("rb") as file:
-            flows = msgspec.json.decode(file.read(BYTES_MAX), type=dict[str, Flow])
+            flows = msgspec.json.decode(file.read(BYTES_MAX), type=dict[str, PingedFlow])
     except (OSError, msgspec.MsgspecError):
         return {}
     return {key: flow for key, flow in flows.items() if flow[0] > now_s}
 
 
-def encode(flow: Flow) -> str:
+def encode(flow: PingedFlow) -> str:
     """A flow as a value of a htable."""
     return f"{flow[0]:.0f} {flow[1]}"
 
 
-def decode(text: str) -> Flow:
+def decode(text: str) -> PingedFlow:
     """The flow of `encode`."""
     until, _, contact = text.partition(" ")
     return float(until), contact
