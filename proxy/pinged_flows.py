@@ -1,9 +1,11 @@
-"""The flows that are pinged, in a file, so that a Kamailio that starts again goes on at once.
+"""The UDP flows that this node pings, as text: in Kamailio's table, and in a file.
 
-In: flows with the second until which they are bound. Out: those of them that still are.
-Counterpart: `routes/pings.py`. The file is with the sockets, in memory on most systems: after the
-reboot of a node a NAT has forgotten its flows. The clock is the monotonic one, which outlives a
-process.
+In: flows, with the time at which their binding ends. Out: the flows that are still bound.
+Counterpart: `routes/pings.py`.
+
+The file lets a Kamailio that starts again go on at once. It is in the folder of the sockets, in
+memory on most systems: after a reboot of the node, the NATs have forgotten its flows anyway. The
+clock is the monotonic one, which outlives a process.
 """
 
 import os
@@ -16,18 +18,18 @@ import msgspec
 BYTES_MAX: Final = 64 << 20
 
 PingedFlow = tuple[float, str]
-"""Until when it is bound, s; the Contact."""
+"""The time at which the binding ends, in seconds, and the Contact."""
 
 
 def write(path: Path, flows: Mapping[str, PingedFlow]) -> None:
-    """Store the flows by their keys, all or nothing; raises `OSError`."""
+    """Store the flows by their keys, all or none of them; raises `OSError`."""
     temporary = path.with_suffix(".new")
     temporary.write_bytes(msgspec.json.encode(flows))
     os.replace(temporary, path)
 
 
 def read(path: Path, now_s: float) -> dict[str, PingedFlow]:
-    """The flows that are still bound; none if there is no such file, or none that can be read."""
+    """The flows that are still bound; empty if there is no such file, or it cannot be read."""
     try:
         with path.open("rb") as file:
             flows = msgspec.json.decode(file.read(BYTES_MAX), type=dict[str, PingedFlow])
@@ -37,11 +39,11 @@ def read(path: Path, now_s: float) -> dict[str, PingedFlow]:
 
 
 def encode(flow: PingedFlow) -> str:
-    """A flow as a value of a htable."""
+    """A flow as a value of Kamailio's table."""
     return f"{flow[0]:.0f} {flow[1]}"
 
 
 def decode(text: str) -> PingedFlow:
-    """The flow of `encode`."""
+    """The flow that `encode` was given."""
     until, _, contact = text.partition(" ")
     return float(until), contact

@@ -1,13 +1,12 @@
-"""Digest authentication (RFC 3261 22, RFC 8760) against secrets in the overlay.
+"""Digest authentication (RFC 3261 22, RFC 8760) against the secrets in the overlay.
 
-In: a request and who it claims to be from. Out: a `AuthenticatedSubscriber`; or None, and the request is answered.
-Unknown and known users are answered alike: the same question to the daemon, the same check, the
-same challenge. Counterpart: `proxy/digest.py` computes.
+In: a request, and the subscriber in its From. Out: an `AuthenticatedSubscriber`; or None, and the
+request is answered. Unknown and known users are treated alike: the same question to the daemon, the
+same check, the same challenge. Counterpart: `proxy/digest.py` computes.
 
-A right answer counts once. The retransmission of a request whose answer was right carries the same
-one, and must not be taken for a replay; so what passed is remembered for as long as a client
-retransmits (RFC 3261 17.1.1.2, 64*T1), with all that tells the retransmission from another use of
-the same answer.
+A right answer counts once. The retransmission of a request carries the same answer, and must not be
+taken for a replay. So a request that passed is remembered for as long as a client retransmits
+(64*T1, RFC 3261 17.1.1.2), by all that tells its retransmission from another use of its answer.
 """
 
 import os
@@ -28,28 +27,29 @@ CREDENTIALS_MAX: Final = 8
 _PASSED: Final = "passed"
 _USED: Final = "used"
 _NO_ONES_HA1: Final = "0123456789abcdef0123456789abcdef"
-"""Checked when there is no such user, so that this takes as long as a wrong password."""
+"""Checked if there is no such user, so that this takes as long as a wrong password."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedSubscriber:
-    """Who sent a request, beyond doubt."""
+    """The subscriber who has proved to be the sender of a request."""
 
     aor: str
     policy: Policy
     repeated: bool
-    """It is the retransmission of a request that passed."""
+    """Whether the request is the retransmission of one that passed."""
 
     def may_be(self, aor: str) -> bool:
-        """Whether the sender may call himself that."""
+        """Whether the subscriber may call under this address-of-record."""
         return bool(aor) and (aor == self.aor or aor in self.policy.identities)
 
 
 def authenticate(
     worker: Worker, from_aor: str, *, emergency: bool = False
 ) -> AuthenticatedSubscriber | None:
-    """Who the sender is, if he may call himself `from_aor`; whoever he is, if that is empty, or in
-    an emergency, which nothing but a wrong password keeps anybody from calling for."""
+    """The sender, if it proves to be a subscriber who may call as `from_aor`. An empty `from_aor`
+    accepts any subscriber. So does an emergency, in which only a wrong password keeps anybody from
+    calling."""
     credentials = _credentials(worker)
     if credentials is None:
         _challenge(worker)
@@ -87,18 +87,18 @@ def authenticate(
 
 
 def has_credentials(worker: Worker) -> bool:
-    """Whether the request tries to prove who it is from."""
+    """Whether the request answers a challenge of the farm."""
     return _credentials(worker) is not None
 
 
 def forget(worker: Worker) -> None:
-    """The request did not pass after all: its retransmission must prove itself again."""
+    """The request did not pass after all: its retransmission must prove its sender again."""
     worker.ksr.htable.sht_rm(_PASSED, _fingerprint(worker)[0])
 
 
 def conceal(worker: Worker) -> None:
-    """Take the subscriber out of a request that goes on (RFC 3261 22.3): it is nobody else's business.
-    Credentials for other realms stay."""
+    """Take the credentials for this farm out of a request that goes on (RFC 3261 22.3), as they are
+    nobody else's business. Credentials for other realms stay."""
     ksr = worker.ksr
     realm = f'realm="{worker.settings.farm}"'
     for index in range(CREDENTIALS_MAX):
@@ -156,13 +156,13 @@ def _fail(worker: Worker, aor: str) -> None:
 
 
 def _sender_address(worker: Worker) -> str:
-    """Where the sender is; nothing if all that is known is which proxy sent it on."""
+    """The sender's address; empty if only the proxy that sent the request on is known."""
     address = worker.ksr.kx.get_srcip()
     return "" if worker.settings.trusts(address) else address
 
 
 def _challenge(worker: Worker, *, stale: bool = False) -> None:
-    """Ask for a subscriber, by the strongest algorithm first (RFC 8760 2.4)."""
+    """Ask for credentials, by the strongest algorithm first (RFC 8760 2.4)."""
     settings = worker.settings
     nonce = digest.make_nonce(
         settings.route_key, settings.node, time.time(), os.urandom(digest.RANDOM_BYTES)

@@ -1,12 +1,14 @@
 """Call events: taken from the messages that start and end a call, and safe before those go on.
 
 In: the 2xx to an initial INVITE, and the BYE. Out: `WriteEvent` to the daemon, and whether the
-event is safe. Counterpart: `overlay.replication`. When it is not safe, the message is dropped; its
-sender repeats it, and the next try, on any node, writes the same event. Refreshes and refusals are
-written as well, but nothing is held up for them.
+event is safe. Counterpart: `overlay.replication`.
 
-An event has the time at which its message came first: nobody pays for the seconds in which this
-node could not write, nor for the time that a write takes.
+If the event is not safe, the message is dropped. Its sender repeats it, and the next attempt, on
+any node, writes the same event. Session refreshes and refusals are written as well, but never held
+back.
+
+The time of an event is the time at which its message first came. So nobody pays for the seconds in
+which this node could not write, nor for the time that a write takes.
 """
 
 import time
@@ -20,10 +22,11 @@ from proxy.routes import fields
 from proxy.worker import Worker
 
 REMEMBERED_MAX: Final = 8_192
-"""Events per worker that are known to be safe, so that a retransmission is not written again."""
+"""Events that a worker knows to be safe, so that it does not write a retransmission's event
+again."""
 _TRIED: Final = "tried"
-"""Table of the node's events that could not be written, with the time of their message in us. Its
-entries outlive the retransmissions of a 2xx or BYE, 32 s (RFC 3261, 13.3.1.4 and 17.1.2.2)."""
+"""Table of this node's events that could not be written, with the time of their message in microseconds. Its
+entries outlive the retransmissions of a 2xx or BYE, 32 s (RFC 3261 13.3.1.4 and 17.1.2.2)."""
 _OF_MESSAGE: Final = fields.VariableGroup(
     "$tt", "$fu", "$tu", "$pr", "$si", "$sp", "$hdr(User-Agent)"
 )
@@ -32,7 +35,7 @@ _OF_BYE: Final = fields.VariableGroup("$ou", "$hdr(Reason)")
 _OF_REPLIES: Final = frozenset({EventKind.START, EventKind.ATTEMPT})
 NO_NOTE: Final = CallNote()
 UNWRITABLE_S: Final = 2.0
-"""How long new calls count as unbillable after a failed write; then one is let through to try."""
+"""How long new calls count as unbillable after a failed write; then one call is let through."""
 
 
 def write_start(
@@ -54,8 +57,8 @@ def write_start(
 def write_interim(
     worker: Worker, call_id: str, from_tag: str, session_s: int, note: CallNote = NO_NOTE
 ) -> None:
-    """Write INTERIM for a session refresh (RFC 4028): the call lives. A refresh is never held up
-    for it: the next one says the same."""
+    """Write INTERIM for a session refresh (RFC 4028): the call goes on. The refresh is never held
+    back, as the next one tells the same."""
     if worker.settings.config.billing.enabled:
         unique = f"{from_tag}:{worker.ksr.pv.get('$cs')}"
         _write(
@@ -70,7 +73,8 @@ def write_interim(
 
 
 def write_attempt(worker: Worker, call_id: str, from_tag: str, note: CallNote = NO_NOTE) -> None:
-    """Write ATTEMPT for a call that this answer refuses; it goes on whatever becomes of that."""
+    """Write ATTEMPT for a call that this answer refuses. The answer goes on, whether it was written
+    or not."""
     billing = worker.settings.config.billing
     if billing.enabled and billing.attempts:
         unique = str(worker.ksr.pv.get("$cs"))

@@ -1,8 +1,10 @@
-"""Requests inside a dialog: any node takes them, along the Record-Route that the farm wrote.
+"""Requests in a dialog: any node sends them along the Record-Route that the farm wrote.
 
-In: a request with a To tag. Out: the request on its way to the other side. The signature in its
-Route proves that the farm let the call pass, so nobody is asked again who he is; a request without
-it is treated as one out of dialog to a subscriber, or refused (no open relay).
+In: a request with a To tag. Out: the request on its way to the other side of the dialog.
+
+The signature in the Route proves that the farm let the call pass, so no sender is challenged again.
+A request without a good signature is treated as one outside of dialogs if it is for a subscriber,
+and refused otherwise, so there is no open relay.
 """
 
 from typing import Final
@@ -26,8 +28,8 @@ _DIALOG: Final = fields.VariableGroup("$ci", "$ft", "$tt", exact=True)
 
 
 def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
-    """Send an in-dialog request on; False if its Route is not one that the farm wrote for this
-    dialog. `parameters` are those of the first Route, empty if that is not the farm's."""
+    """Send a request in a dialog on. False if the farm did not write its Route for this dialog.
+    `parameters` are those of the first Route; empty if that is not the farm's."""
     if "s" not in parameters:
         return False
     ksr, settings = worker.ksr, worker.settings

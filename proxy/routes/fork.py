@@ -189,7 +189,8 @@ def _tag_to_record_route(worker: Worker) -> str | None:
 
 
 def _set_ringing(worker: Worker, plan: ForkPlan) -> None:
-    """Limit how long the phones of this group ring: `ring_s` if another group waits for its turn."""
+    """Limit how long the phones of this group ring, to `ring_s` if another group waits for its
+    turn."""
     ring_s = worker.settings.config.proxy.ring_s if plan.later else _RING_LAST_S
     worker.ksr.tm.t_set_fr(ring_s * 1000, ANSWER_WITHIN_MS)
 

@@ -1,8 +1,8 @@
-"""Puts on their flows the requests that other nodes handed over.
+"""Sends requests that other nodes handed over along a flow of this node.
 
 In: a request whose Route names a flow of this node, signed by a node of the farm. Out: the request
-on that flow. Counterpart: `flows.py` on the node that handed it over, which has already done all
-the rest: policy, Record-Route and call events.
+on that flow. Counterpart: `flows.py` on the node that handed it over. That node has done all the
+rest: policy, Record-Route and call events.
 """
 
 from proxy import counters, route_token
@@ -11,7 +11,7 @@ from proxy.worker import Worker
 
 
 def route(worker: Worker, method: str, parameters: dict[str, str]) -> None:
-    """Send the request along the flow in its Route's `parameters`."""
+    """Send the request along the flow that its Route's `parameters` name."""
     ksr, settings = worker.ksr, worker.settings
     call_id = ksr.kx.get_callid()
     flow = route_token.read_owner_route(settings.route_key, parameters, call_id)

@@ -1,14 +1,14 @@
-"""Keeps the NAT in front of phones on UDP open (RFC 5626 4.4 wants phones to do so; many do not).
+"""Keeps NATs open for phones on UDP (RFC 5626 4.4 asks this of the phones; many do not do it).
 
 In: registrations that came on a UDP flow of this node, a tick each second, answers. Out: an OPTIONS
 to each such phone every `proxy.nat_ping_s`, from the socket that the phone registered at. Only the
-owner of a flow can do this: a NAT lets nobody else in. Counterpart: `proxy/ping_round.py`, which
-says who is due.
+owner of a flow can do this, as the NAT lets no other address in. Counterpart:
+`proxy/ping_round.py`, which says which phones are due.
 
-A flow is remembered for as long as its binding was granted, and by this node alone: it is worth
-nothing elsewhere. A ping has no transaction; the answer is noted and goes no further. Who does not
-answer keeps his binding (RFC 3261 10.3 has only the phone end it), and is pinged on: what got lost
-may have been the answer.
+A flow is remembered for as long as its binding was granted, and by this node alone, as it is of no
+use elsewhere. A ping has no transaction; its answer is noted and goes no further. A phone that does
+not answer keeps its binding, which only the phone itself or time ends (RFC 3261 10.3); and it is
+pinged on, as the answer may have been lost.
 """
 
 import uuid
@@ -28,7 +28,8 @@ _CALL_ID: Final = "nat-ping-"
 
 
 def remember_flow(worker: Worker, request: Register) -> None:
-    """A REGISTER was granted: remember its UDP flow, or forget it if nothing is left on it."""
+    """A REGISTER was granted: remember its UDP flow, or forget the flow if no binding is left on
+    it."""
     round_s = worker.settings.config.proxy.nat_ping_s
     if not round_s or not worker.ksr.is_UDP():
         return
@@ -62,7 +63,7 @@ def tick(worker: Worker, pings: PingRound) -> None:
 
 
 def is_answer(worker: Worker) -> bool:
-    """Whether this reply to an OPTIONS answers a ping of this node; it is then noted."""
+    """Whether this reply to an OPTIONS answers a ping of this node. If so, it is noted."""
     kx = worker.ksr.kx
     if not kx.get_callid().startswith(_CALL_ID) or worker.ksr.pv.get("$hdrc(Via)") != 1:
         return False
@@ -73,7 +74,7 @@ def is_answer(worker: Worker) -> bool:
 
 
 def options_request(settings: Settings, address: str, contact: str, unique: str) -> str:
-    """The OPTIONS for a phone: any final answer will do (RFC 3261 11)."""
+    """The ping for a phone; any final answer to it will do (RFC 3261 11)."""
     node, port = settings.config.node, settings.config.proxy.port
     own = node.address6 if address.startswith("[") and node.address6 else node.address
     target = contact.partition("?")[0]
@@ -91,7 +92,7 @@ def options_request(settings: Settings, address: str, contact: str, unique: str)
 
 
 def _store(worker: Worker, pings: PingRound) -> None:
-    """Have a Kamailio that starts again find the flows."""
+    """Write the flows to the file, for a Kamailio that starts again."""
     flows: dict[str, PingedFlow] = {}
     for number in range(pings.slices):
         flows |= _flows(worker, number)
@@ -102,7 +103,8 @@ def _store(worker: Worker, pings: PingRound) -> None:
 
 
 def _restore(worker: Worker, pings: PingRound) -> None:
-    """Go on where an earlier Kamailio ended, with a ping for all: the last one may be long ago."""
+    """Read the flows of an earlier Kamailio, and ping all of them at once: their last ping may have
+    been long ago."""
     now_s, round_s = worker.clock(), worker.settings.config.proxy.nat_ping_s
     flows = pinged_flows.read(worker.settings.config.flows_file, now_s)
     for key, flow in flows.items():
@@ -128,7 +130,7 @@ def _flows(worker: Worker, number: int) -> dict[str, PingedFlow]:
 
 
 def _by_address(flows: Mapping[str, PingedFlow]) -> dict[str, str]:
-    """The Contacts by address; several subscribers of one phone are one flow."""
+    """The Contacts by address. Several subscribers of one phone share a flow."""
     return {_address_in(key): contact for key, (_, contact) in flows.items()}
 
 

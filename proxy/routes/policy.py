@@ -1,7 +1,8 @@
-"""What the operator lets one subscriber do (`overlay.records.subscriber.Policy`).
+"""Keeps to what the operator lets a subscriber do (`overlay.records.subscriber.Policy`).
 
-In: a request whose sender has proved who he is. Out: whether it may go on; if not, it is answered,
-with a Warning (RFC 3261 20.43) that says why. Counterpart: `sipfarm subscriber set`.
+In: a request whose sender has proved to be a subscriber. Out: whether it may go on; if not, it is
+answered, with a Warning that tells the reason (RFC 3261 20.43). Counterpart: `sipfarm subscriber
+set`.
 """
 
 from typing import Final
@@ -26,8 +27,8 @@ def pass_block(worker: Worker, policy: Policy) -> bool:
 
 
 def pass_call(worker: Worker, aor: str, policy: Policy, method: str, *, repeated: bool) -> bool:
-    """Whether the subscriber may send this initial request where it goes. `repeated`: it is the
-    retransmission of one that might, which counts once."""
+    """Whether the subscriber may send this initial request to its destination. `repeated` says that
+    it is the retransmission of a request that passed, so that it does not count again."""
     if policy.destinations and method in _CALLING and not _may_reach(worker, policy):
         worker.count(counters.POLICY_DESTINATIONS)
         responses.warned(worker, 403, "Forbidden", "The subscriber may not call this destination")
@@ -55,8 +56,11 @@ def _keeps_to_rate(worker: Worker, aor: str, policy: Policy) -> bool:
 
 
 def _keeps_to_number(worker: Worker, aor: str, policy: Policy, *, repeated: bool) -> bool:
-    """403, as phones that are told 503 would try the other nodes, and 486 says that the callee is
-    busy: some call back by themselves then (RFC 6910)."""
+    """Whether the subscriber has no more calls than it may have at a time.
+
+    The refusal is 403. On a 503 phones would try the other nodes. A 486 says that the callee is
+    busy, and some phones then call back by themselves (RFC 6910).
+    """
     most = policy.calls_max
     if not most or claims.granted(worker, aor, most, repeated=repeated):
         return True

@@ -1,6 +1,6 @@
-"""The registrar's door (RFC 3261 10.3): what a REGISTER asks for, and what it is told.
+"""Handles REGISTER (RFC 3261 10.3): reads what it asks for, and answers it.
 
-In: a REGISTER. Out: `Register` to the daemon and its outcome as a reply. Counterpart:
+In: a REGISTER. Out: `Register` to the daemon, and its outcome as a reply. Counterpart:
 `overlay.records.registration` and the daemon's registrar, which decide what changes.
 """
 
@@ -39,12 +39,12 @@ _OPTIONS: Final = ("outbound", "path")
 
 @dataclass(frozen=True, slots=True)
 class RegisterRefusal:
-    """A final answer to a REGISTER that is not even asked of the daemon."""
+    """A final answer to a REGISTER that changes nothing."""
 
     code: int
     reason: str
     field: str = ""
-    """A header field that goes with it."""
+    """A header field of the answer; empty for none."""
 
 
 def register(worker: Worker) -> None:
@@ -125,7 +125,8 @@ def _read(worker: Worker, aor: str, contacts_max: int) -> Register | RegisterRef
 
 
 def granted_expires(settings: Settings, contact_s: int | None, header_s: int | None) -> int | None:
-    """How long a binding is to last (RFC 3261 10.3 step 7); None if it asks for too little."""
+    """How long a binding is to last (RFC 3261 10.3 step 7), in seconds; None if the REGISTER asks
+    for too short a time."""
     proxy = settings.config.proxy
     asked_s = contact_s if contact_s is not None else header_s
     if asked_s is None:
@@ -136,8 +137,8 @@ def granted_expires(settings: Settings, contact_s: int | None, header_s: int | N
 
 
 def spread_expires(settings: Settings, expires_s: int, request: str) -> int:
-    """`expires_s`, or somewhat less, as `proxy.expires_jitter` says: by the text of the request, so
-    that every node grants its retransmission the same."""
+    """`expires_s`, or somewhat less, as `proxy.expires_jitter` says. The text of the request
+    decides how much less, so that every node grants a retransmission the same."""
     proxy = settings.config.proxy
     if expires_s < 2 * proxy.expires_min_s:
         return expires_s
@@ -159,7 +160,8 @@ def _change(worker: Worker, contact: Contact, expires_s: int, *, direct: bool) -
 
 
 def _first_hop_knows_flows(worker: Worker, path: tuple[str, ...]) -> bool:
-    """Whether the phone's first hop, this node or the last of the Path, keeps to RFC 5626 5.1."""
+    """Whether the phone's first hop keeps to RFC 5626 5.1. That hop is this node, or the last of
+    the Path."""
     if worker.ksr.pv.get("$hdrc(Via)") == 1:
         return True
     return bool(path) and "ob" in route_token.parameters_of(path[-1])
@@ -172,7 +174,7 @@ def _listed(worker: Worker, name: str) -> list[str]:
 
 
 def _path(worker: Worker, supported: list[str]) -> tuple[str, ...] | RegisterRefusal:
-    """The Path URIs (RFC 3327), taken only if the phone knows that they are there."""
+    """The Path URIs (RFC 3327). They are taken only if the phone knows that they are there."""
     values = fields.all_of(worker, "Path")
     if not values:
         return ()
@@ -221,7 +223,7 @@ def _answer_ok(worker: Worker, request: Register, answer: Registered) -> None:
         if not request.path:
             append(f"Flow-Timer: {proxy.flow_timer_s}\r\n")
     if answer.weak:
-        # RFC 3261 20.43: for people and logs; the bindings are in force.
+        # The Warning is for people and logs (RFC 3261 20.43): the bindings are in force.
         agent = worker.settings.config.farm.name
         append(f'Warning: 399 {agent} "Held by fewer nodes than usual"\r\n')
     append(time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()))
@@ -231,7 +233,7 @@ def _answer_ok(worker: Worker, request: Register, answer: Registered) -> None:
 
 
 def contact_field(binding: BoundContact) -> str:
-    """A binding as the Contact header field lists it."""
+    """A binding as a value of the Contact header field."""
     q = f";q={binding.q / 1000:g}" if binding.q != contacts.Q_DEFAULT else ""
     flow = f";reg-id={binding.reg_id}" if binding.reg_id else ""
     device = f';+sip.instance="{binding.instance}"' if binding.instance else ""

@@ -1,9 +1,11 @@
-"""Replies: all but one kind go through as they are.
+"""Replies. All but one kind of them go on as they are.
 
-In: any reply. Out: nothing but what identity it claims, or the reply dropped, so that its sender
-repeats it. A 2xx to an initial INVITE is the start of a call: it goes on only after its event is
-safe. It is known by the Record-Route that the farm wrote into its request, as requests inside a
-dialog get none; and should the callee have left that out, by the pin of its INVITE.
+In: any reply. Out: the reply without an identity that its sender may not assert; or the reply
+dropped, so that its sender repeats it.
+
+A 2xx to an initial INVITE starts a call, and goes on only after its event is safe. It is known by
+the Record-Route that the farm wrote into its request, as requests in a dialog get none. If the
+callee has left the Record-Route out, the pin of the INVITE tells.
 """
 
 from typing import Final
@@ -19,7 +21,7 @@ def route(worker: Worker) -> None:
     """Deal with one reply."""
     ksr = worker.ksr
     method = ksr.kx.get_method()
-    # To look for a field makes Kamailio read the whole message; the end of a call has no identity.
+    # Looking for a field makes Kamailio parse the whole message, and a reply to BYE needs none.
     if method == "BYE":
         return
     if method == "OPTIONS" and pings.is_answer(worker):
@@ -53,8 +55,8 @@ def route(worker: Worker) -> None:
 
 
 def _refused(worker: Worker, status: int, call_id: str, from_tag: str) -> None:
-    """A final answer that is no 2xx. In dialogs there are such, too; those have no pin. A fork has
-    several, and the call may be answered all the same."""
+    """A final answer that is no 2xx. An answer in a dialog has no pin. A fork has several such
+    answers, and its call may be answered all the same, so it is left to the failure route."""
     if not pins.is_pinned_to_target(worker, call_id, from_tag):
         return
     claims.release(worker)
@@ -70,7 +72,7 @@ def _parameters_of_start(worker: Worker, call_id: str, from_tag: str) -> dict[st
     key, found = worker.settings.route_key, dict[str, str]()
     for parameters in _own_record_routes(worker):
         if route_token.read_record_route(key, parameters, call_id, from_tag, from_tag):
-            # Of the two that a call has whose sides have different transports, one has the note.
+            # A call between two transports has two Record-Routes, and one of them has the note.
             found = {**parameters, **found}
     return found if found or pins.is_pinned(worker, call_id, from_tag) else None
 

@@ -1,8 +1,10 @@
 """The way of a request through the proxy, as a checklist.
 
-In: any request. Out: handed to the route that deals with it. Policy (RFC 3261 16.3, 22.3): a
-subscriber may call anywhere, once he has proved who he is; anybody may call a subscriber; nobody
-else gets anywhere. Numbers that are no subscriber's go to trunks, emergency calls before all else.
+In: any request. Out: the request, handed to the route that deals with it.
+
+The policy (RFC 3261 16.3, 22.3): a subscriber may call anywhere, after proving to be that
+subscriber. Anybody may call a subscriber. Nothing else is let through. Numbers that no subscriber
+has go to trunks, and emergency calls go there before all else.
 """
 
 from typing import Final
@@ -31,7 +33,8 @@ from proxy.routes.auth import AuthenticatedSubscriber
 from proxy.worker import Worker
 
 Sender = tuple[AuthenticatedSubscriber | None, str]
-"""What the sender has proved, if anything, and the subscriber that his From names."""
+"""The subscriber who proved to be the sender, if any; and the subscriber that From names, or
+empty."""
 
 _METHODS_TO_THE_FARM: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER"
 
@@ -45,7 +48,7 @@ def route(worker: Worker) -> None:
         responses.send(worker, 200, "OK")
         return
     if not ksr.is_UDP() and ksr.kx.get_proto() in ("ws", "wss"):
-        # Browsers do not ask for it, and their sent-by leads nowhere (RFC 7118 5.2).
+        # Browsers do not ask for rport, and their sent-by leads nowhere (RFC 7118 5.2).
         ksr.force_rport()
     if not checks.pass_hops(worker):
         return
@@ -72,14 +75,15 @@ def route(worker: Worker) -> None:
 
 
 def _is_own_daemons(worker: Worker) -> bool:
-    """Whether the node's daemon asks if this Kamailio answers: several times a second, so nothing
-    else is done for it, and no load or limit keeps it from being told."""
+    """Whether the node's daemon asks if this Kamailio answers. It does so several times a second,
+    so nothing else is done for the request, and no load or limit keeps the daemon from its
+    answer."""
     address, kx = worker.settings.config.node.address, worker.ksr.kx
     return kx.get_srcip() == address and kx.get_rhost() == address
 
 
 def _own_parameters(worker: Worker, first_route: str) -> dict[str, str]:
-    """URI parameters of the first Route, if its host is ours."""
+    """URI parameters of the first Route; empty if its host is not the farm's."""
     if first_route.startswith(worker.settings.own_route):
         return route_token.parameters_of(first_route.partition(">")[0])
     uri = first_route.partition("<")[2].partition(">")[0]
@@ -89,7 +93,7 @@ def _own_parameters(worker: Worker, first_route: str) -> dict[str, str]:
 
 
 def _initial(worker: Worker, method: str, first_route: str | None) -> None:
-    """A request that belongs to no dialog, or to one that the farm knows nothing of."""
+    """A request outside of dialogs, or in a dialog that the farm knows nothing of."""
     ksr = worker.ksr
     if method == "ACK":
         relay.acknowledge(worker)
@@ -137,8 +141,8 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
 
 
 def _to_own_host(worker: Worker) -> bool:
-    """Whether the Request-URI is the farm's; numbers and services without a host (RFC 3966, RFC
-    5031) are."""
+    """Whether the Request-URI is the farm's. Numbers and services without a host are (RFC 3966, RFC
+    5031)."""
     host = worker.ksr.kx.get_rhost()
     if not host:
         return (worker.ksr.kx.get_ruri() or "")[:4].lower() in ("tel:", "urn:")
@@ -160,7 +164,7 @@ def _to_the_farm(worker: Worker, method: str) -> None:
 def _welcome_sender(
     worker: Worker, method: str, *, to_own_host: bool, emergency: bool
 ) -> Sender | None:
-    """Who sends the request, if he may go where it goes; if not, it is answered."""
+    """The sender, if the request may go where it is to go; None if not, and it is answered."""
     kx, settings = worker.ksr.kx, worker.settings
     from_host = (kx.get_fhost() or "").lower()
     from_aor = ""
@@ -189,7 +193,8 @@ def _welcome_sender(
 
 
 def _from_carrier(worker: Worker, method: str, *, to_own_host: bool) -> None:
-    """A carrier may call subscribers, and nobody else: calls that came in never go out again."""
+    """A request from a carrier may go to subscribers only: a call that came in never goes out
+    again."""
     worker.count(counters.TRUNK_CALLS_IN)
     if not to_own_host:
         worker.count(counters.RELAY_REFUSED)
@@ -202,13 +207,12 @@ def _from_carrier(worker: Worker, method: str, *, to_own_host: bool) -> None:
 
 
 def _is_ours(worker: Worker, to_own_host: bool) -> bool:
-    """Whether somebody who tells no name in From (RFC 3323) is to prove that he is a subscriber."""
+    """Whether a sender without a name in From (RFC 3323) has to prove to be a subscriber."""
     return not to_own_host or bool(identity.preferred(worker)) or auth.has_credentials(worker)
 
 
 def _call_is_welcome(worker: Worker) -> bool:
-    """Whether a new call is taken, although perhaps it cannot be billed; if not, it is
-    answered."""
+    """Whether a new call is taken, although perhaps it cannot be billed; if not, it is answered."""
     if call_events.writable(worker):
         return True
     if worker.settings.config.billing.when_unwritable == "refuse":

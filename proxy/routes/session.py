@@ -1,11 +1,11 @@
-"""Session timers of calls that are billed.
+"""Session timers (RFC 4028) of calls that are billed.
 
-In: initial INVITEs, the 2xx to them, and refreshes. Out: Session-Expires where it was missing; 422;
-how long the call lives without a refresh. Counterparts: `session_timer.py` has the rules;
+In: initial INVITEs, their 2xx, and refreshes. Out: Session-Expires where it was missing; 422; how
+long a call lives without a refresh. Counterparts: `session_timer.py` has the rules;
 `overlay/billing/closer.py` closes the calls that are not refreshed.
 
-What the caller was offered has to be known when the 2xx comes, on whatever node: the Record-Route
-carries it (`t`), for callers that understand timers.
+The node that gets the 2xx, whichever it is, has to know the interval that the caller was offered.
+The Record-Route carries it (`t`), if the caller understands timers.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ PARAMETER: Final = "t"
 
 
 def pass_invite(worker: Worker) -> bool:
-    """Ask an initial INVITE for a session timer; False if it was refused (422)."""
+    """Ask for a session timer in an initial INVITE; False if the INVITE was refused (422)."""
     billing = worker.settings.config.billing
     if not billing.enabled or not billing.session_s:
         return True
@@ -35,7 +35,7 @@ def pass_invite(worker: Worker) -> bool:
 
 
 def parameter(worker: Worker) -> str:
-    """What the Record-Route of an INVITE says about its timer; empty for nothing."""
+    """The parameter of an INVITE's Record-Route that tells its timer; empty if it has none."""
     billing = worker.settings.config.billing
     if not billing.enabled or not billing.session_s or worker.ksr.kx.get_method() != "INVITE":
         return ""
@@ -44,8 +44,8 @@ def parameter(worker: Worker) -> str:
 
 
 def complete_answer(worker: Worker, parameters: dict[str, str]) -> int:
-    """Complete the timer of a 2xx whose Record-Route has these parameters; the interval in seconds
-    that caller and callee agree on, 0 for none."""
+    """Complete the timer in a 2xx whose Record-Route has these parameters. The result is the
+    interval in seconds that caller and callee agree on; 0 for none."""
     billing = worker.settings.config.billing
     if not billing.session_s:
         return 0
@@ -53,7 +53,7 @@ def complete_answer(worker: Worker, parameters: dict[str, str]) -> int:
     offered = parameters.get(PARAMETER, "")
     offered_s = int(offered) if offered.isdecimal() and len(offered) < 10 else 0
     if offered_s < billing.session_min_s:
-        # Not what this farm writes.
+        # The farm never writes such a value.
         offered_s = 0
     for field in session_timer.answer_fields(told, offered_s):
         worker.ksr.hdr.append(field)
@@ -61,7 +61,7 @@ def complete_answer(worker: Worker, parameters: dict[str, str]) -> int:
 
 
 def interval_s(worker: Worker) -> int:
-    """The Session-Expires of the message, 0 if there is none."""
+    """The Session-Expires of the message in seconds; 0 if there is none."""
     return session_timer.seconds(_field(worker, "Session-Expires")) or 0
 
 

@@ -1,9 +1,11 @@
 """Calls to carriers: one gateway after the other, with the farm's credentials.
 
-In: an initial request of a subscriber, and the targets that may take it; failures of what was sent.
-Out: the request at a gateway, the next one, or the answer for the caller. Counterpart:
-`proxy/trunk_choice.py` decides. A call to a trunk has a transaction: only who has one can try the
-next gateway, and answer a carrier's challenge. What is left to try is kept with the transaction.
+In: an initial request of a subscriber, with the gateways that may take it; failures of requests
+that were sent to one. Out: the request at a gateway, at the next one, or the answer for the caller.
+Counterpart: `proxy/trunk_choice.py` decides.
+
+A call to a trunk has a transaction, as only with one can the node try the next gateway and answer a
+carrier's challenge. The transaction also keeps the gateways that are left to try.
 """
 
 from typing import Final
@@ -18,27 +20,29 @@ from proxy.trunk_choice import GatewayTarget, TrunkTable
 from proxy.worker import Worker
 
 METHODS: Final = frozenset({"INVITE", "MESSAGE"})
-"""What may leave for a number."""
+"""Requests that may leave for a number."""
 ANSWER_WITHIN_MS: Final = 4_000
-"""How long a gateway may give no sign of life before the next one is tried."""
+"""How long a gateway may give no answer at all before the next one is tried."""
 RING_LAST_MS: Final = 180_000
+"""How long the callee may ring."""
 NO_SERVICE: Final = frozenset({408, 430, 477, 478, 503})
-"""Answers after which the next gateway is tried: the timer's, Kamailio's when it could not send,
-and those by which a gateway says that it cannot serve."""
+"""Answers after which the next gateway is tried: that of the timer, those of Kamailio when it could
+not send, and those by which a gateway says that it cannot serve."""
 _CHALLENGES: Final = frozenset({401, 407})
 _CALLEES_WORD: Final = frozenset({486, 487})
-"""What ends even an emergency call: somebody was reached, or the caller gave up."""
+"""Answers that end even an emergency call: somebody was reached, or the caller gave up."""
 _PLAN: Final = "$avp(trunk_plan)"
 
 
 class TrunkPlan(msgspec.Struct, frozen=True, array_like=True):
-    """What a transaction is about."""
+    """The gateways of a transaction: the one that has the request, and those that are left to
+    try."""
 
     current: GatewayTarget
     later: tuple[GatewayTarget, ...] = ()
     emergency: bool = False
     proved: bool = False
-    """The current gateway's challenge was answered."""
+    """Whether the current gateway's challenge was answered."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -46,7 +50,7 @@ _decoder = msgspec.json.Decoder(TrunkPlan)
 
 
 def source(worker: Worker) -> Trunk | None:
-    """The trunk whose carrier sent the request, by its address."""
+    """The trunk whose carrier sent the request, by its source address; None if no carrier did."""
     return worker.shown.table().from_source(worker.ksr.kx.get_srcip())
 
 
@@ -60,7 +64,8 @@ def dialled_user(worker: Worker) -> str:
 
 
 def emergency(worker: Worker) -> str:
-    """The emergency number that the request is for, if it is one and trunks take such calls."""
+    """The emergency number that the request is for. It is empty for any other request, and if no
+    trunk takes emergency calls."""
     table: TrunkTable = worker.shown.table()
     kx = worker.ksr.kx
     if not table.settings.emergency.trunks or kx.get_method() not in METHODS:
@@ -69,14 +74,14 @@ def emergency(worker: Worker) -> str:
 
 
 def number_targets(worker: Worker, number: str) -> tuple[GatewayTarget, ...]:
-    """The ways to a number in E.164; none: no trunk has a prefix of it."""
+    """The gateways for a number in E.164; empty if no trunk has a prefix of it."""
     table: TrunkTable = worker.shown.table()
     found = table.to_number(number)
     return table.number_targets(found[0], number, worker.ksr.kx.get_callid()) if found else ()
 
 
 def domain_targets(worker: Worker) -> tuple[GatewayTarget, ...]:
-    """The ways to a Request-URI whose host is a domain of a trunk."""
+    """The gateways for a Request-URI whose host is a domain of a trunk; empty if it is not."""
     kx = worker.ksr.kx
     table: TrunkTable = worker.shown.table()
     trunk = table.by_domain.get((kx.get_rhost() or "").lower())
@@ -106,7 +111,7 @@ def send(
 
 
 def prepare_branch(worker: Worker) -> None:
-    """Give what goes to a gateway the farm's Record-Route."""
+    """Insert the farm's Record-Route into a request that goes to a gateway."""
     target, ksr = worker.gateway_target, worker.ksr
     if target is None or ksr.kx.get_method() not in record_route.DIALOG_CREATING:
         return
@@ -115,7 +120,8 @@ def prepare_branch(worker: Worker) -> None:
 
 
 def try_next_gateway(worker: Worker) -> None:
-    """A gateway has failed or refused: answer its challenge, try the next, or tell the caller."""
+    """A gateway has failed or refused: answer its challenge, try the next one, or tell the
+    caller."""
     ksr = worker.ksr
     if ksr.tm.t_is_canceled() > 0:
         claims.release(worker)
@@ -126,7 +132,7 @@ def try_next_gateway(worker: Worker) -> None:
     status = ksr.tm.t_get_status_code()
     if status in _CHALLENGES and not plan.proved and _prove(worker, plan):
         return
-    # It rang until the end: the gateway is well, and nobody is there.
+    # It rang for as long as it may: the gateway works, and nobody answers.
     rang = status == 408 and ksr.tm.t_branch_timeout() > 0 and ksr.tm.t_branch_replied() > 0
     if plan.later and not rang and _is_for_another(plan, status):
         worker.count(counters.GATEWAYS_FAILED)
@@ -136,7 +142,7 @@ def try_next_gateway(worker: Worker) -> None:
     claims.release(worker)
     media.refused(worker)
     if status in _CHALLENGES:
-        # The caller has no business with the carrier's challenges.
+        # The carrier's challenge is for the farm; the caller could not answer it.
         worker.count(counters.TRUNKS_REFUSED)
         ksr.tm.t_reply(502, "Carrier Refused Credentials")
     elif status == 503:
@@ -152,7 +158,8 @@ def _is_for_another(plan: TrunkPlan, status: int) -> bool:
 
 
 def _try(worker: Worker, plan: TrunkPlan) -> bool:
-    """Send to the current gateway, or the first of the later ones that can be sent to."""
+    """Send to the current gateway, or else to the first later one that can be sent to; whether it
+    left."""
     while True:
         worker.ksr.seturi(plan.current.uri)
         if _relay(worker, plan):
