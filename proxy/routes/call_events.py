@@ -25,7 +25,7 @@ REMEMBERED_MAX: Final = 8_192
 """Events that a worker knows to be safe, so that it does not write a retransmission's event
 again."""
 _TRIED: Final = "tried"
-"""Table of this node's events that could not be written, with the time of their message in microseconds. Its
+"""Table of this node's events that could not be written, with the microsecond of their message. Its
 entries outlive the retransmissions of a 2xx or BYE, 32 s (RFC 3261 13.3.1.4 and 17.1.2.2)."""
 _OF_MESSAGE: Final = fields.VariableGroup(
     "$tt", "$fu", "$tu", "$pr", "$si", "$sp", "$hdr(User-Agent)"

@@ -59,9 +59,10 @@ def is_pinned_to_target(worker: Worker, call_id: str, from_tag: str) -> bool:
     return isinstance(found, str) and not found.startswith(WITH_TRANSACTION)
 
 
-def read(worker: Worker) -> str | None:
+def read(worker: Worker, call_id: str, from_tag: str) -> str | None:
     """The pin of the transaction that this message belongs to; None if this node has none."""
-    found = worker.ksr.htable.sht_get(_TABLE, fields.transaction_key(worker))
+    key = fields.table_key(call_id, worker.ksr.pv.get("$cs"), from_tag)
+    found = worker.ksr.htable.sht_get(_TABLE, key)
     return found if isinstance(found, str) else None
 
 

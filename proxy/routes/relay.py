@@ -88,7 +88,8 @@ def acknowledge(worker: Worker) -> None:
 def _follow_invite(worker: Worker, method: str) -> bool:
     """Whether the request left where its INVITE went, or its transaction has taken it."""
     ksr = worker.ksr
-    pin = pins.read(worker)
+    call_id = ksr.kx.get_callid()
+    pin = pins.read(worker, call_id, ksr.pv.get("$ft") or "")
     if pin is not None and pin.startswith(pins.WITH_TRANSACTION):
         if method == "ACK":
             return _absorbed(worker)
@@ -96,7 +97,7 @@ def _follow_invite(worker: Worker, method: str) -> bool:
     target = pins.target_in(pin) if pin is not None else _current_target(worker)
     if target is None:
         return False
-    return send(worker, method, _aim(worker, target, ksr.kx.get_callid()))
+    return send(worker, method, _aim(worker, target, call_id))
 
 
 def _current_target(worker: Worker) -> Target | None:
