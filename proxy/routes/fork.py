@@ -27,8 +27,8 @@ from proxy.routes import (
 from proxy.worker import Worker
 
 VIAS_MAX: Final = 6
-"""A fork that came through more proxies is likely a loop, and each round would multiply it
-(RFC 5393)."""
+"""A fork with more Vias, its caller's own included, is likely a loop, and each round would multiply
+it (RFC 5393)."""
 ANSWER_WITHIN_MS: Final = 8_000
 """How long a transaction waits for any answer; kamailio.cfg has the same value."""
 _RING_LAST_S: Final = 180
