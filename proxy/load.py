@@ -162,12 +162,12 @@ class StandingQueue:
 
     def __init__(self, delay_max_s: float) -> None:
         self._delay_max_s = delay_max_s
-        self._lasting = False
+        self._standing = False
         self._turns_since_s: float | None = None
         """Since when the messages have been waiting as they do in the other state."""
         self._looked_s = 0.0
 
-    def lasts(self, delay_s: float, now_s: float) -> bool:
+    def stands(self, delay_s: float, now_s: float) -> bool:
         """Whether messages wait too long, and have for some time; the oldest one has waited for
         `delay_s`."""
         long_s = LATE_FOR * self._delay_max_s
@@ -176,8 +176,8 @@ class StandingQueue:
         empty_s = now_s - delay_s - self._looked_s
         self._looked_s = now_s
         if empty_s >= long_s:
-            self._lasting, self._turns_since_s = False, None
-        if self._lasting:
+            self._standing, self._turns_since_s = False, None
+        if self._standing:
             turns, goes_on = caught_up, caught_up
         else:
             turns, goes_on = delay_s >= self._delay_max_s, not caught_up and empty_s <= 0.0
@@ -186,33 +186,33 @@ class StandingQueue:
         if turns and self._turns_since_s is None:
             self._turns_since_s = now_s
         if self._turns_since_s is not None and now_s - self._turns_since_s >= long_s:
-            self._lasting, self._turns_since_s = not self._lasting, None
-        return self._lasting
+            self._standing, self._turns_since_s = not self._standing, None
+        return self._standing
 
 
 class Load:
     """The share to refuse, found anew a few times within the delay that is too long."""
 
     def __init__(
-        self, sockets: Sequence[MessageQueue], delay_max_s: float, clock: Callable[[], float]
+        self, queues: Sequence[MessageQueue], delay_max_s: float, clock: Callable[[], float]
     ) -> None:
         """With `delay_max_s` 0 nothing is ever refused."""
-        self._sockets = sockets if delay_max_s else ()
+        self._queues = queues if delay_max_s else ()
         self._delay_max_s = delay_max_s
         self._clock = clock
         self._look_at_s = 0.0
-        self._lateness = StandingQueue(delay_max_s)
+        self._standing_queue = StandingQueue(delay_max_s)
         self._share = 0.0
 
     def share(self) -> float:
         """The share of the new requests to refuse now, 0 to 1."""
         now_s = self._clock()
-        if now_s >= self._look_at_s and self._sockets:
+        if now_s >= self._look_at_s and self._queues:
             delay_s = filled = 0.0
-            for each in self._sockets:
+            for each in self._queues:
                 look = each.look()
                 delay_s, filled = max(delay_s, look.delay_s), max(filled, look.filled)
-            late_s = delay_s if self._lateness.lasts(delay_s, now_s) else 0.0
+            late_s = delay_s if self._standing_queue.stands(delay_s, now_s) else 0.0
             self._share = refused_share(late_s, filled, self._delay_max_s)
             calm = delay_s < CALM * self._delay_max_s and filled < CALM
             self._look_at_s = now_s + (CALM_FOR if calm else LOOK_HOLDS_FOR) * self._delay_max_s

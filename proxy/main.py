@@ -67,8 +67,8 @@ class EntryPoints:
             proxy = self._settings.config.proxy
             if proxy.shed_delay_ms:
                 self._busy = BusyPeriod(time.monotonic)
-                waiting: list[MessageQueue] = [*sockets_of_this_process(proxy.port), self._busy]
-                self._worker.load = Load(waiting, proxy.shed_delay_ms / 1000, time.monotonic)
+                queues: list[MessageQueue] = [*sockets_of_this_process(proxy.port), self._busy]
+                self._worker.load = Load(queues, proxy.shed_delay_ms / 1000, time.monotonic)
         gc.freeze()
         return 0
 

@@ -41,7 +41,7 @@ class TrunkPlan(msgspec.Struct, frozen=True, array_like=True):
     current: GatewayTarget
     later: tuple[GatewayTarget, ...] = ()
     emergency: bool = False
-    proved: bool = False
+    challenge_answered: bool = False
     """Whether the current gateway's challenge was answered."""
 
 
@@ -130,7 +130,7 @@ def try_next_gateway(worker: Worker) -> None:
     notes.recall_caller(worker)
     plan = _decoder.decode(ksr.pv.get(_PLAN) or "")
     status = ksr.tm.t_get_status_code()
-    if status in _CHALLENGES and not plan.proved and _prove(worker, plan):
+    if status in _CHALLENGES and not plan.challenge_answered and _answer_challenge(worker, plan):
         return
     # It rang for as long as it may: the gateway works, and nobody answers.
     rang = status == 408 and ksr.tm.t_branch_timeout() > 0 and ksr.tm.t_branch_replied() > 0
@@ -170,7 +170,7 @@ def _try(worker: Worker, plan: TrunkPlan) -> bool:
         plan = TrunkPlan(plan.later[0], plan.later[1:], plan.emergency)
 
 
-def _prove(worker: Worker, plan: TrunkPlan) -> bool:
+def _answer_challenge(worker: Worker, plan: TrunkPlan) -> bool:
     """Whether the request went out again, with an answer to the carrier's challenge."""
     ksr = worker.ksr
     trunk = worker.shown.table().settings.trunk(plan.current.trunk)
@@ -181,7 +181,7 @@ def _prove(worker: Worker, plan: TrunkPlan) -> bool:
     if ksr.uac.uac_auth() < 0:
         return False
     ksr.pv.sets("$avp(trunk_password)", "")
-    return _relay(worker, msgspec.structs.replace(plan, proved=True))
+    return _relay(worker, msgspec.structs.replace(plan, challenge_answered=True))
 
 
 def _relay(worker: Worker, plan: TrunkPlan) -> bool:
