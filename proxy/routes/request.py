@@ -44,7 +44,7 @@ def route(worker: Worker) -> None:
     ksr = worker.ksr
     notes.forget_caller(worker)
     method = ksr.kx.get_method()
-    if method == "OPTIONS" and _is_own_daemons(worker):
+    if method == "OPTIONS" and _is_daemons_probe(worker):
         responses.send(worker, 200, "OK")
         return
     if not ksr.is_UDP() and ksr.kx.get_proto() in ("ws", "wss"):
@@ -74,7 +74,7 @@ def route(worker: Worker) -> None:
     _initial(worker, method, first_route)
 
 
-def _is_own_daemons(worker: Worker) -> bool:
+def _is_daemons_probe(worker: Worker) -> bool:
     """Whether the node's daemon asks if this Kamailio answers. It does so several times a second,
     so nothing else is done for the request, and no load or limit keeps the daemon from its
     answer."""
@@ -124,7 +124,7 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     if trunks.source(worker) is not None:
         _from_carrier(worker, method, to_own_host=to_own_host)
         return
-    sender = _welcome_sender(worker, method, to_own_host=to_own_host, emergency=bool(emergency))
+    sender = _admit_sender(worker, method, to_own_host=to_own_host, emergency=bool(emergency))
     if sender is None:
         return
     if emergency:
@@ -132,7 +132,7 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
         identity.assert_sender(worker, *sender, to_carrier=True)
         trunks.send(worker, method, gateways, emergency=True)
         return
-    if method == "INVITE" and not (_call_is_welcome(worker) and session.pass_invite(worker)):
+    if method == "INVITE" and not (_admit_new_call(worker) and session.pass_invite(worker)):
         return
     if to_own_host:
         _to_subscriber(worker, method, sender)
@@ -161,7 +161,7 @@ def _to_the_farm(worker: Worker, method: str) -> None:
         responses.send(worker, 405, "Method Not Allowed")
 
 
-def _welcome_sender(
+def _admit_sender(
     worker: Worker, method: str, *, to_own_host: bool, emergency: bool
 ) -> Sender | None:
     """The sender, if the request may go where it is to go; None if not, and it is answered."""
@@ -173,7 +173,7 @@ def _welcome_sender(
     if not settings.config.proxy.authenticate or not (
         from_aor
         or emergency
-        or (from_host == identity.ANONYMOUS_HOST and _is_ours(worker, to_own_host))
+        or (from_host == identity.ANONYMOUS_HOST and _has_to_prove(worker, to_own_host))
     ):
         if not to_own_host:
             worker.count(counters.RELAY_REFUSED)
@@ -200,18 +200,18 @@ def _from_carrier(worker: Worker, method: str, *, to_own_host: bool) -> None:
         worker.count(counters.RELAY_REFUSED)
         responses.send(worker, 403, "Forbidden")
         return
-    if method == "INVITE" and not (_call_is_welcome(worker) and session.pass_invite(worker)):
+    if method == "INVITE" and not (_admit_new_call(worker) and session.pass_invite(worker)):
         return
     identity.assert_sender(worker, None, "", from_carrier=True)
     _to_found_targets(worker, method, location.of_dialled(worker, trunks.dialled_user(worker)))
 
 
-def _is_ours(worker: Worker, to_own_host: bool) -> bool:
+def _has_to_prove(worker: Worker, to_own_host: bool) -> bool:
     """Whether a sender without a name in From (RFC 3323) has to prove to be a subscriber."""
     return not to_own_host or bool(identity.preferred(worker)) or auth.has_credentials(worker)
 
 
-def _call_is_welcome(worker: Worker) -> bool:
+def _admit_new_call(worker: Worker) -> bool:
     """Whether a new call is taken, although perhaps it cannot be billed; if not, it is answered."""
     if call_events.writable(worker):
         return True
