@@ -18,5 +18,5 @@ The way of data:
     state of a dialog: the token in its Route;  of a transaction: Kamailio's tables (htable)
 
 The modules beside this file compute or hold one thing each, and know no message. The routes are the
-only ones that call Kamailio (`ksr.py`). DESIGN.md tells the rest.
+only ones that call Kamailio (`ksr.py`); pyproject.toml has the layers. DESIGN.md tells the rest.
 """

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from overlay.limits import URI_CHARS_MAX
+from overlay.base.limits import URI_CHARS_MAX
 from proxy import sip_uri
 
 ALL_CONTACTS: Final = "*"

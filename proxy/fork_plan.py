@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from overlay import decoding
-from overlay.control.messages import Target
+from overlay.base import decoding
+from overlay.records.targets import Target
 
 MAX_BREADTH_DEFAULT: Final = 60
 """How many branches a request without Max-Breadth may have at a time (RFC 5393 5.3.3.1)."""

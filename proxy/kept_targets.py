@@ -16,7 +16,7 @@ from typing import Final
 
 from overlay.cache import generations
 from overlay.cache.generations import ALL
-from overlay.control.messages import CachedTargets, Target
+from overlay.records.targets import CachedTargets, Target
 
 LOOK_EVERY_S: Final = 1.0
 """How soon a worker notices that the daemon has made a new file of numbers."""

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from overlay.base.errors import ProtocolError, UnavailableError
 from overlay.control import messages
 from overlay.control.client import RefusedError
-from overlay.errors import ProtocolError, UnavailableError
 from overlay.records.call import CallEvent
 from proxy import counters
 

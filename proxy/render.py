@@ -16,7 +16,7 @@ import jinja2
 import msgspec
 from msgspec.structs import replace
 
-from overlay.config import Config
+from overlay.config.config import Config
 from proxy import ping_round
 from proxy.counters import COUNTERS
 from proxy.settings import Settings

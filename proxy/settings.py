@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from overlay import config as configuration
-from overlay.addresses import network_of
-from overlay.config import Config
+from overlay.base.addresses import network_of
+from overlay.config import config as configuration
+from overlay.config.config import Config
 
 PORT_DEFAULT: Final = 5060
 TLS_PORT_DEFAULT: Final = 5061

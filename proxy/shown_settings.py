@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from overlay.limits import SETTINGS_BYTES_MAX
+from overlay.base.limits import SETTINGS_BYTES_MAX
 from overlay.records import settings
 from proxy.trunk_choice import NO_TRUNKS, TrunkTable
 

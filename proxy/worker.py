@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy.kept_targets import KeptTargets
 from proxy.ksr import Ksr
 from proxy.load import Load

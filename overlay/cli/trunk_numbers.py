@@ -11,10 +11,10 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from overlay.base.errors import ConfigError
 from overlay.cli import arguments, output, table, trunk_texts
 from overlay.cli.exits import Exit
 from overlay.cli.trunk_change import change, in_force
-from overlay.errors import ConfigError
 from overlay.records.settings import EMERGENCY_NUMBERS, Emergency, FarmSettings, Numbering
 from proxy.trunk_choice import GatewayTarget, TrunkTable
 

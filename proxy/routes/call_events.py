@@ -14,7 +14,7 @@ which this node could not write, nor for the time that a write takes.
 import time
 from typing import Final
 
-from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
 from overlay.records.call import CallEvent, EventKind, event_id
 from proxy import counters, sip_uri
 from proxy.call_note import CallNote

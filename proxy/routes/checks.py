@@ -6,7 +6,7 @@ In: a request as it came. Out: whether to go on; if not, the request is already 
 import re
 from typing import Final
 
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
 from proxy import counters
 from proxy.routes import fields, responses
 from proxy.worker import Worker

@@ -10,7 +10,7 @@ on releases the call, and another one may be made at once.
 
 from typing import Final
 
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
 from proxy import counters
 from proxy.routes import fields
 from proxy.worker import Worker

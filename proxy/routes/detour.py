@@ -11,7 +11,7 @@ is for (RFC 3261 12.2.1.1). No signature covers To, but all that To can choose i
 same Contact.
 """
 
-from overlay.control.messages import Reach, Target
+from overlay.records.targets import Reach, Target
 from proxy import counters, route_token, sip_uri
 from proxy.route_token import Flow
 from proxy.routes import flows, location, relay

@@ -9,7 +9,7 @@ A phone has a flow if it is on a connection, or behind a NAT.
 
 from typing import Final
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import counters, route_token, sip_uri
 from proxy.route_token import Flow
 from proxy.worker import Worker

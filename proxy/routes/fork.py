@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import counters, fork_plan
 from proxy.fork_plan import ForkPlan
 from proxy.routes import (

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import sip_uri
 from proxy.worker import Worker
 

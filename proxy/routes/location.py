@@ -9,10 +9,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from overlay.control import messages
-from overlay.control.messages import Reach, Target
-from overlay.limits import URI_CHARS_MAX
+from overlay.base.limits import URI_CHARS_MAX
 from overlay.records.names import address_of_record
+from overlay.records.targets import Reach, Target, decode_cached, redis_key
 from proxy import counters, sip_uri
 from proxy.worker import Worker
 
@@ -69,7 +68,7 @@ def protocol_to(target: Target) -> str:
 
 
 def _cached(worker: Worker, aor: str) -> tuple[Target, ...]:
-    key = messages.redis_key(aor)
+    key = redis_key(aor)
     if kept := worker.kept.get(key):
         return kept
     mark = worker.kept.mark(key)
@@ -80,7 +79,7 @@ def _cached(worker: Worker, aor: str) -> tuple[Target, ...]:
     if not text:
         return ()
     try:
-        found = messages.decode_cached(text)
+        found = decode_cached(text)
     except msgspec.MsgspecError:
         worker.count(counters.CACHE_FAILED)
         return ()

@@ -15,7 +15,7 @@ their Record-Route whether the call has a relay.
 from collections.abc import Callable
 from typing import Final
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import counters, sip_uri
 from proxy.routes import fields, responses
 from proxy.worker import Worker

@@ -10,7 +10,7 @@ fields out of the record of its own call, and is counted.
 
 from typing import Final
 
-from overlay.limits import URI_CHARS_MAX
+from overlay.base.limits import URI_CHARS_MAX
 from proxy import call_note, counters, sip_uri
 from proxy.call_note import CallNote
 from proxy.routes import fields, pins

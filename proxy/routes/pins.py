@@ -14,8 +14,7 @@ from typing import Final
 
 import msgspec
 
-from overlay.control import messages
-from overlay.control.messages import Target
+from overlay.records.targets import Target, decode_targets
 from proxy import fork_plan
 from proxy.fork_plan import ForkPlan
 from proxy.routes import fields
@@ -69,7 +68,7 @@ def read(worker: Worker, call_id: str, from_tag: str) -> str | None:
 def target_in(text: str) -> Target | None:
     """The target that a pin names; None for a text that is not such a pin."""
     try:
-        return messages.decode_targets(text)[0]
+        return decode_targets(text)[0]
     except (msgspec.MsgspecError, IndexError):
         return None
 

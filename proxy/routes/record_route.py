@@ -10,7 +10,7 @@ the sealed note for the call events (`notes.py`).
 
 from typing import Final
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import route_token, sip_uri
 from proxy.routes import fields, flows, media, notes, session
 from proxy.settings import Settings

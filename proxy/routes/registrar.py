@@ -11,15 +11,10 @@ from zlib import crc32
 
 from msgspec.structs import replace
 
-from overlay.control.messages import (
-    BoundContact,
-    ContactChange,
-    Register,
-    Registered,
-    RegisterOutcome,
-)
-from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
+from overlay.control.messages import Register, Registered
 from overlay.records.names import address_of_record
+from overlay.records.register import BoundContact, ContactChange, RegisterOutcome
 from proxy import contacts, counters, route_token, sip_uri
 from proxy.contacts import ALL_CONTACTS, Contact, ContactError
 from proxy.routes import auth, fields, flows, pings, responses

@@ -11,9 +11,8 @@ and leaves on UDP, which nobody else would retransmit (16.11).
 
 from typing import Final
 
-from overlay.control import messages
-from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
+from overlay.records.targets import Reach, Target, encode_targets
 from proxy import counters, sip_uri
 from proxy.routes import (
     fields,
@@ -50,7 +49,7 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
     hop = _aim(worker, target, call_id)
     if method == "INVITE":
         stateless = ksr.is_UDP() or sip_uri.is_reliable(hop)
-        text = messages.encode_targets(targets).decode() if stateless else pins.WITH_TRANSACTION
+        text = encode_targets(targets).decode() if stateless else pins.WITH_TRANSACTION
         pins.pin(worker, call_id, from_tag, text)
     if not send(worker, method, hop):
         responses.send(worker, 480, "Temporarily Unavailable")

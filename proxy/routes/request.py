@@ -9,8 +9,8 @@ has go to trunks, and emergency calls go there before all else.
 
 from typing import Final
 
-from overlay.control.messages import Reach, Target
 from overlay.records.names import address_of_record
+from overlay.records.targets import Reach, Target
 from proxy import counters, route_token, sip_uri
 from proxy.routes import (
     auth,

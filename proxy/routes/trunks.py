@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from overlay.control.messages import Target
 from overlay.records.settings import Trunk
+from overlay.records.targets import Target
 from proxy import counters
 from proxy.routes import claims, fork, media, notes, pins, record_route, responses
 from proxy.trunk_choice import GatewayTarget, TrunkTable

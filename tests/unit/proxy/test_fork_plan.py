@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import fork_plan
 from proxy.fork_plan import ForkPlan
 

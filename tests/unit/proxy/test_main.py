@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import proxy
-from overlay import config as configuration
+from overlay.config import config as configuration
 from proxy import counters
 from proxy.settings import Settings
 from tests.unit.proxy.conftest import KEY

@@ -7,16 +7,15 @@ from overlay.control.messages import (
     CallClaimed,
     ClaimCall,
     Done,
-    Reach,
     Refused,
     ReleaseCall,
     Requests,
-    Target,
     WriteEvent,
     Written,
 )
 from overlay.records.settings import Emergency, FarmSettings, Gateway, Trunk
 from overlay.records.subscriber import Policy
+from overlay.records.targets import Reach, Target
 from proxy import counters
 from proxy.routes import fork, reply, request, trunks
 from proxy.trunk_choice import TrunkTable

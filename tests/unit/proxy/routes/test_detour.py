@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from overlay.cache import shown_settings
-from overlay.control.messages import Reach, Target, WriteEvent, Written
+from overlay.control.messages import WriteEvent, Written
 from overlay.records.settings import Shown
+from overlay.records.targets import Reach, Target
 from proxy import counters, route_token
 from proxy.route_token import Flow
 from proxy.routes import detour, request

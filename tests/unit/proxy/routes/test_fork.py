@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import counters
 from proxy.routes import fork, large_requests, relay
 from proxy.worker import Worker

@@ -2,8 +2,9 @@
 
 import pytest
 
-from overlay.control.messages import Authenticate, Target
+from overlay.control.messages import Authenticate
 from overlay.records.subscriber import Policy
+from overlay.records.targets import Target
 from proxy import counters
 from proxy.routes import identity, request
 from proxy.worker import Worker

@@ -2,7 +2,7 @@
 
 import pytest
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy.routes import relay
 from proxy.worker import Worker
 from tests.unit.proxy.fake_ksr import FakeKsr

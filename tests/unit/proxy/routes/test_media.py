@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from overlay.control.messages import Target, WriteEvent, Written
+from overlay.control.messages import WriteEvent, Written
+from overlay.records.targets import Target
 from proxy import counters, route_token
 from proxy.route_token import Flow
 from proxy.routes import media, reply, request

@@ -1,6 +1,6 @@
 """Where an INVITE went is remembered until it is answered."""
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy.routes import pins, relay
 from proxy.worker import Worker
 from tests.unit.proxy.fake_ksr import FakeKsr

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from overlay.control.messages import Reach, Target
+from overlay.records.targets import Reach, Target
 from proxy import counters, route_token
 from proxy.route_token import Flow
 from proxy.routes import relay

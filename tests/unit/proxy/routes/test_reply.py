@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from overlay.control.messages import Target, WriteEvent, Written
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
+from overlay.control.messages import WriteEvent, Written
 from overlay.records.call import EventKind, event_id
+from overlay.records.targets import Target
 from proxy import counters, route_token
 from proxy.routes import call_events, relay, reply, request
 from proxy.worker import Worker

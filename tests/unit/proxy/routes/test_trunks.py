@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from overlay.control.messages import Authenticate, Locate, Located, Reach, Secrets, Target
+from overlay.control.messages import Authenticate, Locate, Located, Secrets
 from overlay.records.settings import (
     Emergency,
     FarmSettings,
@@ -14,6 +14,7 @@ from overlay.records.settings import (
     Trunk,
 )
 from overlay.records.subscriber import Policy
+from overlay.records.targets import Reach, Target
 from proxy import counters
 from proxy.routes import fork, pins, request, trunks
 from proxy.trunk_choice import GatewayTarget, TrunkTable
