@@ -107,7 +107,7 @@ class Drain:
                 Withheld(name=each.name, records=each.records, why=each.why)
                 for each in self._proof.lacking
             ),
-            events=self._events.waiting if self._events.journal_depth else (),
+            events=self._events.journal.waiting if self._events.journal_depth else (),
         )
 
     # inner workings

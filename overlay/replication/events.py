@@ -21,7 +21,6 @@ from overlay.links.peer_messages import Store
 from overlay.records import call
 from overlay.records.call import CallEvent, CallEvents, Level
 from overlay.records.clock import HybridClock
-from overlay.records.draining import Missing
 from overlay.records.names import RecordKind, key_of
 from overlay.records.node_info import NodeInfo
 from overlay.records.refusal import Refusal
@@ -65,32 +64,27 @@ class EventWriter:
         self._reader = reader
         self._clock = clock
         self._signer = signer
-        self._journal = Journal(replicas, committer)
+        self.journal = Journal(replicas, committer)
         self._loop = asyncio.get_running_loop()
         self._finding: set[asyncio.Task[None]] = set()
 
     @property
     def journal_depth(self) -> int:
         """Events that fewer than W disks have."""
-        return self._journal.depth
-
-    @property
-    def waiting(self) -> tuple[Missing, ...]:
-        """Some of those, and the nodes that did not take them."""
-        return self._journal.waiting
+        return self.journal.depth
 
     def start(self) -> None:
         """Begin to bring journalled events to their replicas."""
-        self._journal.start()
+        self.journal.start()
 
     async def stop(self) -> None:
         """End every task; what is in the journal stays there for the next start."""
         await tasks.end(self._finding)
-        await self._journal.stop()
+        await self.journal.stop()
 
     def farm_changed(self) -> None:
         """Peers came: the journal may be emptied now."""
-        self._journal.wake()
+        self.journal.wake()
 
     def write(self, event: CallEvent, timeout_s: float, done: Done) -> None:
         """Make `event` safe; `done` is called once, in about `timeout_s` at the latest."""
@@ -137,7 +131,7 @@ class EventWriter:
         done: Done,
     ) -> None:
         replicas = self._replicas
-        write = _EventWrite(self._journal, self._signer, key, event, done)
+        write = _EventWrite(self.journal, self._signer, key, event, done)
         if len(nodes) < replicas.write_quorum:
             write.to_journal()
             return
