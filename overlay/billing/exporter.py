@@ -18,7 +18,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -77,15 +76,6 @@ class Progress:
     oldest_us: int = 0
     """The last event of the record that waits the longest at this node; 0 if none does."""
     last_error: str = ""
-
-
-def readable(bodies: Sequence[bytes]) -> tuple[CallEvent, ...]:
-    """The events that this version knows: one of a later version keeps no others from a sink."""
-    events = []
-    for body in bodies:
-        with suppress(msgspec.MsgspecError):
-            events.append(call.decode(body))
-    return tuple(events)
 
 
 def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[Row, ...], bool]:
@@ -164,7 +154,7 @@ class Exporter:
         settled: list[OutboxEntry] = []
         pending: list[Pending] = []
         for entry, bodies in due:
-            events = readable(bodies)
+            events = call.readable(bodies)
             rows, final = unmarked(events, name)
             if not rows:
                 again_us = 0 if final else now_us + int(OPEN_AGAIN_S * 1e6)

@@ -9,6 +9,7 @@ that saw the message was nearest to the moment it happened.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import IntEnum, StrEnum
 from hashlib import sha1
 
@@ -117,6 +118,16 @@ def encode(event: CallEvent) -> bytes:
 def decode(data: bytes | memoryview) -> CallEvent:
     """The event of `encode`; raises `msgspec.MsgspecError` on anything else."""
     return _decode(data)
+
+
+def readable(bodies: Iterable[bytes]) -> tuple[CallEvent, ...]:
+    """The events among these that this version knows, so that one of a later version hides no
+    others."""
+    events = []
+    for body in bodies:
+        with suppress(msgspec.MsgspecError):
+            events.append(decode(body))
+    return tuple(events)
 
 
 def event_id(kind: EventKind, call_id: str, from_tag: str, to_tag: str, unique: str = "") -> bytes:

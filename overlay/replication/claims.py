@@ -12,12 +12,9 @@ remembers is not counted.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
-
-import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError, UnavailableError
@@ -156,7 +153,7 @@ class Claims:
             return Failed(code="bad-request", reason=f"more than {CLAIMS_PER_FRAME_MAX} calls")
         keys = {key for _, key in request.calls}
         bodies = await self._committer.read(lambda db: {key: db.events(key) for key in keys})
-        events = {key: _readable(found) for key, found in bodies.items()}
+        events = {key: call.readable(found) for key, found in bodies.items()}
         return CallsHeard(heard=tuple(heard_of(each, events[key]) for each, key in request.calls))
 
     # What happens in the farm.
@@ -310,15 +307,6 @@ def heard_of(claimed: bytes, events: CallEvents) -> Heard:
         if each.answer_us and record.claim_id(each.call_id, each.from_tag) == claimed
     ]
     return Heard(answered=len(states), ended=len(states) - states.count("open"))
-
-
-def _readable(bodies: Iterable[bytes]) -> CallEvents:
-    """The events among these, but for those that this version cannot read."""
-    events = []
-    for body in bodies:
-        with contextlib.suppress(msgspec.MsgspecError):
-            events.append(call.decode(body))
-    return tuple(events)
 
 
 def _parts(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:

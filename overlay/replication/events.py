@@ -10,7 +10,7 @@ no quorum took; the signer puts all that this node writes into signed blocks.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
@@ -27,7 +27,7 @@ from overlay.records.refusal import Refusal
 from overlay.replication.journal import Journal
 from overlay.replication.quorum import Outcome
 from overlay.replication.quorum_write import QuorumWrite
-from overlay.replication.reader import Found, Reader
+from overlay.replication.reader import Found, Merged, Reader
 from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 
@@ -108,7 +108,6 @@ class EventWriter:
             RecordKind.CALL,
             key,
             merge_bodies,
-            lambda events: [call.encode(event) for event in events],
             timeout_s,
             copies_wanted=self._replicas.count,
             genuine=lambda body: _belongs(body, key),
@@ -214,6 +213,16 @@ def _belongs(body: bytes, key: bytes) -> bool:
         return False
 
 
-def merge_bodies(bodies: list[bytes]) -> CallEvents:
-    """The events of all copies."""
-    return call.merge((call.decode(body) for body in bodies), ())
+def merge_bodies(bodies: Iterable[bytes]) -> Merged[CallEvents]:
+    """The events of all copies. Of two versions of one event the disk's rule keeps the same one
+    (`call.earlier`), and as it was written: a node of another version has other fields."""
+    kept: dict[bytes, tuple[int, bytes, CallEvent]] = {}
+    for body in bodies:
+        event = call.decode(body)
+        mine = kept.get(event.event_id)
+        if mine is None or (event.time_us, body) < mine[:2]:
+            kept[event.event_id] = (event.time_us, body, event)
+    found = [kept[event_id] for event_id in sorted(kept)]
+    return Merged(
+        record=tuple(event for _, _, event in found), bodies=[body for _, body, _ in found]
+    )

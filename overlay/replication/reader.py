@@ -9,7 +9,7 @@ answered within HEDGE_S is asked of the next replica too.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -23,6 +23,14 @@ from overlay.replication.replicas import Replicas
 HEDGE_S = 0.02
 
 R = TypeVar("R")
+
+
+class Merged(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+    """What several copies of a record come to."""
+
+    record: R
+    bodies: list[bytes]
+    """The same as it is stored: what a replica should have; empty if there is nothing."""
 
 
 class Found(msgspec.Struct, Generic[R], kw_only=True):
@@ -52,8 +60,7 @@ class Reader:
         self,
         kind: int,
         key: bytes,
-        merge: Callable[[list[bytes]], R],
-        bodies_of: Callable[[R], list[bytes]],
+        merge: Callable[[Iterable[bytes]], Merged[R]],
         timeout_s: float,
         lease_ms: int = 0,
         copies_wanted: int = 0,
@@ -61,9 +68,10 @@ class Reader:
     ) -> Found[R]:
         """The record under `key`, merged from R copies.
 
-        `merge` makes a record of the bodies of all copies; `bodies_of` encodes it again, to tell
-        who has less. `copies_wanted` asks for more than R. A body that is not `genuine` is taken
-        for none. Raises `UnavailableError` when no replica answered.
+        `merge` makes a record of the bodies of all copies, each different one given once. A replica
+        that has others than the merged `bodies` is sent those that it lacks. `copies_wanted` asks
+        for more than R. A body that is not `genuine` is taken for none. Raises `UnavailableError`
+        when no replica answered.
         """
         nodes = await self._replicas.placement.find(key, timeout_s)
         request = Fetch(kind=kind, key=key, lease_ms=lease_ms)
@@ -73,14 +81,16 @@ class Reader:
             raise UnavailableError("no replica answered")
         copies = {node: answer.bodies for node, answer in answers.items()}
         kept = self._kept(kind, key, genuine)
-        record = merge([*kept, *(body for bodies in copies.values() for body in bodies)])
-        whole = bodies_of(record)
+        # Most copies are the same: each body is looked at once.
+        distinct = dict.fromkeys((*kept, *(body for bodies in copies.values() for body in bodies)))
+        merged = merge(distinct)
+        whole = merged.bodies
         for node, bodies in copies.items():
             if whole and set(bodies) != set(whole):
                 self._repair(node, kind, key, [b for b in whole if b not in bodies], timeout_s)
         holders = tuple(node.name for node, bodies in copies.items() if bodies)
         return Found(
-            record=record,
+            record=merged.record,
             replicas=holders,
             complete=len(copies) >= min(self._replicas.read_quorum, len(nodes)),
             lease_ms=min(answer.lease_ms for answer in answers.values()),

@@ -9,7 +9,7 @@ node that is not a replica hands the request to the nearest that is.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
@@ -27,7 +27,7 @@ from overlay.records.register import RegisterOutcome, RegisterRequest, RegisterR
 from overlay.records.registration import Registration
 from overlay.replication.quorum import Outcome
 from overlay.replication.quorum_write import QuorumWrite
-from overlay.replication.reader import Found, Reader
+from overlay.replication.reader import Found, Merged, Reader
 from overlay.replication.replica import digest_of
 from overlay.replication.replicas import Replicas
 
@@ -82,7 +82,6 @@ class Registrations:
             RecordKind.REGISTRATION,
             key,
             self._merge_bodies,
-            _bodies_of,
             timeout_s,
             lease_ms,
             copies_wanted,
@@ -91,13 +90,13 @@ class Registrations:
 
     # inner workings
 
-    def _merge_bodies(self, bodies: list[bytes]) -> Registration:
+    def _merge_bodies(self, bodies: Iterable[bytes]) -> Merged[Registration]:
         record: Registration = ()
         now_ms = self._replica.now_ms()
         for body in bodies:
             copy = registration.standing(registration.decode(body), now_ms)
             record = registration.merge(record, copy)
-        return record
+        return Merged(record=record, bodies=[registration.encode(record)] if record else [])
 
     def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -286,7 +285,3 @@ def _readable(body: bytes) -> bool:
     except msgspec.MsgspecError:
         return False
     return True
-
-
-def _bodies_of(record: Registration) -> list[bytes]:
-    return [registration.encode(record)] if record else []

@@ -6,6 +6,7 @@ nodes to be authenticated. No record is taken without the operator's signature, 
 """
 
 import asyncio
+from collections.abc import Iterable
 
 from overlay.base.errors import OutdatedError, UnavailableError
 from overlay.cache.hot import HotRecords
@@ -16,7 +17,7 @@ from overlay.records.node_info import NodeInfo
 from overlay.records.subscriber import Subscriber
 from overlay.replication.quorum import Outcome
 from overlay.replication.quorum_write import QuorumWrite
-from overlay.replication.reader import Found, Reader
+from overlay.replication.reader import Found, Merged, Reader
 from overlay.replication.replica import digest_of
 from overlay.replication.replicas import Replicas
 from overlay.replication.vetting import Vetting
@@ -108,7 +109,6 @@ class SubscriberDirectory:
             RecordKind.SUBSCRIBER,
             key,
             _merge_bodies,
-            _bodies_of,
             timeout_s,
             lease_ms,
             copies_wanted,
@@ -137,13 +137,9 @@ class SubscriberDirectory:
         return await everybody, replies
 
 
-def _merge_bodies(bodies: list[bytes]) -> Subscriber | None:
+def _merge_bodies(bodies: Iterable[bytes]) -> Merged[Subscriber | None]:
     record: Subscriber | None = None
     for body in bodies:
         copy = subscriber.decode(body)
         record = subscriber.merge(record, copy) if record else copy
-    return record
-
-
-def _bodies_of(record: Subscriber | None) -> list[bytes]:
-    return [subscriber.encode(record)] if record else []
+    return Merged(record=record, bodies=[subscriber.encode(record)] if record else [])

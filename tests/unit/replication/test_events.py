@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from overlay.base.errors import StorageError
 from overlay.links.peer_messages import Failed, Stored
@@ -12,7 +15,7 @@ from overlay.records import call
 from overlay.records.call import CallEvent, Level
 from overlay.records.clock import HybridClock
 from overlay.records.refusal import Refusal
-from overlay.replication.events import EventWriter
+from overlay.replication.events import EventWriter, merge_bodies
 from overlay.replication.reader import Reader
 from overlay.storage.rows import EventRow, JournalDone
 from tests.proxy_requests import start_event
@@ -23,6 +26,13 @@ FULL = StorageError("full")
 NO = Failed(code="storage", reason="full")
 LONG_S = 60.0
 START = start_event("call-1").event
+VERSIONS = [
+    call.encode(msgspec.structs.replace(START, time_us=time_us, node=node, event_id=event_id * 20))
+    for time_us in (1, 2)
+    for node in ("n1", "n2")
+    for event_id in (b"a", b"b")
+]
+"""Bodies of two events, as four nodes might have written them."""
 
 
 class Writing:
@@ -97,6 +107,22 @@ def test_an_event_is_encoded_once_for_every_disk(monkeypatch: pytest.MonkeyPatch
         assert len(encoded) == 1
 
     play(story)
+
+
+def test_a_read_tells_events_as_they_were_written() -> None:
+    """So a body of another version, with other fields, is repaired nowhere."""
+    older = msgspec.msgpack.encode(msgspec.msgpack.decode(call.encode(START))[:9])
+    event = call.decode(older)
+    assert call.encode(event) != older
+    merged = merge_bodies([older])
+    assert (merged.record, merged.bodies) == ((event,), [older])
+
+
+@given(st.lists(st.sampled_from(VERSIONS)))
+def test_a_read_keeps_the_version_that_a_disk_would(bodies: list[bytes]) -> None:
+    merged = merge_bodies(bodies)
+    assert merged.record == call.merge(map(call.decode, bodies), ())
+    assert merged.bodies == [call.encode(event) for event in merged.record]
 
 
 def test_a_lost_quorum_leaves_it_in_the_journal() -> None:
