@@ -142,13 +142,23 @@ class EventWriter:
         quorum = QuorumWrite(replicas, store, nodes, needed, timeout_s, write.decided)
         quorum.start()
         if quorum.has_own_copy:
-            replicas.own.keep_event(
-                key, event, body, lambda error: quorum.own_copy(stored=error is None)
-            )
+            replicas.own.keep_event(key, event, body, quorum.own_copy)
 
 
 class _EventWrite:
     """One event on its way to W disks, or to this node's alone."""
+
+    __slots__ = (
+        "_asked_journal",
+        "_done",
+        "_event",
+        "_in_journal",
+        "_journal",
+        "_key",
+        "_signer",
+        "_won",
+        "timer",
+    )
 
     def __init__(
         self, journal: Journal, signer: Signer, key: bytes, event: CallEvent, done: Done

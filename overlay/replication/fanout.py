@@ -20,6 +20,16 @@ HEDGE_S = 0.02
 class Fanout:
     """The sending side of one write."""
 
+    __slots__ = (
+        "_answered",
+        "_finished",
+        "_hedge",
+        "_replicas",
+        "_store",
+        "_timeout_s",
+        "_waiting",
+    )
+
     def __init__(
         self,
         replicas: Replicas,

@@ -7,6 +7,7 @@ and `subscribers.py` say what is written, and what follows from the outcome.
 
 from collections.abc import Callable, Sequence
 
+from overlay.base.errors import StorageError
 from overlay.links.peer_messages import Reply, Store, Stored
 from overlay.records.node_info import NodeInfo
 from overlay.replication.fanout import Fanout
@@ -19,6 +20,16 @@ class QuorumWrite:
 
     The sequence: construct, `start`, then `own_copy` where this node is a replica.
     """
+
+    __slots__ = (
+        "_at_once",
+        "_decided",
+        "_everybody",
+        "_fanout",
+        "_heard",
+        "_votes",
+        "has_own_copy",
+    )
 
     def __init__(
         self,
@@ -58,11 +69,11 @@ class QuorumWrite:
         the next ones when one fails or is slow."""
         self._fanout.start(self._at_once)
 
-    def own_copy(self, *, stored: bool) -> None:
-        """How it went at this node, which is a replica; another one is asked if it failed."""
-        if not stored:
+    def own_copy(self, error: StorageError | None = None) -> None:
+        """This node, which is a replica, has stored it, or failed to: then another one is asked."""
+        if error is not None:
             self._fanout.one_more()
-        self._vote(stored)
+        self._vote(error is None)
 
     def answered(self, reply: Reply) -> None:
         """What a replica says; this node too, where it answers as the others do."""

@@ -229,10 +229,9 @@ class Registrations:
         write.start()
         if changed:
             # It counts once this node's proxies and lease holders know of it.
-            own_id = self._replicas.own_id
-            self._replica.spread(key, merged, own_id, lambda: write.own_copy(stored=True))
+            self._replica.spread(key, merged, self._replicas.own_id, write.own_copy)
         else:
-            write.own_copy(stored=True)
+            write.own_copy()
 
     def _finish(self, delta: Registration, merged: Registration, done: Done, *, weak: bool) -> None:
         """The quorum is won: tell what it says."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overlay.base.errors import StorageError
 from overlay.links.peer_messages import Failed, Reply, Store, Stored
 from overlay.records.names import RecordKind
 from overlay.replication.quorum import Outcome
@@ -14,6 +15,7 @@ from tests.unit.replication.fakes import World
 from tests.waiting import until
 
 STORE = Store(kind=RecordKind.CALL, key=b"k" * 20, body=b"body")
+FULL = StorageError("full")
 YES, NO = Stored(), Failed(code="storage", reason="full")
 
 
@@ -50,7 +52,7 @@ def test_no_more_replicas_are_asked_than_the_quorum_needs() -> None:
     def story(world: World) -> None:
         written = Written(world, replicas=3, needed=2)
         assert world.transport.names == ["n2"]
-        written.write.own_copy(stored=True)
+        written.write.own_copy()
         assert written.outcomes == []
         world.transport.reply("n2", YES)
         assert written.outcomes == [Outcome.WON]
@@ -73,7 +75,7 @@ def test_one_that_fails_makes_the_next_one_asked() -> None:
         written = Written(world, replicas=3, needed=2)
         world.transport.reply("n2", NO)
         assert world.transport.names == ["n2", "n3"]
-        written.write.own_copy(stored=True)
+        written.write.own_copy()
         world.transport.reply("n3", YES)
         assert written.outcomes == [Outcome.WON]
 
@@ -83,7 +85,7 @@ def test_one_that_fails_makes_the_next_one_asked() -> None:
 def test_so_does_this_nodes_own_disk() -> None:
     def story(world: World) -> None:
         written = Written(world, replicas=3, needed=2)
-        written.write.own_copy(stored=False)
+        written.write.own_copy(FULL)
         assert world.transport.names == ["n2", "n3"]
         world.transport.reply("n3", NO)
         assert written.outcomes == [Outcome.LOST]
@@ -105,12 +107,12 @@ def test_a_slow_one_makes_the_next_one_asked() -> None:
 def test_what_comes_after_the_decision_is_heard() -> None:
     def story(world: World) -> None:
         written = Written(world, replicas=3, needed=1)
-        written.write.own_copy(stored=True)
+        written.write.own_copy()
         assert written.outcomes == [Outcome.WON]
 
         written = Written(world, replicas=3, needed=2)
         world.transport.reply("n2", NO)
-        written.write.own_copy(stored=True)
+        written.write.own_copy()
         world.transport.reply("n3", YES)
         assert written.heard == [NO, YES]
 
@@ -134,7 +136,7 @@ def test_whatever_is_answered_it_is_decided_once_and_nobody_is_left_out(
         votes = []
         if written.write.has_own_copy:
             votes.append(answers[0])
-            written.write.own_copy(stored=answers[0])
+            written.write.own_copy(None if answers[0] else FULL)
         others = [node.name for node in world.nodes[-replicas:] if node.name != "n1"]
         if everybody:
             assert world.transport.names == others
