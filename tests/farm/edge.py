@@ -14,6 +14,7 @@ from typing import Self
 
 from deploy.lab import Lab
 from tests.farm.raw_phone import SIP_PORT, socket_on
+from tests.sip.message import encoded, new_branch, request, via
 
 _READY_WITHIN_S = 15.0
 _CONFIG = """#!KAMAILIO
@@ -109,14 +110,14 @@ class Edge:
                 return
 
     def _options(self, port: int) -> bytes:
-        lines = [
-            f"OPTIONS sip:{self.address} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.address}:{port};branch=z9hG4bKprobe",
-            f"From: <sip:probe@{self.address}>;tag=p",
-            f"To: <sip:{self.address}>",
-            "Call-ID: probe",
-            "CSeq: 1 OPTIONS",
-            "Max-Forwards: 5",
-            "Content-Length: 0",
-        ]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+        return encoded(
+            request(
+                "OPTIONS",
+                f"sip:{self.address}",
+                via=via("UDP", f"{self.address}:{port}", new_branch()),
+                sender=f"<sip:probe@{self.address}>;tag=p",
+                receiver=f"<sip:{self.address}>",
+                call_id="probe",
+                cseq=1,
+            )
+        )

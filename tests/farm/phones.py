@@ -17,7 +17,7 @@ from typing import ClassVar, Final, Self
 
 from deploy.lab import Lab, LabError, Phone
 from deploy.lab.phone import PhoneEvent
-from tests.farm.asking import PASSWORD
+from tests.sip.credentials import PASSWORD
 
 EXPIRES_S: Final = 60
 """What all phones ask for: it bounds how long one stays away that notices nothing."""

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from deploy.lab import Lab, LabError, certificates
-from tests.farm.asking import PASSWORD
 from tests.farm.phones import EXPIRES_S, Heard, RealPhone
+from tests.sip.credentials import PASSWORD
 
 CONTROL_PORT: Final = 4444
 _START_S: Final = 10.0

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from deploy.lab import Lab, LabError, certificates
-from tests.farm.asking import PASSWORD
 from tests.farm.phones import EXPIRES_S, Heard, RealPhone
+from tests.sip.credentials import PASSWORD
 
 _START_S: Final = 10.0
 _END_S: Final = 5.0

@@ -18,7 +18,7 @@ from overlay.control.messages import GetStatus, NodeStatus, Status
 from overlay.kamailio_options import why_silent
 from tests.farm.asking import all_records, eventually, sipfarm
 from tests.farm.rolling import lab_under_load
-from tests.farm.rolling_load import Tally
+from tests.sip.rolling_load import Tally
 
 RATE = 20
 TRANSPORTS = ("udp", "tcp", "tls")

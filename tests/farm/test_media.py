@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from deploy.lab import Lab, Phone
-from tests.farm.asking import PASSWORD, add_subscriber, eventually
+from tests.farm.asking import add_subscriber, eventually
 from tests.farm.rtp_relay import RELAYS, Relay, control_socket, restart_proxies
+from tests.sip.credentials import PASSWORD
 
 HEARD = 25
 """RTP packets: half a second."""
