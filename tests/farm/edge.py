@@ -9,10 +9,9 @@ import signal
 import socket
 import subprocess
 import time
-from types import TracebackType
-from typing import Self
 
 from deploy.lab import Lab
+from tests.closing import Closing
 from tests.farm.raw_phone import SIP_PORT, socket_on
 from tests.sip.message import encoded, new_branch, request, via
 
@@ -57,7 +56,7 @@ request_route {{
 """
 
 
-class Edge:
+class Edge(Closing):
     """One running edge proxy."""
 
     def __init__(self, lab: Lab, host: str, node: str) -> None:
@@ -83,17 +82,6 @@ class Edge:
         """End it with all its children. A SIGTERM it might hear too late."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _await_answer(self, lab: Lab, host: str) -> None:
         until_s = time.monotonic() + _READY_WITHIN_S

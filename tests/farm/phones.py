@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
 from deploy.lab import Lab, LabError, Phone
 from deploy.lab.phone import PhoneEvent
+from tests.closing import Closing
 from tests.sip.credentials import PASSWORD
 
 EXPIRES_S: Final = 60
@@ -35,7 +35,7 @@ class Heard(Enum):
     ENDED = "call ended"
 
 
-class RealPhone(abc.ABC):
+class RealPhone(Closing):
     """A phone on a phone host; close it, or use it as a context."""
 
     stack: ClassVar[str]
@@ -101,17 +101,6 @@ class RealPhone(abc.ABC):
 
     @abc.abstractmethod
     def _listen(self, timeout_s: float) -> list[Heard]: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class PjsipPhone(RealPhone):

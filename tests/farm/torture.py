@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from deploy.lab import Lab
 from tests.farm.raw_phone import RawPhone
-from tests.sip.message import COMPACT, Message, encoded, parsed, response
+from tests.sip.message import COMPACT, Message, answered
 
 _WITHIN_S = 15.0
 _QUIET_S = 0.3
@@ -261,7 +261,7 @@ class _Scene:
 
 def busy(request: bytes) -> bytes:
     """486 to a request, however it is written."""
-    return encoded(response(parsed(request), 486, "Busy Here", tag="bob"))
+    return answered(request, 486, "Busy Here", tag="bob")
 
 
 def _name(line: str) -> str:

@@ -32,7 +32,7 @@ class Dialog:
         return cls(
             own=answer.get("From"),
             other=answer.get("To"),
-            target=message.address_of(answer.get("Contact")),
+            target=message.uri_of(answer.get("Contact")),
             routes=answer.listed("Record-Route")[::-1],
             call_id=answer.get("Call-ID"),
             cseq=answer.cseq,
@@ -44,7 +44,7 @@ class Dialog:
         return cls(
             own=f"{invite.get('To')};tag={TAG}",
             other=invite.get("From"),
-            target=message.address_of(invite.get("Contact")),
+            target=message.uri_of(invite.get("Contact")),
             routes=invite.listed("Record-Route"),
             call_id=invite.get("Call-ID"),
             cseq=cseq,

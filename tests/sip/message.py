@@ -126,7 +126,7 @@ def new_branch() -> str:
     return f"{_COOKIE}{_RUN}-{next(_numbers)}"
 
 
-def address_of(value: str) -> str:
+def uri_of(value: str) -> str:
     """The URI in angle brackets."""
     return value.partition("<")[2].partition(">")[0]
 
@@ -164,6 +164,11 @@ def response(
         untagged = line[0] in "Tt" and "tag=" not in line
         lines.append(f"{line};tag={tag}" if untagged else line)
     return "\r\n".join([*lines, *fields, "Content-Length: 0", "", ""])
+
+
+def answered(request: bytes, code: int, reason: str, *, tag: str = TAG) -> bytes:
+    """The same, from bytes to bytes."""
+    return encoded(response(parsed(request), code, reason, tag=tag))
 
 
 def ack_of(invite: str, answer: Message) -> str:

@@ -10,10 +10,10 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from proxy import sip_uri
+from tests.closing import Closing
 from tests.sip import message
 from tests.sip.credentials import PASSWORD, Credentials
 from tests.sip.dialog import Dialog
@@ -24,7 +24,7 @@ from tests.sip.ways import Way, uri_transport
 ANSWER_WITHIN_S: Final = 20.0
 
 
-class Phone:
+class Phone(Closing):
     """One user's phone with one way. `reach` tells where a node of this name listens."""
 
     def __init__(
@@ -78,6 +78,7 @@ class Phone:
         *,
         from_uri: str = "",
         to_uri: str = "",
+        to_tag: str = "",
         call_id: str = "",
         cseq: int = 0,
         prove: bool = True,
@@ -92,6 +93,7 @@ class Phone:
                 *(method, uri, [*fields, *proof]),
                 from_uri=from_uri,
                 to_uri=to_uri,
+                to_tag=to_tag,
                 call_id=call_id or self.call_id,
                 cseq=next(numbers),
             )
@@ -199,17 +201,19 @@ class Phone:
         *,
         from_uri: str = "",
         to_uri: str = "",
+        to_tag: str = "",
         call_id: str,
         cseq: int,
         body: str = "",
     ) -> str:
-        """The text of a request outside of any dialog; To has `uri` where there is no `to_uri`."""
+        """The text of a request outside of any dialog, though it may lie about that by `to_tag`; To
+        has `uri` where there is no `to_uri`."""
         return message.request(
             method,
             uri,
             via=self.via(),
             sender=f"<{from_uri or self.aor}>;tag=caller",
-            receiver=f"<{to_uri or uri}>",
+            receiver=f"<{to_uri or uri}>{f';tag={to_tag}' if to_tag else ''}",
             call_id=call_id,
             cseq=cseq,
             fields=[*fields, *self._contact_of(method, fields)],
@@ -226,17 +230,6 @@ class Phone:
     def close(self) -> None:
         """Close the socket."""
         self._way.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _contact_of(self, method: str, fields: Sequence[str]) -> list[str]:
         """The Contact of an INVITE that has none."""
