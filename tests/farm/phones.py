@@ -7,6 +7,7 @@ phones find the farm by its DNS, resolv.conf of a phone host, as their stack doe
 """
 
 import abc
+import subprocess
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from tests.sip.credentials import PASSWORD
 EXPIRES_S: Final = 60
 """What all phones ask for: it bounds how long one stays away that notices nothing."""
 _LISTEN_S: Final = 0.1
+_END_S: Final = 5.0
 
 
 class Heard(Enum):
@@ -175,3 +177,13 @@ def _of_pjsip(event: PhoneEvent) -> Heard | None:
         case PhoneEvent(event="call", state="DISCONNECTED"):
             return Heard.ENDED
     return None
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a phone's process, by force if it does not listen."""
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

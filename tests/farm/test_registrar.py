@@ -1,5 +1,6 @@
 """The registrar to the letter: RFC 3261 10.3, RFC 3327, RFC 5626, on the wire."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -176,7 +177,9 @@ def test_a_device_with_two_flows_is_reached_once_and_by_the_other_when_one_is_go
             assert carol.await_answer().code == 200
 
 
-def test_a_call_rings_on_the_other_flow_and_can_be_given_up(lab: Lab, dave: RawPhone) -> None:
+@contextlib.contextmanager
+def called_on_the_other_flow(lab: Lab, call_id: str) -> Iterator[tuple[RawPhone, RawPhone, str]]:
+    """Dave's device, of whose two flows one has failed, the caller, and the text of the INVITE."""
     with (
         RawPhone(lab, "p3", "dave", tcp_to="n2") as second,
         RawPhone(lab, "p5", "carol") as carol,
@@ -185,9 +188,15 @@ def test_a_call_rings_on_the_other_flow_and_can_be_given_up(lab: Lab, dave: RawP
             assert second.register("n2", flow(2), OUTBOUND).code == 200
             assert first.register("n1", flow(1), OUTBOUND).code == 200
         invite = carol.request_text(
-            *("INVITE", dave.aor), from_uri="sip:carol@example.org", call_id="gives-up", cseq=1
+            *("INVITE", second.aor), from_uri="sip:carol@example.org", call_id=call_id, cseq=1
         )
         carol.send("n3", invite)
+        yield second, carol, invite
+
+
+@pytest.mark.usefixtures("dave")
+def test_a_call_rings_on_the_other_flow_and_can_be_given_up(lab: Lab) -> None:
+    with called_on_the_other_flow(lab, "gives-up") as (second, carol, invite):
         ringing = second.await_request("INVITE", 15)
         second.reply(ringing, 180, "Ringing")
         carol.await_answer(180)
@@ -197,18 +206,9 @@ def test_a_call_rings_on_the_other_flow_and_can_be_given_up(lab: Lab, dave: RawP
         carol.send("n3", ack_of(invite, carol.await_answer(487)))
 
 
-def test_what_the_device_says_is_told_though_a_flow_had_failed(lab: Lab, dave: RawPhone) -> None:
-    with (
-        RawPhone(lab, "p3", "dave", tcp_to="n2") as second,
-        RawPhone(lab, "p5", "carol") as carol,
-    ):
-        with RawPhone(lab, "p3", "dave", tcp_to="n1") as first:
-            assert second.register("n2", flow(2), OUTBOUND).code == 200
-            assert first.register("n1", flow(1), OUTBOUND).code == 200
-        invite = carol.request_text(
-            *("INVITE", dave.aor), from_uri="sip:carol@example.org", call_id="busy", cseq=1
-        )
-        carol.send("n3", invite)
+@pytest.mark.usefixtures("dave")
+def test_what_the_device_says_is_told_though_a_flow_had_failed(lab: Lab) -> None:
+    with called_on_the_other_flow(lab, "busy") as (second, carol, invite):
         second.reply(second.await_request("INVITE", 15), 486, "Busy Here")
         ended = carol.await_answer()
         assert ended.first_line == "SIP/2.0 486 Busy Here"

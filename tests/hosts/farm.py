@@ -1,7 +1,7 @@
 """The farm on test hosts, seen and used from outside: by ssh, DNS, HTTP and SIP.
 
 In: `Hosts`. Out: what nodes say, and load on them. Counterparts: `sipfarm` on the nodes; the phones
-of `tests/farm/rolling_load.py`, on this machine.
+of `tests/sip/rolling_load.py`, on this machine.
 """
 
 import asyncio

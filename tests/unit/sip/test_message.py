@@ -9,7 +9,6 @@ from tests.sip.framing import MessageBuffer
 from tests.sip.message import (
     Message,
     ack_of,
-    uri_of,
     answered,
     cancel_of,
     encoded,
@@ -17,6 +16,7 @@ from tests.sip.message import (
     parsed,
     request,
     response,
+    uri_of,
     via,
 )
 
