@@ -85,13 +85,15 @@ class Message:
 
     def get(self, name: str) -> str:
         """The value of the first header field of this name; empty if there is none."""
-        # Nearly all are spelled as one asks for them.
+        # Nearly all are spelled as one asks for them, and on one line.
         mark = f"\r\n{name}: "
         begin = self._head.find(mark)
-        if begin < 0:
-            return next(iter(self.all(name)), "")
-        begin += len(mark)
-        return self._head[begin : self._head.index("\r\n", begin)]
+        if begin >= 0:
+            begin += len(mark)
+            end = self._head.index("\r\n", begin)
+            if self._head[end + 2 : end + 3] not in (" ", "\t"):
+                return self._head[begin:end].strip()
+        return next(iter(self.all(name)), "")
 
     def all(self, name: str) -> list[str]:
         """The values of all header fields of this name, also of its short one, however spelled."""

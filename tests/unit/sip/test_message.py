@@ -54,7 +54,16 @@ def test_a_max_forwards_of_its_own_is_the_only_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["Call-ID: x", "call-id:x", "i: x", "I :x", "Call-ID:\r\n  x", "Call-ID \t: x\r\n "]
+    "line",
+    [
+        "Call-ID: x",
+        "call-id:x",
+        "i: x",
+        "I :x",
+        "Call-ID:\r\n  x",
+        "Call-ID \t: x\r\n ",
+        "Call-ID: \r\n\tx",
+    ],
 )
 def test_a_field_is_found_however_it_is_spelled(line: str) -> None:
     message = Message(f"OPTIONS sip:x SIP/2.0\r\n{line}\r\nX-i: y\r\n\r\n")
