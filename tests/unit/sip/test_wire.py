@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from tests.sip import timers, wire
+from tests.sip import timers
 from tests.sip.wire import Repeat, Wire
 
 NODE = ("192.0.2.1", 5060)
@@ -19,7 +19,7 @@ class Clock:
         self._due: list[tuple[float, Callable[[], None]]] = []
         self.sent_s: list[float] = []
         self.gave_up_s: list[float] = []
-        monkeypatch.setattr(wire.time, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr("tests.sip.wire.time.monotonic", lambda: self.now_s)
 
     def at(self, due_s: float, work: Callable[[], None]) -> None:
         self._due.append((due_s, work))
