@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
-from overlay import limit_hits
-from overlay.frames import FrameBuffer, pack
+from overlay.base import limit_hits
+from overlay.base.frames import FrameBuffer, pack
 
 SOON_S: Final = 20.0
 _READ_BYTES: Final = 1 << 16

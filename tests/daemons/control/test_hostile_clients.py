@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from overlay.base.frames import pack
+from overlay.base.limits import CONTROL_REPLY_BYTES_MAX
 from overlay.control import messages, server
 from overlay.control.messages import GetStatus, Locate, Refused
-from overlay.frames import pack
-from overlay.limits import CONTROL_REPLY_BYTES_MAX
-from overlay.node import Node
+from overlay.daemon.node import Node
 from tests.daemons.farm_of_nodes import Farm, play
-from tests.daemons.framed import SOON_S, answers, cut_off, hits, in_one_write
+from tests.daemons.framed import SOON_S, answers, hits, in_one_write
 from tests.waiting import until
 
 SENT_MAX = 200_000
@@ -115,7 +115,7 @@ def test_half_a_request_and_connections_without_any_hold_up_nobody(
         for _, writer in idle:
             writer.write(half)
         reader, writer = await connect(node)
-        await cut_off(reader)
+        assert await asyncio.wait_for(reader.read(), SOON_S) == b""
         idle[0][1].transport.abort()
         await until(lambda: len(node.control.connections) == 3, SOON_S, "there is room again")
         assert await farm.ask("n1", GetStatus())

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from overlay.frames import pack
+from overlay.base.frames import pack
+from overlay.base.limits import LINK_FRAME_BYTES_MAX, LINKS_PER_PEER_MAX
 from overlay.identity import identity
-from overlay.limits import LINK_FRAME_BYTES_MAX, LINKS_PER_PEER_MAX
-from overlay.links import link, messages, network
-from overlay.links.messages import Ack, Failed, Fetched, Hello, NodeInfo, Ping, Reply
+from overlay.links import link, network, peer_messages
 from overlay.links.network import Network, hello_of
+from overlay.links.peer_messages import Ack, Failed, Fetched, Hello, Ping, Reply
+from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import FARM, Farm, play
 from tests.daemons.framed import SOON_S, answers, cut_off, hits, in_one_write
 from tests.waiting import until
@@ -88,7 +89,7 @@ class Scene:
         )
         if hello:
             known = len(self.handler.up)
-            writer.write(pack(messages.encode(self.hello())))
+            writer.write(pack(peer_messages.encode(self.hello())))
             await until(lambda: len(self.handler.up) > known, SOON_S, "the link is up")
         return reader, writer
 
@@ -99,8 +100,8 @@ class Scene:
 
 def reply_of(payload: bytes) -> Reply | None:
     """An answer; None for what the other end says by itself."""
-    message = messages.decode(payload)
-    return message if isinstance(message, messages.REPLIES) else None
+    message = peer_messages.decode(payload)
+    return message if isinstance(message, peer_messages.REPLIES) else None
 
 
 async def replies(reader: asyncio.StreamReader, count: int) -> list[Reply]:
@@ -110,7 +111,7 @@ async def replies(reader: asyncio.StreamReader, count: int) -> list[Reply]:
 
 def pings(count: int) -> bytes:
     """Requests in one write."""
-    return in_one_write(messages.encode(Ping(id=number + 1)) for number in range(count))
+    return in_one_write(peer_messages.encode(Ping(id=number + 1)) for number in range(count))
 
 
 def test_who_never_begins_tls_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +137,7 @@ def test_who_does_not_finish_a_hello_is_cut_off(
         async with Scene(farm, Keeper()) as scene:
             reader, writer = await scene.connect(hello=False)
             ended = asyncio.ensure_future(cut_off(reader))
-            for byte in pack(messages.encode(scene.hello()))[:-1] if dripping else b"":
+            for byte in pack(peer_messages.encode(scene.hello()))[:-1] if dripping else b"":
                 if ended.done():
                     break
                 writer.write(bytes([byte]))
@@ -174,7 +175,7 @@ def test_one_peer_cannot_have_all_links(tmp_path: Path) -> None:
         async with Scene(farm, Keeper(Ack())) as scene:
             opened = [await scene.connect(hello=False) for _ in range(3 * LINKS_PER_PEER_MAX)]
             for reader, writer in opened:
-                writer.write(pack(messages.encode(scene.hello())) + pings(1))
+                writer.write(pack(peer_messages.encode(scene.hello())) + pings(1))
                 with_answer = asyncio.ensure_future(replies(reader, 1))
                 await asyncio.wait([with_answer], timeout=SOON_S)
                 assert with_answer.exception() is None
@@ -240,7 +241,7 @@ def test_a_link_whose_other_end_is_gone_without_a_word_ends(tmp_path: Path) -> N
         _, writer = await asyncio.open_connection(
             node.own.host, node.own.port, ssl=who.client_context, server_hostname=FARM
         )
-        writer.write(pack(messages.encode(hello_of(who, info, 1, "test"))))
+        writer.write(pack(peer_messages.encode(hello_of(who, info, 1, "test"))))
         await until(lambda: node.network.linked(who.node_id), SOON_S, "the link is up")
         writer.transport.pause_reading()
         await until(lambda: not node.network.linked(who.node_id), SOON_S, "the link has ended")
