@@ -26,6 +26,7 @@ from overlay.kamailio_watcher import KamailioWatcher
 from overlay.metrics_http import Hooks, MetricsServer
 from overlay.node import Node
 from overlay.parts import Parts
+from overlay.scrape_targets import ScrapeTargets
 
 log = logging.getLogger("sipfarm")
 
@@ -49,11 +50,24 @@ async def run(config: Config) -> None:
     heartbeat = Heartbeat(
         node.committer.round_trip, lambda: service_manager.notify(service_manager.ALIVE)
     )
-    hooks = Hooks(live=heartbeat.check, ready=node.readiness.check, refresh=(figures.refresh,))
+    targets = ScrapeTargets(
+        config,
+        lambda: node.membership.own,
+        lambda: node.membership.members,
+        lambda: frozenset(node.revoker.current.node_ids),
+        time.time,
+        lambda member: loop.time() - member.since_s,
+    )
+    hooks = Hooks(
+        live=heartbeat.check,
+        ready=node.readiness.check,
+        targets=targets.asked,
+        refresh=(figures.refresh,),
+    )
     pages = MetricsServer(node.metrics.registry, hooks)
     try:
         heartbeat.start()
-        await pages.start(config.node.address, config.metrics.port)
+        await pages.start(config.metrics.address, config.metrics.port)
         service_manager.notify(service_manager.READY)
         await node.stopped.wait()
     finally:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from overlay import scrape_targets
 from overlay.billing.closer import Closer
 from overlay.billing.exporter import Exporter
 from overlay.billing.ledger import Ledger
@@ -89,6 +90,8 @@ class Node:
                 capacity=config.node.capacity,
                 transports=sip_certificate.servable(config),
                 address6=config.node.address6,
+                software=VERSION,
+                metrics=scrape_targets.told_by(config),
             ),
         )
         now_ms = self.parts.now_ms

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from overlay.control.messages import ContactChange, Refused, Register, Registered, RegisterOutcome
 from overlay.errors import UnavailableError
+from overlay.records.names import RESERVED
 from overlay.replication.registrations import Registrations
 
 KEEP_S = 1.0
@@ -19,7 +20,7 @@ TIMEOUT_S = 0.5
 
 def probe_name(node_name: str) -> str:
     """The name of the record that a node's probe writes."""
-    return f"\x00ready\x00{node_name}"
+    return f"{RESERVED}ready\x00{node_name}"
 
 
 class Readiness:

@@ -36,7 +36,7 @@ from overlay.links.messages import (
 from overlay.links.network import Transport
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
-from overlay.records.names import RecordKind, key_of
+from overlay.records.names import RESERVED, RecordKind, key_of
 from overlay.records.registration import Registration
 from overlay.replication.fanout import Fanout
 from overlay.replication.placement import Placement
@@ -212,6 +212,8 @@ class Registrations:
                 refused = Registered(id=0, outcome=RegisterOutcome.TOO_MANY)
                 self._replicate(key, undo, nodes, left_s, lambda _: done(refused), done)
             else:
+                # A node's own probes are no REGISTERs.
+                self.weak += weak and not request.aor.startswith(RESERVED)
                 self._finish(delta, record, done, weak=weak)
 
         self._replicate(key, delta, nodes, timeout_s, won, done)
@@ -261,7 +263,6 @@ class Registrations:
         if registrar.overtaken(merged, delta):
             outcome = RegisterOutcome.STALE
         listed = registrar.listed(merged, self._replica.now_ms())
-        self.weak += weak
         done(Registered(id=0, outcome=outcome, bindings=listed, weak=weak))
 
     def _learned(self, key: bytes, record: Registration) -> None:
