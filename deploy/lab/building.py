@@ -16,8 +16,8 @@ from typing import Any, Final
 from deploy.lab import certificates, layout, network, processes, services
 from deploy.lab.layout import Host, LabError, LabState, host
 from deploy.lab.readiness import Report
-from overlay import config as configuration
-from overlay.config import Config
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.identity import ca
 
 BOOTSTRAP_NODES: Final = 3

@@ -11,7 +11,7 @@ import msgspec
 from deploy.lab import layout, processes
 from deploy.lab.layout import Host, LabState, host
 from deploy.lab.processes import ProcessState
-from overlay.config import Config
+from overlay.config.config import Config
 
 
 class ServiceDescription(msgspec.Struct, frozen=True, kw_only=True):

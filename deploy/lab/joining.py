@@ -18,12 +18,12 @@ import msgspec
 
 from deploy.lab import building, layout, network, processes, services
 from deploy.lab.layout import Host, LabError, LabState
-from overlay import config as configuration
-from overlay.config import Config
+from overlay.base.limits import ENROLLMENT_PORT_DEFAULT
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.enrollment import token_book
 from overlay.enrollment.token import Token, format_token
 from overlay.identity import files
-from overlay.limits import ENROLLMENT_PORT_DEFAULT
 
 _CLI: Final = (sys.executable, "-m", "overlay.cli.main")
 _SERVING_WITHIN_S: Final = 10.0

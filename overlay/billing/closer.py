@@ -13,13 +13,13 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from overlay import tasks
-from overlay.billing.assemble import last_proof_us
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError
+from overlay.base.limits import OPEN_CALLS_MAX
 from overlay.billing.open_calls import OpenCalls, overdue_us
-from overlay.config_sections import Billing
-from overlay.errors import SipfarmError
-from overlay.limits import OPEN_CALLS_MAX
+from overlay.config.sections import Billing
 from overlay.records import call
+from overlay.records.assemble import last_proof_us
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, event_id
 from overlay.replication.events import EventWriter
 from overlay.replication.placement import Placement

@@ -24,13 +24,13 @@ from typing import Final
 
 import msgspec
 
-from overlay import tasks
-from overlay.billing.assemble import assemble
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError
 from overlay.billing.columns import FINAL_STATES, Row, row_of
 from overlay.billing.sinks.sink import Sink
-from overlay.errors import SipfarmError
-from overlay.links.messages import Store
+from overlay.links.peer_messages import Store
 from overlay.records import call
+from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
 from overlay.records.names import RecordKind
 from overlay.replication.placement import Placement

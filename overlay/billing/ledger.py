@@ -18,14 +18,14 @@ from typing import Final
 
 import msgspec
 
-from overlay import decoding, limit_hits, tasks
+from overlay.base import decoding, limit_hits, tasks
+from overlay.base.errors import StorageError
+from overlay.base.limits import UNSIGNED_EVENTS_MAX
 from overlay.billing import chain
 from overlay.billing.chain import Block, Entry
 from overlay.billing.witness import Witness
-from overlay.errors import StorageError
 from overlay.identity.identity import Identity
-from overlay.limits import UNSIGNED_EVENTS_MAX
-from overlay.links.messages import Store
+from overlay.links.peer_messages import Store
 from overlay.records import call
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of

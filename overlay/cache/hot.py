@@ -19,14 +19,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from overlay import limit_hits
+from overlay.base import limit_hits
+from overlay.base.limits import HOT_RECORDS_MAX
 from overlay.cache.projection import Projection
-from overlay.control.messages import CachedTargets, Target, encode_cached, redis_key
-from overlay.limits import HOT_RECORDS_MAX
 from overlay.records import registration, subscriber
 from overlay.records.registration import Registration
 from overlay.records.routing import targets_of
 from overlay.records.subscriber import Subscriber
+from overlay.records.targets import CachedTargets, Target, encode_cached, redis_key
 
 Granters = tuple[bytes, ...]
 """Ids of the replicas that granted a lease."""

@@ -10,23 +10,23 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from overlay.base.limits import PAGE_ROWS_MAX
+from overlay.base.version import VERSION, Installed
 from overlay.cache.projection import Projection
-from overlay.control.messages import NodeStatus
-from overlay.limits import PAGE_ROWS_MAX
-from overlay.links.messages import (
+from overlay.control.readiness import Readiness
+from overlay.links.peer_messages import (
     CallsAt,
     Described,
     ListCallsAt,
     ListSubscribersAt,
-    NodeInfo,
     SubscribersAt,
 )
 from overlay.membership.membership import Membership
-from overlay.readiness import Readiness, probe_name
-from overlay.records.names import RecordKind, key_of
+from overlay.records.names import RecordKind, key_of, probe_name
+from overlay.records.node_info import NodeInfo
+from overlay.records.node_status import NodeStatus
 from overlay.replication.events import EventWriter
 from overlay.replication.replica import Replica
-from overlay.version import VERSION, Installed
 
 
 class Local:

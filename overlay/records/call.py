@@ -1,7 +1,7 @@
 """Call records: the grow-only set of events from which a billing record is assembled.
 
 In: events that proxies take from messages. Out: sets that merge by union. Counterpart:
-`overlay.billing.assemble` makes the billing record of a set.
+`overlay.records.assemble` makes the billing record of a set.
 
 An event's id is made from the message alone, so that a retransmission, or the same message seen by
 another node, is the same event. Of two versions of one event the earlier is kept: the first node
@@ -14,7 +14,7 @@ from hashlib import sha1
 
 import msgspec
 
-from overlay import decoding
+from overlay.base import decoding
 
 
 class EventKind(IntEnum):

@@ -19,30 +19,29 @@ from typing import Any
 
 import msgspec
 
-from overlay import tasks
-from overlay.billing.assemble import assemble
-from overlay.control.messages import CallClaimed, ClaimCall, ReleaseCall
-from overlay.errors import SipfarmError, UnavailableError
-from overlay.limits import CLAIMS_PER_FRAME_MAX
-from overlay.links.messages import (
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError, UnavailableError
+from overlay.base.limits import CLAIMS_PER_FRAME_MAX
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
     Ack,
     AskCalls,
     CallsHeard,
     ClaimAt,
     ClaimedAt,
     Failed,
-    NodeInfo,
     ReleaseAt,
     Reply,
     ShareClaims,
 )
-from overlay.links.network import Transport
 from overlay.records import call
 from overlay.records import claim as record
+from overlay.records.assemble import assemble
 from overlay.records.call import CallEvents
-from overlay.records.claim import Claim, Heard
+from overlay.records.claim import Attempt, Claim, ClaimDecision, Heard
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
+from overlay.records.node_info import NodeInfo
 from overlay.replication.claim_counts import ClaimCounts
 from overlay.replication.placement import Placement
 from overlay.storage.committer import Committer
@@ -99,26 +98,26 @@ class Claims:
 
     # What proxies ask.
 
-    async def claim(self, request: ClaimCall, timeout_s: float) -> CallClaimed:
+    async def claim(self, attempt: Attempt, calls_max: int, timeout_s: float) -> ClaimDecision:
         """Whether the call may be made; raises `UnavailableError` if no replica can say."""
         asked = ClaimAt(
-            key=key_of(RecordKind.SUBSCRIBER, request.aor),
-            call=record.claim_id(request.call_id, request.from_tag),
-            call_key=key_of(RecordKind.CALL, request.call_id),
-            cseq=request.cseq,
-            calls_max=max(1, request.calls_max),
+            key=key_of(RecordKind.SUBSCRIBER, attempt.aor),
+            call=record.claim_id(attempt.call_id, attempt.from_tag),
+            call_key=key_of(RecordKind.CALL, attempt.call_id),
+            cseq=attempt.cseq,
+            calls_max=max(1, calls_max),
         )
         reply = await self._ask_nearest(asked.key, asked, timeout_s * ANSWER_WITHIN)
         if not isinstance(reply, ClaimedAt):
             raise UnavailableError("no replica of the subscriber can say")
-        return CallClaimed(id=0, granted=reply.granted, calls=reply.calls)
+        return ClaimDecision(granted=reply.granted, calls=reply.calls)
 
-    def release(self, request: ReleaseCall) -> None:
+    def release(self, attempt: Attempt) -> None:
         """The INVITE was refused; who has to know is told in the background."""
         asked = ReleaseAt(
-            key=key_of(RecordKind.SUBSCRIBER, request.aor),
-            call=record.claim_id(request.call_id, request.from_tag),
-            cseq=request.cseq,
+            key=key_of(RecordKind.SUBSCRIBER, attempt.aor),
+            call=record.claim_id(attempt.call_id, attempt.from_tag),
+            cseq=attempt.cseq,
         )
 
         async def tell() -> None:

@@ -14,17 +14,18 @@ from collections.abc import Callable
 
 import msgspec
 
-from overlay import tasks
-from overlay.config import Config
-from overlay.control.messages import Missing
-from overlay.errors import SipfarmError, StorageError
-from overlay.limits import UNPROVEN_NAMED_MAX
-from overlay.links.messages import NodeInfo, Reply, Store, Stored
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError, StorageError
+from overlay.base.limits import UNPROVEN_NAMED_MAX
+from overlay.config.config import Config
 from overlay.links.network import Transport
+from overlay.links.peer_messages import Reply, Store, Stored
 from overlay.records import call
 from overlay.records.call import CallEvent, CallEvents
 from overlay.records.clock import HybridClock
+from overlay.records.draining import Missing
 from overlay.records.names import RecordKind, key_of
+from overlay.records.node_info import NodeInfo
 from overlay.replication.fanout import Fanout
 from overlay.replication.placement import Placement
 from overlay.replication.quorum import Outcome, Votes

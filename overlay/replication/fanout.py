@@ -9,8 +9,9 @@ every replica for every write.
 import asyncio
 from collections.abc import Callable
 
-from overlay.links.messages import Failed, NodeInfo, Reply, Store
 from overlay.links.network import Transport
+from overlay.links.peer_messages import Failed, Reply, Store
+from overlay.records.node_info import NodeInfo
 from overlay.replication.spreader import Spreader
 
 HEDGE_S = 0.02

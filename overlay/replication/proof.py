@@ -9,7 +9,7 @@ from collections import Counter
 
 import msgspec
 
-from overlay.limits import UNPROVEN_NAMED_MAX
+from overlay.base.limits import UNPROVEN_NAMED_MAX
 from overlay.records.names import RecordKind
 
 

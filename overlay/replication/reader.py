@@ -14,10 +14,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from overlay.errors import UnavailableError
-from overlay.links.messages import Fetch, Fetched, NodeInfo, Reply, Store
+from overlay.base.errors import UnavailableError
 from overlay.links.network import Transport
+from overlay.links.peer_messages import Fetch, Fetched, Reply, Store
 from overlay.records.names import RecordKind
+from overlay.records.node_info import NodeInfo
 from overlay.replication.placement import Placement
 from overlay.replication.replica import Replica
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from overlay.links.messages import Reply, Stored
+from overlay.links.peer_messages import Reply, Stored
 from overlay.records import registration
 from overlay.records.registration import Registration
 from overlay.replication.fanout import Fanout

@@ -14,29 +14,17 @@ from typing import Any
 
 import msgspec
 
-from overlay.config import Config
-from overlay.control.messages import (
-    Refused,
-    Register,
-    Registered,
-    RegisterOutcome,
-    Requests,
-    decode_answer,
-    decode_request,
-    encode,
-)
-from overlay.errors import UnavailableError
-from overlay.links.messages import (
-    NodeInfo,
-    RegisterAt,
-    RegisteredAt,
-    Reply,
-    Store,
-)
+from overlay.base.errors import UnavailableError
+from overlay.config.config import Config
+from overlay.links import register_bodies
 from overlay.links.network import Transport
+from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RESERVED, RecordKind, key_of
+from overlay.records.node_info import NodeInfo
+from overlay.records.refusal import Refusal
+from overlay.records.register import RegisterOutcome, RegisterRequest, RegisterResult
 from overlay.records.registration import Registration
 from overlay.replication.fanout import Fanout
 from overlay.replication.placement import Placement
@@ -46,8 +34,8 @@ from overlay.replication.registration_write import RegistrationWrite
 from overlay.replication.replica import Replica, digest_of
 from overlay.replication.spreader import Spreader
 
-Done = Callable[[Registered | Refused], None]
-UNAVAILABLE = Registered(id=0, outcome=RegisterOutcome.UNAVAILABLE)
+Done = Callable[[RegisterResult | Refusal], None]
+UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 
 
 class Registrations:
@@ -77,7 +65,7 @@ class Registrations:
         self.weak = 0
         """REGISTERs done with fewer than W nodes, as there were no more."""
 
-    def register(self, request: Register, timeout_s: float, done: Done) -> None:
+    def register(self, request: RegisterRequest, timeout_s: float, done: Done) -> None:
         """Do a REGISTER; `done` is called once, within `timeout_s`."""
         key = key_of(RecordKind.REGISTRATION, request.aor)
         nodes = self._placement.surely(key)
@@ -88,15 +76,16 @@ class Registrations:
 
     def register_at(self, request: RegisterAt, answer: Callable[[Reply], None]) -> None:
         """A REGISTER that another node handed over."""
-        asked: Requests = decode_request(request.body)
-        if not isinstance(asked, Register):
-            raise msgspec.ValidationError("not a Register")
+        asked, deadline_ms = register_bodies.decode_request(request.body)
+
+        def done(result: RegisterResult | Refusal) -> None:
+            answer(RegisteredAt(body=register_bodies.encode_result(result)))
+
         key = key_of(RecordKind.REGISTRATION, asked.aor)
-        timeout_s = max(asked.deadline_ms, 1) / 1000
         if all(node.node_id != self._own_id for node in self._placement.of(key)):
-            answer(RegisteredAt(body=encode(UNAVAILABLE)))
+            done(UNAVAILABLE)
             return
-        self.register(asked, timeout_s, lambda result: answer(RegisteredAt(body=encode(result))))
+        self.register(asked, max(deadline_ms, 1) / 1000, done)
 
     async def read(
         self, aor: str, timeout_s: float, lease_ms: int = 0, copies_wanted: int = 0
@@ -131,7 +120,7 @@ class Registrations:
 
     def _route(
         self,
-        request: Register,
+        request: RegisterRequest,
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
@@ -145,7 +134,7 @@ class Registrations:
             self._as_task(self._read_first(request, key, nodes, timeout_s, done))
 
     async def _find_first(
-        self, request: Register, key: bytes, timeout_s: float, done: Done
+        self, request: RegisterRequest, key: bytes, timeout_s: float, done: Done
     ) -> None:
         """In a farm that the table does not hold, others know who the replicas are."""
         until_s = self._loop.time() + timeout_s
@@ -154,7 +143,7 @@ class Registrations:
 
     async def _read_first(
         self,
-        request: Register,
+        request: RegisterRequest,
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
@@ -172,11 +161,11 @@ class Registrations:
             self._write(request, key, nodes, timeout_s - (self._loop.time() - began_s), done)
         else:
             bindings = registrar.listed(found.record, self._replica.now_ms())
-            done(Registered(id=0, outcome=RegisterOutcome.DONE, bindings=bindings))
+            done(RegisterResult(outcome=RegisterOutcome.DONE, bindings=bindings))
 
     def _write(
         self,
-        request: Register,
+        request: RegisterRequest,
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
@@ -198,7 +187,7 @@ class Registrations:
             unseen_s=self._config.proxy.expires_max_s if weak else 0,
         )
         if decision.outcome is not RegisterOutcome.DONE:
-            done(Registered(id=0, outcome=decision.outcome))
+            done(RegisterResult(outcome=decision.outcome))
             return
         delta = decision.delta
 
@@ -209,7 +198,7 @@ class Registrations:
             elif len(record) > contacts_max and (
                 undo := registrar.undo(mine, record, delta, now_ms, contacts_max)
             ):
-                refused = Registered(id=0, outcome=RegisterOutcome.TOO_MANY)
+                refused = RegisterResult(outcome=RegisterOutcome.TOO_MANY)
                 self._replicate(key, undo, nodes, left_s, lambda _: done(refused), done)
             else:
                 # A node's own probes are no REGISTERs.
@@ -232,7 +221,7 @@ class Registrations:
         try:
             merged, changed = self._replica.apply_registration(key, delta)
         except ValueError as error:
-            done(Refused(id=0, code="too-large", reason=str(error)))
+            done(Refusal(code="too-large", reason=str(error)))
             return
         write = RegistrationWrite(
             merged,
@@ -263,7 +252,7 @@ class Registrations:
         if registrar.overtaken(merged, delta):
             outcome = RegisterOutcome.STALE
         listed = registrar.listed(merged, self._replica.now_ms())
-        done(Registered(id=0, outcome=outcome, bindings=listed, weak=weak))
+        done(RegisterResult(outcome=outcome, bindings=listed, weak=weak))
 
     def _learned(self, key: bytes, record: Registration) -> None:
         """Another replica knew more."""
@@ -278,7 +267,7 @@ class Registrations:
         return min(self._config.overlay.write_quorum, replicas)
 
     def _hand_over(
-        self, request: Register, nodes: list[NodeInfo], until_s: float, done: Done
+        self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: Done
     ) -> None:
         left_s = until_s - self._loop.time()
         if not nodes or left_s <= 0:
@@ -289,14 +278,14 @@ class Registrations:
 
         def answered(reply: Reply) -> None:
             if isinstance(reply, RegisteredAt):
-                result = decode_answer(reply.body)
-                if isinstance(result, Registered | Refused) and result != UNAVAILABLE:
+                result = register_bodies.decode_result(reply.body)
+                if result != UNAVAILABLE:
                     done(result)
                     return
             self._hand_over(request, nodes, until_s, done)
 
-        asked = msgspec.structs.replace(request, deadline_ms=int(patience_s * 1000))
-        self._transport.request(node.node_id, RegisterAt(body=encode(asked)), answered, patience_s)
+        body = register_bodies.encode_request(request, int(patience_s * 1000))
+        self._transport.request(node.node_id, RegisterAt(body=body), answered, patience_s)
 
 
 def _readable(body: bytes) -> bool:

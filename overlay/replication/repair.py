@@ -11,12 +11,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
-from overlay import tasks
-from overlay.config_sections import Overlay
-from overlay.errors import SipfarmError
-from overlay.links.messages import Failed, NodeInfo, Offer, Reply, Store, Stored, Wanted
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError
+from overlay.config.sections import Overlay
 from overlay.links.network import Transport
+from overlay.links.peer_messages import Failed, Offer, Reply, Store, Stored, Wanted
 from overlay.records.names import RecordKind
+from overlay.records.node_info import NodeInfo
 from overlay.replication.placement import Placement
 from overlay.replication.proof import Findings, Looked, Proof
 from overlay.replication.replica import Replica, digest_of

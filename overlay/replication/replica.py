@@ -15,16 +15,17 @@ from hashlib import blake2b
 
 import msgspec
 
-from overlay import limit_hits
-from overlay.cache.hot import HotRecords
-from overlay.errors import ForgedError, StorageError
-from overlay.limits import (
+from overlay.base import limit_hits
+from overlay.base.errors import ForgedError, StorageError
+from overlay.base.limits import (
     BINDINGS_PER_AOR_MAX,
     CALLS_COUNTED_MAX,
     EVENTS_PER_CALL_MAX,
     REGISTRATIONS_MAX,
 )
-from overlay.links.messages import (
+from overlay.cache.hot import HotRecords
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
     Ack,
     Changed,
     Failed,
@@ -37,7 +38,6 @@ from overlay.links.messages import (
     StoreMany,
     Wanted,
 )
-from overlay.links.network import Transport
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of

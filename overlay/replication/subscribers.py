@@ -7,11 +7,11 @@ nodes to be authenticated. No record is taken without the operator's signature, 
 
 import asyncio
 
+from overlay.base.errors import OutdatedError, UnavailableError
 from overlay.cache.hot import HotRecords
-from overlay.config import Config
-from overlay.errors import OutdatedError, UnavailableError
-from overlay.links.messages import Ack, Changed, Failed, Reply, Store, Stored
+from overlay.config.config import Config
 from overlay.links.network import Transport
+from overlay.links.peer_messages import Ack, Changed, Failed, Reply, Store, Stored
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.subscriber import Subscriber

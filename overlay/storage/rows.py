@@ -6,7 +6,7 @@ Counterparts: `committer.py` gathers them, `database.py` writes them.
 
 import msgspec
 
-from overlay.links.messages import NodeInfo
+from overlay.records.node_info import NodeInfo
 from overlay.storage.outbox import OutboxEntry, Sinks
 
 

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from deploy.lab import Lab
 from deploy.lab.services import KAMAILIO, command_of
-from overlay.config import Config
+from overlay.config.config import Config
 from overlay.identity import files
 from proxy import render
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.lab import Lab
+from overlay.base.errors import SipfarmError
 from overlay.control.messages import (
-    CallRecord,
     Calls,
     GetLocation,
     GetStatus,
@@ -19,7 +19,7 @@ from overlay.control.messages import (
     ShowCall,
     Status,
 )
-from overlay.errors import SipfarmError
+from overlay.records.call_record import CallRecord
 
 PASSWORD = "looking-glass"
 PROGRAM = Path(sys.executable).with_name("sipfarm")

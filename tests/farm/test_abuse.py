@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from deploy.lab import Lab
-from overlay.config_sections import Proxy
+from overlay.config.sections import Proxy
 from tests.farm.asking import add_subscriber, eventually, sipfarm, sipfarm_json
 from tests.farm.raw_phone import RawPhone
 

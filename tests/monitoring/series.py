@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from overlay.metric_families import TARGET_LABELS, Family, Kind
+from overlay.observe.metric_families import TARGET_LABELS, Family, Kind
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 """Name and labels."""

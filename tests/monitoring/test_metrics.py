@@ -15,7 +15,7 @@ import pytest
 from deploy.docs.__main__ import ROOT
 from deploy.docs.metrics import FAMILIES
 from deploy.lab import Lab
-from overlay.metric_families import Kind
+from overlay.observe.metric_families import Kind
 from tests.farm.asking import all_records, eventually, sipfarm_json
 from tests.farm.rolling import lab_under_load
 from tests.monitoring.series import History, fetch, shown, undeclared, values

@@ -1,6 +1,6 @@
 """The checks of `series.py` find what they are for."""
 
-from overlay.metric_families import Family, Kind, Label
+from overlay.observe.metric_families import Family, Kind, Label
 from tests.monitoring.series import History, shown, undeclared
 
 CALLS = Family(name="calls_total", kind=Kind.COUNTER, text="Calls")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from overlay import limit_hits
+from overlay.base import limit_hits
+from overlay.base.frames import FrameBuffer, pack
+from overlay.base.limits import CONTROL_REPLY_BYTES_MAX
 from overlay.control import messages, server
 from overlay.control.messages import GetStatus, Locate, Refused
-from overlay.frames import FrameBuffer, pack
-from overlay.limits import CONTROL_REPLY_BYTES_MAX
-from overlay.node import Node
+from overlay.daemon.node import Node
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.waiting import until
 

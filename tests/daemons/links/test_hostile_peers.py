@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from overlay import limit_hits
-from overlay.frames import FrameBuffer, pack
+from overlay.base import limit_hits
+from overlay.base.frames import FrameBuffer, pack
+from overlay.base.limits import LINK_FRAME_BYTES_MAX, LINKS_PER_PEER_MAX
 from overlay.identity import identity
-from overlay.limits import LINK_FRAME_BYTES_MAX, LINKS_PER_PEER_MAX
-from overlay.links import link, messages, network
-from overlay.links.messages import Ack, Failed, Fetched, Hello, NodeInfo, Ping, Reply
+from overlay.links import link, network, peer_messages
 from overlay.links.network import Network, hello_of
+from overlay.links.peer_messages import Ack, Failed, Fetched, Hello, Ping, Reply
+from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import FARM, Farm, play
 from tests.waiting import until
 
@@ -91,7 +92,7 @@ class Scene:
         )
         if hello:
             known = len(self.handler.up)
-            writer.write(pack(messages.encode(self.hello())))
+            writer.write(pack(peer_messages.encode(self.hello())))
             await until(lambda: len(self.handler.up) > known, SOON_S, "the link is up")
         return reader, writer
 
@@ -118,14 +119,14 @@ async def answers(reader: asyncio.StreamReader, count: int) -> list[Reply]:
         while len(found) < count:
             data = await reader.read(1 << 16)
             assert data, "cut off"
-            decoded = map(messages.decode, frames.feed(data))
-            found += [each for each in decoded if isinstance(each, messages.REPLIES)]
+            decoded = map(peer_messages.decode, frames.feed(data))
+            found += [each for each in decoded if isinstance(each, peer_messages.REPLIES)]
     return found
 
 
 def pings(count: int) -> bytes:
     """Requests in one write."""
-    return b"".join(pack(messages.encode(Ping(id=number + 1))) for number in range(count))
+    return b"".join(pack(peer_messages.encode(Ping(id=number + 1))) for number in range(count))
 
 
 def test_who_never_begins_tls_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +152,7 @@ def test_who_does_not_finish_a_hello_is_cut_off(
         async with Scene(farm, Keeper()) as scene:
             reader, writer = await scene.connect(hello=False)
             ended = asyncio.ensure_future(cut_off(reader))
-            for byte in pack(messages.encode(scene.hello()))[:-1] if dripping else b"":
+            for byte in pack(peer_messages.encode(scene.hello()))[:-1] if dripping else b"":
                 if ended.done():
                     break
                 writer.write(bytes([byte]))
@@ -189,7 +190,7 @@ def test_one_peer_cannot_have_all_links(tmp_path: Path) -> None:
         async with Scene(farm, Keeper(Ack())) as scene:
             opened = [await scene.connect(hello=False) for _ in range(3 * LINKS_PER_PEER_MAX)]
             for reader, writer in opened:
-                writer.write(pack(messages.encode(scene.hello())) + pings(1))
+                writer.write(pack(peer_messages.encode(scene.hello())) + pings(1))
                 with_answer = asyncio.ensure_future(answers(reader, 1))
                 await asyncio.wait([with_answer], timeout=SOON_S)
                 assert with_answer.exception() is None
@@ -255,7 +256,7 @@ def test_a_link_whose_other_end_is_gone_without_a_word_ends(tmp_path: Path) -> N
         _, writer = await asyncio.open_connection(
             node.own.host, node.own.port, ssl=who.client_context, server_hostname=FARM
         )
-        writer.write(pack(messages.encode(hello_of(who, info, 1, "test"))))
+        writer.write(pack(peer_messages.encode(hello_of(who, info, 1, "test"))))
         await until(lambda: node.network.linked(who.node_id), SOON_S, "the link is up")
         writer.transport.pause_reading()
         await until(lambda: not node.network.linked(who.node_id), SOON_S, "the link has ended")

@@ -8,15 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from overlay import config as configuration
-from overlay.errors import SipfarmError, UnavailableError
-from overlay.frames import pack
+from overlay.base.errors import SipfarmError, UnavailableError
+from overlay.base.frames import pack
+from overlay.base.limits import LINK_FRAME_BYTES_MAX
+from overlay.config import config as configuration
 from overlay.identity import ca, identity
-from overlay.limits import LINK_FRAME_BYTES_MAX
-from overlay.links import messages
+from overlay.links import peer_messages
 from overlay.links.link import Link
-from overlay.links.messages import Ack, Failed, Hello, NodeInfo, Ping
 from overlay.links.network import Network, hello_of
+from overlay.links.peer_messages import Ack, Failed, Hello, Ping
+from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import FARM, Farm, play
 from tests.waiting import until
 
@@ -153,7 +154,7 @@ def test_a_node_of_another_ca_does_not_get_in(tmp_path: Path) -> None:
         b"\xff\xff\xff\xff" + b"x" * 100,
         pack(b"\xc1not msgpack"),
         pack(msgspec.msgpack.encode([99, 1, 2])),
-        pack(messages.encode(Ping(id=1))),
+        pack(peer_messages.encode(Ping(id=1))),
         pack(b"x" * (LINK_FRAME_BYTES_MAX)),
     ],
 )
@@ -189,7 +190,7 @@ def test_without_a_certificate_there_is_no_connection(tmp_path: Path) -> None:
         context.verify_mode = ssl.CERT_NONE
         try:
             reader, writer = await asyncio.open_connection(info.host, info.port, ssl=context)
-            writer.write(pack(messages.encode(two.hello())))
+            writer.write(pack(peer_messages.encode(two.hello())))
             assert await asyncio.wait_for(reader.read(), 5.0) == b""
             writer.close()
         except (ConnectionError, ssl.SSLError):

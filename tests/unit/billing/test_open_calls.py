@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from overlay.billing.assemble import assemble
 from overlay.billing.closer import closing
 from overlay.billing.open_calls import ENDS_REMEMBERED_MAX, OpenCalls
-from overlay.config_sections import Billing
+from overlay.config.sections import Billing
+from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
 
 S = 1_000_000

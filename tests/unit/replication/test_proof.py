@@ -1,6 +1,6 @@
 """What is proven of the records that a node holds."""
 
-from overlay.limits import UNPROVEN_NAMED_MAX
+from overlay.base.limits import UNPROVEN_NAMED_MAX
 from overlay.records.names import RecordKind
 from overlay.replication.proof import Findings, Lacking, Looked, Proof
 

@@ -5,14 +5,8 @@ from typing import Any
 
 import pytest
 
-from overlay.control.messages import (
-    Authenticate,
-    BoundContact,
-    ContactChange,
-    Register,
-    Registered,
-    RegisterOutcome,
-)
+from overlay.control.messages import Authenticate, Register, Registered
+from overlay.records.register import BoundContact, ContactChange, RegisterOutcome
 from overlay.records.subscriber import Policy
 from proxy.routes import registrar
 from proxy.worker import Worker
