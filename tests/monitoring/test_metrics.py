@@ -196,7 +196,6 @@ def test_a_readiness_probe_is_not_counted(lab: Lab) -> None:
         "sipfarm_redis_writes_total",
         "sipfarm_registrations_weak_total",
         "sipfarm_read_repairs_total",
-        "sipfarm_committed_rows_total",
     )
 
     def now() -> dict[str, list[float]]:
