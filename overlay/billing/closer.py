@@ -32,6 +32,11 @@ AGAIN_S: Final = 30.0
 """After which a call is looked at again that another replica should have closed."""
 TIMEOUT_S: Final = 5.0
 PAGE_CALLS: Final = 500
+SORTED_AT_ONCE: Final = 100
+SORTED_PER_CHECK_MAX: Final = 2_000
+"""Open calls of which it is found out, at each look, whether this node is still their replica."""
+SETTLED_PER_CHECK_MAX: Final = 500
+"""Doubtful calls that are looked up at each look."""
 
 
 def closing(events: Iterable[CallEvent], now_us: int, settings: Billing) -> CallEvent | None:
@@ -92,9 +97,12 @@ class Closer:
 
     async def close_overdue(self) -> None:
         """Look once; raises `SipfarmError`."""
+        await self._settle_doubts()
+        await self._sort()
         now_us = self._now_ms() * 1000
         for key in self.open_calls.overdue(now_us):
-            if self._replicas.is_nearest(key):
+            nodes = self._replicas.placement.of(key)
+            if nodes and (self._replicas.is_nearest(key) or not self._replicas.is_among(nodes)):
                 await self._close(key, now_us)
             # In case that it did not work, or that the one whose turn it is died.
             self.open_calls.again(key, now_us, AGAIN_S)
@@ -124,13 +132,32 @@ class Closer:
                 lambda db, begin=position: db.calls_after(begin, 2**62, PAGE_CALLS)  # type: ignore[misc]
             )
             for time_us, key, bodies in rows:
-                for body in bodies:
-                    self.open_calls.saw(key, call.decode(body))
+                self.open_calls.settle(key, map(call.decode, bodies))
                 after = (time_us, key)
+
+    async def _settle_doubts(self) -> None:
+        keys = self.open_calls.doubtful(SETTLED_PER_CHECK_MAX)
+        if not keys:
+            return
+        held = await self._committer.read(lambda db: [(key, db.events(key)) for key in keys])
+        for key, bodies in held:
+            self.open_calls.settle(key, map(call.decode, bodies))
+
+    async def _sort(self) -> None:
+        """A bit at a time: there may be many."""
+        for _ in range(SORTED_PER_CHECK_MAX // SORTED_AT_ONCE):
+            if not self.open_calls.sort(SORTED_AT_ONCE, self._is_mine):
+                return
+            await asyncio.sleep(0)
+
+    def _is_mine(self, key: bytes) -> bool:
+        """Whether this node is a replica of the call."""
+        return self._replicas.is_among(self._replicas.placement.of(key))
 
     async def _close(self, key: bytes, now_us: int) -> None:
         bodies = await self._committer.read(lambda db: db.events(key))
         if not bodies:
+            self.open_calls.settle(key, ())
             return
         call_id = call.decode(bodies[0]).call_id
         found = await self._events.read(call_id, TIMEOUT_S)
@@ -139,8 +166,10 @@ class Closer:
         dialogs: dict[frozenset[str], list[CallEvent]] = {}
         for event in found.record:
             dialogs.setdefault(frozenset((event.from_tag, event.to_tag)), []).append(event)
-            # What another replica had and this one did not.
-            self.open_calls.saw(key, event)
+        # With what the replicas had and this node did not.
+        self.open_calls.settle(key, found.record)
+        if not self._is_mine(key):
+            return
         for events in dialogs.values():
             closed = closing(events, now_us, self._settings)
             if closed is not None and await self._write(closed):

@@ -45,6 +45,7 @@ from overlay.links.peer_messages import Hello, Reply, Request
 from overlay.maintenance.lease_keeper import LeaseKeeper
 from overlay.maintenance.maintenance import Maintenance
 from overlay.maintenance.record_names import RecordNames
+from overlay.membership import scrape_targets
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.observe.metrics import Metrics
@@ -92,6 +93,8 @@ class Node:
                 capacity=config.node.capacity,
                 transports=sip_certificate.servable(config),
                 address6=config.node.address6,
+                software=VERSION,
+                metrics=scrape_targets.told_by(config),
             ),
         )
         now_ms = self.parts.now_ms

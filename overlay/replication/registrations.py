@@ -20,7 +20,7 @@ from overlay.links import register_bodies
 from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store, Stored
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
-from overlay.records.names import RecordKind, key_of
+from overlay.records.names import RESERVED, RecordKind, key_of
 from overlay.records.node_info import NodeInfo
 from overlay.records.refusal import Refusal
 from overlay.records.register import RegisterOutcome, RegisterRequest, RegisterResult
@@ -186,6 +186,8 @@ class Registrations:
                 refused = RegisterResult(outcome=RegisterOutcome.TOO_MANY)
                 self._replicate(key, undo, nodes, left_s, lambda _: done(refused), done)
             else:
+                # A node's own probes are no REGISTERs.
+                self.weak += weak and not request.aor.startswith(RESERVED)
                 self._finish(delta, record, done, weak=weak)
 
         self._replicate(key, delta, nodes, timeout_s, won, done)
@@ -239,7 +241,6 @@ class Registrations:
         if registrar.overtaken(merged, delta):
             outcome = RegisterOutcome.STALE
         listed = registrar.listed(merged, self._replica.now_ms())
-        self.weak += weak
         done(RegisterResult(outcome=outcome, bindings=listed, weak=weak))
 
     def _learned(self, key: bytes, body: bytes) -> Registration:

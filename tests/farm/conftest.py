@@ -41,12 +41,15 @@ class LabKeeper:
             Lab.down()
 
 
+_KEEPER = LabKeeper()
+"""One for all folders that use these fixtures: a machine has room for one lab."""
+
+
 @pytest.fixture(scope="session")
 def keeper() -> Iterator[LabKeeper]:
     """Holds the lab between tests."""
-    keeper = LabKeeper()
-    yield keeper
-    keeper.take_away()
+    yield _KEEPER
+    _KEEPER.take_away()
 
 
 @pytest.hookimpl(wrapper=True)

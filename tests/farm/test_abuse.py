@@ -86,7 +86,8 @@ def answered(phone: RawPhone, lab: Lab) -> bool:
 def dropped(lab: Lab) -> int:
     """Requests that n2 dropped as a flood."""
     with urllib.request.urlopen(
-        f"http://{lab.node('n2').address}:{lab.config('n2').metrics.port}/metrics", timeout=5
+        f"http://{lab.node('n2').address}:{lab.config('n2').metrics.port}/metrics",
+        timeout=5,
     ) as page:
-        found = re.search(r"^kamailio_sipfarm_floods (\d+)", page.read().decode(), re.MULTILINE)
+        found = re.search(r"^sipfarm_proxy_floods_total (\d+)", page.read().decode(), re.MULTILINE)
     return int(found[1]) if found else 0

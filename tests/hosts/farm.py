@@ -9,8 +9,6 @@ import contextlib
 import json
 import shlex
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +36,6 @@ KEPT: Final = tuple(f"kept-{number}" for number in range(30))
 """Who registers once, and must be found for ever after."""
 RATE: Final = 20
 TRANSPORTS: Final = ("udp", "tcp", "tls")
-_METRICS_PORT: Final = 9464
 _PLAY_WITHIN_S: Final = 280.0
 _RECORDED_WITHIN_S: Final = 40.0
 _OPERATOR_KEY: Final = "/var/lib/sipfarm-authority/ca/operator.key"
@@ -158,12 +155,11 @@ class HostsFarm:
 
     def is_ready(self, name: str) -> bool:
         """Whether a node says that it serves."""
-        url = f"http://{self.hosts.address(name)}:{_METRICS_PORT}/ready"
         try:
-            with urllib.request.urlopen(url, timeout=1) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+            done = self.hosts.ssh(name, ["sipfarm", "status"], check=False, timeout_s=2.0)
+        except HostsError:
             return False
+        return done.returncode == 0
 
     def status(self, at: str) -> dict[str, dict[str, Any]]:
         """How each node is, as one of them sees it."""
