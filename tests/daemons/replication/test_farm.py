@@ -223,6 +223,8 @@ def test_a_node_alone_journals_and_hands_over_when_others_come_back(tmp_path: Pa
         await until(lambda: len(farm.nodes["n1"].membership.alive()) == 1)
         done = await farm.ask("n1", register(ALICE, CONTACT))
         assert (done.outcome, done.weak) == (RegisterOutcome.DONE, True)
+        await farm.nodes["n1"].readiness.check()
+        assert farm.nodes["n1"].registrations.weak == 1, "a node's own probe is no REGISTER"
         assert not (await farm.ask("n1", messages.GetLocation(aor=ALICE))).complete
         assert (await farm.ask("n1", start_event("call-1"))).level == "journal"
         assert farm.nodes["n1"].events.journal_depth == 1
