@@ -28,7 +28,7 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.billing.columns import FINAL_STATES, Row, row_of
 from overlay.billing.sinks.sink import Sink
-from overlay.links.peer_messages import Store
+from overlay.links.record_messages import Store
 from overlay.records import call
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id

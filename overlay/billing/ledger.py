@@ -25,7 +25,7 @@ from overlay.billing import chain
 from overlay.billing.chain import Block, Entry
 from overlay.billing.witness import Witness
 from overlay.identity.identity import Identity
-from overlay.links.peer_messages import Store
+from overlay.links.record_messages import Store
 from overlay.records import call
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of

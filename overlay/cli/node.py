@@ -2,7 +2,8 @@
 
 In: the command line, farm.toml. Out: a key and its signing request, or a whole identity; a list of
 revoked nodes, or a farewell, to the farm; whether Kamailio answers. Counterparts: `sipfarm ca`;
-`overlay.enrollment`; `messages.Leave`, `messages.PutRevocations`; `overlay.kamailio.options_ping`.
+`overlay.enrollment`; `operator_messages.Leave`, `operator_messages.PutRevocations`;
+`overlay.kamailio.options_ping`.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from overlay.base.limits import REVOKED_FILE_BYTES_MAX
 from overlay.cli import arguments, drain, ok_to_stop, output, withdraw
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Done, Leave, PutRevocations
+from overlay.control.operator_messages import Done, Leave, PutRevocations
 from overlay.enrollment.joining import Wishes, join
 from overlay.enrollment.token import TOKEN_CHARS_MAX, parse_token
 from overlay.identity import files, keys, request

@@ -1,7 +1,7 @@
 """`sipfarm node withdraw`: take this node's Kamailio out of DNS before it is stopped.
 
 In: the command line. Out: nothing is asked of Kamailio any more, or `proxy.stop_s` is over.
-Counterparts: the unit sipfarm-kamailio, whose stop begins with this; `messages.Withdraw`;
+Counterparts: the unit sipfarm-kamailio, whose stop begins with this; `operator_messages.Withdraw`;
 `overlay.kamailio.watch`.
 """
 
@@ -15,7 +15,7 @@ from overlay.base.errors import SipfarmError
 from overlay.cli import arguments, output
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Done, Withdraw
+from overlay.control.operator_messages import Done, Withdraw
 from overlay.kamailio import rpc
 from overlay.kamailio.rpc import KamailioError
 

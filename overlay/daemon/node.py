@@ -40,7 +40,7 @@ from overlay.identity import sip_certificate
 from overlay.identity.identity import Identity
 from overlay.links.member_claims import next_incarnation
 from overlay.links.network import hello_of
-from overlay.links.peer_messages import Hello, Reply, Request
+from overlay.links.peer_protocol import Hello, PeerReply, PeerRequest
 from overlay.maintenance.lease_keeper import LeaseKeeper
 from overlay.maintenance.maintenance import Maintenance
 from overlay.maintenance.record_names import RecordNames
@@ -256,7 +256,7 @@ class Node:
         self.membership.peer_down(node_id, reason, left)
 
     def request_received(
-        self, sender: Hello, request: Request, reply: Callable[[Reply], None]
+        self, sender: Hello, request: PeerRequest, reply: Callable[[PeerReply], None]
     ) -> None:
         self.requests.answer(sender.node.node_id, request, reply)
 

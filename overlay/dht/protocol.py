@@ -17,8 +17,9 @@ from overlay.base.errors import SipfarmError
 from overlay.base.limits import CONTACTS_TOLD_MAX
 from overlay.dht.table import Contact, FarmTable
 from overlay.links.member_claims import sane_node
+from overlay.links.member_messages import FindNode, Nodes, Ping
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Ack, FindNode, Nodes, Ping
+from overlay.links.peer_protocol import Ack
 from overlay.records.node_info import NodeInfo
 
 Heard = Callable[[NodeInfo], None]

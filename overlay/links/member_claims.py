@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from overlay.links.peer_messages import MemberUpdate
+from overlay.links.member_messages import MemberUpdate
 from overlay.records.node_info import NodeInfo, Traits
 
 NODE_ID_BYTES = 20

@@ -19,7 +19,7 @@ from typing import Protocol
 from overlay.base import limit_hits
 from overlay.base.limits import REQUESTS_WAITING_PER_PEER_MAX
 from overlay.links.link import Answered, Link
-from overlay.links.peer_messages import Failed, Reply, Request
+from overlay.links.peer_protocol import Failed, PeerReply, PeerRequest
 
 
 class LinkPolicy(Protocol):
@@ -53,11 +53,11 @@ class EveryLink:
 
 @dataclass(eq=False, kw_only=True)
 class _Entry:
-    request: Request
+    request: PeerRequest
     answered: Answered | None
     until_s: float
 
-    def answer(self, reply: Reply) -> None:
+    def answer(self, reply: PeerReply) -> None:
         """Once."""
         answered, self.answered = self.answered, None
         if answered is not None:
@@ -76,7 +76,7 @@ class Waiting:
         self,
         node_id: bytes,
         dial: "asyncio.Task[None]",
-        request: Request,
+        request: PeerRequest,
         answered: Answered,
         timeout_s: float,
     ) -> None:

@@ -10,8 +10,8 @@ and what was lost. Two lists that are the same cost one small frame each way.
 from collections.abc import Callable, Iterable
 
 from overlay.base.limits import COMPARED_UPDATES_MAX
+from overlay.links.member_messages import CompareMembers, MembersAre, MemberUpdate
 from overlay.links.network import Transport
-from overlay.links.peer_messages import CompareMembers, MembersAre, MemberUpdate
 from overlay.membership.comparison import DIGEST_BYTES, SLICES, differing, digests, page
 
 Claims = Callable[[], Iterable[MemberUpdate]]

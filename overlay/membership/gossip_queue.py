@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from overlay.links.member_claims import State, claim_of, order
-from overlay.links.peer_messages import MemberUpdate
+from overlay.links.member_messages import MemberUpdate
 
 Key = tuple[bytes, bytes]
 

@@ -33,7 +33,8 @@ from overlay.links.member_claims import (
     same_place,
     with_traits,
 )
-from overlay.links.peer_messages import Hello, MemberUpdate
+from overlay.links.member_messages import MemberUpdate
+from overlay.links.peer_protocol import Hello
 from overlay.membership.kept_links import KeptLinks
 from overlay.membership.member import LIVING, Learned, Member, Redial
 from overlay.membership.suspicion import Patience, Suspicion

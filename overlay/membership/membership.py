@@ -33,16 +33,9 @@ from overlay.links.member_claims import (
     sane,
     sane_node,
 )
+from overlay.links.member_messages import CompareMembers, Gossip, MembersAre, MemberUpdate, PingFor
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    CompareMembers,
-    Gossip,
-    Hello,
-    MembersAre,
-    MemberUpdate,
-    PingFor,
-    Reply,
-)
+from overlay.links.peer_protocol import Hello, PeerReply
 from overlay.membership.comparer import Comparer
 from overlay.membership.dialler import Dialler
 from overlay.membership.gossip import Gossiper
@@ -315,7 +308,7 @@ class Membership:
         """A peer compares its list of members with this node's."""
         return self._comparer.answer(question)
 
-    def ping_for(self, question: PingFor, reply: Callable[[Reply], None]) -> None:
+    def ping_for(self, question: PingFor, reply: Callable[[PeerReply], None]) -> None:
         """A peer has no answer from another, and asks this node to try."""
         self._prober.help(question.target, reply)
 

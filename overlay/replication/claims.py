@@ -23,15 +23,13 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.limits import CLAIMS_PER_FRAME_MAX
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import (
     AskCalls,
     CallsHeard,
     ClaimAt,
     ClaimedAt,
-    Failed,
     ReleaseAt,
-    Reply,
     ShareClaims,
 )
 from overlay.records import call
@@ -58,7 +56,7 @@ AGAIN_S = 1.0
 SETTLE_S = 0.1
 """How long a change in the farm is left to settle before claims are handed over."""
 
-Answer = Callable[[Reply], None]
+Answer = Callable[[PeerReply], None]
 
 
 class Claims:
@@ -138,7 +136,7 @@ class Claims:
 
         self._in_background(look())
 
-    def released(self, request: ReleaseAt) -> Reply:
+    def released(self, request: ReleaseAt) -> PeerReply:
         """An INVITE was refused."""
         changed = self._clock.tick()
         claim = self.counts.release(
@@ -148,14 +146,14 @@ class Claims:
             self._share(request.key, claim)
         return Ack()
 
-    def shared(self, request: ShareClaims) -> Reply:
+    def shared(self, request: ShareClaims) -> PeerReply:
         """Another replica has decided."""
         if not all(self._clock.observe(each.changed) for each in request.claims):
             return Failed(code="clock", reason="a claim of tomorrow: whose clock is wrong?")
         self.counts.merge(request.key, request.claims, self._now_ms())
         return Ack()
 
-    async def heard(self, request: AskCalls) -> Reply:
+    async def heard(self, request: AskCalls) -> PeerReply:
         """What this node's records say of these calls; raises `StorageError`."""
         if len(request.calls) > CLAIMS_PER_FRAME_MAX:
             return Failed(code="bad-request", reason=f"more than {CLAIMS_PER_FRAME_MAX} calls")
@@ -242,11 +240,11 @@ class Claims:
 
     async def _ask_nearest(
         self, key: bytes, request: ClaimAt | ReleaseAt, timeout_s: float
-    ) -> Reply:
+    ) -> PeerReply:
         """The answer of the nearest replica that gives one, within `timeout_s`."""
         until_s = self._loop.time() + timeout_s
         nodes = await self._placement.find(key, timeout_s / 2)
-        reply: Reply = Failed(code="unavailable", reason="no replica")
+        reply: PeerReply = Failed(code="unavailable", reason="no replica")
         for index, node in enumerate(nodes):
             left_s = until_s - self._loop.time()
             if left_s <= 0:
@@ -259,7 +257,7 @@ class Claims:
                 break
         return reply
 
-    async def _answer_myself(self, request: ClaimAt | ReleaseAt) -> Reply:
+    async def _answer_myself(self, request: ClaimAt | ReleaseAt) -> PeerReply:
         if isinstance(request, ReleaseAt):
             return self.released(request)
         if self._granted(request):
@@ -302,7 +300,7 @@ class Claims:
         task.add_done_callback(self._under_way.discard)
 
 
-def _too_old(reply: Reply) -> bool:
+def _too_old(reply: PeerReply) -> bool:
     """Whether a node of this version would have taken it."""
     return isinstance(reply, Failed) and reply.code == "unknown-kind"
 

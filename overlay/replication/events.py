@@ -19,7 +19,8 @@ from overlay.base.errors import SipfarmError, StorageError
 from overlay.base.limits import UNPROVEN_NAMED_MAX
 from overlay.config.config import Config
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Reply, Store, Stored
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import Store, Stored
 from overlay.records import call
 from overlay.records.call import CallEvent, CallEvents
 from overlay.records.clock import HybridClock
@@ -248,7 +249,7 @@ class EventWriter:
         )
         return Missing(kind=event.kind.name, name=event.call_id, key=key, peers=tuple(refused))
 
-    async def _send(self, node: NodeInfo, store: Store) -> Reply:
+    async def _send(self, node: NodeInfo, store: Store) -> PeerReply:
         return await self._transport.ask(node.node_id, store, FLUSH_TIMEOUT_S)
 
 
@@ -274,7 +275,7 @@ class _Write:
             self.fanout.one_more()
         self._vote(error is None)
 
-    def answered(self, reply: Reply) -> None:
+    def answered(self, reply: PeerReply) -> None:
         """Another replica's."""
         self._vote(isinstance(reply, Stored))
 

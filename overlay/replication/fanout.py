@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Failed, Reply, Store
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Store
 from overlay.records.node_info import NodeInfo
 from overlay.replication.spreader import Spreader
 
@@ -27,7 +28,7 @@ class Fanout:
         spreader: Spreader,
         store: Store,
         others: list[NodeInfo],
-        answered: Callable[[Reply], None],
+        answered: Callable[[PeerReply], None],
         timeout_s: float,
     ) -> None:
         self._transport = transport
@@ -62,7 +63,7 @@ class Fanout:
             node = self._waiting.pop(0)
             self._transport.request(node.node_id, self._store, self._replied, self._timeout_s)
 
-    def _replied(self, reply: Reply) -> None:
+    def _replied(self, reply: PeerReply) -> None:
         if isinstance(reply, Failed) and not self._finished:
             self.one_more()
         self._answered(reply)

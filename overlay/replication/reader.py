@@ -16,7 +16,8 @@ import msgspec
 
 from overlay.base.errors import UnavailableError
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Fetch, Fetched, Reply, Store
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import Fetch, Fetched, Store
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.placement import Placement
@@ -121,7 +122,7 @@ class Reader:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
         waiting = sorted(nodes, key=lambda node: node.node_id != self._own_id)
-        asked: dict[asyncio.Future[Reply], NodeInfo] = {}
+        asked: dict[asyncio.Future[PeerReply], NodeInfo] = {}
         answers: dict[NodeInfo, Fetched] = {}
 
         def found() -> int:
@@ -149,12 +150,12 @@ class Reader:
                     answers[node] = _sifted(reply, genuine)
         return answers
 
-    def _ask(self, node: NodeInfo, request: Fetch, timeout_s: float) -> "asyncio.Future[Reply]":
+    def _ask(self, node: NodeInfo, request: Fetch, timeout_s: float) -> "asyncio.Future[PeerReply]":
         if node.node_id != self._own_id:
             return self._transport.ask(node.node_id, request, max(timeout_s, 0.0))
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[PeerReply] = asyncio.get_running_loop().create_future()
 
-        def answer(reply: Reply) -> None:
+        def answer(reply: PeerReply) -> None:
             if not future.done():
                 future.set_result(reply)
 

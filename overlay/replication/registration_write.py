@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from overlay.links.peer_messages import Reply, Stored
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import Stored
 from overlay.records import registration
 from overlay.records.registration import Registration
 from overlay.replication.fanout import Fanout
@@ -39,7 +40,7 @@ class RegistrationWrite:
         """This node's proxies and lease holders know."""
         self._vote(True)
 
-    def answered(self, reply: Reply) -> None:
+    def answered(self, reply: PeerReply) -> None:
         """A replica answered."""
         if isinstance(reply, Stored):
             if reply.body:

@@ -18,7 +18,8 @@ from overlay.base.errors import UnavailableError
 from overlay.config.config import Config
 from overlay.links import register_bodies
 from overlay.links.network import Transport
-from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import RegisterAt, RegisteredAt, Store
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
@@ -74,7 +75,7 @@ class Registrations:
         else:
             self._route(request, key, nodes, timeout_s, done)
 
-    def register_at(self, request: RegisterAt, answer: Callable[[Reply], None]) -> None:
+    def register_at(self, request: RegisterAt, answer: Callable[[PeerReply], None]) -> None:
         """A REGISTER that another node handed over."""
         asked, deadline_ms = register_bodies.decode_request(request.body)
 
@@ -275,7 +276,7 @@ class Registrations:
         node = nodes.pop(0)
         patience_s = left_s / 2 if nodes else left_s
 
-        def answered(reply: Reply) -> None:
+        def answered(reply: PeerReply) -> None:
             if isinstance(reply, RegisteredAt):
                 result = register_bodies.decode_result(reply.body)
                 if result != UNAVAILABLE:

@@ -15,7 +15,8 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.config.sections import Overlay
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Failed, Offer, Reply, Store, Stored, Wanted
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Offer, Store, Stored, Wanted
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.placement import Placement
@@ -188,6 +189,6 @@ class Repair:
         return refused
 
 
-def why_not(reply: Reply) -> str:
+def why_not(reply: PeerReply) -> str:
     """What a peer says that does not do what it was asked to."""
     return reply.reason if isinstance(reply, Failed) else f"it answers {type(reply).__name__}"

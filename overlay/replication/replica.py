@@ -25,14 +25,12 @@ from overlay.base.limits import (
 )
 from overlay.cache.hot import HotRecords
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import (
     Changed,
-    Failed,
     Fetch,
     Fetched,
     Offer,
-    Reply,
     Store,
     Stored,
     StoreMany,
@@ -54,7 +52,7 @@ log = logging.getLogger(__name__)
 PUSH_TIMEOUT_S = 0.2
 """How long an acknowledgement waits for a lease holder to confirm a push."""
 
-Answer = Callable[[Reply], None]
+Answer = Callable[[PeerReply], None]
 
 
 def digest_of(*bodies: bytes) -> bytes:
@@ -179,7 +177,7 @@ class Replica:
         """Merge records that W replicas hold already."""
         left, failed = len(request.records), ""
 
-        def one_less(reply: Reply) -> None:
+        def one_less(reply: PeerReply) -> None:
             nonlocal left, failed
             left -= 1
             if isinstance(reply, Failed):
@@ -224,7 +222,7 @@ class Replica:
             return self.bindings.get(key)
         return self.subscribers.get(key)
 
-    async def offered(self, offer: Offer) -> Reply:
+    async def offered(self, offer: Offer) -> PeerReply:
         """Which of the offered records this node lacks or has otherwise."""
         if offer.kind == RecordKind.CALL:
             since_us = self.horizon_us()
@@ -302,5 +300,5 @@ class Replica:
         self.committer.commit(row, lambda error: answer(_outcome(error) if error else reply))
 
 
-def _outcome(error: StorageError | None) -> Reply:
+def _outcome(error: StorageError | None) -> PeerReply:
     return Failed(code="storage", reason=str(error)) if error else Stored()

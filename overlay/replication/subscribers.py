@@ -11,7 +11,8 @@ from overlay.base.errors import OutdatedError, UnavailableError
 from overlay.cache.hot import HotRecords
 from overlay.config.config import Config
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Ack, Changed, Failed, Reply, Store, Stored
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import Changed, Store, Stored
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.subscriber import Subscriber
@@ -96,7 +97,7 @@ class SubscriberDirectory:
             raise UnavailableError(f"only {len(taken)} of {needed} replicas stored it{why}")
         return len(taken)
 
-    def pushed(self, push: Changed) -> Reply:
+    def pushed(self, push: Changed) -> PeerReply:
         """A replica tells of a change."""
         if not self._vetting.genuine(push.key, push.body):
             return Failed(code="forged", reason="not signed by the operator")
@@ -117,12 +118,12 @@ class SubscriberDirectory:
             lambda body: self._vetting.genuine(key, body),
         )
 
-    async def _send(self, node_id: bytes, store: Store, timeout_s: float) -> Reply:
+    async def _send(self, node_id: bytes, store: Store, timeout_s: float) -> PeerReply:
         if node_id != self._own_id:
             return await self._transport.ask(node_id, store, timeout_s)
-        future: asyncio.Future[Reply] = self._loop.create_future()
+        future: asyncio.Future[PeerReply] = self._loop.create_future()
 
-        def answer(reply: Reply) -> None:
+        def answer(reply: PeerReply) -> None:
             # Who asked may have gone; raising here would cost others of the commit their answer.
             if not future.done():
                 future.set_result(reply)

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
-from overlay.control.messages import Register
+from overlay.control.proxy_messages import Register
 from proxy import counters, flow_file, sip_uri
 from proxy.flow_file import Flow
 from proxy.ping_round import PingRound, slice_of

@@ -12,7 +12,7 @@ from zlib import crc32
 from msgspec.structs import replace
 
 from overlay.base.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
-from overlay.control.messages import Register, Registered
+from overlay.control.proxy_messages import Register, Registered
 from overlay.records.names import address_of_record
 from overlay.records.register import BoundContact, ContactChange, RegisterOutcome
 from proxy import contacts, counters, route_token, sip_uri

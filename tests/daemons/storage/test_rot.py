@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from overlay.control import messages
+from overlay.control import operator_messages
 from overlay.daemon.parts import now_ms
 from overlay.records.names import RecordKind, key_of
 from overlay.storage.bindings import Bindings
@@ -154,7 +154,7 @@ def test_repair_fetches_what_has_rotted(tmp_path: Path) -> None:
         await until(lambda: len(reader.events(key)) == 2, what="n2 has both events again")
         reader.close()
         assert farm.nodes["n2"].committer.damage.rotten_rows == 2
-        (record,) = (await farm.ask("n2", messages.ShowCall(call_id="call-1"))).calls
+        (record,) = (await farm.ask("n2", operator_messages.ShowCall(call_id="call-1"))).calls
         assert record.state == "complete"
 
     play(tmp_path, story)

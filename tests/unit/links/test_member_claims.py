@@ -18,7 +18,7 @@ from overlay.links.member_claims import (
     sane,
     sane_node,
 )
-from overlay.links.peer_messages import MemberUpdate
+from overlay.links.member_messages import MemberUpdate
 from overlay.membership.members import Members, State
 from overlay.records.node_info import NodeInfo, Traits
 from tests.unit.membership.test_members import INFO, OTHERS, PEER, hello, members_of

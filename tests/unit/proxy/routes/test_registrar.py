@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from overlay.control.messages import Authenticate, Register, Registered
+from overlay.control.proxy_messages import Authenticate, Register, Registered
 from overlay.records.register import BoundContact, ContactChange, RegisterOutcome
 from overlay.records.subscriber import Policy
 from proxy.routes import registrar
