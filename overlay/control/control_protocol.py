@@ -1,4 +1,4 @@
-"""What every request on the control socket and every answer has, and the refusal.
+"""What every request on the control socket and every answer has, and the answers to anything.
 
 In and out: one msgpack array a frame, behind a 4-byte big-endian length, on a Unix socket. A
 request carries `id`, which its answer repeats; answers may come in another order than requests.
@@ -31,3 +31,9 @@ class Refused(ControlAnswer, frozen=True, kw_only=True, tag=0):
     """`bad-request`, `too-large`, `busy`, `unavailable`, `storage`, `not-found`, `forged` (without
     the operator's signature), `outdated` (a later version is in force), `internal`."""
     reason: str
+
+
+class Done(ControlAnswer, frozen=True, kw_only=True, tag=26):
+    """It is done; `detail` is for people."""
+
+    detail: str = ""

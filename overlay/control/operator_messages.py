@@ -123,12 +123,6 @@ class Subscribers(ControlAnswer, frozen=True, kw_only=True, tag=25):
     silent: tuple[str, ...] = ()
 
 
-class Done(ControlAnswer, frozen=True, kw_only=True, tag=26):
-    """It is done; `detail` is for people."""
-
-    detail: str = ""
-
-
 class Leave(ControlRequest, frozen=True, kw_only=True, tag=27):
     """Leave the farm gracefully: tell every peer, then stop. Answered by `Done`."""
 

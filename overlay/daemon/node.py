@@ -23,8 +23,10 @@ from overlay.config.config import Config
 from overlay.control.farm_wide import FarmWide
 from overlay.control.local import Local
 from overlay.control.lockouts import Lockouts
+from overlay.control.operator_service import OperatorService
+from overlay.control.proxy_service import ProxyService
 from overlay.control.readiness import Readiness
-from overlay.control.service import Service
+from overlay.control.service import ControlService
 from overlay.daemon.node_metrics import watch
 from overlay.daemon.parts import Parts
 from overlay.daemon.peer_requests import PeerRequests
@@ -399,25 +401,37 @@ class Node:
             farm_wide.status,
             lambda: self.revoker.current.node_ids,
         )
-        service = Service(
-            self.config,
-            self.hot,
-            self.registrations,
-            self.events,
-            self.directory,
-            farm_wide,
-            self.revoker,
-            self.settings,
-            self.gateways,
-            self.metrics,
-            self.parts.now_ms,
-            self.leave,
-            self._withdraw,
-            self.drain,
-            maintenance,
-            self.lockouts,
-            self.claims,
+        proxies = ProxyService(
+            config=self.config,
+            hot=self.hot,
+            registrations=self.registrations,
+            events=self.events,
+            subscribers=self.directory,
+            farm_wide=farm_wide,
+            metrics=self.metrics,
+            now_ms=self.parts.now_ms,
+            drain=self.drain,
+            lockouts=self.lockouts,
+            claims=self.claims,
         )
+        operators = OperatorService(
+            config=self.config,
+            hot=self.hot,
+            registrations=self.registrations,
+            events=self.events,
+            subscribers=self.directory,
+            farm_wide=farm_wide,
+            revoker=self.revoker,
+            settings=self.settings,
+            gateways=self.gateways,
+            now_ms=self.parts.now_ms,
+            leave=self.leave,
+            withdraw=self._withdraw,
+            drain=self.drain,
+            maintenance=maintenance,
+            lockouts=self.lockouts,
+        )
+        service = ControlService(proxies, operators)
         self.control = self.parts.control(service, self.metrics)
 
     async def _listen(self) -> None:

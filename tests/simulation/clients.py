@@ -7,7 +7,7 @@ acknowledged is tried again at another host, as SIP's retransmissions and DNS ma
 import asyncio
 import random
 
-from overlay.control import operator_messages, proxy_messages
+from overlay.control import control_protocol, operator_messages, proxy_messages
 from overlay.records import call, subscriber
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.names import RecordKind, key_of
@@ -221,7 +221,7 @@ class Clients:
                 answer = await self.somewhere().ask(
                     operator_messages.PutSubscriber(record=signed), 1.0
                 )
-                if isinstance(answer, operator_messages.Done):
+                if isinstance(answer, control_protocol.Done):
                     disks = frozenset(
                         (host.name, host.disk.generation)
                         for host in self.hosts

@@ -9,9 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from overlay.control.control_protocol import ControlAnswer, ControlRequest, Refused
+from overlay.control.control_protocol import ControlAnswer, ControlRequest, Done, Refused
 from overlay.control.operator_messages import (
-    Done,
     GetSubscriber,
     ListSubscribers,
     PutSubscriber,

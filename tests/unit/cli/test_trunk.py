@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from overlay.control import operator_messages
+from overlay.control import control_protocol, operator_messages
 from overlay.control.control_protocol import ControlAnswer, ControlRequest
 from overlay.identity import operator
 from overlay.identity.operator import OperatorKey
@@ -31,7 +31,7 @@ class Settings:
         record = settings.admit(request.body, self.key.public)
         assert record.version > self.record.version
         self.record = record
-        return operator_messages.Done(id=0)
+        return control_protocol.Done(id=0)
 
     @property
     def content(self) -> FarmSettings:

@@ -9,7 +9,7 @@ import pytest
 
 from overlay.base.errors import UnavailableError
 from overlay.config import config as configuration
-from overlay.control import control_protocol, operator_messages, proxy_messages
+from overlay.control import control_protocol, proxy_messages
 from overlay.records.subscriber import Policy, with_password
 from overlay.records.targets import Reach, Target
 from proxy import digest
@@ -61,7 +61,7 @@ class FakeDaemon:
     """Answers by request type; None is a daemon that cannot be reached."""
 
     answers: dict[type, control_protocol.ControlAnswer | None] = field(
-        default_factory=lambda: {proxy_messages.LoginFailed: operator_messages.Done(id=1)}
+        default_factory=lambda: {proxy_messages.LoginFailed: control_protocol.Done(id=1)}
     )
     asked: list[control_protocol.ControlRequest] = field(default_factory=list)
 

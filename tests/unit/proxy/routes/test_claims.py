@@ -2,8 +2,7 @@
 
 import pytest
 
-from overlay.control.control_protocol import ControlRequest, Refused
-from overlay.control.operator_messages import Done
+from overlay.control.control_protocol import ControlRequest, Done, Refused
 from overlay.control.proxy_messages import (
     Authenticate,
     CallClaimed,
