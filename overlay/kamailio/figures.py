@@ -1,43 +1,29 @@
 """Kamailio's own figures, shown among the daemon's, so that a node has one address to scrape.
 
-In: answers of Kamailio's JSON-RPC datagram socket (module jsonrpcs, `stats.get_statistics`). Out:
-`kamailio_<group>_<name>`, and `sipfarm_kamailio_up`. Counterparts: `overlay.observe.metrics_http`
-has them refreshed; Kamailio's `kamailio.sock`. A Kamailio that is away, or answers nonsense, is no
-figures.
+In: the statistics that Kamailio tells (`rpc.py`). Out: `kamailio_<group>_<name>`, and
+`sipfarm_kamailio_up`. Counterpart: `overlay.observe.metrics_http` has them refreshed.
+A Kamailio that is away, or answers nonsense, is no figures.
 """
 
 import asyncio
 import re
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from overlay.base import decoding
-from overlay.base.limits import KAMAILIO_ANSWER_BYTES_MAX, KAMAILIO_FIGURES_MAX
+from overlay.kamailio import rpc
+from overlay.kamailio.rpc import KamailioError
 
-TIMEOUT_S: Final = 0.5
 SHED: Final = "kamailio_sipfarm_shed"
 """The proxy's counter `proxy.counters.SHED`."""
 AGE_S_MAX: Final = 1.0
 """How long figures are shown again without asking."""
 
-_RECEIVED: Final = ("rcv_requests", "rcv_replies")
-_FIGURE: Final = re.compile(r"([\w.-]{1,64}):([\w.-]{1,128}) ?= ?(-?\d{1,20})")
 _UNFIT: Final = re.compile(r"[^a-zA-Z0-9_]")
-
-
-class _Answer(msgspec.Struct):
-    id: int
-    result: list[str]
-
-
-_decode_answer = decoding.json(_Answer)
 
 
 class KamailioFigures(Collector):
@@ -49,7 +35,6 @@ class KamailioFigures(Collector):
         self._now_s = now_s
         self._refreshed_s = float("-inf")
         self._lock = asyncio.Lock()
-        self._last_id = 0
         self._figures: dict[str, int] | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -67,10 +52,10 @@ class KamailioFigures(Collector):
         async with self._lock:
             if self._now_s() - self._refreshed_s < AGE_S_MAX:
                 return
-            self._last_id += 1
             try:
-                self._figures = parse(await _ask(self._path, self._last_id), self._last_id)
-            except (OSError, TimeoutError, msgspec.MsgspecError):
+                told = await rpc.ask_soon(self._path, rpc.STATISTICS, "all")
+                self._figures = figures_of(rpc.statistics(told))
+            except KamailioError:
                 self._figures = None
             self._refreshed_s = self._now_s()
 
@@ -81,44 +66,9 @@ class KamailioFigures(Collector):
         return (self._figures or {}).get(SHED, 0)
 
 
-def parse(answer: bytes, request_id: int) -> dict[str, int]:
-    """Metric names and values of an answer; raises `msgspec.MsgspecError` if it is not one."""
-    decoded = _decode_answer(answer)
-    if decoded.id != request_id:
-        raise msgspec.ValidationError("an answer to another question")
+def figures_of(statistics: dict[str, int]) -> dict[str, int]:
+    """Names fit for Prometheus; of two that become the same, the first."""
     figures: dict[str, int] = {}
-    for line in decoded.result[:KAMAILIO_FIGURES_MAX]:
-        if found := _FIGURE.fullmatch(line):
-            name = _UNFIT.sub("_", f"kamailio_{found[1]}_{found[2]}")
-            figures.setdefault(name, int(found[3]))
+    for name, value in statistics.items():
+        figures.setdefault(_UNFIT.sub("_", f"kamailio_{name}"), value)
     return figures
-
-
-async def received(path: Path) -> int:
-    """How many messages Kamailio's workers have taken in since its start; raises `OSError`,
-    `TimeoutError` or `msgspec.MsgspecError` if it does not say."""
-    return sum(parse(await _ask(path, 1, _RECEIVED), 1).values())
-
-
-async def _ask(path: Path, request_id: int, which: Sequence[str] = ("all",)) -> bytes:
-    request = {
-        "jsonrpc": "2.0",
-        "method": "stats.get_statistics",
-        "params": which,
-        "id": request_id,
-    }
-    loop = asyncio.get_running_loop()
-    # uvloop has no Unix datagram endpoints; watching the descriptor works on every loop.
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as asking:
-        # An unnamed address of the kernel's choice, so that Kamailio's user may answer to it.
-        asking.bind("")
-        asking.connect(str(path))
-        asking.send(msgspec.json.encode(request))
-        readable = asyncio.Event()
-        loop.add_reader(asking, readable.set)
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                await readable.wait()
-            return asking.recv(KAMAILIO_ANSWER_BYTES_MAX)
-        finally:
-            loop.remove_reader(asking)
