@@ -7,6 +7,7 @@ clock, no disk. Counterpart: `closer.py`.
 import heapq
 from dataclasses import dataclass, field
 
+from overlay.base import limit_hits
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind
 
 Dialog = tuple[bytes, frozenset[str]]
@@ -41,8 +42,6 @@ class OpenCalls:
     _queue: list[tuple[int, bytes, tuple[str, ...]]] = field(default_factory=list)
     _fresh: list[tuple[bytes, CallEvent]] = field(default_factory=list)
     """Events not yet taken in; fewer than `TOGETHER`."""
-    overflowed: int = 0
-    """Calls that found no room; the next start looks at them again."""
 
     def __len__(self) -> int:
         self._take_in()
@@ -89,7 +88,7 @@ class OpenCalls:
 
     def _await(self, dialog: Dialog, due_us: int) -> None:
         if dialog not in self._due_us and len(self._due_us) >= self.calls_max:
-            self.overflowed += 1
+            limit_hits.hit("OPEN_CALLS_MAX")
             return
         self._due_us[dialog] = due_us
         heapq.heappush(self._queue, (due_us, dialog[0], tuple(sorted(dialog[1]))))
