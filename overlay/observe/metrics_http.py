@@ -17,8 +17,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from overlay.base import limit_hits, tasks
+from overlay.base import limit_hits
 from overlay.base.limits import HTTP_CONNECTIONS_MAX, HTTP_REQUEST_BYTES_MAX
+from overlay.base.tasks import Background
 
 REQUEST_TIMEOUT_S: Final = 5.0
 """For reading the request and for sending the answer, each."""
@@ -74,7 +75,7 @@ class MetricsServer:
         self._registry = registry
         self._hooks = hooks
         self._listener: asyncio.AbstractServer | None = None
-        self._requests: set[asyncio.Task[None]] = set()
+        self._requests = Background()
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port; raises `OSError` if that cannot be had."""
@@ -89,7 +90,7 @@ class MetricsServer:
         """Stop listening and end every request."""
         if self._listener is not None:
             self._listener.close()
-        await tasks.end(self._requests)
+        await self._requests.end()
         if self._listener is not None:
             await self._listener.wait_closed()
 
@@ -98,9 +99,7 @@ class MetricsServer:
             limit_hits.hit("HTTP_CONNECTIONS_MAX")
             writer.transport.abort()
             return
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._requests.add(task)
-        task.add_done_callback(self._requests.discard)
+        self._requests.start(self._serve(reader, writer))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -17,6 +17,7 @@ import msgspec
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError, StorageError
 from overlay.base.limits import UNPROVEN_NAMED_MAX
+from overlay.base.tasks import Background
 from overlay.config.config import Config
 from overlay.links.network import Transport
 from overlay.links.peer_protocol import PeerReply
@@ -73,7 +74,7 @@ class EventWriter:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._finding: set[asyncio.Task[None]] = set()
+        self._finding = Background()
         self.journal_depth = 0
         self.waiting: tuple[Missing, ...] = ()
         """Some of the journalled events, and the nodes that did not take them."""
@@ -91,8 +92,7 @@ class EventWriter:
 
     async def stop(self) -> None:
         """End every task; what is in the journal stays there for the next start."""
-        for finding in list(self._finding):
-            finding.cancel()
+        await self._finding.end()
         await tasks.end([self._task])
 
     def farm_changed(self) -> None:
@@ -108,9 +108,7 @@ class EventWriter:
         key = key_of(RecordKind.CALL, event.call_id)
         nodes = self._placement.surely(key)
         if nodes is None:
-            task = asyncio.create_task(self._find_first(key, event, timeout_s, done))
-            self._finding.add(task)
-            task.add_done_callback(self._finding.discard)
+            self._finding.start(self._find_first(key, event, timeout_s, done))
         else:
             self._write(key, event, nodes, timeout_s, done)
 

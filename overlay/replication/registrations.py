@@ -9,12 +9,12 @@ node that is not a replica hands the request to the nearest that is.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
 from overlay.base.errors import UnavailableError
+from overlay.base.tasks import Background
 from overlay.config.config import Config
 from overlay.links import register_bodies
 from overlay.links.network import Transport
@@ -62,7 +62,7 @@ class Registrations:
         self._spreader = spreader
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Background()
         self.weak = 0
         """REGISTERs done with fewer than W nodes, as there were no more."""
 
@@ -71,7 +71,7 @@ class Registrations:
         key = key_of(RecordKind.REGISTRATION, request.aor)
         nodes = self._placement.surely(key)
         if nodes is None:
-            self._as_task(self._find_first(request, key, timeout_s, done))
+            self._tasks.start(self._find_first(request, key, timeout_s, done))
         else:
             self._route(request, key, nodes, timeout_s, done)
 
@@ -114,11 +114,6 @@ class Registrations:
             record = registration.merge(record, copy)
         return record
 
-    def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def _route(
         self,
         request: RegisterRequest,
@@ -132,7 +127,7 @@ class Registrations:
         elif request.contacts and not request.remove_all:
             self._write(request, key, nodes, timeout_s, done)
         else:
-            self._as_task(self._read_first(request, key, nodes, timeout_s, done))
+            self._tasks.start(self._read_first(request, key, nodes, timeout_s, done))
 
     async def _find_first(
         self, request: RegisterRequest, key: bytes, timeout_s: float, done: Done
