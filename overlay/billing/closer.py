@@ -17,7 +17,7 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.base.limits import OPEN_CALLS_MAX
 from overlay.billing.open_calls import OpenCalls, overdue_us
-from overlay.config.sections import Billing
+from overlay.config.sections import BillingSection
 from overlay.records import call
 from overlay.records.assemble import last_proof_us
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, event_id
@@ -34,7 +34,7 @@ TIMEOUT_S: Final = 5.0
 PAGE_CALLS: Final = 500
 
 
-def closing(events: Iterable[CallEvent], now_us: int, settings: Billing) -> CallEvent | None:
+def closing(events: Iterable[CallEvent], now_us: int, settings: BillingSection) -> CallEvent | None:
     """What closes the dialog of which these are all events; None if it is over or not overdue."""
     known = sorted(events, key=lambda event: (event.time_us, event.event_id))
     start = next((event for event in known if event.kind is EventKind.START), None)
@@ -65,7 +65,7 @@ class Closer:
     def __init__(
         self,
         own_id: bytes,
-        settings: Billing,
+        settings: BillingSection,
         placement: Placement,
         committer: Committer,
         events: EventWriter,

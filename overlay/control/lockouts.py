@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from overlay.base import limit_hits
 from overlay.base.limits import HEADER_CHARS_MAX, LOCKOUTS_MAX, LOGIN_FAILURES_REMEMBERED_MAX
-from overlay.config.sections import Proxy
+from overlay.config.sections import ProxySection
 
 WINDOW_S = 60.0
 """Failures within this are counted together."""
@@ -29,7 +29,7 @@ Place = tuple[str, str]
 class Lockouts:
     """What one node knows of them."""
 
-    def __init__(self, settings: Proxy, now_s: Callable[[], float]) -> None:
+    def __init__(self, settings: ProxySection, now_s: Callable[[], float]) -> None:
         self._settings = settings
         self._now_s = now_s
         self._failures: OrderedDict[Place, tuple[float, int]] = OrderedDict()

@@ -82,7 +82,7 @@ class OperatorService:
         now_ms: Callable[[], int],
         leave: Callable[[], None],
         withdraw: Callable[[], None],
-        drain: replication_drain.Drain,
+        drain: replication_drain.Drainer,
         maintenance: Maintenance,
         lockouts: Lockouts,
     ) -> None:

@@ -42,7 +42,7 @@ from overlay.records.refusal import Refusal
 from overlay.records.register import ContactChange, RegisterRequest, RegisterResult
 from overlay.records.targets import Reach
 from overlay.replication.claims import Claims
-from overlay.replication.drain import Drain
+from overlay.replication.drain import Drainer
 from overlay.replication.events import EventWriter
 from overlay.replication.registrations import Registrations
 from overlay.replication.subscribers import SubscriberDirectory
@@ -64,7 +64,7 @@ class ProxyService:
         farm_wide: FarmWide,
         metrics: Metrics,
         now_ms: Callable[[], int],
-        drain: Drain,
+        drain: Drainer,
         lockouts: Lockouts,
         claims: Claims,
     ) -> None:

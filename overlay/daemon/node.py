@@ -54,7 +54,7 @@ from overlay.records.clock import HybridClock
 from overlay.records.node_info import NodeInfo, Traits
 from overlay.records.settings import FarmSettings, Shown
 from overlay.replication.claims import Claims
-from overlay.replication.drain import Drain
+from overlay.replication.drain import Drainer
 from overlay.replication.events import EventWriter
 from overlay.replication.placement import Placement
 from overlay.replication.reader import Reader
@@ -67,7 +67,7 @@ from overlay.replication.subscribers import SubscriberDirectory
 from overlay.replication.vetting import Vetting
 from overlay.storage.rows import IncarnationRow, Peers
 from overlay.storage.scrubber import Scrubber
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class Node:
         self.events.took_on, self.events.gave_up = self.ledger.took_on, self.ledger.gave_up
         await self.ledger.start(self.incarnation)
         names = RecordNames(self.replica, self._node_names)
-        self.drain = Drain(
+        self.drain = Drainer(
             config.overlay,
             self.membership,
             self.repair,
@@ -267,7 +267,7 @@ class Node:
     async def _open_storage(self) -> None:
         self.committer, self.bindings = self.parts.storage(self.config, self.parts.now_ms)
         rows = await self.committer.read(lambda db: db.subscribers())
-        self.subscribers = Subscribers(rows)
+        self.subscribers = StoredSubscribers(rows)
         self.scrubber = Scrubber(self.bindings, self.subscribers, self.committer)
         self._known = await self.committer.read(lambda db: db.peers())
 

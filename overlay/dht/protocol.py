@@ -21,14 +21,14 @@ from overlay.links.member_messages import FindNode, Nodes
 from overlay.links.network import Transport
 from overlay.records.node_info import NodeInfo
 
-Heard = Callable[[NodeInfo], None]
+OnHearsay = Callable[[NodeInfo], None]
 
 
 class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
     """The package's protocol class with our transport below it."""
 
     def __init__(
-        self, source: Contact, ksize: int, transport: Transport, heard: Heard, timeout_s: float
+        self, source: Contact, ksize: int, transport: Transport, heard: OnHearsay, timeout_s: float
     ) -> None:
         super().__init__(source, {}, ksize)
         self.router = FarmTable(self, ksize, source)

@@ -1,7 +1,8 @@
 """Which gateways of the farm's trunks answer this node.
 
 In: the farm's settings. Out: the gateways that are down, whenever that changes. Counterparts:
-`ask_gateway.py`, which asks; the proxies of the node, which try those last (`proxy/trunk_choice.py`).
+`ask_gateway.py`, which asks; the proxies of the node, which try those last
+(`proxy/trunk_choice.py`).
 """
 
 import asyncio

@@ -43,21 +43,21 @@ RANK = {state: rank for rank, state in enumerate(BY_RANK)}
 REFUTED_MAX = 1_000_000
 """Refutations that one run of a node may need."""
 
-Claim = tuple[int, State]
+MemberClaim = tuple[int, State]
 """Incarnation and state."""
 
 
-def order(claim: Claim) -> tuple[int, int]:
+def order(claim: MemberClaim) -> tuple[int, int]:
     """Sorts claims: the greater one holds."""
     return (claim[0], RANK[claim[1]])
 
 
-def merge(one: Claim, other: Claim) -> Claim:
+def merge(one: MemberClaim, other: MemberClaim) -> MemberClaim:
     """The claim that holds."""
     return max(one, other, key=order)
 
 
-def claim_of(update: MemberUpdate) -> Claim:
+def claim_of(update: MemberUpdate) -> MemberClaim:
     """The claim in a sane update."""
     return (update.incarnation, BY_RANK[update.state])
 

@@ -52,7 +52,7 @@ class EveryLink:
 
 
 @dataclass(eq=False, kw_only=True)
-class _Entry:
+class _Unsent:
     request: PeerRequest
     answered: Answered | None
     until_s: float
@@ -70,7 +70,7 @@ class Waiting:
     def __init__(self, linked: Callable[[bytes], Link | None]) -> None:
         self._linked = linked
         self._loop = asyncio.get_running_loop()
-        self._entries: dict[bytes, list[_Entry]] = {}
+        self._entries: dict[bytes, list[_Unsent]] = {}
 
     def add(
         self,
@@ -90,7 +90,7 @@ class Waiting:
             answered(Failed(code="busy", reason="too many requests wait for a link"))
             return
         until_s = self._loop.time() + timeout_s
-        entry = _Entry(request=request, answered=answered, until_s=until_s)
+        entry = _Unsent(request=request, answered=answered, until_s=until_s)
         entries.append(entry)
         late = Failed(code="unavailable", reason="no link in time")
         self._loop.call_later(timeout_s, entry.answer, late)

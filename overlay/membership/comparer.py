@@ -14,7 +14,7 @@ from overlay.links.member_messages import CompareMembers, MembersAre, MemberUpda
 from overlay.links.network import Transport
 from overlay.membership.comparison import DIGEST_BYTES, SLICES, differing, digests, page
 
-Claims = Callable[[], Iterable[MemberUpdate]]
+ListUpdates = Callable[[], Iterable[MemberUpdate]]
 Version = Callable[[], int]
 
 
@@ -24,7 +24,7 @@ class Comparer:
     def __init__(
         self,
         transport: Transport,
-        claims: Claims,
+        claims: ListUpdates,
         version: Version,
         learn: Callable[[tuple[MemberUpdate, ...]], None],
         timeout_s: float,

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 
 from overlay.base.limits import GOSSIP_QUEUE_MAX, GOSSIP_UPDATES_MAX
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.links.member_messages import Gossip, MemberUpdate
 from overlay.links.network import Transport
 from overlay.links.peer_protocol import PeerReply
@@ -24,7 +24,7 @@ class Gossiper:
 
     def __init__(
         self,
-        settings: Overlay,
+        settings: OverlaySection,
         transport: Transport,
         chance: random.Random,
         linked: Callable[[], list[bytes]],

@@ -24,7 +24,7 @@ from overlay.base import limit_hits
 from overlay.base.limits import MEMBERS_MAX
 from overlay.links.member_claims import (
     RANK,
-    Claim,
+    MemberClaim,
     State,
     agreed,
     claim_of,
@@ -315,7 +315,7 @@ class Members:
         member.dial_after_s = now_s
         self._linked.pop(member.info.node_id, None)
 
-    def _set_claim(self, member: Member, claim: Claim) -> None:
+    def _set_claim(self, member: Member, claim: MemberClaim) -> None:
         if claim == member.claim:
             return
         before, member.claim = member.claim, claim

@@ -21,7 +21,7 @@ from kademlia.node import Node
 
 from overlay.base import tasks
 from overlay.base.limits import CONTACTS_TOLD_MAX, GOSSIP_UPDATES_MAX
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
 from overlay.dht.table import Contact
@@ -73,7 +73,7 @@ class Membership:
     def __init__(
         self,
         own: NodeInfo,
-        settings: Overlay,
+        settings: OverlaySection,
         transport: Transport,
         chance: random.Random,
         resolve: Resolve,

@@ -9,6 +9,7 @@ from typing import Final
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
+from overlay.base.addresses import HostPort
 from overlay.base.limits import DISCOVERED_ADDRESSES_MAX
 from overlay.base.tasks import Background
 from overlay.config.config import Config
@@ -17,8 +18,6 @@ log = logging.getLogger(__name__)
 
 MDNS_TYPE: Final = "_sipfarm-overlay._tcp.local."
 MDNS_TIMEOUT_MS: Final = 1_000
-
-Address = tuple[str, int]
 
 
 class Neighbours:
@@ -31,11 +30,11 @@ class Neighbours:
         self._port = config.overlay.port
         self._mdns: AsyncZeroconf | None = None
         self._browser: AsyncServiceBrowser | None = None
-        self._found: dict[str, list[Address]] = {}
+        self._found: dict[str, list[HostPort]] = {}
         self._tasks = Background()
 
     @property
-    def addresses(self) -> list[Address]:
+    def addresses(self) -> list[HostPort]:
         """Of all that were heard of, without this node."""
         return [address for addresses in self._found.values() for address in addresses]
 

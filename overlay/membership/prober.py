@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.links.member_messages import Ping, PingFor
 from overlay.links.network import Transport
 from overlay.links.peer_protocol import Ack, Failed, PeerReply
@@ -61,7 +61,7 @@ class Prober:
 
     def __init__(
         self,
-        settings: Overlay,
+        settings: OverlaySection,
         transport: Transport,
         chance: random.Random,
         turns: Turns,

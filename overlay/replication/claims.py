@@ -21,6 +21,7 @@ import msgspec
 from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.limits import CLAIMS_PER_FRAME_MAX
 from overlay.base.tasks import Background
+from overlay.links.link import Answered
 from overlay.links.network import Transport
 from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.links.record_messages import (
@@ -54,8 +55,6 @@ AGAIN_S = 1.0
 """After which a replica is tried again that did not take them."""
 SETTLE_S = 0.1
 """How long a change in the farm is left to settle before claims are handed over."""
-
-Answer = Callable[[PeerReply], None]
 
 
 class Claims:
@@ -123,7 +122,7 @@ class Claims:
 
     # What peers ask.
 
-    def claimed(self, request: ClaimAt, answer: Answer) -> None:
+    def claimed(self, request: ClaimAt, answer: Answered) -> None:
         """Decide about a call, at once if it is clear."""
         if self._granted(request):
             answer(self._told(request, granted=True))

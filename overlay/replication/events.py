@@ -43,7 +43,7 @@ FLUSH_S = 1.0
 FLUSH_EVENTS = 200
 FLUSH_TIMEOUT_S = 2.0
 
-Done = Callable[[str, str], None]
+OnWritten = Callable[[str, str], None]
 """Called with the level, or with "" and why it is not safe."""
 
 
@@ -99,7 +99,7 @@ class EventWriter:
         """Peers came: the journal may be emptied now."""
         self._wake.set()
 
-    def write(self, event: CallEvent, timeout_s: float, done: Done) -> None:
+    def write(self, event: CallEvent, timeout_s: float, done: OnWritten) -> None:
         """Make `event` safe; `done` is called once, in about `timeout_s` at the latest."""
         event = msgspec.structs.replace(
             event, node=self._name, changed=self._clock.tick(), level=QUORUM
@@ -130,7 +130,7 @@ class EventWriter:
         """W."""
         return self._write_quorum
 
-    def journal(self, key: bytes, event: CallEvent, done: Done) -> None:
+    def journal(self, key: bytes, event: CallEvent, done: OnWritten) -> None:
         """Keep the event on this node's disk, and note that it must go further."""
         event = msgspec.structs.replace(event, level=JOURNAL)
         row = EventRow(
@@ -165,7 +165,9 @@ class EventWriter:
 
     # inner workings
 
-    async def _find_first(self, key: bytes, event: CallEvent, timeout_s: float, done: Done) -> None:
+    async def _find_first(
+        self, key: bytes, event: CallEvent, timeout_s: float, done: OnWritten
+    ) -> None:
         """In a farm that the table does not hold, others know who the replicas are."""
         until_s = self._loop.time() + timeout_s
         nodes = await self._placement.find(key, timeout_s / 2)
@@ -177,7 +179,7 @@ class EventWriter:
         event: CallEvent,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnWritten,
     ) -> None:
         write = _Write(self, key, event, len(nodes), done)
         if len(nodes) < self._write_quorum:
@@ -255,7 +257,7 @@ class _Write:
     """One event on its way to W disks."""
 
     def __init__(
-        self, owner: EventWriter, key: bytes, event: CallEvent, replicas: int, done: Done
+        self, owner: EventWriter, key: bytes, event: CallEvent, replicas: int, done: OnWritten
     ) -> None:
         self.timer: asyncio.TimerHandle | None = None
         self._owner = owner
@@ -263,7 +265,7 @@ class _Write:
         self._event = event
         self.fanout: Fanout | None = None
         self._votes = Votes(owner.write_quorum, replicas)
-        self._done: Done | None = done
+        self._done: OnWritten | None = done
         self._journal = ""
         """Empty, `asked` or `kept`."""
 

@@ -35,7 +35,7 @@ from overlay.replication.registration_write import RegistrationWrite
 from overlay.replication.replica import Replica, digest_of
 from overlay.replication.spreader import Spreader
 
-Done = Callable[[RegisterResult | Refusal], None]
+OnRegistered = Callable[[RegisterResult | Refusal], None]
 UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 
 
@@ -66,7 +66,7 @@ class Registrations:
         self.weak = 0
         """REGISTERs done with fewer than W nodes, as there were no more."""
 
-    def register(self, request: RegisterRequest, timeout_s: float, done: Done) -> None:
+    def register(self, request: RegisterRequest, timeout_s: float, done: OnRegistered) -> None:
         """Do a REGISTER; `done` is called once, within `timeout_s`."""
         key = key_of(RecordKind.REGISTRATION, request.aor)
         nodes = self._placement.surely(key)
@@ -120,7 +120,7 @@ class Registrations:
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         if all(node.node_id != self._own_id for node in nodes):
             self._hand_over(request, list(nodes), self._loop.time() + timeout_s, done)
@@ -130,7 +130,7 @@ class Registrations:
             self._tasks.start(self._read_first(request, key, nodes, timeout_s, done))
 
     async def _find_first(
-        self, request: RegisterRequest, key: bytes, timeout_s: float, done: Done
+        self, request: RegisterRequest, key: bytes, timeout_s: float, done: OnRegistered
     ) -> None:
         """In a farm that the table does not hold, others know who the replicas are."""
         until_s = self._loop.time() + timeout_s
@@ -143,7 +143,7 @@ class Registrations:
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         """Removing all bindings, or listing them, needs to know all of them."""
         began_s = self._loop.time()
@@ -165,7 +165,7 @@ class Registrations:
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
         *,
         again: bool = True,
     ) -> None:
@@ -208,7 +208,7 @@ class Registrations:
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
         won: Callable[[Registration], None],
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         """Have W replicas merge `delta`: `won` gets the record as the quorum has it, `done` the
         reason why there is no quorum."""
@@ -240,7 +240,9 @@ class Registrations:
         else:
             write.spread()
 
-    def _finish(self, delta: Registration, merged: Registration, done: Done, *, weak: bool) -> None:
+    def _finish(
+        self, delta: Registration, merged: Registration, done: OnRegistered, *, weak: bool
+    ) -> None:
         """The quorum is won: tell what it says."""
         outcome = RegisterOutcome.DONE
         if registrar.overtaken(merged, delta):
@@ -262,7 +264,7 @@ class Registrations:
         return min(self._config.overlay.write_quorum, replicas)
 
     def _hand_over(
-        self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: Done
+        self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: OnRegistered
     ) -> None:
         left_s = until_s - self._loop.time()
         if not nodes or left_s <= 0:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.links.network import Transport
 from overlay.links.peer_protocol import Failed, PeerReply
 from overlay.links.record_messages import Offer, Store, Stored, Wanted
@@ -40,7 +40,7 @@ class Repair:
     def __init__(
         self,
         own_id: bytes,
-        settings: Overlay,
+        settings: OverlaySection,
         placement: Placement,
         replica: Replica,
         transport: Transport,

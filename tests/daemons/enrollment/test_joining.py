@@ -32,7 +32,7 @@ def wishes(home: Path, node: str = "n1", address: str = "192.0.2.1") -> Wishes:
 
 
 def used(operator: Operator, token: Token) -> bool:
-    with ledger.locked_lines(operator.ca / files.TOKENS, token_book.Entry) as book:
+    with ledger.locked_lines(operator.ca / files.TOKENS, token_book.TokenEntry) as book:
         return any(e.used_by for e in book.entries if e.token_id == token.token_id.hex())
 
 

@@ -17,7 +17,7 @@ from overlay.storage.database import RecordsDatabase
 from overlay.storage.records_disk import RecordsDisk
 from overlay.storage.rows import EventRow, RottenRow, SubscriberRow
 from overlay.storage.scrubber import Scrubber
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.proxy_requests import start_event, stop_event
 from tests.waiting import until
@@ -118,7 +118,7 @@ def test_the_scrubber_writes_again_what_memory_has(tmp_path: Path) -> None:
         body = farm.subscriber(ALICE, "wonder", 1)
         key = key_of(RecordKind.SUBSCRIBER, ALICE)
         committer = Committer(RecordsDisk(tmp_path, Damage()))
-        subscribers = Subscribers([])
+        subscribers = StoredSubscribers([])
         subscribers.merge(key, body)
         encoded = subscribers.get(key)
         assert encoded

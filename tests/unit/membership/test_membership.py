@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from overlay.base.errors import UnavailableError
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.daemon.parts import now_ms
 from overlay.links.member_claims import RANK
 from overlay.links.member_messages import (
@@ -30,7 +30,7 @@ from overlay.membership.suspicion import RESTARTS_WITHIN_S
 from overlay.records.node_info import NodeInfo, Traits
 from tests.waiting import until
 
-SETTINGS = Overlay(
+SETTINGS = OverlaySection(
     probe_interval_ms=20, probe_timeout_ms=60, suspicion_min_ms=250, redial_ms=20, redial_max_ms=50
 )
 
