@@ -15,7 +15,7 @@ import pytest
 from deploy.lab import Lab, Phone
 from overlay.control.operator_messages import GetSettings, SettingsInForce
 from overlay.records import settings
-from proxy import digest, shown
+from proxy import digest, shown_settings
 from tests.farm.asking import add_subscriber, eventually, one_record, sipfarm, sipfarm_json
 from tests.farm.raw_phone import Message, RawPhone
 from tests.farm.sipp import Sipp
@@ -143,7 +143,7 @@ def until_taken(
                 refuse(gateway, gateway.await_request("INVITE", 0.1), 486, "Busy Here")
                 answer.result()
                 # One worker has read it; the others do so with their first message a second later.
-                time.sleep(1.1 * shown.LOOK_EVERY_S)
+                time.sleep(1.1 * shown_settings.LOOK_EVERY_S)
                 return
         answer.result()
     raise AssertionError("no call comes to the gateway")

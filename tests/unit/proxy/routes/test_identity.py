@@ -116,5 +116,5 @@ def test_an_anonymous_stranger_is_a_stranger(strict: Worker, kamailio: FakeKsr) 
 def test_replies(strict: Worker, kamailio: FakeKsr, source: str, stays: bool) -> None:
     kamailio.message.source = (source, 5060)
     kamailio.message.fields["P-Asserted-Identity"] = FORGED
-    identity.strip(strict)
+    identity.remove_untrusted(strict)
     assert ("P-Asserted-Identity" in kamailio.message.fields) is stays

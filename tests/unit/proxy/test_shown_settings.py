@@ -4,7 +4,7 @@ from pathlib import Path
 
 from overlay.cache import shown_settings
 from overlay.records.settings import FarmSettings, Shown, Trunk
-from proxy.shown import LOOK_EVERY_S, ShownSettings
+from proxy.shown_settings import LOOK_EVERY_S, ShownSettings
 from tests.unit.proxy.conftest import Clock
 
 

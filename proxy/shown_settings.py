@@ -1,8 +1,10 @@
-"""The farm's settings in one Kamailio worker.
+"""The farm's settings, and the nodes that are gone, in one Kamailio worker.
 
-In: the file that the node's daemon writes. Out: a `TrunkTable`, at most `LOOK_EVERY_S` old.
-Counterpart: `overlay.cache.shown_settings`. What was read last stays in force when the file is gone
-or cannot be read: calls go on without the daemon.
+In: the file that the node's daemon writes. Out: a `TrunkTable` and names of nodes, at most
+`LOOK_EVERY_S` old. Counterpart: `overlay.cache.shown_settings`.
+
+If the file is gone or cannot be read, what was read last stays in force: calls go on without the
+daemon.
 """
 
 import os
@@ -14,21 +16,21 @@ import msgspec
 
 from overlay.base.limits import SETTINGS_BYTES_MAX
 from overlay.records import settings
-from proxy.trunk_choice import NOTHING, TrunkTable
+from proxy.trunk_choice import NO_TRUNKS, TrunkTable
 
 LOOK_EVERY_S: Final = 1.0
 _BYTES_MAX: Final = 2 * SETTINGS_BYTES_MAX
 
 
 class ShownSettings:
-    """Reads the file when it has changed."""
+    """Reads the file again when it has changed."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._path = path
         self._clock = clock
         self._look_at_s = 0.0
         self._seen: tuple[int, int] | None = None
-        self._table = NOTHING
+        self._table = NO_TRUNKS
         self._gone: frozenset[str] = frozenset()
 
     def table(self) -> TrunkTable:
@@ -38,7 +40,7 @@ class ShownSettings:
         return self._table
 
     def gone(self) -> frozenset[str]:
-        """Names of the nodes that are dead, or have left."""
+        """Names of the nodes that are dead or have left."""
         if self._clock() >= self._look_at_s:
             self._look()
         return self._gone

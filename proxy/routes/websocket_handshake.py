@@ -1,8 +1,8 @@
-"""The door of WebSocket (RFC 7118): which HTTP requests become connections that carry SIP.
+"""Decides which HTTP requests become WebSocket connections that carry SIP (RFC 7118).
 
-In: an HTTP request, on any connection. Out: a WebSocket, or a refusal and the end of the
-connection. Who the phone is, is proved later, by digest, as on every transport. Counterpart:
-Kamailio's websocket module, which looks at the version, the key and the sub-protocol `sip`.
+In: an HTTP request, on any connection. Out: a WebSocket; or a refusal, and the end of the
+connection. Counterpart: Kamailio's websocket module, which looks at the version, the key and the
+sub-protocol `sip`. The phone proves its identity later, by digest, as on every transport.
 """
 
 from proxy import counters, sip_uri

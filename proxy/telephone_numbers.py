@@ -1,7 +1,8 @@
-"""Telephone numbers as people dial them, and as carriers want them.
+"""Telephone numbers, as people dial them and as carriers want them.
 
-In: what was dialled, how people dial here. Out: the number in E.164 with `+`, or nothing; pure
-functions, property-tested. Counterparts: `trunk_choice.py`, `sipfarm trunk route`.
+In: the text that was dialled, and the farm's rules for dialling. Out: the number in E.164 with `+`,
+or nothing. Pure functions, property-tested. Counterparts: `trunk_choice.py` and `sipfarm trunk
+route`.
 """
 
 import re
@@ -16,16 +17,16 @@ _DIALLED: Final = re.compile(r"\+?[0-9*#]+")
 _E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 
 
-def dialled(user: str) -> str:
-    """The digits of a URI's user part, without parameters and separators; empty if it is no
+def digits_of(user: str) -> str:
+    """The digits in a URI's user part, without parameters and separators; empty if it is no
     number."""
     number = user.partition(";")[0].translate(_SEPARATORS)
     return number if _DIALLED.fullmatch(number) else ""
 
 
 def normalised(user: str, numbering: Numbering) -> str:
-    """The number (E.164) that somebody here means who dials this; empty if it is none."""
-    number = rewritten(dialled(user), numbering.rules)
+    """The E.164 number that a user of the farm reaches by dialling this; empty if there is none."""
+    number = rewritten(digits_of(user), numbering.rules)
     if not number:
         return ""
     if not number.startswith("+"):
@@ -34,7 +35,7 @@ def normalised(user: str, numbering: Numbering) -> str:
 
 
 def rewritten(number: str, rules: Iterable[Rule]) -> str:
-    """The number by the first rule that matches; as it is if there is none."""
+    """The number, changed by the first rule that matches it; unchanged if no rule does."""
     for rule in rules:
         if number.startswith(rule.match):
             return rule.prepend + number[rule.strip :]

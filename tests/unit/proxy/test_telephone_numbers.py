@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.records.settings import Numbering, Rule
-from proxy import numbers
+from proxy import telephone_numbers
 
 GERMANY = Numbering(country="49")
 AMERICA = Numbering(
@@ -55,12 +55,12 @@ _numberings = st.builds(
     ],
 )
 def test_as_it_is_dialled(numbering: Numbering, user: str, expected: str) -> None:
-    assert numbers.normalised(user, numbering) == expected
+    assert telephone_numbers.normalised(user, numbering) == expected
 
 
 @given(_numberings, st.one_of(st.text(), st.text("+0123456789*#-. ()", max_size=20)))
 def test_it_is_e164_or_nothing(numbering: Numbering, user: str) -> None:
-    number = numbers.normalised(user, numbering)
+    number = telephone_numbers.normalised(user, numbering)
     assert not number or re.fullmatch(r"\+[1-9][0-9]{1,14}", number)
 
 
@@ -71,18 +71,18 @@ def test_what_is_normalised_stays_so(numbering: Numbering, user: str) -> None:
         national=numbering.national,
         international=numbering.international,
     )
-    number = numbers.normalised(user, without_rules)
-    assert numbers.normalised(number, without_rules) == number
+    number = telephone_numbers.normalised(user, without_rules)
+    assert telephone_numbers.normalised(number, without_rules) == number
 
 
 @given(st.text("123456789", min_size=2, max_size=12))
 def test_three_ways_to_dial_mean_one_number(digits: str) -> None:
     ways = (f"+49{digits}", f"0049{digits}", f"0{digits}")
-    assert {numbers.normalised(way, GERMANY) for way in ways} == {f"+49{digits}"}
+    assert {telephone_numbers.normalised(way, GERMANY) for way in ways} == {f"+49{digits}"}
 
 
 @given(st.lists(_rules), st.text("0123456789", max_size=10))
 def test_the_first_rule_that_matches_decides(rules: list[Rule], number: str) -> None:
     matching = [rule for rule in rules if number.startswith(rule.match)]
     expected = matching[0].prepend + number[matching[0].strip :] if matching else number
-    assert numbers.rewritten(number, rules) == expected
+    assert telephone_numbers.rewritten(number, rules) == expected
