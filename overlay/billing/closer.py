@@ -15,14 +15,14 @@ from typing import Final
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.base.limits import OPEN_CALLS_MAX
 from overlay.billing.open_calls import OpenCalls, overdue_us
 from overlay.config.sections import BillingSection
 from overlay.records import call
 from overlay.records.assemble import last_proof_us
-from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, event_id
+from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, Level, event_id
+from overlay.records.refusal import Refusal
 from overlay.replication.events import EventWriter
-from overlay.replication.placement import Placement
+from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 
 log = logging.getLogger(__name__)
@@ -64,25 +64,21 @@ class Closer:
 
     def __init__(
         self,
-        own_id: bytes,
         settings: BillingSection,
-        placement: Placement,
+        replicas: Replicas,
         committer: Committer,
         events: EventWriter,
+        open_calls: OpenCalls,
         now_ms: Callable[[], int],
     ) -> None:
-        self._own_id = own_id
+        """`open_calls` sees every event that this node stores as a replica."""
         self._settings = settings
-        self._placement = placement
+        self._replicas = replicas
         self._committer = committer
         self._events = events
         self._now_ms = now_ms
         self._task: asyncio.Task[None] | None = None
-        self.open_calls = OpenCalls(
-            grace_s=settings.close_grace_s,
-            longest_s=settings.call_max_s,
-            calls_max=OPEN_CALLS_MAX,
-        )
+        self.open_calls = open_calls
         self.closed = 0
         """Calls that this node closed."""
 
@@ -98,8 +94,7 @@ class Closer:
         """Look once; raises `SipfarmError`."""
         now_us = self._now_ms() * 1000
         for key in self.open_calls.overdue(now_us):
-            nodes = self._placement.of(key)
-            if nodes and nodes[0].node_id == self._own_id:
+            if self._replicas.is_nearest(key):
                 await self._close(key, now_us)
             # In case that it did not work, or that the one whose turn it is died.
             self.open_calls.again(key, now_us, AGAIN_S)
@@ -155,9 +150,9 @@ class Closer:
     async def _write(self, event: CallEvent) -> bool:
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def written(level: str, reason: str) -> None:
+        def written(outcome: Level | Refusal) -> None:
             if not done.done():
-                done.set_result(bool(level))
+                done.set_result(isinstance(outcome, Level))
 
         self._events.write(event, TIMEOUT_S, written)
         return await done

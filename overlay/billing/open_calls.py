@@ -8,6 +8,7 @@ import heapq
 from dataclasses import dataclass, field
 
 from overlay.base import limit_hits
+from overlay.base.limits import OPEN_CALLS_MAX
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind
 
 Dialog = tuple[bytes, frozenset[str]]
@@ -35,7 +36,7 @@ class OpenCalls:
 
     grace_s: int
     longest_s: int
-    calls_max: int
+    calls_max: int = OPEN_CALLS_MAX
     _due_us: dict[Dialog, int] = field(default_factory=dict)
     _ended: dict[Dialog, None] = field(default_factory=dict)
     """Ends that came before their START, the oldest first."""

@@ -238,12 +238,12 @@ def _page_of_subscribers(reply: PeerReply) -> tuple[list[subscriber.Subscriber],
     return [subscriber.decode(body) for body in reply.bodies], reply.more
 
 
-Merged = dict[bytes, tuple[Position, CallEvents, list[str]]]
+MergedRows = dict[bytes, tuple[Position, CallEvents, list[str]]]
 
 
-def _merge_pages(pages: list[tuple[str, CallPage]]) -> tuple[Merged, Position]:
+def _merge_pages(pages: list[tuple[str, CallPage]]) -> tuple[MergedRows, Position]:
     """The calls of all pages, and up to where every page is whole."""
-    merged: Merged = {}
+    merged: MergedRows = {}
     horizon: Position = (FOREVER_US, b"\xff" * 20)
     for name, (rows, more) in pages:
         for position, events in rows:

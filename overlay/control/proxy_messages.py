@@ -6,7 +6,7 @@ In: what a SIP message makes a worker ask. Out: the answer that the worker acts 
 
 from overlay.control.control_protocol import ControlAnswer, ControlRequest
 from overlay.records.call import CallEvent
-from overlay.records.register import BoundContact, ContactChange, RegisterOutcome
+from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from overlay.records.subscriber import Policy
 from overlay.records.targets import Reach, Target
 
@@ -71,7 +71,7 @@ class Registered(ControlAnswer, frozen=True, kw_only=True, tag=3):
     """The answer to a REGISTER."""
 
     outcome: RegisterOutcome
-    bindings: tuple[BoundContact, ...] = ()
+    bindings: tuple[Contact, ...] = ()
     move: bool = False
     """The phone should find another node: its connection ends soon."""
     weak: bool = False

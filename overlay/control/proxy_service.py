@@ -35,6 +35,7 @@ from overlay.control.proxy_messages import (
 )
 from overlay.links.farm_messages import Lockout
 from overlay.observe.metrics import Metrics
+from overlay.records.call import Level
 from overlay.records.claim import Attempt
 from overlay.records.draining import DrainPhase
 from overlay.records.names import RecordKind, key_of
@@ -147,12 +148,13 @@ class ProxyService:
             return True
         kind = event.kind.name
 
-        def done(level: str, reason: str) -> None:
-            self._metrics.events.inc(kind, level or "refused")
-            if level:
-                respond(Written(id=0, level=level))
+        def done(outcome: Level | Refusal) -> None:
+            if isinstance(outcome, Refusal):
+                self._metrics.events.inc(kind, "refused")
+                respond(refused(outcome))
             else:
-                respond(Refused(id=0, code="storage", reason=reason))
+                self._metrics.events.inc(kind, outcome)
+                respond(Written(id=0, level=outcome))
 
         self._events.write(event, deadline_s, done)
         return True

@@ -24,7 +24,7 @@ from overlay.base.limits import CONTACTS_TOLD_MAX, GOSSIP_UPDATES_MAX
 from overlay.config.sections import OverlaySection
 from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
-from overlay.dht.table import Contact
+from overlay.dht.table import TableContact
 from overlay.links.member_claims import (
     INCARNATION_MAX,
     RANK,
@@ -91,7 +91,7 @@ class Membership:
         redial = Redial(first_s=settings.redial_ms / 1000, longest_s=settings.redial_max_ms / 1000)
         self.members = Members(own.node_id, patience, redial, chance, settings.links_kept)
         self.dht = FarmProtocol(
-            Contact(own),
+            TableContact(own),
             settings.bucket_size,
             transport,
             self.heard_of,
@@ -351,7 +351,7 @@ class Membership:
         elif was not in LIVING and member.state in LIVING:
             self._heard_alive(member)
         elif (learned.dial or member.info.traits != traits) and member.state in LIVING:
-            self.dht.router.add_contact(Contact(member.info, proven=member.proven))
+            self.dht.router.add_contact(TableContact(member.info, proven=member.proven))
             if not placed_alike(member.info.traits, traits):
                 self._changed(member)
             elif member.info.traits != traits:
@@ -404,7 +404,7 @@ class Membership:
     def _reached(self, member: Member) -> None:
         """It answered by a link."""
         info = member.info
-        self.dht.router.add_contact(Contact(info))
+        self.dht.router.add_contact(TableContact(info))
         if member.claim[1] is not State.ALIVE:
             # It has to hear what is said of it, so that it can refute it.
             self._gossiper.drop(info.node_id)
@@ -412,7 +412,7 @@ class Membership:
 
     def _heard_alive(self, member: Member) -> None:
         """Others say that it is alive; in a large farm that has to do."""
-        self.dht.router.add_contact(Contact(member.info, proven=member.proven))
+        self.dht.router.add_contact(TableContact(member.info, proven=member.proven))
         self._changed(member)
 
     def _missed(self, node_id: bytes) -> None:
@@ -524,7 +524,7 @@ class Membership:
             await Lookup(self.dht, target, start, told, alpha).find_within(REFRESH_S)
 
     def _gone(self, member: Member) -> None:
-        self.dht.router.remove_contact(Contact(member.info))
+        self.dht.router.remove_contact(TableContact(member.info))
         log.warning("%s is %s", member.info.name, member.state)
         self._transport.drop(member.info.node_id, f"taken for {member.state}")
         self._changed(member)

@@ -57,7 +57,7 @@ def test_who_floods_is_dropped_and_heard_again(lab: Lab) -> None:
     most = ProxySection().source_requests_per_s_max
     with RawPhone(lab, "p6", "carol") as flood, RawPhone(lab, "p7", "carol") as neighbour:
         before = dropped(lab)
-        text, _ = flood.request_text("OPTIONS", f"sip:{lab.farm}", call_id="flood", cseq=1)
+        text = flood.request_text("OPTIONS", f"sip:{lab.farm}", call_id="flood", cseq=1)
         began_s = time.monotonic()
         sent = 0
         while dropped(lab) == before:

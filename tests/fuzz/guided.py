@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["overlay", "proxy"]):
     from overlay.base.errors import ProtocolError
     from overlay.base.frames import FrameBuffer
     from overlay.control import control_codec
-    from overlay.dht.table import Contact
+    from overlay.dht.table import TableContact
     from overlay.links import member_messages, peer_codec
     from overlay.links.member_claims import sane
     from overlay.records import call, registration, subscriber
@@ -54,7 +54,7 @@ def links(provider: Any) -> None:
             message = peer_codec.decode(each)
             if isinstance(message, member_messages.Gossip):
                 for update in filter(sane, message.updates):
-                    Contact(update.node)
+                    TableContact(update.node)
     except (msgspec.MsgspecError, ProtocolError):
         peer_codec.unknown_kind(payload)
 
@@ -90,7 +90,7 @@ def sip(provider: Any) -> None:
     for parse in (digest.parse, route_token.parameters_of, fork_plan.decode, fork_plan.breadth):
         parse(text)
     try:
-        contacts.parse([text])
+        contacts.parse([text], 3600)
     except ValueError:
         return
 

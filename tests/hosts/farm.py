@@ -1,7 +1,7 @@
 """The farm on test hosts, seen and used from outside: by ssh, DNS, HTTP and SIP.
 
 In: `Hosts`. Out: what nodes say, and load on them. Counterparts: `sipfarm` on the nodes; the phones
-of `tests/farm/rolling_load.py`, on this machine.
+of `tests/sip/rolling_load.py`, on this machine.
 """
 
 import asyncio
@@ -19,16 +19,17 @@ from typing import Any, Final
 
 from deploy.hosts import Hosts, HostsError
 from deploy.hosts.layout import DATA_DIR, MACHINE
-from tests.farm.asking import PASSWORD, eventually
-from tests.farm.phone_site import PhoneSite, on_machine
-from tests.farm.registration import Registration
+from tests.farm.asking import eventually
 from tests.farm.rolling import under_load
-from tests.farm.rolling_load import EXPIRES_S, Places, RollingLoad, Tally
-from tests.farm.srv_lookup import SrvLookup
-from tests.farm.srv_sender import SrvSender
 from tests.hosts import inventory
 from tests.hosts.inventory import FARM, NODES, OPERATOR
 from tests.hosts.playbooks import Played, play
+from tests.sip.credentials import PASSWORD
+from tests.sip.registration import Registration
+from tests.sip.rolling_load import EXPIRES_S, Places, RollingLoad, Tally
+from tests.sip.site import PhoneSite, on_machine
+from tests.sip.srv_lookup import SrvLookup
+from tests.sip.srv_sender import SrvSender
 
 CALLEE: Final = "called"
 USERS: Final = tuple(f"phone-{number}" for number in range(12))

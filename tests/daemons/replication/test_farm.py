@@ -279,7 +279,7 @@ def test_a_note_that_a_full_disk_kept_is_taken_away_later(
     async def story(farm: Farm) -> None:
         await three(farm)
         events = farm.nodes["n1"].events
-        kept: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        kept: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         event = CallEvent(
             kind=EventKind.START,
             event_id=b"e" * 20,
@@ -289,10 +289,10 @@ def test_a_note_that_a_full_disk_kept_is_taken_away_later(
             time_us=1,
         )
         key = key_of(RecordKind.CALL, "call-1")
-        events.journal(key, event, lambda level, reason: kept.set_result(level or reason))
-        assert await kept == "journal"
+        events.journal.keep(key, event, kept.set_result)
+        assert await kept is None, "no error"
         monkeypatch.setattr(RecordsDatabase, "commit", full_at_first)
-        events.journal_done(event.event_id)
+        events.journal.settled(event.event_id)
         await until(lambda: bool(refused) and events.journal_depth == 0, what="it is gone")
         assert await farm.nodes["n1"].committer.read(lambda db: db.journal_depth()) == 0
 
