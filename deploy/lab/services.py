@@ -19,7 +19,7 @@ from overlay.base.errors import SipfarmError
 from overlay.cli.render import write_files
 from overlay.config.config import Config, dump
 from overlay.control.client import ControlClient
-from overlay.control.messages import GetStatus, Status
+from overlay.control.operator_messages import GetStatus, Status
 from overlay.identity import ca, files
 from overlay.kamailio.options_ping import why_silent
 from proxy.render import command_line_values
