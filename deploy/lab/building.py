@@ -9,11 +9,12 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from deploy.lab import certificates, layout, network, processes, services
+from deploy.lab import certificates, layout, network, processes, services, starting
 from deploy.lab.layout import Host, LabError, LabState, host
 from deploy.lab.readiness import Report
 from overlay import config as configuration
@@ -104,8 +105,8 @@ def edge_settings(node: Host) -> dict[str, object]:
     }
 
 
-def build(state: LabState, configs: Mapping[str, Config], report: Report) -> None:
-    """Make everything of a lab and start its services."""
+def build(state: LabState, configs: Mapping[str, Config], report: Report, until_s: float) -> None:
+    """Make everything of a lab and start its services, by `until_s` of the monotonic clock."""
     layout.save_state(state)
     ca.create(AUTHORITY_DIR, state.farm)
     certificates.create()
@@ -114,10 +115,7 @@ def build(state: LabState, configs: Mapping[str, Config], report: Report) -> Non
         build_host(host(name), state.farm)
         services.write_node(host(name), configs[name], AUTHORITY_DIR)
     report(f"{len(state.nodes)} namespaces on {layout.BRIDGE}, certificates of {state.farm} signed")
-    for name in state.nodes:
-        for service in state.services:
-            command = services.command_of(service, host(name), configs[name])
-            processes.start(host(name), service, command)
+    starting.start_nodes(state, configs, report, until_s)
     report(f"started {', '.join(state.services)} on each node")
 
 
@@ -131,6 +129,8 @@ def remove(report: Report) -> bool:
     """Kill and delete all that is the lab's; false if there was nothing."""
     was_there = layout.STATE_DIR.exists() or network.bridge_exists()
     hosts = _hosts_left()
+    for pids in processes.of_hosts(hosts).values():
+        processes.send(pids, signal.SIGKILL)
     for each in hosts:
         processes.kill_all(each)
     for each in hosts:

@@ -69,14 +69,11 @@ class Lab:
             if layout.STATE_DIR.exists():
                 raise LabError("a lab is up, or was left behind; clean up with: sipfarm lab down")
             network.check_range_free()
+            timeout_s = timeout_s or 30.0 + 5.0 * nodes
             try:
-                building.build(state, configs, report)
+                building.build(state, configs, report, time.monotonic() + timeout_s)
                 readiness.wait(
-                    state,
-                    configs,
-                    every_service=True,
-                    report=report,
-                    timeout_s=timeout_s or 30.0 + 5.0 * nodes,
+                    state, configs, every_service=True, report=report, timeout_s=timeout_s
                 )
             except BaseException:
                 building.remove(report)

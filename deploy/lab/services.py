@@ -63,7 +63,10 @@ def command_of(service: str, host: Host, config: Config) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Farm:
-    """Names of nodes, as those on one side of a cut have to see them."""
+    """Names of nodes, as those on one side of a cut have to see them.
+
+    Where both are empty, any answer of a service will do.
+    """
 
     alive: Collection[str]
     """Those whose overlay runs; empty, if there is none."""
@@ -74,6 +77,10 @@ class Farm:
     def named(self) -> Collection[str]:
         """Those that DNS tells phones of."""
         return self.serving or self.alive
+
+
+ANY_FARM: Final = Farm(alive=(), serving=())
+"""Nothing is expected of the others: a node that has just started knows few of them."""
 
 
 def unready(service: str, config: Config, farm: Farm) -> str:
@@ -126,6 +133,8 @@ def _overlay_unready(config: Config, farm: Farm) -> str:
         return str(error)
     if not isinstance(status, Status):
         return f"answered {type(status).__name__}"
+    if not farm.alive:
+        return ""
     alive = {node.name for node in status.nodes if node.state == "alive"}
     if missing := sorted(set(farm.alive) - alive):
         return f"does not know as alive: {' '.join(missing)}"
