@@ -64,6 +64,7 @@ class Lab:
             name: building.node_config(host(name), names, farm, settings or {}) for name in names
         }
         chosen = tuple(service for service in services.ALL if service in which)
+        building.check_memory(nodes, chosen, building.available_mib())
         state = LabState(farm=farm, nodes=names, services=chosen)
         with building.lock():
             if layout.STATE_DIR.exists():

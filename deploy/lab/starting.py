@@ -17,7 +17,7 @@ from deploy.lab.layout import LabError, LabState, host
 from deploy.lab.readiness import Report
 from overlay.config import Config
 
-AT_A_TIME: Final = 4 * (os.cpu_count() or 1)
+AT_A_TIME: Final = 2 * (os.cpu_count() or 1)
 """Nodes whose services do not all answer yet. Half of what a start takes is waiting."""
 
 _POLL_S: Final = 0.05
