@@ -26,7 +26,7 @@ from overlay.identity import ca
 BOOTSTRAP_NODES: Final = 3
 """How many other nodes a node is told of; it learns of the rest from them."""
 
-NODES_PER_CORE: Final = 10
+NODES_PER_CORE: Final = 5
 """Up to so many keep a farm's usual times while they start."""
 _WAITS: Final = ("request_timeout_ms", "probe_timeout_ms", "suspicion_min_ms")
 

@@ -71,8 +71,11 @@ def memory_mib(lab: Lab) -> dict[str, float]:
     return found
 
 
+_BEGAN_S = time.monotonic()
+
+
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(f"{time.monotonic() - _BEGAN_S:6.1f} s: {line}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -103,7 +106,7 @@ def main() -> None:
             print(f"kill: each survivor: {described(took)}", flush=True)
         joined = f"n{options.nodes + 1}"
         try:
-            took_s = lab.join(joined, timeout_s=JOIN_WITHIN_S)
+            took_s = lab.join(joined, report=_say, timeout_s=JOIN_WITHIN_S)
             print(f"{joined} serves {took_s:.1f} s after it got its token", flush=True)
         except LabError as error:
             print(f"{joined} does not join: {error}", flush=True)

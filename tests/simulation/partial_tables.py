@@ -12,6 +12,7 @@ asked, as it would be each time: 10,000 at once would hold 10^8 contacts.
 """
 
 import asyncio
+import gc
 import logging
 import random
 import time
@@ -52,6 +53,8 @@ LOOKUP_S = 2.0
 """How long a lookup may take, of the farm's time."""
 NODES_KEPT = 400
 """Nodes in memory at a time."""
+ORDERS = 16
+"""In which nodes have heard of all others."""
 SAMPLED = 40
 """Nodes whose tables are looked at."""
 
@@ -127,6 +130,7 @@ class _Farm:
         self.proven = {info.node_id: Contact(info) for info in self.infos}
         self.hearsay = {info.node_id: Contact(info, proven=False) for info in self.infos}
         """Contacts never change, so all tables have the same."""
+        self._orders = [self.chance.sample(self.infos, count) for _ in range(ORDERS)]
         self.met: dict[bytes, set[bytes]] = {info.node_id: set() for info in self.infos}
         """By node, those that a lookup linked it to."""
         self.refusing: set[bytes] = set()
@@ -177,10 +181,8 @@ class _Farm:
 
     def others_of(self, info: NodeInfo) -> list[NodeInfo]:
         """Those that a node knows, in the order in which it heard of them."""
-        chance = random.Random(f"{self.seed} {info.name}")
-        others = [each for each in self.infos if each is not info]
-        chance.shuffle(others)
-        return others[: self.known_max]
+        order = self._orders[info.node_id[-1] % ORDERS]
+        return [each for each in order if each is not info][: self.known_max]
 
     def linked(self, asker: NodeInfo, node_id: bytes) -> bool:
         """Whether the two have a link; one to a crashed daemon is broken by its kernel."""
@@ -388,9 +390,12 @@ def run(
 ) -> Report:
     """Play one farm; `say` hears what it is at."""
     logger = logging.getLogger("kademlia")
-    level, propagate = logger.level, logger.propagate
+    level = logger.level
     logger.setLevel(logging.CRITICAL)
     loop = BigLoop(random.Random(seed))
+    # There is no garbage in circles, and all those contacts take long to look through.
+    collecting = gc.isenabled()
+    gc.disable()
 
     async def play() -> Report:
         farm = _Farm(nodes, seed, settings or Overlay(), known_max, loop)
@@ -401,4 +406,5 @@ def run(
     finally:
         loop.end()
         logger.setLevel(level)
-        logger.propagate = propagate
+        if collecting:
+            gc.enable()

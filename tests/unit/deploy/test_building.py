@@ -40,11 +40,11 @@ def test_a_lab_that_does_not_fit_into_memory_is_refused_with_what_would_fit() ->
 
 
 def test_nodes_that_share_few_cores_wait_longer_for_each_other() -> None:
-    assert patience(20, cores=2) == {}
+    assert patience(10, cores=2) == {}
     assert patience(60, cores=2) == {
-        "request_timeout_ms": 1_500,
-        "probe_timeout_ms": 450,
-        "suspicion_min_ms": 750,
+        "request_timeout_ms": 3_000,
+        "probe_timeout_ms": 900,
+        "suspicion_min_ms": 1_500,
     }
 
 
