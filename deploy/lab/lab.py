@@ -71,6 +71,9 @@ class Lab:
                 raise LabError("a lab is up, or was left behind; clean up with: sipfarm lab down")
             network.check_range_free()
             timeout_s = timeout_s or 30.0 + 5.0 * nodes
+            if slower := building.patience(nodes).keys():
+                waits = ", ".join(f"{n} = {getattr(configs[names[0]].overlay, n)}" for n in slower)
+                report(f"{nodes} nodes share few cores and wait longer for each other: {waits}")
             try:
                 building.build(state, configs, report, time.monotonic() + timeout_s)
                 readiness.wait(

@@ -8,7 +8,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from tests.simulation.partial_tables import LOOKUP_S, Lookups, Report, run
+from tests.simulation.partial_tables import KEYS, LOOKUP_S, Lookups, Report, run
 
 HOPS_MEAN_MAX = 2.0
 HEAD = (
@@ -47,6 +47,9 @@ def _columns(lookups: Lookups) -> str:
 def missed(report: Report) -> list[str]:
     """The goals that a farm did not reach; empty: all is well."""
     found: list[str] = []
+    if report.certain_wrong:
+        wrong = f"{report.certain_wrong} of {KEYS}"
+        found.append(f"{report.nodes} nodes: for {wrong} keys a table tells the wrong nodes")
     kinds = {"": report.whole, " after a crash": report.crashed, " later": report.noticed}
     for when, lookups in kinds.items():
         who = f"{report.nodes} nodes{when}"

@@ -30,6 +30,7 @@ def test_lookups_with_partial_tables_find_the_nearest() -> None:
 def test_small_buckets_take_more_hops_and_are_as_right() -> None:
     report = run(2_000, 1, lookups=25, settings=Overlay(bucket_size=20, links_kept=60))
     assert not missed_but_hops(report.whole, report.noticed)
+    assert report.certain_wrong == 0
     assert report.certain < 0.1
     assert report.contacts < 20 * 10
     assert report.whole.hops_max > 2
@@ -38,6 +39,8 @@ def test_small_buckets_take_more_hops_and_are_as_right() -> None:
 def test_a_farm_of_which_nodes_may_not_know_enough_is_found_to_be_wrong() -> None:
     """The check can fail: a node that has not heard of its neighbours does not find them."""
     report = run(1_000, 1, lookups=25, known_max=100)
+    assert report.certain_wrong
+    assert report.whole.right < report.whole.count
     assert missed(report)
 
 
