@@ -15,7 +15,7 @@ from typing import Final
 from deploy.lab import processes, readiness, services
 from deploy.lab.layout import LabError, LabState, host
 from deploy.lab.readiness import Report
-from overlay.config import Config
+from overlay.config.config import Config
 
 AT_A_TIME: Final = 2 * (os.cpu_count() or 1)
 """Nodes whose services do not all answer yet. Half of what a start takes is waiting."""

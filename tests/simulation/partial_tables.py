@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from statistics import median
 
-from overlay.config_sections import Overlay
+from overlay.base.limits import MEMBERS_MAX
+from overlay.config.sections import Overlay
 from overlay.dht.table import Contact, FarmTable
-from overlay.limits import MEMBERS_MAX
-from overlay.links.messages import NodeInfo
+from overlay.records.node_info import NodeInfo
 from tests.simulation.big_farm import BigLoop
 from tests.simulation.table_farm import TableFarm
 

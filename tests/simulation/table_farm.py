@@ -17,24 +17,23 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
-from overlay.config_sections import Overlay
+from overlay.base.errors import UnavailableError
+from overlay.base.limits import FRAME_HEADER_BYTES
+from overlay.config.sections import Overlay
 from overlay.dht.table import Contact
-from overlay.errors import UnavailableError
-from overlay.limits import FRAME_HEADER_BYTES
-from overlay.links.messages import (
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
     PROTOCOL_VERSION,
     Failed,
     FindNode,
     Hello,
-    NodeInfo,
     Reply,
-    Traits,
     decode,
     encode,
 )
-from overlay.links.network import Transport
 from overlay.membership.kept_links import choose
 from overlay.membership.membership import Membership
+from overlay.records.node_info import NodeInfo, Traits
 from tests.simulation.clock import VirtualLoop
 
 FRAME_S = 0.0005

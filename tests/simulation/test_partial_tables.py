@@ -1,6 +1,6 @@
 """Lookups are right, short and cheap from the farm size on from which tables are partial."""
 
-from overlay.config_sections import Overlay
+from overlay.config.sections import Overlay
 from tests.simulation.partial_tables import Lookups, run
 from tests.simulation.partial_tables_main import lines, missed
 

@@ -3,7 +3,7 @@ import pytest
 from deploy.lab import services
 from deploy.lab.building import check_memory, node_config, patience
 from deploy.lab.layout import LabError, host
-from overlay.errors import ConfigError
+from overlay.base.errors import ConfigError
 
 NAMES = ("n1", "n2", "n3", "n4", "n5")
 
