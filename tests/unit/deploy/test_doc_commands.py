@@ -16,7 +16,7 @@ from tests.hosts.doc_commands import (
 )
 
 BLOCKS = """\
-First:
+# All
 
 ```console
 op# sipfarm ca init \\
@@ -30,6 +30,8 @@ sipfarm1-abc
 op# not a command
 ```
 
+## Second
+
 ```console
 n1# cat >x <<'EOF'
 two lines # prints nothing
@@ -42,14 +44,20 @@ admin$ ansible-playbook "$TOKEN"
 
 def test_commands_of_all_blocks_in_order_without_their_output() -> None:
     assert commands_of(BLOCKS, "a.md") == [
-        Command(where="a.md:4", host="op", text="sipfarm ca init \\\n      --farm farm.test"),
-        Command(where="a.md:7", host="op", text="sipfarm ca token", prints="TOKEN"),
         Command(
-            where="a.md:16",
+            where="a.md:4",
+            section="All",
+            host="op",
+            text="sipfarm ca init \\\n      --farm farm.test",
+        ),
+        Command(where="a.md:7", section="All", host="op", text="sipfarm ca token", prints="TOKEN"),
+        Command(
+            where="a.md:18",
+            section="Second",
             host="n1",
             text="cat >x <<'EOF'\ntwo lines # prints nothing\nof text\nEOF",
         ),
-        Command(where="a.md:20", host="admin", text='ansible-playbook "$TOKEN"'),
+        Command(where="a.md:22", section="Second", host="admin", text='ansible-playbook "$TOKEN"'),
     ]
 
 
