@@ -23,8 +23,9 @@ UPGRADE: Final = "upgrade.md"
 _TEXTS: Final = {path.name: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}
 COMMANDS: Final = {name: commands_of(text, name) for name, text in _TEXTS.items()}
 """All of each document, in order."""
-VERSIONS: Final = tuple(
-    dict.fromkeys(re.findall(r"dist/sipfarm_([0-9.]+)_amd64\.deb", "".join(_TEXTS.values())))
+VERSIONS: Final = sorted(
+    set(re.findall(r"dist/sipfarm_([0-9.]+)_amd64\.deb", "".join(_TEXTS.values()))),
+    key=lambda version: [int(part) for part in version.split(".")],
 )
 """Of the packages that the documents name: the one that a farm begins with, and the next."""
 _VERSION: Final = re.compile("|".join(rf"\b{re.escape(each)}\b" for each in VERSIONS))
