@@ -148,12 +148,14 @@ class HostsFarm:
             transports=TRANSPORTS,
         )
         self._counted = Counter[str]()
-        with under_load(load) as tally:
-            eventually(lambda: tally.asked["BYE"] > 0, "calls go on")
-            self._counting = tally
-            yield tally
-        self._count()
-        self._counting = None
+        try:
+            with under_load(load) as tally:
+                eventually(lambda: tally.asked["BYE"] > 0, "calls go on")
+                self._counting = tally
+                yield tally
+            self._count()
+        finally:
+            self._counting = None
         self.tallies.append(tally)
 
     def _count(self) -> None:
