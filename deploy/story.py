@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from deploy.lab import Lab, LabError, Phone
+from overlay.base.errors import SipfarmError
 from overlay.control.client import ControlClient
 from overlay.control.messages import (
     Authenticate,
@@ -24,11 +25,10 @@ from overlay.control.messages import (
     Locate,
     Located,
     Location,
-    Reach,
     Secrets,
     Status,
 )
-from overlay.errors import SipfarmError
+from overlay.records.targets import Reach
 
 _PASSWORD = "wonderland"
 _TALK_S = 2.0

@@ -1,21 +1,20 @@
 """Reads the Contact header fields of a REGISTER (RFC 3261 20.10).
 
-In: the values of the header fields, of which nothing may be assumed. Out: `Contact`s, or
-`ALL_CONTACTS` for `*`, or a `ContactError` that says what is wrong. Counterpart:
-`routes/registrar.py`.
+In: the values of the header fields, which may hold anything. Out: `Contact`s, or `ALL_CONTACTS` for
+`*`, or a `ContactError` that says what is wrong. Counterpart: `routes/registrar.py`.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal
 
-from overlay.limits import URI_CHARS_MAX
+from overlay.base.limits import URI_CHARS_MAX
+from overlay.records.register import Contact
 from proxy import sip_uri
 
 ALL_CONTACTS: Final = "*"
 Q_DEFAULT: Final = 1000
 CONTACTS_MAX: Final = 64
-"""In one REGISTER; how many a subscriber may have is the daemon's business."""
+"""Contacts in one REGISTER. The daemon limits how many a subscriber may have."""
 EXPIRES_S_MAX: Final = 2**32 - 1
 EXPIRES_MALFORMED_S: Final = 3600
 """A delta-seconds that is not a number counts as this (RFC 3261 20.19)."""
@@ -33,31 +32,20 @@ _Q = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 class ContactError(ValueError):
-    """The header field is not what RFC 3261 says; the text goes into the 400's reason."""
+    """The header field breaks a rule of RFC 3261; the text is the reason of the 400."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """One Contact; `expires_s` is None when the Contact itself does not say."""
+def parse(values: list[str], unsaid_s: int) -> list[Contact] | Literal["*"]:
+    """All Contacts of a request, from one string for each header field; raises `ContactError`.
 
-    uri: str
-    expires_s: int | None = None
-    q: int = Q_DEFAULT
-    """Preference in thousandths."""
-    instance: str = ""
-    """The device (`+sip.instance`, RFC 5626 4.1), in its angle brackets."""
-    reg_id: int = 0
-    """The device's number for this flow; 0 if it gave none, or none that counts."""
-
-
-def parse(values: list[str]) -> list[Contact] | Literal["*"]:
-    """All Contacts of a request, one string a header field; raises `ContactError`."""
+    `unsaid_s`: the time of the Contacts that give none, in s (RFC 3261 10.3 step 7).
+    """
     if [value.strip() for value in values] == [ALL_CONTACTS]:
         return ALL_CONTACTS
     texts = [text for value in values for text in _split(value, ",", _BETWEEN_COMMAS)]
     if len(texts) > CONTACTS_MAX:
         raise ContactError("Too Many Contacts")
-    contacts = [_contact(text) for text in texts]
+    contacts = [_contact(text, unsaid_s) for text in texts]
     if len({contact.uri for contact in contacts}) != len(contacts):
         raise ContactError("Contact Given Twice")
     return contacts
@@ -71,7 +59,7 @@ def delta_seconds(text: str) -> int:
     return min(int(text[:11]), EXPIRES_S_MAX)
 
 
-def _contact(text: str) -> Contact:
+def _contact(text: str, unsaid_s: int) -> Contact:
     if "<" in text:
         name = _DISPLAY_NAME.match(text)
         start = name.end() if name else 0
@@ -91,7 +79,7 @@ def _contact(text: str) -> Contact:
         raise ContactError("Bad Contact URI")
     if sip_uri.transport_of(uri) not in sip_uri.TRANSPORTS:
         raise ContactError("Unknown Transport")
-    expires_s, q, instance, reg_id = None, Q_DEFAULT, "", 0
+    expires_s, q, instance, reg_id = unsaid_s, Q_DEFAULT, "", 0
     for parameter in _split(rest, ";", _BETWEEN_SEMICOLONS) if rest.strip() else ():
         name_text, _, value = parameter.partition("=")
         match name_text.strip().lower():
@@ -109,13 +97,14 @@ def _contact(text: str) -> Contact:
 
 
 def _instance(text: str) -> str:
-    """The device's name; empty for one that is none, as it decides about nothing else."""
+    """The device's name. It is empty for one that is malformed, which is no reason to refuse the
+    Contact."""
     good = len(text) <= INSTANCE_CHARS_MAX and _INSTANCE.fullmatch(text)
     return text[1:-1] if good else ""
 
 
 def _reg_id(text: str) -> int:
-    """The number; 0 for one out of its range (RFC 5626 6: then it does not count)."""
+    """The number; 0 for one that is out of range, which then does not count (RFC 5626 6)."""
     number = int(text[:11]) if text.isascii() and text.isdigit() else 0
     return number if number <= REG_ID_MAX else 0
 
@@ -145,6 +134,6 @@ def _split(text: str, separator: str, piece: re.Pattern[str]) -> list[str]:
 
 
 def is_sip_uri(text: str) -> bool:
-    """Whether this is a `sip:` or `sips:` URI with a host, free of anything that ends a header
-    field or an angle bracket."""
+    """Whether the text is a `sip:` or `sips:` URI with a host, without any character that would end
+    a header field or an angle bracket."""
     return bool(_URI.fullmatch(text)) and bool(sip_uri.host_of(text))

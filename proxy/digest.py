@@ -1,10 +1,10 @@
-"""Digest access authentication for SIP (RFC 7616, RFC 8760): what is computed, without any I/O.
+"""Digest access authentication for SIP (RFC 7616, RFC 8760): the computation, without any I/O.
 
 In: credentials as a client sent them, secrets, keys, the time. Out: challenges, and whether an
 answer is right. Counterpart: `routes/auth.py`, which knows the messages and the subscribers.
 
-A nonce says when it ends, and is signed for the node that made it: a node believes its own alone,
-as it alone knows which of their answers it has taken before.
+A nonce states when it expires, and is signed for the node that made it. A node accepts only its own
+nonces, since it alone knows which answers to them it has accepted before.
 """
 
 import re
@@ -15,8 +15,8 @@ from hmac import compare_digest
 from typing import Final
 
 NONCE_S: Final = 30
-"""How long a nonce is good. Short, as each answer that was taken is remembered for so long, in some
-150 bytes of Kamailio's shared memory; a client that is late is told `stale=true`."""
+"""How long a nonce is good. The time is short because each accepted answer is remembered for as
+long, in some 150 bytes of Kamailio's shared memory; a client that is late is told `stale=true`."""
 RANDOM_BYTES: Final = 8
 _MAC_BYTES: Final = 12
 _NONCE: Final = re.compile(r"([0-9a-f]{8})([0-9a-f]{16})([0-9a-f]{24})")
@@ -48,12 +48,13 @@ class Credentials:
 
     @property
     def use(self) -> str:
-        """What may be used once. A count without qop is under no hash, so it does not count."""
+        """The use of the nonce, which is accepted once. Without qop no hash covers the count, so it
+        is left out."""
         return f"{self.nonce}{self.count}"
 
 
 def parse(value: str) -> Credentials | None:
-    """The credentials in a header field's value; None for what is none that can be checked."""
+    """The credentials in a header field's value; None for a value that cannot be checked."""
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() != "digest":
         return None
@@ -78,10 +79,10 @@ def parse(value: str) -> Credentials | None:
 
 
 def is_right(credentials: Credentials, ha1: str, method: str) -> bool:
-    """Whether the answer proves `ha1`, which must be of the answer's algorithm."""
+    """Whether the answer proves knowledge of `ha1`, which must be of the answer's algorithm."""
     expected = response(credentials, ha1, method)
-    claimed = credentials.response.lower()
-    return claimed.isascii() and compare_digest(claimed, expected)
+    given = credentials.response.lower()
+    return given.isascii() and compare_digest(given, expected)
 
 
 def response(credentials: Credentials, ha1: str, method: str) -> str:
@@ -106,7 +107,7 @@ def make_nonce(key: bytes, node: str, now_s: float, random: bytes) -> str:
 
 
 def is_fresh(key: bytes, node: str, now_s: float, nonce: str) -> bool:
-    """Whether this node made the nonce, and it has not ended."""
+    """Whether this node made the nonce, and it has not expired."""
     found = _NONCE.fullmatch(nonce)
     if found is None or int(found[1], 16) <= now_s:
         return False

@@ -1,9 +1,12 @@
-"""Targets that this worker has read from Redis, for as long as they are what Redis would say.
+"""Targets that this worker has read from Redis, for as long as Redis would say the same.
 
-In: what Redis said, with the end of its lease. Out: the same again, without asking. Counterpart:
-`overlay/cache/generations.py`, by which the daemon says that an entry has changed, before it tells
-anybody that a binding has. A number that is noted before Redis is asked belongs to what Redis then
-says, or to what was before; never to something newer. So what is old is never taken for new.
+In: an entry of Redis, with the end of its lease. Out: the same targets again, without asking Redis.
+Counterpart: `overlay/cache/generations.py`. The daemon keeps a generation number for each entry in
+memory that it shares with the workers, and counts it up before it tells anybody that a binding has
+changed.
+
+A worker notes the number before it asks Redis. The entry that Redis then returns is as new as that
+number or newer, never older, so a worker never takes an old entry for a new one.
 """
 
 import os
@@ -13,22 +16,23 @@ from typing import Final
 
 from overlay.cache import generations
 from overlay.cache.generations import ALL
-from overlay.control.messages import CachedTargets, Target
+from overlay.records.targets import CachedTargets, Target
 
 LOOK_EVERY_S: Final = 1.0
-"""How soon a worker notices that the daemon has made another file."""
+"""How soon a worker notices that the daemon has made a new file of numbers."""
 KEPT_MAX: Final = 4_096
-"""About 1 KiB each."""
+"""Entries a worker keeps, of about 1 KiB each."""
 
 Mark = tuple[int, int, int]
-"""Place of a key, its number there, and the number of all keys."""
+"""Place of a key among the numbers, its number there, and the number that stands for all keys."""
 
 
 class KeptTargets:
-    """The targets of addresses-of-record that were called lately."""
+    """The targets of addresses-of-record that this worker looked up lately."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        """`clock`: CLOCK_MONOTONIC in seconds, which ends of leases are given in."""
+        """`clock` tells CLOCK_MONOTONIC in seconds, the clock in which the ends of leases are
+        given."""
         self._path = path
         self._clock = clock
         self._look_at_s = 0.0
@@ -37,7 +41,7 @@ class KeptTargets:
         self._kept: dict[str, tuple[Mark, float, tuple[Target, ...]]] = {}
 
     def get(self, key: str) -> tuple[Target, ...]:
-        """The targets under a key of Redis; none if Redis has to be asked."""
+        """The targets under a key of Redis; empty if Redis has to be asked."""
         now_s = self._clock()
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_EVERY_S
@@ -52,7 +56,7 @@ class KeptTargets:
         return ()
 
     def mark(self, key: str) -> Mark | None:
-        """To be taken before Redis is asked, for `keep`."""
+        """The mark to take before asking Redis, for `keep`; None if the daemon has made no file."""
         numbers = self._numbers
         if numbers is None:
             return None
@@ -60,8 +64,8 @@ class KeptTargets:
         return place, numbers[place], numbers[ALL]
 
     def keep(self, key: str, mark: Mark | None, found: CachedTargets) -> tuple[Target, ...]:
-        """Remember what Redis said after `mark` was taken; the targets, none if their time is over:
-        Redis counts from when it was told."""
+        """Remember an entry that Redis returned after `mark` was taken, and return its targets.
+        They are empty if the lease is over: Redis counts the time from when it was told."""
         if found.until_ms <= self._clock() * 1000:
             return ()
         if mark is None or not found.targets:

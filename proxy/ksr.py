@@ -1,18 +1,18 @@
-"""What the routes use of Kamailio's KEMI module, with types; the one import of `KSR`.
+"""The part of Kamailio's KEMI module that the routes use, with types; the only import of `KSR`.
 
-In: calls of the routes, inside a Kamailio worker. Out: Kamailio's answers. Counterpart: in tests,
-the fake that is handed in instead. The protocols are for the type checker alone: the routes call
+In: calls of the routes, inside a Kamailio worker. Out: Kamailio's answers. Counterpart: the fake
+that the tests pass in instead. The protocols are for the type checker alone: the routes call
 Kamailio's functions directly, with nothing in between.
 
-Functions that return `int` answer above 0 for success. Strings that are not UTF-8 raise
-`UnicodeDecodeError`; an argument with a NUL raises `ValueError`.
+A function that returns `int` returns a value above 0 for success, unless its class says otherwise.
+A string that is not UTF-8 raises `UnicodeDecodeError`; an argument with a NUL raises `ValueError`.
 """
 
 from typing import Any, Protocol
 
 
 class Kx(Protocol):
-    """kemix: fields of the message."""
+    """kemix: parts of the message."""
 
     def get_method(self) -> str: ...
     def get_status(self) -> int: ...
@@ -34,14 +34,15 @@ class Kx(Protocol):
 
 
 class Pv(Protocol):
-    """pv: pseudo-variables; only fixed names, as each new name takes memory for good."""
+    """pv: pseudo-variables. The names must be fixed, as Kamailio never frees the memory for a
+    name."""
 
     def get(self, name: str) -> Any: ...
     def sets(self, name: str, value: str) -> int: ...
 
 
 class Hdr(Protocol):
-    """Header fields."""
+    """hdr: header fields."""
 
     def get_idx(self, name: str, index: int) -> str | None: ...
     def insert(self, field: str) -> int: ...
@@ -52,37 +53,38 @@ class Hdr(Protocol):
 
 
 class Sl(Protocol):
-    """sl: answers without a transaction."""
+    """sl: replies without a transaction."""
 
     def sl_send_reply(self, code: int, reason: str) -> int: ...
 
 
 class Sanity(Protocol):
-    """sanity: answers 400, 416, 420, 505 by itself."""
+    """sanity: checks a message, and answers 400, 416, 420 or 505 itself."""
 
     def sanity_check(self, message_checks: int, uri_checks: int) -> int: ...
 
 
 class Maxfwd(Protocol):
-    """maxfwd: 1 decremented, 2 added, -1 used up, -2 not a number."""
+    """maxfwd: 1 when Max-Forwards was decremented, 2 added, -1 used up, -2 not a number."""
 
     def process_maxfwd(self, limit: int) -> int: ...
 
 
 class Siputils(Protocol):
-    """siputils."""
+    """siputils: questions about the message."""
 
     def has_totag(self) -> int: ...
 
 
 class Rr(Protocol):
-    """rr: Route. Its Record-Route can be written once a message, not once a branch."""
+    """rr: Route. The routes write Record-Route themselves, as rr writes it once a message and not
+    once a branch."""
 
     def loose_route_mode(self, mode: int) -> int: ...
 
 
 class Htable(Protocol):
-    """htable: this node's soft state."""
+    """htable: tables in shared memory, this node's soft state."""
 
     def sht_get(self, table: str, key: str) -> str | int | None: ...
     def sht_sets(self, table: str, key: str, value: str) -> int: ...
@@ -101,13 +103,13 @@ class Redis(Protocol):
 
 
 class Counters(Protocol):
-    """counters: names without a dot, or Kamailio writes into the Python string."""
+    """counters: statistics. A name with a dot would have Kamailio write into the Python string."""
 
     def inc(self, name: str) -> int: ...
 
 
 class Textops(Protocol):
-    """textops."""
+    """textops: header fields by index, and the body's type."""
 
     def remove_hf_idx(self, name: str, index: int) -> int: ...
     def has_body_type(self, content_type: str) -> int: ...
@@ -139,25 +141,25 @@ class Tm(Protocol):
 
 
 class Uac(Protocol):
-    """uac: answers to challenges."""
+    """uac: answers the challenges of carriers."""
 
     def uac_auth(self) -> int: ...
 
 
 class Pike(Protocol):
-    """pike: floods."""
+    """pike: counts requests by source address; below 0 for a flood."""
 
     def pike_check_req(self) -> int: ...
 
 
 class Tcpops(Protocol):
-    """tcpops: connections."""
+    """tcpops: lifetimes of connections."""
 
     def tcp_set_connection_lifetime(self, seconds: int) -> int: ...
 
 
 class Xhttp(Protocol):
-    """xhttp: answers to HTTP requests."""
+    """xhttp: replies to HTTP requests."""
 
     def xhttp_reply(self, code: int, reason: str, content_type: str, body: str) -> int: ...
 
@@ -169,20 +171,20 @@ class Websocket(Protocol):
 
 
 class Corex(Protocol):
-    """corex."""
+    """corex: branches of a fork, and datagrams."""
 
     def append_branch_uri(self, uri: str) -> int: ...
     def send_data(self, uri: str, data: str) -> int: ...
 
 
 class Kex(Protocol):
-    """kex."""
+    """kex: Kamailio's log level."""
 
     def setdebug(self, level: int) -> int: ...
 
 
 class Ksr(Protocol):
-    """The KSR module."""
+    """The module `KSR`."""
 
     @property
     def kx(self) -> Kx: ...
@@ -241,7 +243,7 @@ class Ksr(Protocol):
 
 
 def kamailio() -> Ksr:
-    """The real thing; raises `ImportError` outside Kamailio."""
+    """The real module; raises `ImportError` outside Kamailio."""
     import KSR
 
     ksr: Ksr = KSR

@@ -1,9 +1,10 @@
-"""The entry points that Kamailio calls: each message goes to one of the routes.
+"""The entry points that Kamailio calls. Each of them hands a message to one of the routes.
 
 In: Kamailio's calls, in each of its worker processes. Out: nothing but what the routes do.
-Counterpart: `kamailio.cfg.j2`, which names this file. No exception gets past this file: it is
-counted and logged, and a request is answered 500 (RFC 3261 21.5.1), so that no worker is lost and
-no client waits in vain.
+Counterpart: `kamailio.cfg.j2`, which names this file.
+
+No exception gets past this file, so that no worker is lost and no client waits in vain: an
+exception is counted and logged, and its request is answered 500 (RFC 3261 21.5.1).
 """
 
 import gc
@@ -11,15 +12,16 @@ import os
 import site
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 import KSR
 
 
 def _add_site_packages() -> None:
-    """Find this project and its packages, before those of the system's Python.
+    """Put this project and its packages before those of the system's Python.
 
-    Kamailio adds this folder itself, whose files would hide modules of the same names.
+    Kamailio puts this folder on the path by itself; its files would hide modules of the same names.
     """
     before = [path for path in sys.path if path != os.path.dirname(__file__)]
     site.addsitedir(KSR.kx.get_def("SIPFARM_SITE_PACKAGES"))
@@ -32,39 +34,41 @@ _add_site_packages()
 from overlay.control.client import ControlClient  # noqa: E402
 from proxy import counters  # noqa: E402
 from proxy.ksr import Ksr, kamailio  # noqa: E402
-from proxy.load import Busy, Load, Waiting, sockets_of_this_process  # noqa: E402
+from proxy.load import BusyPeriod, Load, MessageQueue, sockets_of_this_process  # noqa: E402
 from proxy.overlay_client import OverlayClient  # noqa: E402
 from proxy.ping_round import PingRound  # noqa: E402
-from proxy.routes import answers, handshake, pings, relay, reply, request, trunks  # noqa: E402
+from proxy.routes import fork, pings, reply, request, responses, trunks, websocket_handshake  # noqa: E402
 from proxy.settings import Settings  # noqa: E402
 from proxy.worker import RateLimitedLog, Worker  # noqa: E402
 
 WORKER_LOG_LEVEL: Final = -2
-"""Critical and worse: what anybody can provoke is counted, not logged."""
+"""Kamailio's level for critical errors and worse. Anybody can provoke the lines of the levels
+below, so the causes of those are counted instead."""
 
 
 class EntryPoints:
-    """One object a process, made before Kamailio forks and completed in each worker."""
+    """The object that Kamailio calls: made once before Kamailio forks, and completed in each
+    worker."""
 
     def __init__(self, ksr: Ksr, settings: Settings) -> None:
         self._ksr = ksr
         self._settings = settings
         self._worker = self._make_worker()
-        self._busy: Busy | None = None
+        self._busy: BusyPeriod | None = None
         """In a worker that reads connections, and in any before its first message."""
         self._pings_due = PingRound(settings.config.proxy.nat_ping_s)
 
     def child_init(self, rank: int) -> int:
-        """Give the process a connection of its own, which is made when first needed; and keep a
-        worker from writing lines about each message that it cannot parse."""
+        """Give the worker its own connection to the daemon, which opens at the first question; and
+        keep Kamailio from logging each message that it cannot parse."""
         self._worker = self._make_worker()
         if rank > 0:
             self._ksr.kex.setdebug(WORKER_LOG_LEVEL)
             proxy = self._settings.config.proxy
             if proxy.shed_delay_ms:
-                self._busy = Busy(time.monotonic)
-                waiting: list[Waiting] = [*sockets_of_this_process(proxy.port), self._busy]
-                self._worker.load = Load(waiting, proxy.shed_delay_ms / 1000, time.monotonic)
+                self._busy = BusyPeriod(time.monotonic)
+                queues: list[MessageQueue] = [*sockets_of_this_process(proxy.port), self._busy]
+                self._worker.load = Load(queues, proxy.shed_delay_ms / 1000, time.monotonic)
         gc.freeze()
         return 0
 
@@ -75,12 +79,12 @@ class EntryPoints:
         try:
             request.route(self._worker)
         except UnicodeDecodeError:
-            answers.malformed(self._worker)
+            responses.malformed(self._worker)
         except Exception as error:
             self._failed("request", error)
             self._answer_500()
         finally:
-            self._worker.claimed = False
+            self._worker.call_claimed = False
             if self._busy is not None:
                 self._busy.end()
         return 1
@@ -88,7 +92,7 @@ class EntryPoints:
     def ksr_branch_route(self, _message: object) -> int:
         """A branch of a fork is about to go out."""
         try:
-            relay.prepare_branch(self._worker)
+            fork.prepare_branch(self._worker)
         except UnicodeDecodeError:
             self._worker.count(counters.MALFORMED)
             self._ksr.set_drop()
@@ -99,39 +103,28 @@ class EntryPoints:
 
     def ksr_branch_failure_route(self, _message: object, _event: object = None) -> int:
         """A branch of a fork ended without success."""
-        try:
-            relay.try_next_flow(self._worker)
-        except Exception as error:
-            self._failed("branch failure", error)
+        self._run("branch failure", fork.try_next_flow)
         return 1
 
     def ksr_failure_route(self, _message: object) -> int:
-        """A fork ended without success."""
-        try:
-            relay.end_or_go_on(self._worker)
-        except Exception as error:
-            self._failed("failure", error)
+        """A transaction ended without success."""
+        self._run("failure", fork.end_or_try_next_group)
         return 1
 
     def ksr_trunk_branch_route(self, _message: object) -> int:
         """A request is about to go to a gateway."""
-        try:
-            trunks.prepare_branch(self._worker)
-        except Exception as error:
-            self._failed("trunk branch", error)
+        if not self._run("trunk branch", trunks.prepare_branch):
             self._ksr.set_drop()
         return 1
 
     def ksr_trunk_failure_route(self, _message: object) -> int:
         """A gateway has failed, or refused."""
-        try:
-            trunks.failed(self._worker)
-        except Exception as error:
-            self._failed("trunk failure", error)
+        self._run("trunk failure", trunks.try_next_gateway)
         return 1
 
     def ksr_reply_route(self, _message: object) -> int:
-        """A reply came in. One that should be billed and cannot be looked at is held back."""
+        """A reply came in. A final reply that the route could not look at is held back where calls
+        are billed, as it may be the start of a call."""
         if self._busy is not None:
             self._begin(self._busy)
         try:
@@ -150,7 +143,7 @@ class EntryPoints:
     def ksr_xhttp_event(self, _message: object, _event: object = None) -> int:
         """An HTTP request came in on a connection."""
         try:
-            handshake.route(self._worker)
+            websocket_handshake.route(self._worker)
         except UnicodeDecodeError:
             self._worker.count(counters.MALFORMED)
         except Exception as error:
@@ -158,20 +151,18 @@ class EntryPoints:
         return 1
 
     def ksr_nat_pings(self, _message: object, _module: object = None) -> int:
-        """A second has passed, in the one process that sends pings."""
-        try:
-            pings.tick(self._worker, self._pings_due)
-        except Exception as error:
-            self._failed("pings", error)
+        """A second has passed, in the one process that sends the pings."""
+        self._run("pings", lambda worker: pings.tick(worker, self._pings_due))
         return 1
 
     def ksr_onsend_route(self, _message: object) -> int:
-        """A message is about to be sent. Not called, as kamailio.cfg turns it off."""
+        """A message is about to be sent. Kamailio wants this function but never calls it:
+        kamailio.cfg turns the callback off."""
         return 1
 
-    def _begin(self, busy: Busy) -> None:
+    def _begin(self, busy: BusyPeriod) -> None:
         if self._ksr.is_UDP():
-            # This process reads datagrams, whose kernel tells more.
+            # This process reads datagrams, for which the kernel tells the delay itself.
             self._busy = None
         else:
             busy.begin()
@@ -190,6 +181,16 @@ class EntryPoints:
         if self._settings.config.billing.enabled and self._ksr.kx.get_status() >= 200:
             self._ksr.set_drop()
 
+    def _run(self, where: str, route: Callable[[Worker], None]) -> bool:
+        """Whether the route ran to its end. This is for routes that see a message which was parsed
+        before: any error in them is the farm's, bytes that are not UTF-8 included."""
+        try:
+            route(self._worker)
+        except Exception as error:
+            self._failed(where, error)
+            return False
+        return True
+
     def _failed(self, where: str, error: Exception) -> None:
         self._worker.count(counters.PYTHON_ERRORS)
         self._worker.log.line(where, f"{where} route failed: {describe(error)}")
@@ -202,7 +203,8 @@ class EntryPoints:
 
 
 def describe(error: Exception) -> str:
-    """Type, text and innermost line, without the values that a traceback would show."""
+    """The error's type, text and innermost line. It leaves out the values that a traceback would
+    show."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -211,6 +213,6 @@ def describe(error: Exception) -> str:
 
 
 def mod_init() -> EntryPoints:
-    """Called once by Kamailio, before it forks; an exception here keeps it from starting."""
+    """Kamailio calls this once, before it forks; an exception here keeps it from starting."""
     ksr = kamailio()
     return EntryPoints(ksr, Settings.from_defines(ksr.kx.get_def))

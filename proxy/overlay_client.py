@@ -1,37 +1,38 @@
-"""What a worker asks its node's daemon, with a deadline and a circuit breaker.
+"""The questions of a worker to its node's daemon, with a deadline and a circuit breaker.
 
-In: questions of the routes. Out: the daemon's answers as values; None when there is none, for
+In: questions of the routes. Out: the daemon's answers as values; None if there is no answer, for
 whatever reason. Counterpart: `overlay/control/server.py`, over `overlay.control.client`.
 
 A worker that waits for a dead daemon serves nobody. So after a failed connection, or some missed
-deadlines in a row, questions fail at once for a short while; then one is let through to try.
+deadlines in a row, questions fail at once for a short while; then one question is let through.
 """
 
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from overlay.base.errors import ProtocolError, UnavailableError
 from overlay.control import messages
 from overlay.control.client import RefusedError
-from overlay.errors import ProtocolError, UnavailableError
 from overlay.records.call import CallEvent
 from proxy import counters
 
 PAUSE_S: Final = 0.25
-"""How long questions fail at once after the daemon was found out of reach."""
+"""How long questions fail at once after the daemon could not be reached."""
 MISSED_DEADLINES_MAX: Final = 3
-"""Deadlines missed in a row that count as out of reach; fewer are a slow quorum."""
+"""After so many missed deadlines in a row the daemon counts as out of reach; fewer may be a slow
+quorum."""
 
 
 class Asker(Protocol):
-    """What is needed of `ControlClient`."""
+    """The part of `ControlClient` that is used here."""
 
     def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:
         """The answer, or `UnavailableError`, `RefusedError`, `ProtocolError`."""
 
 
 class OverlayClient:
-    """The daemon as a worker sees it."""
+    """The node's daemon, as a worker sees it."""
 
     def __init__(
         self,
@@ -73,18 +74,18 @@ class OverlayClient:
         return answer
 
     def locate(self, aor: str, deadline_s: float) -> messages.Located | None:
-        """Where an address-of-record can be reached."""
+        """The targets of an address-of-record."""
         answer = self.ask(messages.Locate(aor=aor), deadline_s)
         return answer if isinstance(answer, messages.Located) else None
 
     def secrets(self, aor: str, deadline_s: float, address: str = "") -> messages.Secrets | None:
-        """The digest secrets of a subscriber; empty ones if there is no such subscriber, or if
-        nobody is let in as him from that address."""
+        """The digest secrets of a subscriber. They are empty if there is no such subscriber;
+        `locked_s` says for how long nobody may prove from `address` to be this subscriber."""
         answer = self.ask(messages.Authenticate(aor=aor, address=address), deadline_s)
         return answer if isinstance(answer, messages.Secrets) else None
 
     def login_failed(self, aor: str, address: str, deadline_s: float) -> None:
-        """Somebody there does not know the password."""
+        """Tell that a client at this address gave a wrong password for this subscriber."""
         self.ask(messages.LoginFailed(aor=aor, address=address), deadline_s)
 
     def claim(
@@ -104,15 +105,15 @@ class OverlayClient:
         return answer if isinstance(answer, messages.CallClaimed) else None
 
     def release(self, aor: str, call_id: str, from_tag: str, cseq: int, deadline_s: float) -> None:
-        """A claimed call will not be."""
+        """Tell that a claimed call was refused."""
         request = messages.ReleaseCall(aor=aor, call_id=call_id, from_tag=from_tag, cseq=cseq)
         self.ask(request, deadline_s)
 
     def register(self, request: messages.Register, deadline_s: float) -> messages.Registered | None:
-        """What became of a REGISTER."""
+        """The daemon's decision on a REGISTER."""
         answer = self.ask(request, deadline_s)
         return answer if isinstance(answer, messages.Registered) else None
 
     def write(self, event: CallEvent, deadline_s: float) -> bool:
-        """Whether a call event is now safe."""
+        """Whether the daemon has made a call event safe."""
         return isinstance(self.ask(messages.WriteEvent(event=event), deadline_s), messages.Written)

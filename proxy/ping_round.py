@@ -1,9 +1,11 @@
-"""When phones behind a NAT are pinged: each once a round, all of them evenly spread.
+"""When phones behind a NAT are pinged: each phone once a round, evenly spread.
 
-In: seconds that pass, the phones of a slice, who of them answered lately. Out: the slices and the
-phones that are due. Counterpart: `routes/pings.py`, which keeps the phones, slice by slice, and
-sends. A phone is in the same slice for as long as its address stays, so no two pings to it are
-further apart than a round, and its first one comes within a round of its registration.
+In: seconds that pass, the phones of a slice, and which of them answered lately. Out: the slices and
+the phones that are due. Counterpart: `routes/pings.py`, which keeps the phones, slice by slice, and
+sends.
+
+A phone stays in its slice for as long as its address stays. So no two pings to it are further apart
+than a round, and the first one comes within a round of its registration.
 """
 
 from collections import deque
@@ -12,19 +14,20 @@ from typing import Final
 from zlib import crc32
 
 SLICES_MAX: Final = 30
+"""Tables that the phones of a node are spread over."""
 PER_S_MAX: Final = 2_000
 """Pings a second that a node sends at most; with more phones a round takes longer."""
 WAITING_MAX: Final = 200_000
-"""Phones that are due; with more, the next ones are left out for a round."""
+"""Phones that are due at most; further ones are left out for a round."""
 
 
 def slices(round_s: int) -> int:
-    """How many slices the phones are in."""
+    """The number of slices in a round."""
     return min(round_s, SLICES_MAX)
 
 
 def slice_of(address: str, round_s: int) -> int:
-    """The slice of a phone."""
+    """The slice of the phone at this address."""
     return crc32(address.encode()) % slices(round_s)
 
 
@@ -40,7 +43,7 @@ class PingRound:
 
     @property
     def slices(self) -> int:
-        """How many slices there are."""
+        """The number of slices."""
         return slices(self._round_s)
 
     @property
@@ -61,18 +64,19 @@ class PingRound:
         return range(now * count // self._round_s, (now + 1) * count // self._round_s)
 
     def add(self, number: int, phones: Mapping[str, str], answered: Collection[str]) -> int:
-        """The slice has these phones, their Contacts by address, of which some answered lately; how
-        many have fallen silent that had answered before."""
+        """Make the phones of slice `number` due: their Contacts by address, and the addresses that
+        answered lately. The result is how many phones had answered before and have now fallen
+        silent."""
         before = self._answering.get(number, frozenset())
         self._answering[number] = frozenset(answered)
         self.hurry(phones)
         return sum(address in phones and address not in answered for address in before)
 
     def hurry(self, phones: Mapping[str, str]) -> None:
-        """Ping these, whatever their slice."""
+        """Make these phones due, whatever their slice."""
         if len(self._waiting) + len(phones) <= WAITING_MAX:
             self._waiting.extend(phones.items())
 
     def due(self) -> list[tuple[str, str]]:
-        """The phones to ping in this second."""
+        """The phones to ping in this second, with their Contacts."""
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), PER_S_MAX))]

@@ -1,9 +1,8 @@
-"""Writes a node's kamailio.cfg and the file of its tls module.
+"""Writes a node's kamailio.cfg, and the file of its tls module.
 
-In: the node's configuration, the farm's secret, whether TLS can be served. Out: the files' texts;
-kamailio.cfg holds keys derived from the secret and so must be readable by nobody else.
-Counterparts: the templates beside this file, and `settings.py`, which reads the defines in the
-worker.
+In: the node's configuration, the farm's secret, whether TLS can be served. Out: the texts of the
+files. kamailio.cfg holds keys that are derived from the secret, so only Kamailio may read it.
+Counterparts: the templates beside this file; `settings.py`, which reads the defines in the worker.
 """
 
 import hmac
@@ -17,24 +16,27 @@ import jinja2
 import msgspec
 from msgspec.structs import replace
 
-from overlay.config import Config
+from overlay.config.config import Config
 from proxy import ping_round
 from proxy.counters import COUNTERS
 from proxy.settings import Settings
 
 CONNECTION_KIB: Final = {"tcp": 66, "tls": 118, "ws": 134, "wss": 189}
-"""What an open connection takes of Kamailio's shared memory, measured; of that, 64 KiB for the
+"""Shared memory of Kamailio that an open connection takes, as measured. 64 KiB of it are for the
 longest message (RFC 3261 18.1.1)."""
 RESERVED_MIB: Final = 16
-"""Shared memory for all but connections; with less than 8 MiB free, TLS refuses to work."""
+"""Shared memory for everything but connections. With less than 8 MiB free, TLS refuses to work."""
 PRIVATE_MIB: Final = 16
-"""Memory of each process of its own."""
+"""Private memory of each process."""
 _HERE: Final = Path(__file__).resolve().parent
 
 
 def render(config: Config, secret: str, tls_file: Path | None = None) -> str:
-    """The text of kamailio.cfg; `secret` is the farm's, the same on every node. `tls_file` is where
-    the tls module's file will be; None: TLS is not served, whatever the configuration says."""
+    """The text of kamailio.cfg.
+
+    `secret` is the farm's, the same on every node. `tls_file` is the path of the tls module's file;
+    None if TLS is not to be served, whatever the configuration asks for.
+    """
     if tls_file is None:
         config = replace(config, proxy=replace(config.proxy, tls_port=0, wss_port=0))
     node = config.node
@@ -67,8 +69,8 @@ def render_tls(config: Config) -> str:
 
 
 def command_line_values(config: Config) -> dict[str, int]:
-    """What Kamailio takes from its command line alone, by the names that the unit
-    sipfarm-kamailio gives them: memory in MiB, shared and of each process."""
+    """The values that Kamailio takes from its command line alone, under the names that the unit
+    sipfarm-kamailio has for them: MiB of shared memory, and MiB of each process."""
     return {
         "SHARED_MEMORY_MIB": config.proxy.shared_memory_mib,
         "PRIVATE_MEMORY_MIB": PRIVATE_MIB,
@@ -81,15 +83,15 @@ def derive_key(secret: str, purpose: str) -> str:
 
 
 def connections_max(config: Config) -> int:
-    """How many connections fit into Kamailio's shared memory, with room for all the rest: who opens
-    many of them must not take the memory from calls over UDP."""
+    """How many connections fit into Kamailio's shared memory beside all the rest, so that a client
+    that opens many does not take the memory from calls over UDP."""
     served = ("tcp", *config.proxy.further_ports)
     each_kib = max(CONNECTION_KIB[transport] for transport in served)
     return max(1, (config.proxy.shared_memory_mib - RESERVED_MIB) * 1024 // each_kib)
 
 
 def _further_sockets(config: Config) -> list[tuple[str, int]]:
-    """What to listen on besides UDP and TCP: Kamailio's protocol, port."""
+    """The sockets besides UDP and TCP: Kamailio's protocol, and the port."""
     below = {"tls": "tls", "ws": "tcp", "wss": "tls"}
     return [(below[name], port) for name, port in config.proxy.further_ports.items()]
 
@@ -105,6 +107,6 @@ def _template(name: str) -> jinja2.Template:
 
 
 def _modules() -> str:
-    """Where Debian puts Kamailio's modules on this machine's architecture."""
+    """The folder in which Debian puts Kamailio's modules on this machine's architecture."""
     found = sorted(Path("/usr/lib").glob("*/kamailio/modules"))
     return f"{found[0] if found else '/usr/lib/kamailio/modules'}/"

@@ -1,13 +1,16 @@
-"""What the farm writes into its own Record-Route and Route URIs, and signs.
+"""The parameters that the farm writes, and signs, into its own Record-Route and Route URIs.
 
-In: dialog identifiers and flows. Out: URI text; and from a Route that comes back, what it says,
-if this farm wrote it. Counterparts: any node of the farm, as all have the same key.
+In: dialog identifiers and flows. Out: URI text; and from a Route that comes back, its content, if
+this farm wrote it. Counterparts: any node of the farm, as all have the same key.
 
-A Record-Route carries `s`, a signature over Call-ID and the caller's From tag, so that a node that
-never saw the call knows that the farm let it pass, and from which side a request comes; and `u` and
-`d`, the flows (RFC 5626) to the caller and to the callee, for phones that only one node reaches;
-and `k`, the trunk that the call came from or goes to. A Route to such a node carries `f`, the flow
-to use, and `s` over it and the Call-ID.
+A Record-Route carries:
+
+- `s`, a signature over Call-ID and the caller's From tag. It tells a node that never saw the call
+  that the farm let it pass, and from which side a request comes.
+- `u` and `d`, the flows (RFC 5626) to the caller and to the callee, if only one node reaches them.
+- `k`, the trunk that the call came from or goes to.
+
+A Route to the owner of a flow carries `f`, the flow to use, and `s` over it and the Call-ID.
 """
 
 import re
@@ -26,7 +29,7 @@ _PROTOCOLS: Final = frozenset({"udp", "tcp", "tls", "ws", "wss"})
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """A way to a phone that only its owner has."""
+    """A way to a phone that only one node has, the flow's owner."""
 
     owner: str
     """Name of the node that holds the flow."""
@@ -36,31 +39,32 @@ class Flow(msgspec.Struct, frozen=True):
 
     @property
     def uri(self) -> str:
-        """Where the owner sends what is meant for the phone."""
+        """The URI to which the owner sends requests for the phone."""
         host = sip_uri.bracketed(self.address)
         return f"sip:{host}:{self.port};transport={self.protocol}"
 
     @property
     def hop(self) -> str:
-        """The same, as Kamailio takes it: its URIs have no transport `wss` (RFC 7118 has none)."""
+        """The same URI as Kamailio takes it: it knows no transport `wss` in a URI, as RFC 7118 has
+        none."""
         if self.protocol == "wss":
             return f"sips:{sip_uri.bracketed(self.address)}:{self.port};transport=ws"
         return self.uri
 
     @property
     def reliable(self) -> bool:
-        """Whether it is a connection."""
+        """Whether the flow is a connection."""
         return self.protocol != "udp"
 
 
-class Passage(msgspec.Struct, frozen=True):
-    """What a Record-Route of ours says about the request that came back along it."""
+class DialogRoute(msgspec.Struct, frozen=True):
+    """The content of a Record-Route of the farm, as seen by a request that came back along it."""
 
     from_caller: bool
     flow: Flow | None
     """The flow to the side that the request goes to, if that side needs one."""
     trunk: str = ""
-    """The trunk of the call, if it has one."""
+    """The trunk of the call; empty if it has none."""
 
 
 def encode_flow(flow: Flow) -> str:
@@ -71,7 +75,7 @@ def encode_flow(flow: Flow) -> str:
 
 
 def decode_flow(text: str) -> Flow | None:
-    """The flow of `encode_flow`; None for anything else."""
+    """The flow that `encode_flow` was given; None for anything else."""
     parts = text.split(_SEPARATOR)
     if len(parts) != 4 or parts[1] not in _PROTOCOLS or not _PORT.fullmatch(parts[3]):
         return None
@@ -79,13 +83,13 @@ def decode_flow(text: str) -> Flow | None:
 
 
 def flow_of(owner: str, received: str) -> Flow | None:
-    """The flow of a binding's `received` URI, which `Flow.uri` made."""
+    """The flow of a binding, from its owner and its `received` URI, which `Flow.uri` made."""
     protocol = sip_uri.transport_of(received) or "udp"
     port = received.partition(";")[0].rpartition(":")[2]
     return decode_flow(f"{owner}~{protocol}~{sip_uri.host_of(received)}~{port}")
 
 
-def record_route(
+def write_record_route(
     key: bytes,
     call_id: str,
     from_tag: str,
@@ -93,7 +97,7 @@ def record_route(
     callee: Flow | None,
     trunk: str = "",
 ) -> str:
-    """What the Record-Route URI of a request that creates a dialog says of it, as parameters."""
+    """The parameters for the Record-Route URI of a request that creates a dialog."""
     up = encode_flow(caller) if caller else ""
     down = encode_flow(callee) if callee else ""
     named = (trunk,) if trunk else ()
@@ -107,29 +111,29 @@ def record_route(
     return text
 
 
-def passage(
+def read_record_route(
     key: bytes, parameters: dict[str, str], call_id: str, from_tag: str, to_tag: str
-) -> Passage | None:
-    """What a Route's parameters say; None if the farm did not write them for this dialog."""
+) -> DialogRoute | None:
+    """The content of a Route's parameters; None if the farm did not write them for this dialog."""
     signature = parameters.get("s", "")
     get = parameters.get
     up, down, trunk = get("u", ""), get("d", ""), get("k", "")
     named = (trunk,) if trunk else ()
     if _same(signature, _sign(key, "r", call_id, from_tag, up, down, *named)):
-        return Passage(True, decode_flow(down) if down else None, trunk)
+        return DialogRoute(True, decode_flow(down) if down else None, trunk)
     if _same(signature, _sign(key, "r", call_id, to_tag, up, down, *named)):
-        return Passage(False, decode_flow(up) if up else None, trunk)
+        return DialogRoute(False, decode_flow(up) if up else None, trunk)
     return None
 
 
-def owner_route(key: bytes, node_host: str, call_id: str, flow: Flow) -> str:
-    """The Route URI that has the owner put a request on the flow."""
+def write_owner_route(key: bytes, node_host: str, call_id: str, flow: Flow) -> str:
+    """The URI of a Route that has the owner send a request along the flow."""
     text = encode_flow(flow)
     return f"sip:{node_host};lr;f={text};s={_sign(key, 'f', call_id, text)}"
 
 
-def handed_over(key: bytes, parameters: dict[str, str], call_id: str) -> Flow | None:
-    """The flow that a Route's parameters name; None if no node of the farm wrote them."""
+def read_owner_route(key: bytes, parameters: dict[str, str], call_id: str) -> Flow | None:
+    """The flow that the parameters of a Route name; None if no node of the farm wrote them."""
     text = parameters.get("f", "")
     if not _same(parameters.get("s", ""), _sign(key, "f", call_id, text)):
         return None
@@ -137,7 +141,7 @@ def handed_over(key: bytes, parameters: dict[str, str], call_id: str) -> Flow | 
 
 
 def parameters_of(uri: str) -> dict[str, str]:
-    """The URI parameters, names in lower case."""
+    """The URI parameters by their names in lower case."""
     found = {}
     for parameter in uri[uri.rfind("@") + 1 :].split(";")[1:]:
         name, _, value = parameter.partition("=")
@@ -145,8 +149,8 @@ def parameters_of(uri: str) -> dict[str, str]:
     return found
 
 
-def _same(claimed: str, signature: str) -> bool:
-    return claimed.isascii() and compare_digest(claimed, signature)
+def _same(given: str, signature: str) -> bool:
+    return given.isascii() and compare_digest(given, signature)
 
 
 def _sign(key: bytes, *parts: str) -> str:

@@ -1,7 +1,7 @@
-"""Session timers (RFC 4028): what a proxy may ask of a call, so that one whose phone vanished ends.
+"""Session timers (RFC 4028): what the proxy asks for, so that a call ends whose phone has vanished.
 
-In: the header fields of a request or of its 2xx. Out: what to insert, or that the request is
-refused. Pure. Counterpart: `routes/session.py`.
+In: the header fields of a request, or of its 2xx. Out: the fields to insert, or that the request is
+to be refused. Pure functions. Counterpart: `routes/session.py`.
 """
 
 import re
@@ -10,78 +10,64 @@ from typing import Final
 import msgspec
 
 SESSION_S_MAX: Final = 2**31 - 1
-_SECONDS: Final = re.compile(r"\s*([0-9]{1,10})\s*(;.*)?", re.DOTALL)
+_SECONDS: Final = re.compile(r"\s*([0-9]{1,10})\s*(?:;.*)?", re.DOTALL)
 
 
-class Timer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a Session-Expires says."""
-
-    session_s: int
-    refresher: str = ""
-    """`uac`, `uas`, or empty."""
-
-
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of the timer in a request."""
+class RequestTimer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the proxy does about the timer in a request."""
 
     session_s: int = 0
-    """What the request asks for when it leaves; 0: nothing."""
+    """The interval that the request asks for when it leaves; 0 for none."""
     insert: bool = False
-    """Session-Expires has to be inserted, as there is none."""
+    """Whether Session-Expires has to be inserted, as there is none."""
     too_small: bool = False
-    """422 (RFC 4028 6): the sender understands timers and asked for less than is allowed."""
+    """Whether to refuse with 422 (RFC 4028 6): the sender understands timers, and asked for less
+    than is allowed."""
     supported: bool = False
-    """The sender understands timers."""
+    """Whether the sender understands timers."""
 
 
-def parse(text: str | None) -> Timer | None:
-    """A Session-Expires or Min-SE; None for what is not there or not one."""
+def seconds(text: str | None) -> int | None:
+    """The interval in a Session-Expires or Min-SE; None if there is none, or it is malformed."""
     found = _SECONDS.fullmatch(text) if text else None
     if found is None or int(found[1]) > SESSION_S_MAX:
         return None
-    refresher = ""
-    for parameter in (found[2] or "").split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "refresher":
-            refresher = value.strip().lower()
-    return Timer(session_s=int(found[1]), refresher=refresher if refresher in _SIDES else "")
+    return int(found[1])
 
 
-_SIDES: Final = ("uac", "uas")
-
-
-def offer(
+def request_timer(
     session_expires: str | None,
     min_se: str | None,
     supported: str | None,
     wanted_s: int,
     smallest_s: int,
-) -> Offer:
-    """What to do about a session refresh request (RFC 4028 8.1).
+) -> RequestTimer:
+    """What to do about the timer in a session refresh request (RFC 4028 8.1).
 
     `wanted_s` and `smallest_s` are the farm's. A sender that does not understand timers is never
-    refused for them, and its too small interval is none of ours to raise.
+    refused for its interval, and the proxy does not raise one that is too small.
     """
     understands = lists(supported, "timer")
-    asked, least = parse(session_expires), parse(min_se)
-    if asked is None:
-        session_s = max(wanted_s, smallest_s, least.session_s if least else 0)
-        return Offer(session_s=session_s, insert=True, supported=understands)
-    if asked.session_s < smallest_s and understands:
-        return Offer(session_s=asked.session_s, too_small=True, supported=True)
-    return Offer(session_s=asked.session_s, supported=understands)
+    asked_s, least_s = seconds(session_expires), seconds(min_se)
+    if asked_s is None:
+        session_s = max(wanted_s, smallest_s, least_s or 0)
+        return RequestTimer(session_s=session_s, insert=True, supported=understands)
+    if asked_s < smallest_s and understands:
+        return RequestTimer(session_s=asked_s, too_small=True, supported=True)
+    return RequestTimer(session_s=asked_s, supported=understands)
 
 
 def answer_fields(session_expires: str | None, offered_s: int) -> tuple[str, ...]:
-    """Fields to insert into the 2xx of a call that was offered `offered_s` (0: whose caller does
-    not understand timers), so that the caller refreshes it (RFC 4028 8.2)."""
+    """Fields to insert into the 2xx, so that the caller refreshes the call (RFC 4028 8.2).
+    `offered_s` is the interval that the INVITE asked for; 0 if the caller does not understand
+    timers."""
     if session_expires is not None or not offered_s:
         return ()
     return (f"Session-Expires: {offered_s};refresher=uac\r\n", "Require: timer\r\n")
 
 
 def lists(values: str | None, token: str) -> bool:
-    """Whether a comma-separated list has this token."""
+    """Whether a comma-separated list contains this token."""
     if not values:
         return False
     return token in (each.strip().lower() for each in values.split(","))

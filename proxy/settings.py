@@ -1,7 +1,7 @@
-"""What a worker needs to know of its node's configuration, worked out once.
+"""The node's configuration in the form in which the routes use it, worked out once.
 
-In: the defines of kamailio.cfg. Out: a frozen `Settings`. Counterpart: `render.py` writes the
-defines.
+In: the defines in kamailio.cfg. Out: a frozen `Settings`. Counterpart: `render.py`, which writes
+the defines.
 """
 
 import ipaddress
@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from overlay import config as configuration
-from overlay.addresses import network_of
-from overlay.config import Config
+from overlay.base.addresses import network_of
+from overlay.config import config as configuration
+from overlay.config.config import Config
 
 PORT_DEFAULT: Final = 5060
 TLS_PORT_DEFAULT: Final = 5061
@@ -28,24 +28,25 @@ class Settings:
     """Domain of the farm; also the digest realm."""
     node: str
     own_hosts: frozenset[str]
-    """Hosts of a Request-URI or Route that mean this farm, in lower case."""
+    """Hosts in a Request-URI or Route that mean this farm, in lower case."""
     record_route_host: str
     """The farm's name as it stands in Record-Route, with the port if it is not 5060."""
     route_ends: Mapping[str, tuple[str, str]]
-    """By transport, host and further parameters of a Record-Route on its side (RFC 5658)."""
+    """By transport: the host, and the further parameters, of a Record-Route on the side that uses
+    this transport (RFC 5658)."""
     own_route: str
-    """What a Route of this farm begins with, unless a phone has rewritten it."""
+    """The beginning of a Route of this farm, unless a phone has rewritten it."""
     route_key: bytes
-    """Key of the signatures in Record-Route and Route parameters, and of nonces."""
+    """Key of the nonces and of the signatures in Record-Route and Route."""
     trusted_networks: tuple[Network, ...]
-    """Of `proxy.trusted_peers`, the addresses."""
+    """The addresses among `proxy.trusted_peers`."""
     trusted_names: frozenset[str]
-    """Of `proxy.trusted_peers`, the names."""
+    """The names among `proxy.trusted_peers`."""
     lookup_deadline_s: float
     event_deadline_s: float
 
     def trusts(self, address: str) -> bool:
-        """Whether this is the address of one of `proxy.trusted_peers`."""
+        """Whether the address belongs to one of `proxy.trusted_peers`."""
         if not self.trusted_networks:
             return False
         try:
@@ -56,7 +57,7 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Config, route_key: bytes) -> Self:
-        """The settings of a node."""
+        """The settings of the node with this configuration."""
         farm, port = config.farm.name, config.proxy.port
         node = config.node
         addresses = [each for each in (node.address, node.address6) if each]
@@ -100,7 +101,7 @@ class Settings:
         return bool(self.config.proxy.tls_port or self.config.proxy.wss_port)
 
     def node_uri(self, node: str, protocol: str) -> str:
-        """Where this node reaches another one of the farm."""
+        """The URI by which this node reaches another node of the farm."""
         proxy = self.config.proxy
         # Kamailio takes SIP over TLS on the port of WebSocket over TLS as well.
         port = proxy.tls_port or proxy.wss_port if protocol == "tls" else proxy.port
@@ -108,7 +109,7 @@ class Settings:
 
 
 def _route_ends(config: Config, host: str) -> dict[str, tuple[str, str]]:
-    """UDP and TCP have the same port, and a phone may take either; the others must say."""
+    """UDP and TCP share a port, and a phone may use either; the other transports must be named."""
     farm, tls_port = config.farm.name, config.proxy.tls_port
     tls_host = farm if tls_port == TLS_PORT_DEFAULT else f"{farm}:{tls_port}"
     return {

@@ -1,7 +1,7 @@
 """The few parts of a SIP URI that routing looks at (RFC 3261 19.1.1).
 
-In: URIs from messages, of which nothing may be assumed. Out: host and transport. Kamailio parses
-whatever it forwards by itself.
+In: URIs from messages, which may hold anything. Out: host and transport. Kamailio itself parses the
+URIs that it forwards to.
 """
 
 import ipaddress
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 TRANSPORTS: Final = frozenset({"", "udp", "tcp", "tls", "sctp", "ws", "wss"})
-"""Values of the transport parameter that Kamailio knows; others make it log at CRITICAL."""
+"""Values of the transport parameter that Kamailio knows; for others it logs at CRITICAL."""
 
 _ENDS_OF_HOST: Final = frozenset(("", ":", ";", "?", ">"))
 
@@ -62,12 +62,14 @@ def bracketed(address: str) -> str:
 
 
 def is_reliable(uri: str) -> bool:
-    """Whether the URI asks for a connection: its transport is given, and is not UDP."""
+    """Whether the URI asks for a connection: it names a transport other than UDP, or is a `sips`
+    URI."""
     return transport_of(uri) not in ("", "udp") or uri[:5].lower() == "sips:"
 
 
 def protocol_of(path: Sequence[str], uri: str) -> str:
-    """What Kamailio sends on to the first hop of a path, or to the URI without one."""
+    """The transport by which Kamailio sends to the first hop of the path; to the URI, if the path
+    is empty."""
     hop = path[0] if path else uri
     if ";" in hop and (transport := transport_of(hop)):
         return transport

@@ -1,7 +1,8 @@
 """Which trunk a call takes, and in which order its gateways are tried.
 
-In: the farm's settings, what was dialled. Out: legs, the first one first; pure functions, the same
-on every node. Counterparts: `routes/trunks.py` sends; `sipfarm trunk route` explains.
+In: the farm's settings, and what was dialled. Out: the gateways to try, the first one first. Pure
+functions, with the same result on every node. Counterparts: `routes/trunks.py` sends; `sipfarm
+trunk route` explains.
 """
 
 import ipaddress
@@ -12,18 +13,18 @@ from hashlib import blake2s
 from typing import Final, Self
 
 from overlay.records.settings import FarmSettings, Gateway, Trunk
-from proxy import numbers
+from proxy import telephone_numbers
 
 _SOS: Final = "urn:service:sos"
-"""RFC 5031; and its subservices."""
+"""The emergency service (RFC 5031); its subservices begin with the same text."""
 _LONGEST_PREFIX: Final = 16
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """One try of a call."""
+class GatewayTarget:
+    """One attempt of a call: a gateway, and the Request-URI for it."""
 
     trunk: str
     uri: str
@@ -34,7 +35,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class TrunkTable:
-    """The settings in the form in which calls ask them."""
+    """The farm's settings in the form in which calls look them up."""
 
     settings: FarmSettings
     by_prefix: dict[str, Trunk]
@@ -45,7 +46,10 @@ class TrunkTable:
 
     @classmethod
     def of(cls, settings: FarmSettings, down: Iterable[str] = ()) -> Self:
-        """Of two trunks with the same prefix, domain or source the first one has it."""
+        """The table of these settings; `down` has the URIs of gateways that do not answer.
+
+        If two trunks have the same prefix, domain or source, it belongs to the first one.
+        """
         by_prefix: dict[str, Trunk] = {}
         by_domain: dict[str, Trunk] = {}
         by_source: dict[str, Trunk] = {}
@@ -64,7 +68,7 @@ class TrunkTable:
         return cls(settings, by_prefix, by_domain, by_source, tuple(networks), frozenset(down))
 
     def from_source(self, address: str) -> Trunk | None:
-        """The trunk whose calls come from this address."""
+        """The trunk whose calls come from this address; None if there is none."""
         if not self.by_source and not self.networks:
             return None
         try:
@@ -77,7 +81,8 @@ class TrunkTable:
         return next((trunk for network, trunk in self.networks if parsed in network), None)
 
     def to_number(self, number: str) -> tuple[Trunk, str] | None:
-        """The trunk with the longest prefix of a number in E.164, and that prefix."""
+        """The trunk with the longest prefix of a number in E.164, and that prefix; None if no trunk
+        has one."""
         for length in range(min(len(number), _LONGEST_PREFIX), 0, -1):
             trunk = self.by_prefix.get(number[:length])
             if trunk is not None:
@@ -85,49 +90,52 @@ class TrunkTable:
         return None
 
     def number_of(self, user: str) -> str:
-        """What was dialled, in E.164; empty if it is no number."""
-        return numbers.normalised(user, self.settings.numbering)
+        """The number that was dialled, in E.164; empty if it is no number."""
+        return telephone_numbers.normalised(user, self.settings.numbering)
 
     def emergency(self, request_uri: str, user: str) -> str:
-        """The emergency number that is called; empty for all other calls, and where no trunk takes
-        such calls."""
+        """The emergency number that is called. It is empty for all other calls, and where no trunk
+        takes emergency calls."""
         emergency = self.settings.emergency
         if not emergency.trunks:
             return ""
         service = request_uri.lower().partition(";")[0]
         if service == _SOS or service.startswith(f"{_SOS}."):
             return emergency.service
-        number = numbers.dialled(user)
+        number = telephone_numbers.digits_of(user)
         return number if number in emergency.numbers else ""
 
-    def emergency_legs(self, number: str, call_id: str) -> tuple[Leg, ...]:
+    def emergency_targets(self, number: str, call_id: str) -> tuple[GatewayTarget, ...]:
         """Every gateway of every trunk that takes emergency calls."""
         found = (self.settings.trunk(name) for name in self.settings.emergency.trunks)
         return tuple(
-            leg
+            target
             for trunk in found
             if trunk is not None
-            for leg in _legs(trunk, number, call_id, self.down)
+            for target in _targets(trunk, number, call_id, self.down)
         )
 
-    def number_legs(self, trunk: Trunk, number: str, call_id: str) -> tuple[Leg, ...]:
-        """The gateways of a trunk for a number in E.164, which is told as the carrier wants it."""
-        return _legs(trunk, numbers.rewritten(number, trunk.dial), call_id, self.down)
+    def number_targets(self, trunk: Trunk, number: str, call_id: str) -> tuple[GatewayTarget, ...]:
+        """The gateways of a trunk for a number in E.164, which leaves in the form that the carrier
+        wants."""
+        return _targets(trunk, telephone_numbers.rewritten(number, trunk.dial), call_id, self.down)
 
-    def domain_legs(self, trunk: Trunk, request_uri: str, call_id: str) -> tuple[Leg, ...]:
-        """The gateways of a trunk for a Request-URI that goes there as it is."""
+    def domain_targets(
+        self, trunk: Trunk, request_uri: str, call_id: str
+    ) -> tuple[GatewayTarget, ...]:
+        """The gateways of a trunk for a Request-URI that leaves as it is."""
         ordered = in_order(trunk.gateways, call_id, self.down)
-        return tuple(Leg(trunk.name, request_uri, gateway.uri) for gateway in ordered)
+        return tuple(GatewayTarget(trunk.name, request_uri, gateway.uri) for gateway in ordered)
 
 
-NOTHING: Final = TrunkTable.of(FarmSettings())
+NO_TRUNKS: Final = TrunkTable.of(FarmSettings())
 
 
 def in_order(
     gateways: Iterable[Gateway], call_id: str, down: Collection[str] = ()
 ) -> list[Gateway]:
-    """The gateways in the order in which a call tries them: those that are down last; by priority;
-    among the same by weight, the Call-ID being the dice."""
+    """The gateways in the order in which a call tries them: those that are down last, then by
+    priority. Gateways of the same priority are drawn by weight, with the Call-ID as the dice."""
     return sorted(
         gateways,
         key=lambda each: (each.uri in down, each.priority, _draw(each, call_id), each.uri),
@@ -135,8 +143,9 @@ def in_order(
 
 
 def _draw(gateway: Gateway, call_id: str) -> float:
-    """Weighted rendezvous hashing: the lowest is first, with probability weight / sum of weights;
-    a gateway more or less changes only the calls that are its own."""
+    """Weighted rendezvous hashing (the lowest number is first). A gateway is first with the
+    probability of its weight over the sum of weights, and adding or removing one moves only the
+    calls that are its own."""
     if not gateway.weight:
         return math.inf
     data = f"{gateway.uri}\0{call_id}".encode("utf-8", "surrogateescape")
@@ -144,10 +153,12 @@ def _draw(gateway: Gateway, call_id: str) -> float:
     return -math.log((dice + 1) / (1 << 48)) / gateway.weight
 
 
-def _legs(trunk: Trunk, user: str, call_id: str, down: Collection[str]) -> tuple[Leg, ...]:
-    # A `#` begins the headers of a URI (RFC 3261 25.1).
+def _targets(
+    trunk: Trunk, user: str, call_id: str, down: Collection[str]
+) -> tuple[GatewayTarget, ...]:
+    # An unescaped `#` may not stand in a user part (RFC 3261 25.1).
     user = user.replace("#", "%23")
     return tuple(
-        Leg(trunk.name, f"sip:{user}@{each.address};transport={each.transport}", each.uri)
+        GatewayTarget(trunk.name, f"sip:{user}@{each.address};transport={each.transport}", each.uri)
         for each in in_order(trunk.gateways, call_id, down)
     )

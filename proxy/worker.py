@@ -1,7 +1,8 @@
-"""What the routes have at hand in one Kamailio worker process.
+"""All that a route needs in one Kamailio worker process.
 
-In: made once a process by `main.py`. Out: handed to every route. It holds nothing that another
-worker or node would need.
+In: Kamailio, the node's settings and the client of the daemon, put together once a process by
+`main.py`. Out: the `Worker` that every route gets. It holds nothing that another worker or node
+would need.
 """
 
 import time
@@ -9,21 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy.kept_targets import KeptTargets
 from proxy.ksr import Ksr
 from proxy.load import Load
 from proxy.overlay_client import OverlayClient
 from proxy.settings import Settings
-from proxy.shown import ShownSettings
-from proxy.trunk_choice import Leg
+from proxy.shown_settings import ShownSettings
+from proxy.trunk_choice import GatewayTarget
 
 LOG_INTERVAL_S: Final = 1.0
 LOG_KINDS_MAX: Final = 100
 
 
 class RateLimitedLog:
-    """One line a second of each kind; says how many it kept back."""
+    """A log of one line a second of each kind, which counts the lines that it kept back."""
 
     def __init__(self, write: Callable[[str], object], clock: Callable[[], float]) -> None:
         self._write = write
@@ -47,7 +48,7 @@ class RateLimitedLog:
 
 @dataclass(kw_only=True, slots=True)
 class Worker:
-    """Kamailio, the settings, the daemon, and the little that a worker remembers."""
+    """The parts that a worker uses, and the little that it remembers."""
 
     ksr: Ksr
     settings: Settings
@@ -55,31 +56,34 @@ class Worker:
     log: RateLimitedLog
     clock: Callable[[], float] = time.monotonic
     events_safe: dict[bytes, None] = field(default_factory=dict)
-    """Ids of call events that are known to be safe, the oldest first."""
+    """Ids of the call events that the daemon has made safe, the oldest first."""
     unwritable_until_s: float = 0.0
-    """Until when new calls count as unbillable, after an event could not be written."""
+    """Until when new calls count as unbillable, since an event could not be written."""
     relays_out_until_s: float = 0.0
-    """Until when no RTP relay is asked, after none had answered."""
+    """Until when no RTP relay is asked, since none had answered."""
     branches: tuple[Target, ...] = ()
-    """Targets of the fork that is being sent, for the branch route; empty otherwise."""
+    """Targets of the fork that is being sent, for the branch route; empty at any other time."""
     breadths: tuple[int, ...] = ()
-    """Max-Breadth (RFC 5393) of the branches that are new, the last of `branches`."""
+    """Max-Breadth (RFC 5393) of the branches that are new, which are the last of `branches`."""
     record_routed_tag: str | None = None
-    """From tag to record-route the fork's branches with; None for no Record-Route."""
-    claimed: bool = False
-    """The request counts among its subscriber's calls until it is refused (`routes/claims.py`)."""
+    """From tag for the Record-Route of the fork's branches; None if they get no Record-Route."""
+    call_claimed: bool = False
+    """Whether the request counts among its subscriber's calls until it is refused
+    (`routes/claims.py`)."""
     caller: str = ""
-    """Address-of-record of who proved to be the sender of the request; empty for nobody."""
+    """Address-of-record of the subscriber who proved to have sent the request; empty if nobody
+    did."""
     asserted: str = ""
-    """The sender's identity as a URI, by the farm's word or a trusted peer's (RFC 3325)."""
-    leg: Leg | None = None
-    """What is being sent to a trunk, for the branch route; None otherwise."""
+    """The sender's identity as a URI: the farm vouches for it, or a trusted peer does (RFC
+    3325)."""
+    gateway_target: GatewayTarget | None = None
+    """The attempt at a gateway that is being sent, for the branch route; None at any other time."""
     load: Load = field(default_factory=lambda: Load((), 0.0, time.monotonic))
     """How far the node is behind with its work."""
     shown: ShownSettings = field(init=False)
-    """The farm's settings."""
+    """The farm's settings, as the daemon last wrote them."""
     kept: KeptTargets = field(init=False)
-    """What Redis said lately, and would say again."""
+    """The targets that Redis named lately and would name again."""
 
     def __post_init__(self) -> None:
         config = self.settings.config

@@ -5,13 +5,14 @@ import time
 from overlay.control import messages
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
+from overlay.records.register import ContactChange
 
 FARM = "farm.test"
 
 
 def register(aor: str, contact: str, cseq: int = 1, expires_s: int = 60) -> messages.Register:
     """A REGISTER of one contact."""
-    change = messages.ContactChange(uri=contact, expires_s=expires_s)
+    change = ContactChange(uri=contact, expires_s=expires_s)
     return messages.Register(aor=aor, call_id=f"reg-{aor}", cseq=cseq, contacts=(change,))
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from overlay.errors import SipfarmError
+from overlay.base.errors import SipfarmError
 
 _CACHE_HOME: Final = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
 CACHE_DIR: Final = Path(os.environ.get("SIPFARM_CACHE", _CACHE_HOME / "sipfarm")) / "hosts"

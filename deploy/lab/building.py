@@ -16,8 +16,8 @@ from typing import Any, Final
 from deploy.lab import certificates, layout, network, processes, services
 from deploy.lab.layout import Host, LabError, LabState, host
 from deploy.lab.readiness import Report
-from overlay import config as configuration
-from overlay.config import Config
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.identity import ca
 
 BOOTSTRAP_NODES: Final = 3
@@ -80,6 +80,7 @@ def node_config(
             "identity_dir": str(node.etc),
         },
         "overlay": {"bootstrap": others[:BOOTSTRAP_NODES]},
+        "metrics": {"address": node.address},
         # sipp looks at the first challenge alone, and knows no other algorithm.
         "proxy": {"digest_algorithms": ("MD5", "SHA-256"), **edge_settings(node)},
     }

@@ -11,7 +11,7 @@ import msgspec
 from deploy.lab import layout, processes
 from deploy.lab.layout import Host, LabState, host
 from deploy.lab.processes import ProcessState
-from overlay.config import Config
+from overlay.config.config import Config
 
 
 class ServiceDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ def _node(node: Host, state: LabState, config: Config) -> NodeDescription:
         sip=f"{node.address}:{config.proxy.port}",
         overlay=f"{node.address}:{config.overlay.port}",
         dns=f"{node.address}:{config.dns.port}",
-        metrics=f"http://{node.address}:{config.metrics.port}/metrics",
+        metrics=f"http://{config.metrics.address}:{config.metrics.port}/metrics",
         control_socket=str(config.control_socket),
         redis_socket=str(config.redis_socket),
         dns_socket=str(config.dns_socket),

@@ -18,12 +18,12 @@ import msgspec
 
 from deploy.lab import building, layout, network, processes, services
 from deploy.lab.layout import Host, LabError, LabState
-from overlay import config as configuration
-from overlay.config import Config
+from overlay.base.limits import ENROLLMENT_PORT_DEFAULT
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.enrollment import token_book
 from overlay.enrollment.token import Token, format_token
 from overlay.identity import files
-from overlay.limits import ENROLLMENT_PORT_DEFAULT
 
 _CLI: Final = (sys.executable, "-m", "overlay.cli.main")
 _SERVING_WITHIN_S: Final = 10.0
@@ -83,7 +83,8 @@ def join(state: LabState, node: Host, given: Token) -> Config:
     # Certificates for phones and further addresses are the operator's business: no token has them.
     edge = msgspec.structs.replace(config.proxy, **building.edge_settings(node))
     own = msgspec.structs.replace(config.node, address6=node.address6)
-    config = msgspec.structs.replace(config, proxy=edge, node=own)
+    metrics = msgspec.structs.replace(config.metrics, address=node.address)
+    config = msgspec.structs.replace(config, proxy=edge, node=own, metrics=metrics)
     node.config.write_text(configuration.dump(config), encoding="utf-8")
     services.render_node(node, config, building.AUTHORITY_DIR)
     for service in state.services:

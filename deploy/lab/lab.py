@@ -18,9 +18,9 @@ from deploy.lab import building, joining, layout, network, processes, readiness,
 from deploy.lab.description import LabDescription, describe
 from deploy.lab.layout import Host, LabError, LabState, host
 from deploy.lab.readiness import Report, quiet
-from overlay import config as configuration
 from overlay.cli.arguments import CONFIG_VARIABLE
-from overlay.config import Config
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.control import messages
 from overlay.control.client import ControlClient
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from overlay.errors import SipfarmError
+from overlay.base.errors import SipfarmError
 
 STATE_DIR: Final = Path("/run/sipfarm-lab")
 DATA_DIR: Final = Path(os.environ.get("SIPFARM_LAB_DATA", "/var/lib/sipfarm-lab"))

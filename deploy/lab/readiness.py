@@ -11,7 +11,7 @@ from typing import Final
 from deploy.lab import processes, services
 from deploy.lab.layout import LabError, LabState, host
 from deploy.lab.processes import ProcessState
-from overlay.config import Config
+from overlay.config.config import Config
 
 Report = Callable[[str], None]
 """Told, in a line, what is being done."""

@@ -15,13 +15,13 @@ import redis
 
 from deploy.lab import certificates, units
 from deploy.lab.layout import Host
+from overlay.base.errors import SipfarmError
 from overlay.cli.render import write_files
-from overlay.config import Config, dump
+from overlay.config.config import Config, dump
 from overlay.control.client import ControlClient
 from overlay.control.messages import GetStatus, Status
-from overlay.errors import SipfarmError
 from overlay.identity import ca, files
-from overlay.kamailio_options import why_silent
+from overlay.kamailio.options_ping import why_silent
 from proxy.render import command_line_values
 
 OVERLAY: Final = "overlay"
@@ -57,7 +57,7 @@ def render_node(host: Host, config: Config, authority: Path) -> None:
 def command_of(service: str, host: Host, config: Config) -> list[str]:
     """What a service runs on the node, in the foreground."""
     if service == OVERLAY:
-        return [sys.executable, "-m", "overlay.daemon", "--config", str(host.config)]
+        return [sys.executable, "-m", "overlay.daemon.main", "--config", str(host.config)]
     return units.command_line(service, host, command_line_values(config))
 
 

@@ -20,7 +20,7 @@ PYTHON: Final = "python3.11"
 _SETTINGS: Final = (
     f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {PYTHON[6:]}\n"
 )
-_COMMANDS: Final = {"sipfarm": "overlay.cli.main", "sipfarm-overlay": "overlay.daemon"}
+_COMMANDS: Final = {"sipfarm": "overlay.cli.main", "sipfarm-overlay": "overlay.daemon.main"}
 _SCRIPT: Final = f"""\
 #!{HOME}/bin/python3
 import sys

@@ -1,8 +1,8 @@
 """Man pages and completions of the commands, made from their own command lines.
 
 In: the folder of the package's files. Out: sipfarm(1), sipfarm-overlay(8), and what bash and zsh
-complete. Counterparts: `overlay.cli.main` and `overlay.daemon`. `files.py` runs this as a program
-with the package's own Python.
+complete. Counterparts: `overlay.cli.main` and `overlay.daemon.main`. `files.py` runs this as a
+program with the package's own Python.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from typing import Final
 
 import shtab
 
-from overlay import daemon
+from overlay.base.version import VERSION
 from overlay.cli import main as cli
-from overlay.version import VERSION
+from overlay.daemon import main
 
 LEFT_OUT: Final = frozenset({"lab"})
 """Verbs that an installed node does not have."""
@@ -37,7 +37,7 @@ _FILES: Final = (
 def write(package: Path) -> None:
     """Write all of them below `package`."""
     sipfarm = _installed(cli.parser_of(set(cli.VERBS) - LEFT_OUT))
-    overlay = daemon.command_line()
+    overlay = main.command_line()
     share = package / "usr/share"
     for section, parser, other in (
         (1, sipfarm, "sipfarm-overlay(8), kamailio(8), pdns_server(1), redis-server(1)"),

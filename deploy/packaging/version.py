@@ -2,7 +2,7 @@
 
 In: what a person or pyproject.toml says: `0.2.0`, `0.2.0rc1` or `0.2.0~rc1`. Out: both spellings of
 it, which sort alike: Python's in the wheel, Debian's in the package. Counterpart:
-`overlay.version`, which tells Python's.
+`overlay.base.version`, which tells Python's.
 """
 
 from dataclasses import dataclass

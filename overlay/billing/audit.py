@@ -16,9 +16,9 @@ from itertools import pairwise
 import msgspec
 from cryptography import x509
 
+from overlay.base.errors import IdentityError
 from overlay.billing import chain
 from overlay.billing.chain import Block, Seen
-from overlay.errors import IdentityError
 from overlay.records.call import CallEvent, EventKind
 
 _NOT_SIGNED = (EventKind.CHAINED, EventKind.EXPORTED)

@@ -16,11 +16,11 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from overlay import decoding
-from overlay.errors import IdentityError
+from overlay.base import decoding
+from overlay.base.errors import IdentityError
 from overlay.identity.peer import peer_of_certificate
-from overlay.links.messages import Key
 from overlay.records.call import CHAINED_FROM, CallEvent, EventKind
+from overlay.records.node_info import Key
 
 _PURPOSE: Final = b"sipfarm call events\0"
 _FIELDS: Final = CallEvent.__struct_fields__
@@ -111,10 +111,13 @@ def head(block: bytes) -> bytes:
 
 
 def as_event(
-    block: Block, key: ec.EllipticCurvePrivateKey, certificate: bytes, time_us: int
+    block: Block,
+    body: bytes,
+    key: ec.EllipticCurvePrivateKey,
+    certificate: bytes,
+    time_us: int,
 ) -> CallEvent:
-    """The block, signed, as the event that is stored."""
-    body = encode(block)
+    """The block, encoded in `body`, signed, as the event that is stored."""
     signature = key.sign(_PURPOSE + body, ec.ECDSA(hashes.SHA256()))
     signed = SignedBlock(block=body, signature=signature, certificate=certificate)
     return CallEvent(

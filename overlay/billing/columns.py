@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Final
 
-from overlay.control.messages import CallRecord
 from overlay.records.billed import DESCRIPTION, CallDescription, Column, Kind, columns_of
+from overlay.records.call_record import CallRecord
 
 TEXT_BYTES_MAX: Final = 2_000
 """PostgreSQL refuses what is longer than a third of a page, 2,704 bytes, in an index."""

@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.records.call import CallEvent, EventKind
+from overlay.records.refusal import Refusal
 
 CLOCK_ERROR_US_MAX: Final = 86_400 * 1_000_000
 """Proxy and daemon have the same clock; a leap of it is no day."""
@@ -27,13 +28,6 @@ _DESCRIPTION: Final = tuple(
 )
 """All other texts of an event: one that is added to it has its bound as well."""
 _texts: Final = attrgetter(*_IDENTITY, *_DESCRIPTION)
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an event is not taken: as `overlay.control.messages.Refused`."""
-
-    code: str
-    reason: str
 
 
 def taken(event: CallEvent, now_us: int) -> CallEvent | Refusal:

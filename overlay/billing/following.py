@@ -7,12 +7,12 @@ Counterpart: `sipfarm cdr tail` reads the calls with an event in the last second
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from overlay.billing.assemble import assemble, involves
+from overlay.base.limits import RECORDS_FOLLOWED_MAX
 from overlay.billing.columns import record_id
-from overlay.control.messages import CallRecord
-from overlay.limits import RECORDS_FOLLOWED_MAX
 from overlay.records import call
+from overlay.records.assemble import assemble, involves
 from overlay.records.call import CallEvent
+from overlay.records.call_record import CallRecord
 
 
 @dataclass(kw_only=True)

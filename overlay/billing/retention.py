@@ -14,8 +14,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from overlay import tasks
-from overlay.errors import SipfarmError
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError
 from overlay.storage.committer import Committer
 from overlay.storage.rows import PastCalls
 

@@ -16,10 +16,10 @@ from typing import Final
 
 from cryptography import x509
 
+from overlay.base.errors import IdentityError
+from overlay.base.limits import CHAINS_SEEN_MAX
 from overlay.billing import chain
 from overlay.billing.chain import Seen
-from overlay.errors import IdentityError
-from overlay.limits import CHAINS_SEEN_MAX
 from overlay.records.call import CallEvent, EventKind
 
 RECENT_US: Final = 600_000_000

@@ -1,7 +1,7 @@
 """What Redis shows to the proxies: targets of hot addresses-of-record, and nothing else.
 
 In: entries to set or to take away. Out: the same in Redis, a pipeline at a time. Counterpart: the
-proxies' `GET l:<aor>` (`overlay.control.messages.redis_key`).
+proxies' `GET l:<aor>` (`overlay.records.targets.redis_key`).
 
 Proxies keep what they have read while `generations.py` says that it has not changed; they are told
 once Redis shows the change, and before anybody is told that it does.
@@ -21,9 +21,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from overlay import tasks
+from overlay.base import tasks
+from overlay.base.limits import HOT_RECORDS_MAX
 from overlay.cache.generations import Generations
-from overlay.limits import HOT_RECORDS_MAX
 
 log = logging.getLogger(__name__)
 

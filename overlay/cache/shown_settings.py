@@ -1,7 +1,8 @@
 """The farm's settings as a file that the proxies of the node read when it has changed.
 
 In: settings, and what this node knows of gateways. Out: the file, never half written; readable by
-the daemon's user and group alone, as there are passwords in it. Counterpart: `proxy/shown.py`.
+the daemon's user and group alone, as there are passwords in it. Counterpart:
+`proxy/shown_settings.py`.
 """
 
 import logging

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from overlay import config as configuration
-from overlay.config import Config
-from overlay.errors import ConfigError
+from overlay.base.errors import ConfigError
+from overlay.base.limits import HEADER_CHARS_MAX, PAGE_ROWS_MAX
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.identity import files, operator
 from overlay.identity.operator import OperatorKey
-from overlay.limits import HEADER_CHARS_MAX, PAGE_ROWS_MAX
 from overlay.records.names import address_of_record
 
 CONFIG_VARIABLE: Final = "SIPFARM_CONFIG"

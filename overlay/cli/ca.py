@@ -9,9 +9,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
+from overlay.base.errors import ConfigError
 from overlay.cli import arguments, enroll, output, table
 from overlay.cli.exits import Exit
-from overlay.errors import ConfigError
 from overlay.identity import ca, files, request
 from overlay.identity.identity import farm_of_ca, load_ca_certificate
 from overlay.identity.ledger import Issued

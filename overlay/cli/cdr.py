@@ -8,11 +8,12 @@ import argparse
 from typing import Final
 
 from overlay.cli import arguments, cdr_rows, cdr_tail, cdr_verify, output, pages, table
-from overlay.cli.asking import Daemon, completeness, daemon
+from overlay.cli.ask_daemon import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
-from overlay.control.messages import CallRecord, Calls, ListCalls, ShowCall
+from overlay.control.messages import Calls, ListCalls, ShowCall
 from overlay.records.billed import DESCRIPTION
+from overlay.records.call_record import CallRecord
 
 _OTHERS: Final = tuple(name for name in DESCRIPTION if name not in ("routed_uri", "trunk"))
 """The descriptions of a call that have no other place among the lines of `cdr show`."""

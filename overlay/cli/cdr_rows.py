@@ -6,7 +6,7 @@ In: records. Out: cells. Counterparts: `cdr.py` makes tables of them, `cdr_tail.
 from typing import Final
 
 from overlay.cli import output, table
-from overlay.control.messages import CallRecord
+from overlay.records.call_record import CallRecord
 
 HEADER: Final = ("TIME", "STATE", "DURATION", "CALLER", "CALLEE", "HANGUP", "CODE", "CALL-ID")
 

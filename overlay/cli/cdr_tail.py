@@ -10,13 +10,13 @@ import sys
 import time
 from typing import Final
 
+from overlay.base.errors import UnavailableError
 from overlay.billing.following import Following
 from overlay.cli import arguments, cdr_rows, exits, output, table
-from overlay.cli.asking import Daemon, daemon
+from overlay.cli.ask_daemon import Daemon, daemon
 from overlay.cli.exits import Exit
 from overlay.control.client import RefusedError
 from overlay.control.messages import Copies, ListCopies
-from overlay.errors import UnavailableError
 from overlay.records import call
 from overlay.records.call import CallEvent
 

@@ -15,7 +15,7 @@ import msgspec
 from overlay.billing.audit import Audit, Finding
 from overlay.billing.retention import horizon_us
 from overlay.cli import arguments, output, table
-from overlay.cli.asking import Daemon, completeness, daemon
+from overlay.cli.ask_daemon import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import Copies, EventCopy, ListCopies
 from overlay.identity import files

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from overlay import config as configuration
+from overlay.base.errors import IdentityError
 from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
+from overlay.config import config as configuration
 from overlay.dns import tsig
-from overlay.errors import IdentityError
 from overlay.identity import identity as identities
 from overlay.identity import sip_certificate
 

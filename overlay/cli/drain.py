@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from overlay.cli import arguments, output
-from overlay.cli.asking import Daemon, daemon
+from overlay.cli.ask_daemon import Daemon, daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Drain, Drained, DrainPhase, DrainWish, Missing
+from overlay.control.messages import Drain, Drained
+from overlay.records.draining import DrainPhase, DrainWish, Missing
 
 LOOK_EVERY_S: Final = 0.5
 TELL_EVERY_S: Final = 5.0

@@ -13,18 +13,18 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from overlay import config as configuration
-from overlay import service_manager
-from overlay.addresses import split_address
+from overlay.base import service_manager
+from overlay.base.addresses import split_address
+from overlay.base.errors import ConfigError
+from overlay.base.limits import ENROLLMENT_PORT_DEFAULT
 from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
+from overlay.config import config as configuration
 from overlay.enrollment import token_book
 from overlay.enrollment.service import EnrollmentService, Settings
 from overlay.enrollment.token import format_token
-from overlay.errors import ConfigError
 from overlay.identity import files
 from overlay.identity.identity import farm_of_ca, load_ca_certificate
-from overlay.limits import ENROLLMENT_PORT_DEFAULT
 
 
 def add_token(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ In: the errors that a verb raises. Out: the code that the process ends with.
 
 from enum import IntEnum
 
+from overlay.base.errors import ConfigError, SipfarmError, UnavailableError
 from overlay.control.client import RefusedError
-from overlay.errors import ConfigError, SipfarmError, UnavailableError
 
 
 class Exit(IntEnum):

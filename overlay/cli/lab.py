@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from overlay.errors import SipfarmError
+from overlay.base.errors import SipfarmError
 
 try:
     from deploy.lab import Lab, LabError, services

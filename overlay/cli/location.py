@@ -8,11 +8,12 @@ import argparse
 import time
 
 from overlay.cli import arguments, output, table
-from overlay.cli.asking import daemon
+from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import GetLocation, Location, Reach
+from overlay.control.messages import GetLocation, Location
 from overlay.records import registration
 from overlay.records.registration import Binding
+from overlay.records.targets import Reach
 
 _HEADER = ("CONTACT", "EXPIRES", "Q", "OWNER", "RECEIVED", "USER AGENT", "CSEQ", "CALL-ID")
 

@@ -1,13 +1,13 @@
 """`sipfarm lockout`: who guessed too many passwords, and how to let him in again.
 
 In: the command line. Out: a table, or an end. Counterparts: `messages.ListLockouts`,
-`messages.EndLockout`; `overlay.lockouts` decides.
+`messages.EndLockout`; `overlay.control.lockouts` decides.
 """
 
 import argparse
 
 from overlay.cli import arguments, output, table
-from overlay.cli.asking import daemon
+from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import Done, EndLockout, ListLockouts, LockoutsAre
 

@@ -13,11 +13,11 @@ from importlib import import_module
 from itertools import pairwise
 from typing import Final
 
+from overlay.base.errors import SipfarmError, UnavailableError
+from overlay.base.version import VERSION
 from overlay.cli import arguments, exits
 from overlay.cli.exits import Exit
 from overlay.cli.output import note
-from overlay.errors import SipfarmError, UnavailableError
-from overlay.version import VERSION
 
 VERBS: Final = {
     "status": ("overlay.cli.status", "how every node is; fails if the asked one is not ready"),

@@ -2,7 +2,7 @@
 
 In: the command line, farm.toml. Out: a key and its signing request, or a whole identity; a list of
 revoked nodes, or a farewell, to the farm; whether Kamailio answers. Counterparts: `sipfarm ca`;
-`overlay.enrollment`; `messages.Leave`, `messages.PutRevocations`; `overlay.kamailio_options`.
+`overlay.enrollment`; `messages.Leave`, `messages.PutRevocations`; `overlay.kamailio.options_ping`.
 """
 
 import argparse
@@ -10,16 +10,16 @@ import os
 import sys
 from pathlib import Path
 
+from overlay.base.errors import UnavailableError
+from overlay.base.limits import REVOKED_FILE_BYTES_MAX
 from overlay.cli import arguments, drain, ok_to_stop, output, withdraw
-from overlay.cli.asking import daemon
+from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import Done, Leave, PutRevocations
 from overlay.enrollment.joining import Wishes, join
 from overlay.enrollment.token import TOKEN_CHARS_MAX, parse_token
-from overlay.errors import UnavailableError
 from overlay.identity import files, keys, request
-from overlay.kamailio_options import why_silent
-from overlay.limits import REVOKED_FILE_BYTES_MAX
+from overlay.kamailio.options_ping import why_silent
 
 _REQUEST = "node.csr"
 _TOKEN_VARIABLE = "SIPFARM_TOKEN"

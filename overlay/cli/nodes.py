@@ -8,7 +8,7 @@ import argparse
 import msgspec
 
 from overlay.cli import arguments, output, table
-from overlay.cli.asking import daemon
+from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import GetStatus, Status
 

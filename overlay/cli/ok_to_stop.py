@@ -7,7 +7,7 @@ In: the command line. Out: yes, or the reasons why not, one a line. Counterparts
 import argparse
 
 from overlay.cli import arguments, output, table
-from overlay.cli.asking import daemon
+from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import OkToStop, StopAdvice
 

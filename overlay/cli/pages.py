@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from overlay.base.limits import PAGE_ROWS_MAX
 from overlay.cli import output
-from overlay.limits import PAGE_ROWS_MAX
 
 Row = TypeVar("Row")
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from overlay.errors import ConfigError
-from overlay.limits import PASSWORD_CHARS_MAX, SUBSCRIBERS_PER_FILE_MAX
+from overlay.base.errors import ConfigError
+from overlay.base.limits import PASSWORD_CHARS_MAX, SUBSCRIBERS_PER_FILE_MAX
 
 
 def one(aor: str, given: str | None, file: Path | None) -> str:

@@ -15,13 +15,13 @@ from typing import Final
 import jinja2
 
 import overlay
-from overlay import kamailio_rpc
+from overlay.base.errors import ConfigError
 from overlay.cli import arguments, output
 from overlay.cli.exits import Exit
-from overlay.config import Config
+from overlay.config.config import Config
 from overlay.dns import local_names
-from overlay.errors import ConfigError
 from overlay.identity import files, sip_certificate
+from overlay.kamailio import rpc
 from proxy.render import command_line_values, render_tls
 from proxy.render import render as render_kamailio
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if problem := sip_certificate.problem(config):
         output.note(f"SIP over TLS is not served: {problem}")
     if args.reload_tls:
-        kamailio_rpc.ask(config.kamailio_socket, "tls.reload")
+        rpc.ask(config.kamailio_socket, "tls.reload")
     if args.json:
         output.show_json({"written": written})
     else:

@@ -7,9 +7,10 @@ ready. Counterpart: `messages.Status`.
 import argparse
 
 from overlay.cli import arguments, output, table
-from overlay.cli.asking import daemon
+from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import GetStatus, NodeStatus, Status
+from overlay.control.messages import GetStatus, Status
+from overlay.records.node_status import NodeStatus
 
 _HEADER = (
     "NODE",

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from overlay.base.errors import ConfigError, SipfarmError, UnavailableError
 from overlay.cli import arguments, output, pages, passwords, subscriber_policy, table
-from overlay.cli.asking import Daemon, completeness, daemon
+from overlay.cli.ask_daemon import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
 from overlay.cli.subscriber_change import put, remove_bindings
@@ -22,7 +23,6 @@ from overlay.control.messages import (
     SubscriberInForce,
     Subscribers,
 )
-from overlay.errors import ConfigError, SipfarmError, UnavailableError
 from overlay.identity.operator import OperatorKey
 from overlay.records.subscriber import Subscriber, with_password
 

@@ -9,17 +9,11 @@ import uuid
 
 from msgspec.structs import replace
 
-from overlay.cli.asking import Daemon
-from overlay.control.messages import (
-    Done,
-    PutSubscriber,
-    Register,
-    Registered,
-    RegisterOutcome,
-    SubscriberInForce,
-)
+from overlay.cli.ask_daemon import Daemon
+from overlay.control.messages import Done, PutSubscriber, Register, Registered, SubscriberInForce
 from overlay.identity.operator import OperatorKey
 from overlay.records.clock import COUNTER_BITS
+from overlay.records.register import RegisterOutcome
 from overlay.records.subscriber import Subscriber, signed
 
 

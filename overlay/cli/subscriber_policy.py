@@ -12,19 +12,19 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from overlay.cli import arguments, output, table
-from overlay.cli.asking import Daemon, daemon
-from overlay.cli.exits import Exit
-from overlay.cli.subscriber_change import put, remove_bindings
-from overlay.config import Config
-from overlay.control.messages import GetSubscriber, SubscriberInForce
-from overlay.errors import ConfigError, UnavailableError
-from overlay.limits import (
+from overlay.base.errors import ConfigError, UnavailableError
+from overlay.base.limits import (
     BINDINGS_PER_AOR_MAX,
     CALLS_OF_SUBSCRIBER_MAX,
     POLICY_ENTRIES_MAX,
     URI_CHARS_MAX,
 )
+from overlay.cli import arguments, output, table
+from overlay.cli.ask_daemon import Daemon, daemon
+from overlay.cli.exits import Exit
+from overlay.cli.subscriber_change import put, remove_bindings
+from overlay.config.config import Config
+from overlay.control.messages import GetSubscriber, SubscriberInForce
 from overlay.records.subscriber import Policy, Subscriber
 
 _RATE_MAX: Final = 1_000_000

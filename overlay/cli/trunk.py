@@ -12,12 +12,12 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from overlay.base.errors import ConfigError
 from overlay.cli import arguments, output, passwords, table, trunk_numbers, trunk_texts
-from overlay.cli.asking import daemon
+from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
 from overlay.cli.trunk_change import change, in_force
 from overlay.control.messages import AskGateways, GatewaysSaid
-from overlay.errors import ConfigError
 from overlay.gateways import options
 from overlay.records.settings import FarmSettings, Trunk
 

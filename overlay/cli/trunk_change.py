@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from overlay.cli import arguments
-from overlay.cli.asking import daemon
+from overlay.cli.ask_daemon import daemon
 from overlay.control.messages import Done, GetSettings, PutSettings, SettingsInForce
 from overlay.records import settings
 from overlay.records.settings import FarmSettings

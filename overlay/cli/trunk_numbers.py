@@ -11,12 +11,12 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from overlay.base.errors import ConfigError
 from overlay.cli import arguments, output, table, trunk_texts
 from overlay.cli.exits import Exit
 from overlay.cli.trunk_change import change, in_force
-from overlay.errors import ConfigError
 from overlay.records.settings import EMERGENCY_NUMBERS, Emergency, FarmSettings, Numbering
-from proxy.trunk_choice import Leg, TrunkTable
+from proxy.trunk_choice import GatewayTarget, TrunkTable
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -81,15 +81,15 @@ def run_route(args: argparse.Namespace) -> int:
     text = args.number
     user, _, domain = text.removeprefix("sip:").rpartition("@")
     user = user or domain
-    legs: tuple[Leg, ...] = ()
+    targets: tuple[GatewayTarget, ...] = ()
     number = calls.emergency(text, user)
     if number:
         why = f"{number} is an emergency number"
-        legs = calls.emergency_legs(number, call_id)
+        targets = calls.emergency_targets(number, call_id)
     elif "@" in text and domain.lower() in calls.by_domain:
         trunk = calls.by_domain[domain.lower()]
         why = f"{domain} is a domain of trunk {trunk.name}"
-        legs = calls.domain_legs(trunk, f"sip:{user}@{domain}", call_id)
+        targets = calls.domain_targets(trunk, f"sip:{user}@{domain}", call_id)
     else:
         number = calls.number_of(user)
         found = calls.to_number(number) if number else None
@@ -100,16 +100,20 @@ def run_route(args: argparse.Namespace) -> int:
         else:
             trunk, prefix = found
             why = f"{user} is {number}, and {prefix} of trunk {trunk.name} its longest prefix"
-            legs = calls.number_legs(trunk, number, call_id)
+            targets = calls.number_targets(trunk, number, call_id)
     if args.json:
-        tries = [{"trunk": leg.trunk, "uri": leg.uri, "hop": leg.hop} for leg in legs]
+        tries = [
+            {"trunk": target.trunk, "uri": target.uri, "hop": target.hop} for target in targets
+        ]
         output.show_json({"number": number, "why": why, "tries": tries})
     else:
         output.show(table.printable(why))
-        rows = [(place, leg.trunk, leg.uri, leg.hop) for place, leg in enumerate(legs, 1)]
+        rows = [
+            (place, target.trunk, target.uri, target.hop) for place, target in enumerate(targets, 1)
+        ]
         if rows:
             output.show(table.render(("TRY", "TRUNK", "REQUEST-URI", "GATEWAY"), rows))
-    return Exit.DONE if legs else Exit.NOT_FOUND
+    return Exit.DONE if targets else Exit.NOT_FOUND
 
 
 def run_numbering(args: argparse.Namespace) -> int:

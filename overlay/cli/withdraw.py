@@ -2,7 +2,7 @@
 
 In: the command line. Out: nothing is asked of Kamailio any more, or `proxy.stop_s` is over.
 Counterparts: the unit sipfarm-kamailio, whose stop begins with this; `messages.Withdraw`;
-`overlay.kamailio_watch`.
+`overlay.kamailio.watch`.
 """
 
 import argparse
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from overlay import kamailio_rpc
+from overlay.base.errors import SipfarmError
 from overlay.cli import arguments, output
-from overlay.cli.asking import daemon
+from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
 from overlay.control.messages import Done, Withdraw
-from overlay.errors import SipfarmError
-from overlay.kamailio_rpc import KamailioError
+from overlay.kamailio import rpc
+from overlay.kamailio.rpc import KamailioError
 
 LOOK_EVERY_S: Final = 0.2
 QUIET_S: Final = 1.0
@@ -87,7 +87,7 @@ def requests_of(kamailio: Path) -> int | None:
     """How many requests Kamailio has received but OPTIONS, with which it is looked at; None if it
     does not say."""
     try:
-        told = kamailio_rpc.ask(
+        told = rpc.ask(
             kamailio, "stats.get_statistics", "core:rcv_requests", "core:rcv_requests_options"
         )
     except KamailioError:

@@ -14,13 +14,13 @@ from typing import Self
 
 import msgspec
 
-from overlay.control import messages
-from overlay.errors import ProtocolError, SipfarmError, UnavailableError
-from overlay.limits import (
+from overlay.base.errors import ProtocolError, SipfarmError, UnavailableError
+from overlay.base.limits import (
     CONTROL_REPLY_BYTES_MAX,
     CONTROL_REQUEST_BYTES_MAX,
     FRAME_HEADER_BYTES,
 )
+from overlay.control import messages
 
 _RECEIVE_BYTES = 65_536
 

@@ -4,8 +4,8 @@ In: pages of the nodes, in order of (time, key). Out: one page with the versions
 Counterparts: `farm_wide.py` asks the nodes; `overlay.billing.audit` compares the versions.
 """
 
+from overlay.base.limits import COPIES_BYTES_MAX
 from overlay.control.messages import EventCopy
-from overlay.limits import COPIES_BYTES_MAX
 
 Position = tuple[int, bytes]
 RawPage = tuple[list[tuple[int, bytes, tuple[bytes, ...]]], bool]

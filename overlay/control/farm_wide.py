@@ -13,24 +13,21 @@ from typing import TypeVar
 
 import msgspec
 
-from overlay import decoding
-from overlay.billing.assemble import assemble, involves
+from overlay.base import decoding
+from overlay.base.errors import ProtocolError
+from overlay.base.limits import PAGE_ROWS_MAX
 from overlay.control.copies import RawPage, page_of_copies
 from overlay.control.local import Local
 from overlay.control.messages import (
-    CallRecord,
     Calls,
     Copies,
     ListCalls,
     ListCopies,
     ListSubscribers,
-    NodeStatus,
-    Status,
     Subscribers,
 )
-from overlay.errors import ProtocolError
-from overlay.limits import PAGE_ROWS_MAX
-from overlay.links.messages import (
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
     Ack,
     CallsAt,
     Described,
@@ -38,16 +35,18 @@ from overlay.links.messages import (
     Failed,
     ListCallsAt,
     ListSubscribersAt,
-    NodeInfo,
     Reply,
     Request,
     SubscribersAt,
 )
-from overlay.links.network import Transport
 from overlay.membership.members import State
 from overlay.membership.membership import Membership
 from overlay.records import call, subscriber
+from overlay.records.assemble import assemble, involves
 from overlay.records.call import CallEvents
+from overlay.records.call_record import CallRecord
+from overlay.records.node_info import NodeInfo
+from overlay.records.node_status import NodeStatus
 from overlay.replication.vetting import Vetting
 
 log = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class FarmWide:
         self._membership = membership
         self._transport = transport
 
-    async def status(self, farm: str, timeout_s: float) -> Status:
+    async def status(self, timeout_s: float) -> tuple[NodeStatus, ...]:
         """Every node's description, this one first; silent ones as this node knows them."""
         replies = await self._ask_all(DescribeNode(), _description, timeout_s)
         # By id: what a member says of itself may have changed since it was asked.
@@ -99,7 +98,7 @@ class FarmWide:
                     )
                 )
         nodes[1:] = sorted(nodes[1:], key=lambda node: node.name)
-        return Status(id=0, farm=farm, nodes=tuple(nodes))
+        return tuple(nodes)
 
     async def calls(self, request: ListCalls, timeout_s: float) -> Calls:
         """A page of billing records in order of time; raises `ProtocolError` on a bad cursor."""

@@ -10,23 +10,23 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from overlay.base.limits import PAGE_ROWS_MAX
+from overlay.base.version import VERSION, Installed
 from overlay.cache.projection import Projection
-from overlay.control.messages import NodeStatus
-from overlay.limits import PAGE_ROWS_MAX
-from overlay.links.messages import (
+from overlay.control.readiness import Readiness
+from overlay.links.peer_messages import (
     CallsAt,
     Described,
     ListCallsAt,
     ListSubscribersAt,
-    NodeInfo,
     SubscribersAt,
 )
 from overlay.membership.membership import Membership
-from overlay.readiness import Readiness, probe_name
-from overlay.records.names import RecordKind, key_of
+from overlay.records.names import RecordKind, key_of, probe_name
+from overlay.records.node_info import NodeInfo
+from overlay.records.node_status import NodeStatus
 from overlay.replication.events import EventWriter
 from overlay.replication.replica import Replica
-from overlay.version import VERSION, Installed
 
 
 class Local:
@@ -69,7 +69,7 @@ class Local:
             version=VERSION,
             uptime_s=round(time.monotonic() - self._started_s, 1),
             ready=not unready,
-            bindings=self._count_bindings(),
+            bindings=self.count_bindings(),
             calls=await self._replica.committer.read(lambda db: db.count_calls()),
             subscribers=len(self._replica.subscribers),
             journal_depth=self._events.journal_depth,
@@ -94,7 +94,7 @@ class Local:
             return ""
         return "away" if self._proxy_away() else "ok"
 
-    def _count_bindings(self) -> int:
+    def count_bindings(self) -> int:
         """Registration records of phones: those of the readiness probes do not count."""
         names = [self._own.name, *(member.info.name for member in self._membership.members)]
         probes = (key_of(RecordKind.REGISTRATION, probe_name(name)) for name in names)

@@ -7,16 +7,18 @@ Counterparts: `client.py` asks, `server.py` answers.
 Adding a field at the end of a message is compatible both ways; changing or removing one is not.
 """
 
-from collections.abc import Callable
-from enum import IntEnum
-
 import msgspec
 
-from overlay import decoding
-from overlay.records.billed import CallDescription
+from overlay.base import decoding
 from overlay.records.call import CallEvent
+from overlay.records.call_record import CallRecord
+from overlay.records.draining import DrainPhase, DrainWish, Missing, Withheld
+from overlay.records.gateway_answer import GatewayAnswer
+from overlay.records.node_status import NodeStatus
+from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from overlay.records.registration import Binding
 from overlay.records.subscriber import Policy, Subscriber
+from overlay.records.targets import Reach, Target
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -42,31 +44,6 @@ class Refused(Answer, frozen=True, kw_only=True, tag=0):
 
 
 # What proxies ask.
-
-
-class Reach(IntEnum):
-    """What is known of an address-of-record."""
-
-    FOUND = 1
-    OFFLINE = 2
-    """A subscriber without a binding in force: 480."""
-    UNKNOWN = 3
-    """No such subscriber: 404."""
-
-
-class Target(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Where to send a request for an address-of-record: what a proxy needs of a binding."""
-
-    uri: str
-    """The Contact: the Request-URI to use."""
-    received: str = ""
-    """Send it here instead, if set (see `Binding.received`)."""
-    owner: str = ""
-    """Only this node can reach it, if set."""
-    q: int = 1000
-    path: tuple[str, ...] = ()
-    backups: "tuple[Target, ...]" = ()
-    """Other flows of the same device, to be tried in turn when the one before has failed."""
 
 
 class Locate(Request, frozen=True, kw_only=True, tag=1):
@@ -100,20 +77,6 @@ class Secrets(Answer, frozen=True, kw_only=True, tag=2):
     """Above 0: nobody is let in from that address for so long, at least not as this user."""
 
 
-class ContactChange(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """One Contact of a REGISTER."""
-
-    uri: str
-    expires_s: int
-    """0 removes the binding."""
-    q: int = 1000
-    received: str = ""
-    owner: str = ""
-    instance: str = ""
-    reg_id: int = 0
-    """Above 0: a flow (RFC 5626), which takes the place of the device's one of this number."""
-
-
 class Register(Request, frozen=True, kw_only=True, tag=3):
     """An authorized REGISTER. Answered by `Registered`.
 
@@ -132,34 +95,11 @@ class Register(Request, frozen=True, kw_only=True, tag=3):
     """This subscriber's limit of bindings; 0: the farm's."""
 
 
-class RegisterOutcome(IntEnum):
-    """What became of a REGISTER."""
-
-    DONE = 1
-    """The bindings are on W replicas: 200 with all of them."""
-    STALE = 2
-    """Its CSeq is not higher than that of a binding of the same Call-ID: 500, nothing changed."""
-    TOO_MANY = 3
-    """More contacts than the farm allows an address-of-record: 403."""
-    UNAVAILABLE = 4
-    """W replicas could not be had in time: 503 or silence."""
-
-
-class BoundContact(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """A binding as the 200 lists it."""
-
-    uri: str
-    expires_s: int
-    q: int = 1000
-    instance: str = ""
-    reg_id: int = 0
-
-
 class Registered(Answer, frozen=True, kw_only=True, tag=3):
     """The answer to a REGISTER."""
 
     outcome: RegisterOutcome
-    bindings: tuple[BoundContact, ...] = ()
+    bindings: tuple[Contact, ...] = ()
     move: bool = False
     """The phone should find another node: its connection ends soon."""
     weak: bool = False
@@ -183,50 +123,6 @@ class Written(Answer, frozen=True, kw_only=True, tag=4):
 
 class GetStatus(Request, frozen=True, kw_only=True, tag=20):
     """This node's view of itself and of the farm. Answered by `Status`."""
-
-
-class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One node as it describes itself, or, when it does not answer, as others last knew it."""
-
-    name: str
-    id: str
-    """40 hex digits."""
-    address: str
-    """`address:port` of its overlay port."""
-    state: str
-    """`alive`, `suspect`, `dead`, `left`."""
-    version: str = ""
-    uptime_s: float = 0.0
-    ready: bool = False
-    bindings: int = 0
-    """Registration records that it holds as a replica."""
-    calls: int = 0
-    """Call records that it holds as a replica."""
-    subscribers: int = 0
-    journal_depth: int = 0
-    """Call events that are on fewer than W disks."""
-    redis: str = ""
-    """`ok` or what is wrong."""
-    disk: str = ""
-    """`ok` or what is wrong."""
-    zone: str = ""
-    """`node.zone`."""
-    draining: bool = False
-    """It is being taken out of service."""
-    proxy: str = ""
-    """`ok`, or `away` where Kamailio does not answer; empty if the node does not say."""
-    shed: int = 0
-    """New requests that its Kamailio has refused since its start, being behind with its work."""
-    since_s: float = 0.0
-    """For how long the asked node has seen another in this state; 0: not known."""
-    lease: str = ""
-    """Name of the node that has the maintenance lease, as this one granted it."""
-    lease_s: float = 0.0
-    """For how long."""
-    installed: str = ""
-    """The version on its disk, which is in force after its next start; empty if it is not known."""
-    unready: tuple[str, ...] = ()
-    """All that keeps it from being ready, for people."""
 
 
 class Status(Answer, frozen=True, kw_only=True, tag=20):
@@ -273,37 +169,6 @@ class ShowCall(Request, frozen=True, kw_only=True, tag=23):
     """All billing records of one Call-ID. Answered by `Calls`."""
 
     call_id: str
-
-
-class CallRecord(CallDescription, frozen=True):
-    """One call's billing record, assembled from its events; ends with what describes the call."""
-
-    call_id: str
-    state: str
-    """`open` (no STOP), `complete`, `closed` (its BYE never came; it ends with its last proof of
-    life), `failed`, `orphan` (a STOP without its START)."""
-    caller: str
-    callee: str
-    request_uri: str
-    from_tag: str
-    to_tag: str
-    answer_us: int
-    end_us: int
-    duration_ms: int
-    """From answer to end; 0 while open."""
-    hangup: str
-    """`caller`, `callee` or empty."""
-    code: int
-    nodes: tuple[str, ...]
-    """The nodes that wrote its events, in order of time."""
-    replicas: tuple[str, ...]
-    """The nodes that hold it."""
-    levels: tuple[str, ...]
-    event_ids: tuple[str, ...]
-    cause: str = ""
-    """Why it ended: `bye`, `lost-bye`, `refused`; empty while open."""
-    reason: str = ""
-    """Reason header (RFC 3326) of the BYE."""
 
 
 class Calls(Answer, frozen=True, kw_only=True, tag=22):
@@ -377,48 +242,6 @@ class Withdraw(Request, frozen=True, kw_only=True, tag=32):
     """Take this node's Kamailio out of DNS: it is about to be stopped. Answered by `Done`."""
 
 
-class DrainWish(IntEnum):
-    """What to do about the draining of the asked node."""
-
-    LOOK = 0
-    BEGIN = 1
-    BEGIN_FORCED = 2
-    """Also while another node drains or is dead, or fewer than W nodes would stay."""
-    END = 3
-
-
-class DrainPhase(IntEnum):
-    """How far it is."""
-
-    SERVING = 0
-    DRAINING = 1
-    """It gets no new records, and hands over those that it holds."""
-    DRAINED = 2
-    """Others are proven to hold all of them."""
-
-
-class Missing(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that others do not hold yet."""
-
-    kind: str
-    """`registration`, `call`, `subscriber`, or of a call event `START`, `STOP` and so on."""
-    name: str
-    """Address-of-record or Call-ID; empty if this node cannot tell."""
-    key: bytes
-    """Of the record."""
-    peers: tuple[str, ...] = ()
-    """Nodes that should hold it and have not confirmed that; none: there is no such node."""
-
-
-class Withheld(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that has not confirmed what it should hold."""
-
-    name: str
-    records: int
-    """How many."""
-    why: str
-
-
 class Drain(Request, frozen=True, kw_only=True, tag=30):
     """Take the asked node out of service, or back. Answered by `Drained`."""
 
@@ -426,27 +249,18 @@ class Drain(Request, frozen=True, kw_only=True, tag=30):
 
 
 class Drained(Answer, frozen=True, kw_only=True, tag=30):
-    """How far the asked node's draining is."""
+    """How far the asked node's draining is: the fields of `DrainState`."""
 
     phase: DrainPhase
     records: int = 0
-    """That it holds, by the last look at all of them."""
     unproven: int = 0
-    """Of these: not proven to be on all the nodes that they belong to."""
     copies: int = 0
-    """The fewest proven copies elsewhere that one of them has."""
     journal: int = 0
-    """Call events that are on fewer than W disks."""
     problem: str = ""
-    """What keeps it from being done."""
     still_s: float = 0.0
-    """For how long nothing has come closer to being done."""
     missing: tuple[Missing, ...] = ()
-    """Some of the unproven records, named when nothing moves for some seconds."""
     peers: tuple[Withheld, ...] = ()
-    """Who has not confirmed them."""
     events: tuple[Missing, ...] = ()
-    """Some of the call events on too few disks."""
 
 
 class OkToStop(Request, frozen=True, kw_only=True, tag=31):
@@ -545,23 +359,11 @@ class AskGateways(Request, frozen=True, kw_only=True, tag=42):
     name: str
 
 
-class Heard(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What came back from a gateway that was asked how it is."""
-
-    gateway: str
-    """Its URI."""
-    status: int
-    """Of its answer; 0 for none."""
-    reason: str
-    """The answer's, or why there is none."""
-    elapsed_ms: int
-
-
 class GatewaysSaid(Answer, frozen=True, kw_only=True, tag=42):
     """An answer for each gateway; none: there is no such trunk."""
 
     node: str
-    gateways: tuple[Heard, ...]
+    gateways: tuple[GatewayAnswer, ...]
 
 
 class ClaimCall(Request, frozen=True, kw_only=True, tag=60):
@@ -643,43 +445,3 @@ Answers = (
 encode = msgspec.msgpack.Encoder().encode
 decode_request = decoding.msgpack(Requests)
 decode_answer = decoding.msgpack(Answers)
-
-# What Redis shows to the proxies.
-
-
-class CachedTargets(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What is under an address-of-record in Redis."""
-
-    until_ms: int
-    """End of the lease or of the first binding, in ms of CLOCK_MONOTONIC."""
-    targets: tuple[Target, ...] = ()
-
-
-_targets_encoder = msgspec.json.Encoder()
-_decode_targets: Callable[[bytes | str], tuple[Target, ...]] = decoding.json(tuple[Target, ...])
-_decode_cached: Callable[[bytes | str], CachedTargets] = decoding.json(CachedTargets)
-
-
-def redis_key(aor: str) -> str:
-    """The Redis key under which a proxy finds the targets of an address-of-record."""
-    return f"l:{aor}"
-
-
-def encode_cached(cached: CachedTargets) -> bytes:
-    """The Redis value: JSON without NUL bytes, as `ndb_redis` hands values on as C strings."""
-    return _targets_encoder.encode(cached)
-
-
-def decode_cached(text: str | bytes) -> CachedTargets:
-    """The value of `encode_cached`; raises `msgspec.MsgspecError` on anything else."""
-    return _decode_cached(text)
-
-
-def encode_targets(targets: tuple[Target, ...]) -> bytes:
-    """Targets as JSON without NUL bytes, for tables of Kamailio."""
-    return _targets_encoder.encode(targets)
-
-
-def decode_targets(text: str | bytes) -> tuple[Target, ...]:
-    """The targets of `encode_targets`; raises `msgspec.MsgspecError` on anything else."""
-    return _decode_targets(text)

@@ -16,10 +16,8 @@ from typing import cast
 
 import msgspec
 
-from overlay import limit_hits, tasks
-from overlay.control import messages
-from overlay.control.service import Service
-from overlay.errors import (
+from overlay.base import limit_hits, tasks
+from overlay.base.errors import (
     ForgedError,
     LimitError,
     OutdatedError,
@@ -28,15 +26,17 @@ from overlay.errors import (
     StorageError,
     UnavailableError,
 )
-from overlay.frames import FrameBuffer, pack
-from overlay.limits import (
+from overlay.base.frames import FrameBuffer, pack
+from overlay.base.limits import (
     CONTROL_CONNECTIONS_MAX,
     CONTROL_REPLY_BYTES_MAX,
     CONTROL_REQUEST_BYTES_MAX,
     CONTROL_REQUESTS_OUTSTANDING_MAX,
     CONTROL_SEND_BUFFER_BYTES_MAX,
 )
-from overlay.metrics import Metrics
+from overlay.control import messages
+from overlay.control.service import Service
+from overlay.observe.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

@@ -10,34 +10,31 @@ from collections.abc import Callable
 
 import msgspec
 
-from overlay import limit_hits
+from overlay.base import limit_hits
+from overlay.base.errors import OutdatedError, ProtocolError, UnavailableError
+from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.billing import door
-from overlay.billing.assemble import assemble
 from overlay.cache.hot import HotRecords
-from overlay.config import Config
+from overlay.config.config import Config
 from overlay.control import messages
 from overlay.control.farm_wide import FarmWide
-from overlay.control.messages import (
-    Answers,
-    DrainPhase,
-    DrainWish,
-    Located,
-    Reach,
-    Refused,
-    Requests,
-    Written,
-)
+from overlay.control.lockouts import Lockouts
+from overlay.control.messages import Answers, Located, Refused, Requests, Written
 from overlay.enrollment.revoker import Revoker
-from overlay.errors import OutdatedError, ProtocolError, UnavailableError
 from overlay.gateways.watching import Gateways
-from overlay.limits import HEADER_CHARS_MAX
-from overlay.links.messages import Lockout
-from overlay.lockouts import Lockouts
+from overlay.links.peer_messages import Lockout
 from overlay.maintenance.maintenance import Maintenance
-from overlay.metrics import Metrics
+from overlay.observe.metrics import Metrics
 from overlay.records import settings as settings_record
+from overlay.records.assemble import assemble
+from overlay.records.call import Level
+from overlay.records.claim import Attempt
+from overlay.records.draining import DrainPhase, DrainWish
 from overlay.records.names import RecordKind, key_of
+from overlay.records.refusal import Refusal
+from overlay.records.register import ContactChange, RegisterRequest, RegisterResult
 from overlay.records.routing import targets_of
+from overlay.records.targets import Reach
 from overlay.replication.claims import Claims
 from overlay.replication.drain import Drain
 from overlay.replication.events import EventWriter
@@ -109,25 +106,50 @@ class Service:
             limit_hits.hit("HEADER_CHARS_MAX")
             answer(Refused(id=0, code="too-large", reason="a field is too long"))
             return
-        if self._drain.phase is not DrainPhase.SERVING:
-            request, answer = self._moving(request, answer)
-        self._registrations.register(request, deadline_s, answer)
+        moving = self._drain.phase is not DrainPhase.SERVING
+
+        def done(result: RegisterResult | Refusal) -> None:
+            if isinstance(result, Refusal):
+                answer(_refused(result))
+                return
+            answer(
+                messages.Registered(
+                    id=0,
+                    outcome=result.outcome,
+                    bindings=result.bindings,
+                    move=moving,
+                    weak=result.weak,
+                )
+            )
+
+        asked = RegisterRequest(
+            aor=request.aor,
+            call_id=request.call_id,
+            cseq=request.cseq,
+            contacts=self._shortened(request.contacts) if moving else request.contacts,
+            remove_all=request.remove_all,
+            path=request.path,
+            user_agent=request.user_agent,
+            contacts_max=request.contacts_max,
+        )
+        self._registrations.register(asked, deadline_s, done)
 
     def write_event(self, request: messages.WriteEvent, deadline_s: float, answer: Answer) -> None:
         """A call event."""
         event = door.taken(request.event, self._now_ms() * 1000)
-        if isinstance(event, door.Refusal):
+        if isinstance(event, Refusal):
             self._metrics.events.inc(request.event.kind.name, "refused")
-            answer(Refused(id=0, code=event.code, reason=event.reason))
+            answer(_refused(event))
             return
         kind = event.kind.name
 
-        def done(level: str, reason: str) -> None:
-            self._metrics.events.inc(kind, level or "refused")
-            if level:
-                answer(Written(id=0, level=level))
+        def done(outcome: Level | Refusal) -> None:
+            if isinstance(outcome, Refusal):
+                self._metrics.events.inc(kind, "refused")
+                answer(_refused(outcome))
             else:
-                answer(Refused(id=0, code="storage", reason=reason))
+                self._metrics.events.inc(kind, outcome)
+                answer(Written(id=0, level=outcome))
 
         self._events.write(event, deadline_s, done)
 
@@ -147,12 +169,14 @@ class Service:
                 id=0, ha1=record.ha1, ha1_sha256=record.ha1_sha256, policy=record.policy
             )
         if isinstance(request, messages.ClaimCall):
-            return await self._claims.claim(request, deadline_s)
+            decided = await self._claims.claim(_attempt(request), request.calls_max, deadline_s)
+            return messages.CallClaimed(id=0, granted=decided.granted, calls=decided.calls)
         if isinstance(request, messages.ReleaseCall):
-            self._claims.release(request)
+            self._claims.release(_attempt(request))
             return messages.Done(id=0)
         if isinstance(request, messages.GetStatus):
-            return await self._farm_wide.status(self._config.farm.name, deadline_s)
+            nodes = await self._farm_wide.status(deadline_s)
+            return messages.Status(id=0, farm=self._config.farm.name, nodes=nodes)
         if isinstance(request, messages.GetLocation):
             return await self._location(request.aor, deadline_s)
         if isinstance(request, messages.ListCalls):
@@ -216,25 +240,19 @@ class Service:
         if isinstance(request, messages.Drain):
             return await self._drained(request.wish, deadline_s)
         if isinstance(request, messages.OkToStop):
-            return await self._maintenance.ok_to_stop(request.node, deadline_s)
+            against = await self._maintenance.ok_to_stop(request.node, deadline_s)
+            if isinstance(against, Refusal):
+                return _refused(against)
+            return messages.StopAdvice(id=0, node=request.node, ok=not against, reasons=against)
         raise ProtocolError(f"{type(request).__name__} cannot be asked this way")
 
-    def _moving(
-        self, request: messages.Register, answer: Answer
-    ) -> tuple[messages.Register, Answer]:
+    def _shortened(self, contacts: tuple[ContactChange, ...]) -> tuple[ContactChange, ...]:
         """A phone that registers at a node that drains is to come again soon, elsewhere."""
         shortest_s = self._config.proxy.expires_min_s
-        shortened = tuple(
+        return tuple(
             msgspec.structs.replace(contact, expires_s=min(contact.expires_s, shortest_s))
-            for contact in request.contacts
+            for contact in contacts
         )
-
-        def told(reply: Answers) -> None:
-            if isinstance(reply, messages.Registered):
-                reply = msgspec.structs.replace(reply, move=True)
-            answer(reply)
-
-        return msgspec.structs.replace(request, contacts=shortened), told
 
     async def _login_failed(
         self, request: messages.LoginFailed, deadline_s: float
@@ -250,11 +268,13 @@ class Service:
 
     async def _drained(self, wish: DrainWish, deadline_s: float) -> messages.Drained:
         if wish is DrainWish.LOOK:
-            return self._drain.state()
-        if wish is DrainWish.END:
-            return await self._maintenance.end()
-        forced = wish is DrainWish.BEGIN_FORCED
-        return await self._maintenance.begin(deadline_s, forced=forced)
+            state = self._drain.state()
+        elif wish is DrainWish.END:
+            state = await self._maintenance.end()
+        else:
+            forced = wish is DrainWish.BEGIN_FORCED
+            state = await self._maintenance.begin(deadline_s, forced=forced)
+        return messages.Drained(id=0, **msgspec.structs.asdict(state))
 
     async def _locate(self, aor: str, deadline_s: float) -> Located:
         """A read from the overlay; one at a time for an address-of-record, however many wait."""
@@ -317,3 +337,16 @@ class Service:
             raise ProtocolError(f"{record.aor!r} is not user@domain")
         stored = await self._subscribers.put(record, deadline_s)
         return messages.Done(id=0, detail=f"stored on {stored} nodes")
+
+
+def _refused(refusal: Refusal) -> Refused:
+    return Refused(id=0, code=refusal.code, reason=refusal.reason)
+
+
+def _attempt(request: messages.ClaimCall | messages.ReleaseCall) -> Attempt:
+    return Attempt(
+        aor=request.aor,
+        call_id=request.call_id,
+        from_tag=request.from_tag,
+        cseq=request.cseq,
+    )

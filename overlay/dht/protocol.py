@@ -13,12 +13,13 @@ from typing import Any
 from kademlia.node import Node
 from kademlia.protocol import KademliaProtocol
 
+from overlay.base.errors import SipfarmError
+from overlay.base.limits import CONTACTS_TOLD_MAX
 from overlay.dht.table import Contact, FarmTable
-from overlay.errors import SipfarmError
-from overlay.limits import CONTACTS_TOLD_MAX
-from overlay.links.messages import Ack, FindNode, NodeInfo, Nodes, Ping
+from overlay.links.member_claims import sane_node
 from overlay.links.network import Transport
-from overlay.membership.updates import sane_node
+from overlay.links.peer_messages import Ack, FindNode, Nodes, Ping
+from overlay.records.node_info import NodeInfo
 
 Heard = Callable[[NodeInfo], None]
 

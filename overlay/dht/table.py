@@ -14,8 +14,8 @@ from itertools import chain
 from kademlia.node import Node
 from kademlia.routing import KBucket, RoutingTable
 
-from overlay.limits import MEMBERS_MAX
-from overlay.links.messages import NodeInfo
+from overlay.base.limits import MEMBERS_MAX
+from overlay.records.node_info import NodeInfo
 
 
 class Contact(Node):  # type: ignore[misc]

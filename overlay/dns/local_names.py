@@ -13,7 +13,7 @@ on to the next server (resolv.conf(5)).
 
 from typing import Final
 
-from overlay.config import Config
+from overlay.config.config import Config
 
 SERVERS_MAX: Final = 3
 """That a resolver takes (MAXNS of resolv.conf(5))."""

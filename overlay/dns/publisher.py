@@ -27,9 +27,11 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 
-from overlay import tasks
-from overlay.addresses import split_address
-from overlay.config import Config
+from overlay.base import tasks
+from overlay.base.addresses import split_address
+from overlay.base.errors import SipfarmError, UnavailableError
+from overlay.base.limits import DNS_UPDATE_RECORDS_MAX
+from overlay.config.config import Config
 from overlay.dns import tsig
 from overlay.dns.publication import (
     MARK_LABEL,
@@ -45,8 +47,6 @@ from overlay.dns.publication import (
     read_mark,
 )
 from overlay.dns.zone import ZoneView
-from overlay.errors import SipfarmError, UnavailableError
-from overlay.limits import DNS_UPDATE_RECORDS_MAX
 
 log = logging.getLogger(__name__)
 

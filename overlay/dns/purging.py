@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from overlay import tasks
+from overlay.base import tasks
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from overlay import decoding, limit_hits
+from overlay.base import decoding, limit_hits
+from overlay.base.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 from overlay.dns.zone import Record, Zone, ZoneView, steady
-from overlay.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 
 SOCKET_MODE: Final = 0o660
 POWERDNS_GROUP: Final = "sipfarm-pdns"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from overlay.errors import ConfigError
-from overlay.limits import IDENTITY_FILE_BYTES_MAX
+from overlay.base.errors import ConfigError
+from overlay.base.limits import IDENTITY_FILE_BYTES_MAX
 
 ALGORITHMS: Final = ("hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1")
 

@@ -19,12 +19,12 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from overlay import config as configuration
-from overlay.config import Config
-from overlay.enrollment.asking import ask, trusting
-from overlay.enrollment.messages import AskAuthority, Authority, Enroll, Enrolled
+from overlay.base.errors import ConfigError, IdentityError
+from overlay.config import config as configuration
+from overlay.config.config import Config
+from overlay.enrollment.authority_client import ask, trusting
+from overlay.enrollment.enrollment_messages import AskAuthority, Authority, Enroll, Enrolled
 from overlay.enrollment.token import Token, fingerprint_of
-from overlay.errors import ConfigError, IdentityError
 from overlay.identity import files, identity, keys, request
 from overlay.identity.identity import Identity, farm_of_ca, load_ca_certificate
 

@@ -6,7 +6,7 @@ In: addresses, failures, time. Out: whether to listen to an address. Counterpart
 import ipaddress
 from collections import OrderedDict
 
-from overlay.limits import ENROLLMENT_ADDRESSES_MAX, ENROLLMENT_FAILURES_PER_MINUTE_MAX
+from overlay.base.limits import ENROLLMENT_ADDRESSES_MAX, ENROLLMENT_FAILURES_PER_MINUTE_MAX
 
 
 class RateLimit:

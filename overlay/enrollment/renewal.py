@@ -17,16 +17,16 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from overlay import tasks
-from overlay.addresses import split_address
-from overlay.config import Config
-from overlay.enrollment.asking import ask, trusting
-from overlay.enrollment.messages import Renew, Renewed
-from overlay.errors import IdentityError, SipfarmError
+from overlay.base import tasks
+from overlay.base.addresses import split_address
+from overlay.base.errors import IdentityError, SipfarmError
+from overlay.base.limits import ENROLLMENT_PORT_DEFAULT
+from overlay.config.config import Config
+from overlay.enrollment.authority_client import ask, trusting
+from overlay.enrollment.enrollment_messages import Renew, Renewed
 from overlay.identity import files, keys, request
 from overlay.identity.identity import Identity, load_ca_certificate, load_certificate
 from overlay.identity.peer import peer_of_certificate
-from overlay.limits import ENROLLMENT_PORT_DEFAULT
 
 log = logging.getLogger(__name__)
 

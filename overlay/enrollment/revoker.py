@@ -13,21 +13,21 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from overlay import tasks
-from overlay.errors import ForgedError, IdentityError, StorageError
+from overlay.base import tasks
+from overlay.base.errors import ForgedError, IdentityError, StorageError
 from overlay.identity import revocations
 from overlay.identity.operator import Operator
 from overlay.identity.revocations import Revocations
-from overlay.links.messages import (
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
     Ack,
     AskRevocations,
     Failed,
-    NodeInfo,
     Reply,
     RevocationsAre,
     RevocationsChanged,
 )
-from overlay.links.network import Transport
+from overlay.records.node_info import NodeInfo
 from overlay.storage.committer import Committer
 from overlay.storage.rows import RevocationsRow
 

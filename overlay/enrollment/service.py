@@ -19,9 +19,16 @@ from typing import Any, Final
 import msgspec
 from cryptography import x509
 
-from overlay import limit_hits, tasks
-from overlay.enrollment import messages, token_book
-from overlay.enrollment.messages import (
+from overlay.base import limit_hits, tasks
+from overlay.base.errors import IdentityError
+from overlay.base.frames import pack
+from overlay.base.limits import (
+    ENROLLMENT_CONNECTIONS_MAX,
+    ENROLLMENT_FRAME_BYTES_MAX,
+    FRAME_HEADER_BYTES,
+)
+from overlay.enrollment import enrollment_messages, token_book
+from overlay.enrollment.enrollment_messages import (
     AskAuthority,
     Authority,
     Denied,
@@ -33,15 +40,8 @@ from overlay.enrollment.messages import (
 )
 from overlay.enrollment.rate import RateLimit
 from overlay.enrollment.token_book import TokenError
-from overlay.errors import IdentityError
-from overlay.frames import pack
 from overlay.identity import ca, files, operator, request, revocations
 from overlay.identity.peer import peer_of_certificate
-from overlay.limits import (
-    ENROLLMENT_CONNECTIONS_MAX,
-    ENROLLMENT_FRAME_BYTES_MAX,
-    FRAME_HEADER_BYTES,
-)
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class EnrollmentService:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
                 reply = await self._reply(reader, peer, der)
-                writer.write(pack(messages.encode(reply)))
+                writer.write(pack(enrollment_messages.encode(reply)))
                 await writer.drain()
         except (OSError, TimeoutError, EOFError, msgspec.MsgspecError, IdentityError) as error:
             self._failed(peer)
@@ -129,7 +129,7 @@ class EnrollmentService:
         size = int.from_bytes(await reader.readexactly(FRAME_HEADER_BYTES), "big")
         if size > ENROLLMENT_FRAME_BYTES_MAX:
             raise IdentityError(f"a question of {size} bytes")
-        question = messages.decode_question(await reader.readexactly(size))
+        question = enrollment_messages.decode_question(await reader.readexactly(size))
         try:
             return await asyncio.to_thread(self._answer, question, peer, certificate)
         except TokenError as error:
@@ -150,7 +150,7 @@ class EnrollmentService:
     # In a thread.
 
     def _answer(
-        self, question: messages.Questions, peer: str, certificate: bytes | None
+        self, question: enrollment_messages.Questions, peer: str, certificate: bytes | None
     ) -> Replies:
         if isinstance(question, AskAuthority):
             return Authority(

@@ -15,8 +15,8 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from overlay import decoding
-from overlay.errors import IdentityError
+from overlay.base import decoding
+from overlay.base.errors import IdentityError
 
 PREFIX: Final = "sipfarm1-"
 TOKEN_CHARS_MAX: Final = 1_000

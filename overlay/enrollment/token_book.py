@@ -16,8 +16,8 @@ from typing import Final
 
 import msgspec
 
+from overlay.base.errors import IdentityError
 from overlay.enrollment.token import ID_BYTES, SECRET_BYTES, Token, fingerprint_of
-from overlay.errors import IdentityError
 from overlay.identity import files, ledger, template
 from overlay.identity.identity import load_ca_certificate
 

@@ -7,8 +7,8 @@ In: a gateway, this node. Out: bytes; and of bytes, a status. Pure functions. Co
 import re
 from typing import Final
 
+from overlay.base.version import VERSION
 from overlay.records.settings import Gateway
-from overlay.version import VERSION
 
 BUSY: Final = 503
 _STATUS_LINE: Final = re.compile(rb"SIP/2\.0 ([1-6][0-9][0-9]) ([^\r\n]{0,200})\r?\n")

@@ -9,15 +9,15 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from overlay import tasks
-from overlay.control.messages import Heard
+from overlay.base import tasks
 from overlay.gateways import options
 from overlay.gateways.health import Health
+from overlay.records.gateway_answer import GatewayAnswer
 from overlay.records.settings import FarmSettings, Gateway
 
 log = logging.getLogger(__name__)
 
-Ask = Callable[[Gateway], Awaitable[Heard]]
+Ask = Callable[[Gateway], Awaitable[GatewayAnswer]]
 
 
 class Gateways:
@@ -63,7 +63,7 @@ class Gateways:
             for gateway in trunk.gateways
         }
 
-    async def test(self, name: str) -> tuple[Heard, ...]:
+    async def test(self, name: str) -> tuple[GatewayAnswer, ...]:
         """What each gateway of a trunk says now; nothing if there is no such trunk."""
         trunk = self._settings.trunk(name)
         if trunk is None:

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
 from overlay.identity import files, keys, ledger, operator, request, revocations, template
 from overlay.identity.identity import farm_of_ca, load_ca_certificate
 from overlay.identity.ledger import Issued

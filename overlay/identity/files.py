@@ -13,8 +13,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from overlay.errors import IdentityError
-from overlay.limits import IDENTITY_FILE_BYTES_MAX
+from overlay.base.errors import IdentityError
+from overlay.base.limits import IDENTITY_FILE_BYTES_MAX
 
 NODE_KEY: Final = "node.key"
 NODE_CERTIFICATE: Final = "node.pem"

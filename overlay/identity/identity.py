@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from overlay.config import Config
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
+from overlay.config.config import Config
 from overlay.identity import files, keys, operator, revocations
 from overlay.identity.operator import Operator
 from overlay.identity.peer import Peer, peer_of_certificate

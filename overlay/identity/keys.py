@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
 from overlay.identity import files
 
 

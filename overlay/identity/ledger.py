@@ -14,7 +14,7 @@ from typing import BinaryIO, Generic, TypeVar
 
 import msgspec
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
 from overlay.identity import files
 
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
 from overlay.identity import keys
 
 

@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from overlay import decoding
-from overlay.errors import ForgedError, IdentityError
+from overlay.base import decoding
+from overlay.base.errors import ForgedError, IdentityError
+from overlay.base.limits import REVOKED_FILE_BYTES_MAX, REVOKED_NODES_MAX
 from overlay.identity import files
 from overlay.identity.operator import Operator, OperatorKey
-from overlay.limits import REVOKED_FILE_BYTES_MAX, REVOKED_NODES_MAX
 
 PURPOSE: Final = b"revocations 1"
 """What the operator's signature under a list is for."""

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from overlay.config import Config
+from overlay.config.config import Config
 
 
 def problem(config: Config, now: datetime | None = None) -> str:

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import cast
 
-from overlay import limit_hits
-from overlay.limits import DATAGRAMS_PER_S_MAX, MEMBERS_MAX
-from overlay.links.messages import NodeInfo
+from overlay.base import limit_hits
+from overlay.base.limits import DATAGRAMS_PER_S_MAX, MEMBERS_MAX
+from overlay.records.node_info import NodeInfo
 
 KEY_BYTES = 32
 _MAC_BYTES = 16

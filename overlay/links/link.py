@@ -16,19 +16,19 @@ from typing import Protocol, cast
 
 import msgspec
 
-from overlay import limit_hits
-from overlay.errors import IdentityError, LimitError, ProtocolError
-from overlay.frames import FrameBuffer, pack
-from overlay.identity.peer import Peer
-from overlay.limits import (
+from overlay.base import limit_hits
+from overlay.base.errors import IdentityError, LimitError, ProtocolError
+from overlay.base.frames import FrameBuffer, pack
+from overlay.base.limits import (
     LINK_FRAME_BYTES_MAX,
     LINK_SEND_BUFFER_BYTES_MAX,
     REQUEST_BYTES_SERVED_PER_LINK_MAX,
     REQUESTS_OUTSTANDING_PER_LINK_MAX,
     REQUESTS_SERVED_PER_LINK_MAX,
 )
-from overlay.links import messages
-from overlay.links.messages import UPKEEP, Failed, Goodbye, Hello, Reply, Request
+from overlay.identity.peer import Peer
+from overlay.links import peer_messages
+from overlay.links.peer_messages import UPKEEP, Failed, Goodbye, Hello, Reply, Request
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Link(asyncio.Protocol):
         if not self.usable:
             answered(Failed(code="unavailable", reason="link is down"))
             return
-        needed = messages.NEEDS.get(type(request))
+        needed = peer_messages.NEEDS.get(type(request))
         if needed is not None and self.peer is not None and needed not in self.peer.capabilities:
             answered(Failed(code="unknown-kind", reason=f"{self._peer_name()} is too old for it"))
             return
@@ -152,9 +152,9 @@ class Link(asyncio.Protocol):
         self.request(request, answered, timeout_s)
         return future
 
-    def send(self, message: messages.Message) -> bool:
+    def send(self, message: peer_messages.Message) -> bool:
         """Queue a message; it leaves at the end of this turn of the loop. False: too large."""
-        payload = messages.encode(message)
+        payload = peer_messages.encode(message)
         if len(payload) > LINK_FRAME_BYTES_MAX:
             limit_hits.hit("LINK_FRAME_BYTES_MAX")
             return False
@@ -236,19 +236,19 @@ class Link(asyncio.Protocol):
     def _decoded(self, payload: bytes) -> None:
         """One frame; a newer peer's request of an unknown kind is no reason to close the link."""
         try:
-            message = messages.decode(payload)
+            message = peer_messages.decode(payload)
         except msgspec.ValidationError:
-            head = messages.unknown_kind(payload) if self.peer is not None else None
+            head = peer_messages.unknown_kind(payload) if self.peer is not None else None
             if head is None:
                 raise
             self.send(Failed(id=head.id, code="unknown-kind", reason=f"kind {head.tag}"))
             return
         self._received(message, len(payload))
 
-    def _received(self, message: messages.Message, size_bytes: int) -> None:
+    def _received(self, message: peer_messages.Message, size_bytes: int) -> None:
         if self.peer is None:
             self._greeted(message)
-        elif isinstance(message, messages.REPLIES):
+        elif isinstance(message, peer_messages.REPLIES):
             entry = self._waiting.pop(message.id, None)
             if entry is not None:
                 entry[0](message)
@@ -287,7 +287,7 @@ class Link(asyncio.Protocol):
         reason = "too many requests of this peer are under way"
         self.send(Failed(id=request_id, code="busy", reason=reason))
 
-    def _greeted(self, message: messages.Message) -> None:
+    def _greeted(self, message: peer_messages.Message) -> None:
         if isinstance(message, Goodbye):
             self.abort(message.reason)
             return

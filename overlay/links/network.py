@@ -11,26 +11,26 @@ import secrets
 from collections.abc import Callable
 from typing import Protocol
 
-from overlay import limit_hits
-from overlay.errors import IdentityError, LimitError, UnavailableError
+from overlay.base import limit_hits
+from overlay.base.errors import IdentityError, LimitError, UnavailableError
+from overlay.base.limits import HANDSHAKES_MAX, LINKS_MAX, LINKS_PER_PEER_MAX
 from overlay.identity.identity import Identity
 from overlay.identity.peer import Peer, peer_of
-from overlay.limits import HANDSHAKES_MAX, LINKS_MAX, LINKS_PER_PEER_MAX
-from overlay.links import messages
+from overlay.links import peer_messages
 from overlay.links.datagrams import Datagrams
 from overlay.links.link import Answered, Link
-from overlay.links.messages import (
+from overlay.links.on_demand import EveryLink, LinkPolicy, Waiting
+from overlay.links.peer_messages import (
     Ack,
     DatagramKey,
     Failed,
     Goodbye,
     Hello,
     Idle,
-    NodeInfo,
     Reply,
     Request,
 )
-from overlay.links.on_demand import EveryLink, LinkPolicy, Waiting
+from overlay.records.node_info import NodeInfo
 
 log = logging.getLogger(__name__)
 
@@ -439,11 +439,11 @@ def _taken(_: Reply) -> None:
 def hello_of(identity: Identity, node: NodeInfo, incarnation: int, software: str) -> Hello:
     """What this node says first on every link."""
     return Hello(
-        version_min=messages.PROTOCOL_VERSION_MIN,
-        version_max=messages.PROTOCOL_VERSION,
+        version_min=peer_messages.PROTOCOL_VERSION_MIN,
+        version_max=peer_messages.PROTOCOL_VERSION,
         farm=identity.farm,
         node=node,
         incarnation=incarnation,
-        capabilities=tuple(messages.Capability),
+        capabilities=tuple(peer_messages.Capability),
         software=software,
     )

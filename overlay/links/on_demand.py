@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from overlay import limit_hits
-from overlay.limits import REQUESTS_WAITING_PER_PEER_MAX
+from overlay.base import limit_hits
+from overlay.base.limits import REQUESTS_WAITING_PER_PEER_MAX
 from overlay.links.link import Answered, Link
-from overlay.links.messages import Failed, Reply, Request
+from overlay.links.peer_messages import Failed, Reply, Request
 
 
 class LinkPolicy(Protocol):

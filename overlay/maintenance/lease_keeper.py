@@ -13,8 +13,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from overlay import tasks
-from overlay.links.messages import (
+from overlay.base import tasks
+from overlay.links.member_claims import State
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
     Ack,
     AskLease,
     EndLease,
@@ -22,15 +24,13 @@ from overlay.links.messages import (
     Hello,
     LeaseIs,
     LeaseKept,
-    NodeInfo,
     Reply,
 )
-from overlay.links.network import Transport
 from overlay.maintenance.lease import RENEWED_EVERY_S, Grant, LeaseBook
 from overlay.maintenance.verdict import Reason, seconds
 from overlay.membership.member import LIVING, Member
 from overlay.membership.membership import Membership
-from overlay.membership.updates import State
+from overlay.records.node_info import NodeInfo
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,15 @@ begins meanwhile; `overlay.replication.drain` hands over.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from overlay.control.messages import Drained, DrainPhase, NodeStatus, Refused, Status, StopAdvice
-from overlay.errors import UnavailableError
+from overlay.base.errors import UnavailableError
 from overlay.maintenance import verdict
 from overlay.maintenance.lease_keeper import LeaseKeeper
 from overlay.maintenance.verdict import Reason
+from overlay.records.draining import DrainPhase, DrainState
+from overlay.records.node_status import NodeStatus
+from overlay.records.refusal import Refusal
 from overlay.replication.drain import Drain
 
 LOOK_AGAIN_S = 0.1
@@ -30,7 +32,7 @@ class Maintenance:
         write_quorum: int,
         drain: Drain,
         lease: LeaseKeeper,
-        look: Callable[[float], Awaitable[Status]],
+        look: Callable[[float], Awaitable[Sequence[NodeStatus]]],
         revoked: Callable[[], Collection[bytes]],
     ) -> None:
         self._own_name = own_name
@@ -41,7 +43,7 @@ class Maintenance:
         self._revoked = revoked
         self._turn = asyncio.Lock()
 
-    async def begin(self, deadline_s: float, *, forced: bool) -> Drained:
+    async def begin(self, deadline_s: float, *, forced: bool) -> DrainState:
         """Begin to drain, unless that is under way; raises `UnavailableError` with the reasons.
 
         `forced`: whatever the others do, and though records may then have fewer than W replicas.
@@ -55,7 +57,7 @@ class Maintenance:
                 raise UnavailableError(f"not drained, one node at a time: {why} (or use --force)")
             return self._drain.begin()
 
-    async def end(self) -> Drained:
+    async def end(self) -> DrainState:
         """Serve again, and let others drain."""
         async with self._turn:
             if self._drain.phase is not DrainPhase.SERVING:
@@ -63,19 +65,18 @@ class Maintenance:
                 await self._lease.give_back()
             return self._drain.state()
 
-    async def ok_to_stop(self, name: str, deadline_s: float) -> StopAdvice | Refused:
-        """Whether a node may be stopped now; nothing is done."""
+    async def ok_to_stop(self, name: str, deadline_s: float) -> tuple[str, ...] | Refusal:
+        """Why a node should not be stopped now, and nothing if it may be; nothing is done."""
         nodes = await self._nodes(deadline_s / 2)
         if not any(node.name == name for node in nodes):
-            return Refused(id=0, code="not-found", reason=f"there is no node {name!r} in the farm")
+            return Refusal(code="not-found", reason=f"there is no node {name!r} in the farm")
         reasons = verdict.against_stopping(nodes, name, self._write_quorum)
-        texts = tuple(reason.text for reason in reasons)
-        return StopAdvice(id=0, node=name, ok=not texts, reasons=texts)
+        return tuple(reason.text for reason in reasons)
 
     # inner workings
 
     async def _nodes(self, timeout_s: float) -> tuple[NodeStatus, ...]:
-        return verdict.present((await self._look(timeout_s)).nodes, self._revoked())
+        return verdict.present(await self._look(timeout_s), self._revoked())
 
     async def _take(self, deadline_s: float, *, forced: bool) -> tuple[Reason, ...]:
         """Look, and take the lease; again for a while, if what hinders may pass by itself."""

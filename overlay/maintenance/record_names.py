@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from overlay.readiness import probe_name
 from overlay.records import call, subscriber
-from overlay.records.names import RecordKind, key_of
+from overlay.records.names import RecordKind, key_of, probe_name
 from overlay.replication.replica import Replica
 
 LOOKED_AT_ONCE = 500

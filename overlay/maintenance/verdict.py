@@ -7,9 +7,9 @@ none if there are none. Counterpart: `maintenance.py` asks the nodes, and does w
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from overlay.control.messages import NodeStatus
+from overlay.links.member_claims import State
 from overlay.membership.member import LIVING
-from overlay.membership.updates import State
+from overlay.records.node_status import NodeStatus
 
 Nodes = Sequence[NodeStatus]
 

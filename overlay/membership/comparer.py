@@ -9,9 +9,9 @@ and what was lost. Two lists that are the same cost one small frame each way.
 
 from collections.abc import Callable, Iterable
 
-from overlay.limits import COMPARED_UPDATES_MAX
-from overlay.links.messages import CompareMembers, MembersAre, MemberUpdate
+from overlay.base.limits import COMPARED_UPDATES_MAX
 from overlay.links.network import Transport
+from overlay.links.peer_messages import CompareMembers, MembersAre, MemberUpdate
 from overlay.membership.comparison import DIGEST_BYTES, SLICES, differing, digests, page
 
 Claims = Callable[[], Iterable[MemberUpdate]]

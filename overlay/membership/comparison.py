@@ -10,9 +10,9 @@ slice differs, and makes none differ: some remember the dead of a week, some nev
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from overlay.limits import COMPARED_UPDATES_MAX
-from overlay.links.messages import MemberUpdate
-from overlay.membership.updates import RANK, State
+from overlay.base.limits import COMPARED_UPDATES_MAX
+from overlay.links.member_claims import RANK, State
+from overlay.links.peer_messages import MemberUpdate
 
 SLICES = 64
 DIGEST_BYTES = 8

@@ -8,9 +8,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from overlay import tasks
-from overlay.errors import IdentityError, UnavailableError
-from overlay.limits import DIALS_MAX
+from overlay.base import tasks
+from overlay.base.errors import IdentityError, UnavailableError
+from overlay.base.limits import DIALS_MAX
 from overlay.links.network import Transport
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ import dns.asyncresolver
 import dns.exception
 import dns.rdtypes.IN.SRV
 
-from overlay.addresses import split_address
-from overlay.config import Config
-from overlay.limits import DISCOVERED_ADDRESSES_MAX
+from overlay.base.addresses import split_address
+from overlay.base.limits import DISCOVERED_ADDRESSES_MAX
+from overlay.config.config import Config
 
 if TYPE_CHECKING:
     from overlay.membership.neighbours import Neighbours

@@ -10,10 +10,10 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from overlay.config_sections import Overlay
-from overlay.limits import GOSSIP_QUEUE_MAX, GOSSIP_UPDATES_MAX
-from overlay.links.messages import Gossip, MemberUpdate, Reply
+from overlay.base.limits import GOSSIP_QUEUE_MAX, GOSSIP_UPDATES_MAX
+from overlay.config.sections import Overlay
 from overlay.links.network import Transport
+from overlay.links.peer_messages import Gossip, MemberUpdate, Reply
 from overlay.membership.gossip_queue import GossipQueue, times_told
 from overlay.membership.probe_order import ProbeOrder
 

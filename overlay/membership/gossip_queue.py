@@ -11,8 +11,8 @@ import heapq
 import math
 from dataclasses import dataclass
 
-from overlay.links.messages import MemberUpdate
-from overlay.membership.updates import State, claim_of, order
+from overlay.links.member_claims import State, claim_of, order
+from overlay.links.peer_messages import MemberUpdate
 
 Key = tuple[bytes, bytes]
 

@@ -5,9 +5,9 @@ In and out: these values; `members.py` has the rules that change them.
 
 from dataclasses import dataclass
 
-from overlay.links.messages import NodeInfo
+from overlay.links.member_claims import Claim, State
 from overlay.membership.suspicion import Suspicion
-from overlay.membership.updates import Claim, State
+from overlay.records.node_info import NodeInfo
 
 LIVING = (State.ALIVE, State.SUSPECT)
 

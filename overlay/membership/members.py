@@ -20,13 +20,9 @@ time to refute.
 import random
 from collections.abc import Iterator
 
-from overlay import limit_hits
-from overlay.limits import MEMBERS_MAX
-from overlay.links.messages import Hello, MemberUpdate, NodeInfo
-from overlay.membership.kept_links import KeptLinks
-from overlay.membership.member import LIVING, Learned, Member, Redial
-from overlay.membership.suspicion import Patience, Suspicion
-from overlay.membership.updates import (
+from overlay.base import limit_hits
+from overlay.base.limits import MEMBERS_MAX
+from overlay.links.member_claims import (
     RANK,
     Claim,
     State,
@@ -37,6 +33,11 @@ from overlay.membership.updates import (
     same_place,
     with_traits,
 )
+from overlay.links.peer_messages import Hello, MemberUpdate
+from overlay.membership.kept_links import KeptLinks
+from overlay.membership.member import LIVING, Learned, Member, Redial
+from overlay.membership.suspicion import Patience, Suspicion
+from overlay.records.node_info import NodeInfo
 
 __all__ = ["LIVING", "Learned", "Member", "Members", "Patience", "Redial", "State"]
 

@@ -19,32 +19,13 @@ from heapq import nsmallest
 import msgspec
 from kademlia.node import Node
 
-from overlay import tasks
-from overlay.config_sections import Overlay
+from overlay.base import tasks
+from overlay.base.limits import CONTACTS_TOLD_MAX, GOSSIP_UPDATES_MAX
+from overlay.config.sections import Overlay
 from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
 from overlay.dht.table import Contact
-from overlay.limits import CONTACTS_TOLD_MAX, GOSSIP_UPDATES_MAX
-from overlay.links.messages import (
-    CompareMembers,
-    Gossip,
-    Hello,
-    MembersAre,
-    MemberUpdate,
-    NodeInfo,
-    PingFor,
-    Reply,
-    Traits,
-)
-from overlay.links.network import Transport
-from overlay.membership.comparer import Comparer
-from overlay.membership.dialler import Dialler
-from overlay.membership.gossip import Gossiper
-from overlay.membership.health import LocalHealth, overslept
-from overlay.membership.members import LIVING, Member, Members, Patience, Redial, State
-from overlay.membership.probe_order import BY_CHANCE, Turns
-from overlay.membership.prober import Prober
-from overlay.membership.updates import (
+from overlay.links.member_claims import (
     INCARNATION_MAX,
     RANK,
     claim_of,
@@ -52,6 +33,24 @@ from overlay.membership.updates import (
     sane,
     sane_node,
 )
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
+    CompareMembers,
+    Gossip,
+    Hello,
+    MembersAre,
+    MemberUpdate,
+    PingFor,
+    Reply,
+)
+from overlay.membership.comparer import Comparer
+from overlay.membership.dialler import Dialler
+from overlay.membership.gossip import Gossiper
+from overlay.membership.health import LocalHealth, overslept
+from overlay.membership.members import LIVING, Member, Members, Patience, Redial, State
+from overlay.membership.probe_order import BY_CHANCE, Turns
+from overlay.membership.prober import Prober
+from overlay.records.node_info import NodeInfo, Traits
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from typing import Final
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from overlay import tasks
-from overlay.config import Config
-from overlay.limits import DISCOVERED_ADDRESSES_MAX
+from overlay.base import tasks
+from overlay.base.limits import DISCOVERED_ADDRESSES_MAX
+from overlay.config.config import Config
 
 log = logging.getLogger(__name__)
 

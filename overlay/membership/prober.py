@@ -17,9 +17,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from overlay.config_sections import Overlay
-from overlay.links.messages import Ack, Failed, Ping, PingFor, Reply
+from overlay.config.sections import Overlay
 from overlay.links.network import Transport
+from overlay.links.peer_messages import Ack, Failed, Ping, PingFor, Reply
 from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.probe_order import ProbeOrder, Turns
 

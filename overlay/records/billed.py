@@ -1,8 +1,8 @@
 """What the columns of billing records are, and the columns that describe a call, declared once.
 
 In: annotations of fields. Out: `CallDescription` with its `DESCRIPTION`, and `columns_of`.
-Counterparts: `overlay.control.messages.CallRecord` and `overlay.billing.columns.Row` inherit the
-fields, `overlay.billing.assemble` fills them from events, and `sipfarm cdr show` prints them.
+Counterparts: `overlay.records.call_record.CallRecord` and `overlay.billing.columns.Row` inherit the
+fields, `overlay.records.assemble` fills them from events, and `sipfarm cdr show` prints them.
 
 A further text needs a field of `CallEvent`, which a proxy fills, and one line here. The record, the
 row and every sink take it from here.

@@ -43,6 +43,23 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         return now_ms < milliseconds(self.changed) + SETUP_MS
 
 
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An initial INVITE of a subscriber whose calls are limited."""
+
+    aor: str
+    call_id: str
+    from_tag: str
+    cseq: int
+
+
+class ClaimDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a call may be made."""
+
+    granted: bool
+    calls: int
+    """As many as are counted now."""
+
+
 class Heard(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What a call's record says of a claimed call."""
 

@@ -6,7 +6,11 @@ scheme, port or parameters (RFC 3261 10.3 step 5 and 19.1.4).
 
 from enum import IntEnum
 from hashlib import sha1
+from typing import Final
 from urllib.parse import unquote
+
+RESERVED: Final = "\x00"
+"""How the names begin of records that are no address-of-record but a node's own."""
 
 
 class RecordKind(IntEnum):
@@ -35,3 +39,9 @@ def aor_of_uri(uri: str) -> str:
     user, _, host = rest.rpartition("@")
     host = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
     return f"{user.partition(':')[0]}@{host.lower()}" if user else host.lower()
+
+
+def probe_name(node_name: str) -> str:
+    """The name of the registration record that a node's readiness probe writes: no phone can have
+    it."""
+    return f"{RESERVED}ready\x00{node_name}"

@@ -7,8 +7,8 @@ written unless all can be: a REGISTER succeeds or fails as a whole. Counterpart:
 
 import msgspec
 
-from overlay.control.messages import BoundContact, ContactChange, Register, RegisterOutcome
 from overlay.records import contact_uri, registration
+from overlay.records.register import Contact, ContactChange, RegisterOutcome, RegisterRequest
 from overlay.records.registration import Binding, Registration
 
 
@@ -21,7 +21,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 def decide(
     record: Registration,
-    request: Register,
+    request: RegisterRequest,
     now_ms: int,
     stamp: int,
     contacts_max: int,
@@ -59,7 +59,9 @@ def decide(
     return Decision(outcome=RegisterOutcome.DONE, delta=registration.canonical(delta.values()))
 
 
-def _all_changes(record: Registration, request: Register, now_ms: int) -> tuple[ContactChange, ...]:
+def _all_changes(
+    record: Registration, request: RegisterRequest, now_ms: int
+) -> tuple[ContactChange, ...]:
     """What the request asks for, and what follows from it: a Contact takes the place of every
     binding whose URI is the same by RFC 3261 19.1.4, though written otherwise. Flows are told
     apart by their device and number alone (RFC 5626 6)."""
@@ -90,7 +92,7 @@ def _there(binding: Binding, now_ms: int) -> bool:
     return not binding.removed and binding.expires_at_ms > now_ms
 
 
-def _of(binding: Binding, request: Register) -> bool:
+def _of(binding: Binding, request: RegisterRequest) -> bool:
     """Whether this very request, or its first try, made the entry."""
     return binding.call_id == request.call_id and binding.cseq == request.cseq
 
@@ -110,7 +112,9 @@ def overtaken(record: Registration, delta: Registration) -> bool:
     )
 
 
-def overlooked(record: Registration, request: Register, delta: Registration, now_ms: int) -> bool:
+def overlooked(
+    record: Registration, request: RegisterRequest, delta: Registration, now_ms: int
+) -> bool:
     """Whether, by what the replicas answered, the request means more bindings than those that
     `delta` changes: its Contact, written otherwise, that the coordinator had not heard of."""
     if len(record) <= len(delta) or request.remove_all:
@@ -141,10 +145,10 @@ def undo(
     )
 
 
-def listed(record: Registration, now_ms: int) -> tuple[BoundContact, ...]:
+def listed(record: Registration, now_ms: int) -> tuple[Contact, ...]:
     """The bindings for the Contact headers of a 200."""
     return tuple(
-        BoundContact(
+        Contact(
             uri=binding.contact,
             expires_s=max(1, (binding.expires_at_ms - now_ms + 999) // 1000),
             q=binding.q,
@@ -157,7 +161,7 @@ def listed(record: Registration, now_ms: int) -> tuple[BoundContact, ...]:
 
 def _entry(
     record: Registration,
-    request: Register,
+    request: RegisterRequest,
     change: ContactChange,
     place: str,
     now_ms: int,

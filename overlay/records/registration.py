@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from overlay import decoding
+from overlay.base import decoding
 
 TOMBSTONE_GRACE_MS = 60_000
 """How long after its expiry an entry stays, so that no late copy brings it back."""

@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from overlay.control.messages import Target
 from overlay.records import registration
 from overlay.records.registration import Binding, Registration
+from overlay.records.targets import Target
 
 _METHOD: Final = re.compile(r";method(=[^;]*)?(?=;|$)", re.IGNORECASE)
 

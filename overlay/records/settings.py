@@ -13,15 +13,15 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from overlay import decoding
-from overlay.errors import ForgedError, ProtocolError
-from overlay.identity.operator import Operator, OperatorKey
-from overlay.limits import (
+from overlay.base import decoding
+from overlay.base.errors import ForgedError, ProtocolError
+from overlay.base.limits import (
     GATEWAYS_PER_TRUNK_MAX,
     SETTINGS_BYTES_MAX,
     TRUNK_ENTRIES_MAX,
     TRUNKS_MAX,
 )
+from overlay.identity.operator import Operator, OperatorKey
 
 PURPOSE: Final = b"settings 1"
 """What the operator's signature under the settings is for."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from overlay import decoding
+from overlay.base import decoding
 from overlay.identity.operator import OperatorKey
 
 

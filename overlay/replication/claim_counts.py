@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from overlay import limit_hits
-from overlay.limits import CLAIMS_MAX, CLAIMS_PER_SUBSCRIBER_MAX
+from overlay.base import limit_hits
+from overlay.base.limits import CLAIMS_MAX, CLAIMS_PER_SUBSCRIBER_MAX
 from overlay.records import claim as claims
 from overlay.records.claim import CSEQS_MAX, NOTHING, SETUP_MS, Claim, Heard
 

@@ -12,39 +12,34 @@ remembers is not counted.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
-import msgspec
-
-from overlay import tasks
-from overlay.billing.assemble import assemble
-from overlay.control.messages import CallClaimed, ClaimCall, ReleaseCall
-from overlay.errors import SipfarmError, UnavailableError
-from overlay.limits import CLAIMS_PER_FRAME_MAX
-from overlay.links.messages import (
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError, UnavailableError
+from overlay.base.limits import CLAIMS_PER_FRAME_MAX
+from overlay.links.peer_messages import (
     Ack,
     AskCalls,
     CallsHeard,
     ClaimAt,
     ClaimedAt,
     Failed,
-    NodeInfo,
     ReleaseAt,
     Reply,
     ShareClaims,
 )
-from overlay.links.network import Transport
 from overlay.records import call
 from overlay.records import claim as record
+from overlay.records.assemble import assemble
 from overlay.records.call import CallEvents
-from overlay.records.claim import Claim, Heard
+from overlay.records.claim import Attempt, Claim, ClaimDecision, Heard
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
+from overlay.records.node_info import NodeInfo
 from overlay.replication.claim_counts import ClaimCounts
-from overlay.replication.placement import Placement
+from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 
 log = logging.getLogger(__name__)
@@ -67,17 +62,13 @@ class Claims:
 
     def __init__(
         self,
-        own_id: bytes,
-        placement: Placement,
+        replicas: Replicas,
         committer: Committer,
-        transport: Transport,
         clock: HybridClock,
         now_ms: Callable[[], int],
     ) -> None:
-        self._own_id = own_id
-        self._placement = placement
+        self._replicas = replicas
         self._committer = committer
-        self._transport = transport
         self._clock = clock
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
@@ -99,26 +90,26 @@ class Claims:
 
     # What proxies ask.
 
-    async def claim(self, request: ClaimCall, timeout_s: float) -> CallClaimed:
+    async def claim(self, attempt: Attempt, calls_max: int, timeout_s: float) -> ClaimDecision:
         """Whether the call may be made; raises `UnavailableError` if no replica can say."""
         asked = ClaimAt(
-            key=key_of(RecordKind.SUBSCRIBER, request.aor),
-            call=record.claim_id(request.call_id, request.from_tag),
-            call_key=key_of(RecordKind.CALL, request.call_id),
-            cseq=request.cseq,
-            calls_max=max(1, request.calls_max),
+            key=key_of(RecordKind.SUBSCRIBER, attempt.aor),
+            call=record.claim_id(attempt.call_id, attempt.from_tag),
+            call_key=key_of(RecordKind.CALL, attempt.call_id),
+            cseq=attempt.cseq,
+            calls_max=max(1, calls_max),
         )
         reply = await self._ask_nearest(asked.key, asked, timeout_s * ANSWER_WITHIN)
         if not isinstance(reply, ClaimedAt):
             raise UnavailableError("no replica of the subscriber can say")
-        return CallClaimed(id=0, granted=reply.granted, calls=reply.calls)
+        return ClaimDecision(granted=reply.granted, calls=reply.calls)
 
-    def release(self, request: ReleaseCall) -> None:
+    def release(self, attempt: Attempt) -> None:
         """The INVITE was refused; who has to know is told in the background."""
         asked = ReleaseAt(
-            key=key_of(RecordKind.SUBSCRIBER, request.aor),
-            call=record.claim_id(request.call_id, request.from_tag),
-            cseq=request.cseq,
+            key=key_of(RecordKind.SUBSCRIBER, attempt.aor),
+            call=record.claim_id(attempt.call_id, attempt.from_tag),
+            cseq=attempt.cseq,
         )
 
         async def tell() -> None:
@@ -162,7 +153,7 @@ class Claims:
             return Failed(code="bad-request", reason=f"more than {CLAIMS_PER_FRAME_MAX} calls")
         keys = {key for _, key in request.calls}
         bodies = await self._committer.read(lambda db: {key: db.events(key) for key in keys})
-        events = {key: _readable(found) for key, found in bodies.items()}
+        events = {key: call.readable(found) for key, found in bodies.items()}
         return CallsHeard(heard=tuple(heard_of(each, events[key]) for each, key in request.calls))
 
     # What happens in the farm.
@@ -218,7 +209,7 @@ class Claims:
         of_node: dict[NodeInfo, list[Claim]] = {}
         for each in claims:
             # All of them: one that is silent may be the one that knows of the end.
-            for node in self._placement.of(each.call_key):
+            for node in self._replicas.placement.of(each.call_key):
                 of_node.setdefault(node, []).append(each)
         parts = [(node, part) for node, each in of_node.items() for part in _parts(each)]
         found: dict[bytes, Heard | None] = {each.call: None for each in claims}
@@ -232,10 +223,10 @@ class Claims:
         """What a node says of these; nothing if it says nothing."""
         asked = AskCalls(calls=tuple((each.call, each.call_key) for each in claims))
         try:
-            if node.node_id == self._own_id:
+            if node.node_id == self._replicas.own_id:
                 reply = await self.heard(asked)
             else:
-                reply = await self._transport.ask(node.node_id, asked, LOOK_TIMEOUT_S)
+                reply = await self._replicas.transport.ask(node.node_id, asked, LOOK_TIMEOUT_S)
         except SipfarmError as error:
             log.error("what was heard of calls cannot be read: %s", error)
             return ()
@@ -246,16 +237,16 @@ class Claims:
     ) -> Reply:
         """The answer of the nearest replica that gives one, within `timeout_s`."""
         until_s = self._loop.time() + timeout_s
-        nodes = await self._placement.find(key, timeout_s / 2)
+        nodes = await self._replicas.placement.find(key, timeout_s / 2)
         reply: Reply = Failed(code="unavailable", reason="no replica")
         for index, node in enumerate(nodes):
             left_s = until_s - self._loop.time()
             if left_s <= 0:
                 break
-            if node.node_id == self._own_id:
+            if node.node_id == self._replicas.own_id:
                 return await self._answer_myself(request)
             patience_s = left_s / 2 if index + 1 < len(nodes) else left_s
-            reply = await self._transport.ask(node.node_id, request, patience_s)
+            reply = await self._replicas.transport.ask(node.node_id, request, patience_s)
             if not isinstance(reply, Failed):
                 break
         return reply
@@ -268,10 +259,9 @@ class Claims:
         return await self._decide(request)
 
     def _share(self, key: bytes, claim: Claim) -> None:
-        for node in self._placement.of(key):
-            if node.node_id != self._own_id:
-                message = ShareClaims(key=key, claims=(claim,))
-                self._transport.request(node.node_id, message, lambda _: None, TIMEOUT_S)
+        message = ShareClaims(key=key, claims=(claim,))
+        for node in self._replicas.others(self._replicas.placement.of(key)):
+            self._replicas.transport.request(node.node_id, message, lambda _: None, TIMEOUT_S)
 
     async def _keep_handing_over(self) -> None:
         while True:
@@ -285,14 +275,15 @@ class Claims:
 
     async def _hand_over(self, key: bytes) -> bool:
         """Give the replicas of a subscriber what they were not told yet; whether all have it."""
-        nodes = await self._placement.find(key, TIMEOUT_S)
-        others = {node.node_id for node in nodes} - {self._own_id}
+        nodes = await self._replicas.placement.find(key, TIMEOUT_S)
+        others = {node.node_id for node in self._replicas.others(nodes)}
+        ask = self._replicas.transport.ask
         told = self.counts.told(key)
         told &= others
         for node_id in others - told:
             claims = self.counts.all(key)
             messages = [ShareClaims(key=key, claims=tuple(part)) for part in _parts(claims)]
-            replies = [await self._transport.ask(node_id, each, TIMEOUT_S) for each in messages]
+            replies = [await ask(node_id, each, TIMEOUT_S) for each in messages]
             if all(isinstance(reply, Ack) or _too_old(reply) for reply in replies):
                 told.add(node_id)
         return told >= others
@@ -316,15 +307,6 @@ def heard_of(claimed: bytes, events: CallEvents) -> Heard:
         if each.answer_us and record.claim_id(each.call_id, each.from_tag) == claimed
     ]
     return Heard(answered=len(states), ended=len(states) - states.count("open"))
-
-
-def _readable(bodies: Iterable[bytes]) -> CallEvents:
-    """The events among these, but for those that this version cannot read."""
-    events = []
-    for body in bodies:
-        with contextlib.suppress(msgspec.MsgspecError):
-            events.append(call.decode(body))
-    return tuple(events)
 
 
 def _parts(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:

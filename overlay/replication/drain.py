@@ -16,13 +16,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from overlay import tasks
-from overlay.config_sections import Overlay
-from overlay.control.messages import Drained, DrainPhase, Missing, Withheld
-from overlay.errors import SipfarmError
-from overlay.links.messages import Traits
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError
+from overlay.config.sections import Overlay
 from overlay.membership.membership import Membership
+from overlay.records.draining import DrainPhase, DrainState, Missing, Withheld
 from overlay.records.names import RecordKind
+from overlay.records.node_info import Traits
 from overlay.replication.events import EventWriter
 from overlay.replication.proof import Proof
 from overlay.replication.repair import Repair
@@ -69,7 +69,7 @@ class Drain:
         self._task: asyncio.Task[None] | None = None
         self.phase = DrainPhase.SERVING
 
-    def begin(self) -> Drained:
+    def begin(self) -> DrainState:
         """Begin, unless that is under way."""
         if self.phase is DrainPhase.SERVING:
             log.warning("draining: the other nodes take over what this one holds")
@@ -79,7 +79,7 @@ class Drain:
             self._task = asyncio.create_task(self._prove(), name="drain")
         return self.state()
 
-    async def end(self) -> Drained:
+    async def end(self) -> DrainState:
         """Serve again."""
         if self.phase is not DrainPhase.SERVING:
             await tasks.end([self._task])
@@ -92,10 +92,9 @@ class Drain:
         """End the task; what was announced stays."""
         await tasks.end([self._task])
 
-    def state(self) -> Drained:
+    def state(self) -> DrainState:
         """How far it is."""
-        return Drained(
-            id=0,
+        return DrainState(
             phase=self.phase,
             records=self._proof.records,
             unproven=self._proof.unproven,
@@ -108,7 +107,7 @@ class Drain:
                 Withheld(name=each.name, records=each.records, why=each.why)
                 for each in self._proof.lacking
             ),
-            events=self._events.waiting if self._events.journal_depth else (),
+            events=self._events.journal.waiting if self._events.journal_depth else (),
         )
 
     # inner workings
@@ -166,7 +165,7 @@ class Drain:
                 kind=each.kind.name.lower(),
                 name=name,
                 key=each.key,
-                peers=tuple(peer for peer, _ in each.without),
+                peers=tuple(absence.node for absence in each.without),
             )
             for each, name in zip(missing, names, strict=True)
         )

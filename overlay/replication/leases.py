@@ -5,8 +5,8 @@ which serves what it read for no longer than the lease. Bounded: what does not f
 and its reader is told so by a lease of nothing.
 """
 
-from overlay import limit_hits
-from overlay.limits import LEASE_HOLDERS_PER_KEY_MAX, LEASED_KEYS_MAX
+from overlay.base import limit_hits
+from overlay.base.limits import LEASE_HOLDERS_PER_KEY_MAX, LEASED_KEYS_MAX
 
 
 class Leases:

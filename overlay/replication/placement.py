@@ -10,9 +10,9 @@ holds more than N / zones of a record's replicas, rounded up, while other zones 
 from collections import Counter
 from collections.abc import Sequence
 
-from overlay.links.messages import NodeInfo
 from overlay.membership.member import LIVING
 from overlay.membership.membership import Membership
+from overlay.records.node_info import NodeInfo
 
 REMEMBERED_MAX = 50_000
 CANDIDATES_PER_REPLICA = 8

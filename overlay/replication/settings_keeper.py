@@ -13,20 +13,20 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from overlay import tasks
-from overlay.errors import ForgedError, ProtocolError, StorageError
+from overlay.base import tasks
+from overlay.base.errors import ForgedError, ProtocolError, StorageError
 from overlay.identity.operator import Operator
-from overlay.links.messages import (
+from overlay.links.network import Transport
+from overlay.links.peer_messages import (
     Ack,
     AskSettings,
     Failed,
-    NodeInfo,
     Reply,
     SettingsAre,
     SettingsChanged,
 )
-from overlay.links.network import Transport
 from overlay.records import settings
+from overlay.records.node_info import NodeInfo
 from overlay.records.settings import FarmSettings, SettingsRecord
 from overlay.storage.committer import Committer
 from overlay.storage.rows import SettingsRow

@@ -6,9 +6,9 @@ In: records that W replicas hold. Out: `StoreMany` to the others, every PAUSE_S.
 
 import asyncio
 
-from overlay.limits import LINK_FRAME_BYTES_MAX
-from overlay.links.messages import Store, StoreMany
+from overlay.base.limits import LINK_FRAME_BYTES_MAX
 from overlay.links.network import Transport
+from overlay.links.peer_messages import Store, StoreMany
 
 PAUSE_S = 0.05
 """How long a record waits for company."""

@@ -9,7 +9,7 @@ import logging
 
 import msgspec
 
-from overlay.errors import ForgedError
+from overlay.base.errors import ForgedError
 from overlay.identity.operator import Operator
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of

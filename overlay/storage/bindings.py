@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from overlay import tasks
-from overlay.errors import StorageError
+from overlay.base import tasks
+from overlay.base.errors import StorageError
 from overlay.records import registration
 from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.space import Space, unlimited

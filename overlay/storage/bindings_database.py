@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from overlay.errors import CorruptError, DeviceError, StorageError
+from overlay.base.errors import CorruptError, DeviceError, StorageError
 from overlay.storage import salvage
 from overlay.storage.damage import Damage
 from overlay.storage.schema import BINDINGS, checksum, connect, disk_errors, transaction

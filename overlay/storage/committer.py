@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from overlay import limit_hits
-from overlay.errors import StorageError
-from overlay.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
+from overlay.base import limit_hits
+from overlay.base.errors import StorageError
+from overlay.base.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
 from overlay.storage.rows import EventRow, Row, SubscriberRow

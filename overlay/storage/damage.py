@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from overlay.limits import ROTTEN_ROWS_TOLD_MAX
+from overlay.base.limits import ROTTEN_ROWS_TOLD_MAX
 from overlay.storage.rows import RottenRow
 
 log = logging.getLogger(__name__)

@@ -11,26 +11,15 @@ from pathlib import Path
 
 import apsw
 
-from overlay.limits import PAGE_BYTES_MAX
-from overlay.links.messages import NodeInfo
+from overlay.base.limits import PAGE_BYTES_MAX
 from overlay.records.call import CHAINED_FROM
-from overlay.storage import parties, removals
+from overlay.records.node_info import NodeInfo
+from overlay.storage import parties, removals, writes
 from overlay.storage.damage import Damage
-from overlay.storage.outbox import Outbox, OutboxEntry, Sinks
-from overlay.storage.rows import (
-    EventRow,
-    IncarnationRow,
-    JournalDone,
-    PastCalls,
-    RevocationsRow,
-    RottenRow,
-    Row,
-    SettingsRow,
-    SubscriberRow,
-)
+from overlay.storage.outbox import Outbox, OutboxEntry
+from overlay.storage.rows import Row
 from overlay.storage.schema import (
     BODY,
-    EVENT_SUM,
     RECORDS,
     SUBSCRIBER_SUM,
     checksum,
@@ -81,94 +70,9 @@ class RecordsDatabase:
         return self._outbox.names
 
     def commit(self, rows: Iterable[Row]) -> None:
-        """All rows in one transaction, on disk when this returns.
-
-        Of two versions of one event the earlier stays (`overlay.records.call.earlier`).
-        """
-        events: list[tuple[bytes, bytes, int, bytes, int]] = []
-        journal: list[tuple[bytes, bytes]] = []
-        done: list[tuple[bytes]] = []
-        subscribers: list[tuple[bytes, str, bytes, int]] = []
-        rotten: list[RottenRow] = []
-        past: list[PastCalls] = []
-        peers: tuple[NodeInfo, ...] | None = None
-        revocations = settings = chain_head = b""
-        incarnation = 0
-        sinks: Sinks | None = None
-        settled: list[OutboxEntry] = []
-        for row in rows:
-            if isinstance(row, EventRow):
-                event = (row.call_key, row.event_id, row.time_us, row.body)
-                events.append((*event, checksum(*event)))
-                if row.journal:
-                    journal.append((row.event_id, row.call_key))
-                chain_head = row.head or chain_head
-            elif isinstance(row, SubscriberRow):
-                total = checksum(row.key, row.aor, row.body)
-                subscribers.append((row.key, row.aor, row.body, total))
-            elif isinstance(row, JournalDone):
-                done.append((row.event_id,))
-            elif isinstance(row, RevocationsRow):
-                revocations = row.body
-            elif isinstance(row, SettingsRow):
-                settings = row.body
-            elif isinstance(row, IncarnationRow):
-                incarnation = row.value
-            elif isinstance(row, OutboxEntry):
-                settled.append(row)
-            elif isinstance(row, Sinks):
-                sinks = row
-            elif isinstance(row, PastCalls):
-                past.append(row)
-            elif isinstance(row, RottenRow):
-                rotten.append(row)
-            else:
-                peers = row.peers
-        connection = self._connection
-        with transaction(connection):
-            for rotten_row in rotten:
-                removals.set_aside(connection, rotten_row)
-            for past_calls in past:
-                removals.delete_past(connection, past_calls)
-            connection.executemany(
-                "INSERT INTO events VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "time_us = excluded.time_us, body = excluded.body, checksum = excluded.checksum "
-                "WHERE (excluded.time_us, excluded.body) < (events.time_us, events.body) "
-                f"OR events.checksum IS NOT {EVENT_SUM}",
-                events,
-            )
-            parties.add(connection, ((event[0], event[3]) for event in events))
-            if sinks is not None:
-                self._outbox.choose(sinks.names)
-            self._outbox.settle(settled)
-            of_calls = (event[0] for event in events if event[1] < CHAINED_FROM)
-            self._outbox.add(dict.fromkeys(of_calls))
-            if journal:
-                connection.executemany("INSERT OR IGNORE INTO journal VALUES (?, ?)", journal)
-            if done:
-                connection.executemany("DELETE FROM journal WHERE event_id = ?", done)
-            if subscribers:
-                connection.executemany(
-                    "INSERT OR REPLACE INTO subscribers VALUES (?, ?, ?, ?)", subscribers
-                )
-            if revocations:
-                connection.execute(
-                    "INSERT OR REPLACE INTO revocations VALUES (1, ?)", (revocations,)
-                )
-            if settings:
-                connection.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", (settings,))
-            if chain_head:
-                connection.execute("INSERT OR REPLACE INTO chain VALUES (1, ?)", (chain_head,))
-            if incarnation:
-                connection.execute(
-                    "INSERT OR REPLACE INTO incarnation VALUES (1, ?)", (incarnation,)
-                )
-            if peers is not None:
-                connection.execute("DELETE FROM peers")
-                connection.executemany(
-                    "INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?)",
-                    [(peer.node_id, peer.name, peer.host, peer.port) for peer in peers],
-                )
+        """All rows in one transaction, on disk when this returns."""
+        with transaction(self._connection):
+            writes.apply(self._connection, self._outbox, rows)
 
     def events(self, call_key: bytes, since_us: int = 0) -> tuple[bytes, ...]:
         """The bodies of a call's events, but those that have rotted.

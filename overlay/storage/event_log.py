@@ -24,7 +24,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from overlay import decoding
+from overlay.base import decoding
 from overlay.storage.rows import EventRow
 
 HEAD_BYTES: Final = 4096

@@ -3,6 +3,7 @@
 In: the file and its log. Out: rows of `events` with the right checksum, wherever in the file they
 are. Counterpart: `salvage.py`. SQLite finds rows by way of other pages, and one that is broken
 hides all below it; the rows themselves are sound, and their checksums prove that they are rows.
+SQLite's own recovery needs a build that Debian 12 does not have (DESIGN.md, "Rejected").
 
 The format is that of https://www.sqlite.org/fileformat2.html, sections 1.6 (index pages, which
 tables without rowid consist of), 2.1 (records) and 4.1 (the log).

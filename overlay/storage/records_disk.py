@@ -22,7 +22,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from overlay.errors import CorruptError, DeviceError, StorageError
+from overlay.base.errors import CorruptError, DeviceError, StorageError
 from overlay.storage import salvage
 from overlay.storage.committer import Committed
 from overlay.storage.damage import Damage

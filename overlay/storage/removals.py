@@ -6,7 +6,7 @@ In: which, and the connection of the database, in a transaction of its. Out: roo
 
 import apsw
 
-from overlay.limits import ROTTEN_ROWS_MAX
+from overlay.base.limits import ROTTEN_ROWS_MAX
 from overlay.storage import parties
 from overlay.storage.rows import PastCalls, RottenRow
 from overlay.storage.schema import EVENT_SUM, SUBSCRIBER_SUM

@@ -16,7 +16,7 @@ from zlib import crc32
 import apsw
 import msgspec
 
-from overlay.errors import CorruptError, DeviceError, StorageError
+from overlay.base.errors import CorruptError, DeviceError, StorageError
 from overlay.storage import outbox
 
 SCHEMA_VERSION: Final = 2

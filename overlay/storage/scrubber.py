@@ -9,8 +9,8 @@ import asyncio
 import logging
 from typing import Final
 
-from overlay import tasks
-from overlay.errors import SipfarmError
+from overlay.base import tasks
+from overlay.base.errors import SipfarmError
 from overlay.records import subscriber
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol, cast
 
-from overlay import limit_hits
-from overlay.errors import DeviceError, StorageError
-from overlay.limits import COMMIT_BATCH_MAX, UNSETTLED_EVENTS_MAX
+from overlay.base import limit_hits
+from overlay.base.errors import DeviceError, StorageError
+from overlay.base.limits import COMMIT_BATCH_MAX, UNSETTLED_EVENTS_MAX
 from overlay.storage.committer import Committed
 from overlay.storage.event_log import EventLog, LogFile, takes
 from overlay.storage.rows import EventRow, Row

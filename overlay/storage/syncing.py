@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from caio import linux_aio
 
-from overlay.errors import DeviceError
+from overlay.base.errors import DeviceError
 
 UNDER_WAY_MAX: Final = 8
 """More than are ever asked for at once."""

@@ -1,13 +1,12 @@
-"""Digest authentication (RFC 3261 22, RFC 8760) against secrets in the overlay.
+"""Digest authentication (RFC 3261 22, RFC 8760) against the secrets in the overlay.
 
-In: a request and who it claims to be from. Out: a `Proof`; or None, and the request is answered.
-Unknown and known users are answered alike: the same question to the daemon, the same check, the
-same challenge. Counterpart: `proxy/digest.py` computes.
+In: a request, and the subscriber in its From. Out: an `AuthenticatedSubscriber`; or None, and the
+request is answered. Unknown and known users are treated alike: the same question to the daemon, the
+same check, the same challenge. Counterpart: `proxy/digest.py` computes.
 
-A right answer counts once. The retransmission of a request whose answer was right carries the same
-one, and must not be taken for a replay; so what passed is remembered for as long as a client
-retransmits (RFC 3261 17.1.1.2, 64*T1), with all that tells the retransmission from another use of
-the same answer.
+A right answer counts once. The retransmission of a request carries the same answer, and must not be
+taken for a replay. So a request that passed is remembered for as long as a client retransmits
+(64*T1, RFC 3261 17.1.1.2), by all that tells its retransmission from another use of its answer.
 """
 
 import os
@@ -16,38 +15,41 @@ from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Final
 
+from overlay.base.limits import URI_CHARS_MAX
 from overlay.control.messages import Secrets
-from overlay.limits import URI_CHARS_MAX
 from overlay.records.subscriber import Policy
 from proxy import counters, digest
 from proxy.digest import Credentials
-from proxy.routes import answers, fields, policy
+from proxy.routes import fields, policy, responses
 from proxy.worker import Worker
 
 CREDENTIALS_MAX: Final = 8
 _PASSED: Final = "passed"
 _USED: Final = "used"
 _NO_ONES_HA1: Final = "0123456789abcdef0123456789abcdef"
-"""Checked when there is no such user, so that this takes as long as a wrong password."""
+"""Checked if there is no such user, so that this takes as long as a wrong password."""
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """Who sent a request, beyond doubt."""
+class AuthenticatedSubscriber:
+    """The subscriber who has proved to be the sender of a request."""
 
     aor: str
     policy: Policy
     repeated: bool
-    """It is the retransmission of a request that passed."""
+    """Whether the request is the retransmission of one that passed."""
 
     def may_be(self, aor: str) -> bool:
-        """Whether the sender may call himself that."""
+        """Whether the subscriber may call under this address-of-record."""
         return bool(aor) and (aor == self.aor or aor in self.policy.identities)
 
 
-def prove(worker: Worker, claimed: str, *, emergency: bool = False) -> Proof | None:
-    """Who the sender is, if he may call himself `claimed`; whoever he is, if that is empty, or in
-    an emergency, which nothing but a wrong password keeps anybody from calling for."""
+def authenticate(
+    worker: Worker, from_aor: str, *, emergency: bool = False
+) -> AuthenticatedSubscriber | None:
+    """The sender, if it proves to be a subscriber who may call as `from_aor`. An empty `from_aor`
+    accepts any subscriber. So does an emergency, in which only a wrong password keeps anybody from
+    calling."""
     credentials = _credentials(worker)
     if credentials is None:
         _challenge(worker)
@@ -59,44 +61,44 @@ def prove(worker: Worker, claimed: str, *, emergency: bool = False) -> Proof | N
         return None
     key, fingerprint = _fingerprint(worker)
     repeated = worker.ksr.htable.sht_get(_PASSED, key) == fingerprint
-    address = "" if emergency else _address(worker)
+    address = "" if emergency else _sender_address(worker)
     secrets = worker.overlay.secrets(aor, worker.settings.lookup_deadline_s, address)
     if secrets is None:
-        answers.unavailable(worker)
+        responses.unavailable(worker)
         return None
     if secrets.locked_s:
         worker.count(counters.LOCKED_OUT)
         worker.ksr.hdr.append_to_reply(f"Retry-After: {secrets.locked_s}\r\n")
-        answers.warned(worker, 403, "Forbidden", "Too many wrong passwords from this address")
+        responses.warned(worker, 403, "Forbidden", "Too many wrong passwords from this address")
         return None
     if not (repeated and secrets.ha1) and not _is_right(worker, credentials, secrets):
         return None
-    proof = Proof(aor, secrets.policy, repeated)
-    if (not emergency and claimed and claimed != aor) and (
-        _is_register(worker) or not proof.may_be(claimed)
+    subscriber = AuthenticatedSubscriber(aor, secrets.policy, repeated)
+    if (not emergency and from_aor and from_aor != aor) and (
+        _is_register(worker) or not subscriber.may_be(from_aor)
     ):
         worker.count(counters.IDENTITIES_REFUSED)
-        answers.warned(worker, 403, "Forbidden", "From is not the subscriber who proved himself")
+        responses.warned(worker, 403, "Forbidden", "From is not the subscriber who proved himself")
         return None
     if not emergency and not policy.pass_block(worker, secrets.policy):
         return None
     worker.ksr.htable.sht_sets(_PASSED, key, fingerprint)
-    return proof
+    return subscriber
 
 
 def has_credentials(worker: Worker) -> bool:
-    """Whether the request tries to prove who it is from."""
+    """Whether the request answers a challenge of the farm."""
     return _credentials(worker) is not None
 
 
 def forget(worker: Worker) -> None:
-    """The request did not pass after all: its retransmission must prove itself again."""
+    """The request did not pass after all: its retransmission must prove its sender again."""
     worker.ksr.htable.sht_rm(_PASSED, _fingerprint(worker)[0])
 
 
 def conceal(worker: Worker) -> None:
-    """Take the proof out of a request that goes on (RFC 3261 22.3): it is nobody else's business.
-    Credentials for other realms stay."""
+    """Take the credentials for this farm out of a request that goes on (RFC 3261 22.3), as they are
+    nobody else's business. Credentials for other realms stay."""
     ksr = worker.ksr
     realm = f'realm="{worker.settings.farm}"'
     for index in range(CREDENTIALS_MAX):
@@ -148,19 +150,19 @@ def _is_register(worker: Worker) -> bool:
 
 def _fail(worker: Worker, aor: str) -> None:
     worker.count(counters.AUTH_FAILURES)
-    if address := _address(worker):
+    if address := _sender_address(worker):
         worker.overlay.login_failed(aor, address, worker.settings.lookup_deadline_s)
     _challenge(worker)
 
 
-def _address(worker: Worker) -> str:
-    """Where the sender is; nothing if all that is known is which proxy sent it on."""
+def _sender_address(worker: Worker) -> str:
+    """The sender's address; empty if only the proxy that sent the request on is known."""
     address = worker.ksr.kx.get_srcip()
     return "" if worker.settings.trusts(address) else address
 
 
 def _challenge(worker: Worker, *, stale: bool = False) -> None:
-    """Ask for a proof, by the strongest algorithm first (RFC 8760 2.4)."""
+    """Ask for credentials, by the strongest algorithm first (RFC 8760 2.4)."""
     settings = worker.settings
     nonce = digest.make_nonce(
         settings.route_key, settings.node, time.time(), os.urandom(digest.RANDOM_BYTES)
@@ -172,15 +174,15 @@ def _challenge(worker: Worker, *, stale: bool = False) -> None:
         worker.ksr.hdr.append_to_reply(f"{name}: {text}\r\n")
     worker.count(counters.AUTH_CHALLENGES)
     if register:
-        answers.send(worker, 401, "Unauthorized")
+        responses.send(worker, 401, "Unauthorized")
     else:
-        answers.send(worker, 407, "Proxy Authentication Required")
+        responses.send(worker, 407, "Proxy Authentication Required")
 
 
 def _fingerprint(worker: Worker) -> tuple[str, str]:
     ksr = worker.ksr
     get = ksr.pv.get
-    key = fields.table_key(ksr.kx.get_callid(), get("$cs"), get("$ft") or "")
+    key = fields.transaction_key(worker)
     parts = (
         get("$hdr(Authorization)"),
         get("$hdr(Proxy-Authorization)"),

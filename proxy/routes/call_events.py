@@ -1,18 +1,20 @@
 """Call events: taken from the messages that start and end a call, and safe before those go on.
 
 In: the 2xx to an initial INVITE, and the BYE. Out: `WriteEvent` to the daemon, and whether the
-event is safe. Counterpart: `overlay.replication`. When it is not safe, the message is dropped; its
-sender repeats it, and the next try, on any node, writes the same event. Refreshes and refusals are
-written as well, but nothing is held up for them.
+event is safe. Counterpart: `overlay.replication`.
 
-An event has the time at which its message came first: nobody pays for the seconds in which this
-node could not write, nor for the time that a write takes.
+If the event is not safe, the message is dropped. Its sender repeats it, and the next attempt, on
+any node, writes the same event. Session refreshes and refusals are written as well, but never held
+back.
+
+The time of an event is the time at which its message first came. So nobody pays for the seconds in
+which this node could not write, nor for the time that a write takes.
 """
 
 import time
 from typing import Final
 
-from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
 from overlay.records.call import CallEvent, EventKind, event_id
 from proxy import counters, sip_uri
 from proxy.call_note import CallNote
@@ -20,26 +22,29 @@ from proxy.routes import fields
 from proxy.worker import Worker
 
 REMEMBERED_MAX: Final = 8_192
-"""Events per worker that are known to be safe, so that a retransmission is not written again."""
+"""Events that a worker knows to be safe, so that it does not write a retransmission's event
+again."""
 _TRIED: Final = "tried"
-"""Table of the node's events that could not be written, with the time of their message in us. Its
-entries outlive the retransmissions of a 2xx or BYE, 32 s (RFC 3261, 13.3.1.4 and 17.1.2.2)."""
-_OF_MESSAGE: Final = fields.Group("$tt", "$fu", "$tu", "$pr", "$si", "$sp", "$hdr(User-Agent)")
-_OF_REPLY: Final = fields.Group("$ct", "$hdr(Server)")
-_OF_BYE: Final = fields.Group("$ou", "$hdr(Reason)")
+"""Table of this node's events that could not be written, with the microsecond of their message. Its
+entries outlive the retransmissions of a 2xx or BYE, 32 s (RFC 3261 13.3.1.4 and 17.1.2.2)."""
+_OF_MESSAGE: Final = fields.VariableGroup(
+    "$tt", "$fu", "$tu", "$pr", "$si", "$sp", "$hdr(User-Agent)"
+)
+_OF_REPLY: Final = fields.VariableGroup("$ct", "$hdr(Server)")
+_OF_BYE: Final = fields.VariableGroup("$ou", "$hdr(Reason)")
 _OF_REPLIES: Final = frozenset({EventKind.START, EventKind.ATTEMPT})
-NOTHING: Final = CallNote()
+NO_NOTE: Final = CallNote()
 UNWRITABLE_S: Final = 2.0
-"""How long new calls count as unbillable after a failed write; then one is let through to try."""
+"""How long new calls count as unbillable after a failed write; then one call is let through."""
 
 
-def start(
+def write_start(
     worker: Worker,
     call_id: str,
     from_tag: str,
     session_s: int,
     trunk: str = "",
-    note: CallNote = NOTHING,
+    note: CallNote = NO_NOTE,
 ) -> bool:
     """Whether the START of the call that this 2xx answers is safe."""
     if not worker.settings.config.billing.enabled:
@@ -49,11 +54,11 @@ def start(
     )
 
 
-def refreshed(
-    worker: Worker, call_id: str, from_tag: str, session_s: int, note: CallNote = NOTHING
+def write_interim(
+    worker: Worker, call_id: str, from_tag: str, session_s: int, note: CallNote = NO_NOTE
 ) -> None:
-    """Write INTERIM for a session refresh (RFC 4028): the call lives. A refresh is never held up
-    for it: the next one says the same."""
+    """Write INTERIM for a session refresh (RFC 4028): the call goes on. The refresh is never held
+    back, as the next one tells the same."""
     if worker.settings.config.billing.enabled:
         unique = f"{from_tag}:{worker.ksr.pv.get('$cs')}"
         _write(
@@ -67,16 +72,17 @@ def refreshed(
         )
 
 
-def failed(worker: Worker, call_id: str, from_tag: str, note: CallNote = NOTHING) -> None:
-    """Write ATTEMPT for a call that this answer refuses; it goes on whatever becomes of that."""
+def write_attempt(worker: Worker, call_id: str, from_tag: str, note: CallNote = NO_NOTE) -> None:
+    """Write ATTEMPT for a call that this answer refuses. The answer goes on, whether it was written
+    or not."""
     billing = worker.settings.config.billing
     if billing.enabled and billing.attempts:
         unique = str(worker.ksr.pv.get("$cs"))
         _write(worker, EventKind.ATTEMPT, call_id, from_tag, unique=unique, note=note)
 
 
-def stop(
-    worker: Worker, call_id: str, from_tag: str, trunk: str = "", note: CallNote = NOTHING
+def write_stop(
+    worker: Worker, call_id: str, from_tag: str, trunk: str = "", note: CallNote = NO_NOTE
 ) -> bool:
     """Whether the STOP of the call that this BYE ends is safe."""
     if not worker.settings.config.billing.enabled:
@@ -100,7 +106,7 @@ def _write(
     unique: str = "",
     session_s: int = 0,
     trunk: str = "",
-    note: CallNote = NOTHING,
+    note: CallNote = NO_NOTE,
 ) -> bool:
     to_tag, from_uri, to_uri, protocol, address, port, agent = _OF_MESSAGE.read(worker)
     identity = event_id(kind, call_id, from_tag, to_tag, unique)

@@ -1,24 +1,24 @@
-"""What a request must pass before anything is done for it.
+"""The checks that a request must pass before anything is done for it.
 
-In: a request as it came. Out: whether to go on; if not, it is answered or dropped already.
+In: a request as it came. Out: whether to go on; if not, the request is already answered or dropped.
 """
 
 import re
 from typing import Final
 
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
 from proxy import counters
-from proxy.routes import answers, fields
+from proxy.routes import fields, responses
 from proxy.worker import Worker
 
 HOPS_MAX: Final = 70
-"""Max-Forwards of a request that has none (RFC 3261 16.6 step 3)."""
+"""Max-Forwards for a request that has none (RFC 3261 16.6 step 3)."""
 _MESSAGE_CHECKS: Final = 1639
-"""Kamailio's sanity bits: versions, R-URI, required headers, CSeq, Proxy-Require. Not those of
-Content-Length, as it refuses what is longer, which RFC 3261 18.3 wants cut off; nor of Expires, as
-a time that is too long is to be cut short (20.19)."""
+"""Kamailio's sanity bits for versions, Request-URI, required header fields, CSeq and Proxy-Require.
+The bit for Content-Length is left out: Kamailio refuses a body that is longer, which RFC 3261 18.3
+wants cut off. So is the bit for Expires: a time that is too long is to be shortened (20.19)."""
 _URI_CHECKS: Final = 7
-"""R-URI, From and To can be parsed."""
+"""Kamailio's sanity bits: Request-URI, From and To can be parsed."""
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _SCHEMES: Final = frozenset({"sip", "sips", "tel", "urn"})
 _SCANNERS: Final = (
@@ -37,31 +37,31 @@ def pass_hops(worker: Worker) -> bool:
     if hops > 0:
         return True
     if hops == -1:
-        answers.send(worker, 483, "Too Many Hops")
+        responses.send(worker, 483, "Too Many Hops")
     else:
-        answers.malformed(worker)
+        responses.malformed(worker)
     return False
 
 
 def pass_form(worker: Worker) -> bool:
-    """Whether a request that belongs to no dialog is well formed. Inside a dialog that the farm
-    let pass, the phones may tell each other what they like."""
+    """Whether a request outside of dialogs is well formed. Inside a dialog that the farm let pass,
+    phones may send each other what they like."""
     ksr = worker.ksr
     if ksr.kx.get_ruri() is None and _is_of_unknown_scheme(worker):
         worker.count(counters.MALFORMED)
-        answers.send(worker, 416, "Unsupported URI Scheme")
+        responses.send(worker, 416, "Unsupported URI Scheme")
         return False
     if ksr.sanity.sanity_check(_MESSAGE_CHECKS, _URI_CHECKS) < 0:
         worker.count(counters.MALFORMED)
         return False
     if len(ksr.kx.get_callid()) > HEADER_CHARS_MAX or (ksr.is_UDP() and not _is_whole(worker)):
-        answers.malformed(worker)
+        responses.malformed(worker)
         return False
     return True
 
 
 def _is_of_unknown_scheme(worker: Worker) -> bool:
-    """Whether a Request-URI that Kamailio cannot read has a scheme that is none of the farm's."""
+    """Whether Kamailio cannot read the Request-URI because the farm does not know its scheme."""
     first_line = worker.ksr.pv.get("$(mb{line.at,0})") or ""
     scheme = _SCHEME.match(first_line.partition(" ")[2])
     return scheme is not None and scheme[1].lower() not in _SCHEMES
@@ -75,8 +75,9 @@ def _is_whole(worker: Worker) -> bool:
 
 
 def is_moderate(worker: Worker) -> bool:
-    """Whether the sender's address sends no more than one may. Answering who floods would help him:
-    what is too much is dropped, and is heard again as soon as it is less."""
+    """Whether the sender's address keeps to the rate that one address may send at. A flood is
+    dropped without an answer, as answers would help its sender; requests are heard again as soon as
+    the rate is lower."""
     settings, ksr = worker.settings, worker.ksr
     if not settings.config.proxy.source_requests_per_s_max or settings.trusts(ksr.kx.get_srcip()):
         return True
@@ -84,7 +85,7 @@ def is_moderate(worker: Worker) -> bool:
 
 
 def pass_sender(worker: Worker) -> bool:
-    """Whether the sender does not call itself a scanner; one that does gets no answer."""
+    """Whether the request does not come from a known scanner; one that does gets no answer."""
     agent = fields.user_agent(worker).lower()
     for scanner in _SCANNERS:
         if scanner in agent:

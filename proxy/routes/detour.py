@@ -1,16 +1,17 @@
-"""Another way to a phone whose flow in a dialog has died: along one that it has now.
+"""Finds another way to a phone whose flow in a dialog is gone: a flow that the phone has now.
 
-In: a request inside a dialog, and the flow that its Route names. Out: a binding of whom the request
-is for, whose Contact is the dialog's, or None. Counterparts: `dialog.py` where the flow's owner is
-gone, `delivery.py` and `dialog.py` on the owner where the connection is.
+In: a request in a dialog, and the flow that its Route names. Out: a binding of the subscriber in
+To, with the dialog's Contact; or None. Counterparts: `dialog.py`, where the flow's owner is gone;
+`handed_over.py` and `dialog.py` on the owner, where the connection is gone.
 
-RFC 5626 keeps a dialog on its flow. A phone that loses its node registers by another, or is on
-another already, and its remote target stays the same: the farm need not wait for it to move the
-dialog. The To of a request in a dialog names whom it is for (RFC 3261 12.2.1.1). It is under no
-signature, but all that it can choose is a binding of the same Contact.
+RFC 5626 keeps a dialog on its flow. But a phone that loses its node registers through another node,
+or is connected to another one already, and its remote target stays the same; so the farm need not
+wait until the phone moves the dialog. The To of a request in a dialog names the subscriber that it
+is for (RFC 3261 12.2.1.1). No signature covers To, but all that To can choose is a binding of the
+same Contact.
 """
 
-from overlay.control.messages import Reach, Target
+from overlay.records.targets import Reach, Target
 from proxy import counters, route_token, sip_uri
 from proxy.route_token import Flow
 from proxy.routes import flows, location, relay
@@ -23,7 +24,7 @@ def is_gone(worker: Worker, flow: Flow) -> bool:
 
 
 def find(worker: Worker, failed: Flow) -> Target | None:
-    """A binding that is not on the flow that failed."""
+    """A binding of the subscriber in To that is not on the failed flow; None if there is none."""
     kx = worker.ksr.kx
     user, contact = kx.get_tuser(), kx.get_ruri() or ""
     if not user or (kx.get_thost() or "").lower() not in worker.settings.own_hosts:
@@ -37,9 +38,9 @@ def find(worker: Worker, failed: Flow) -> Target | None:
     return target
 
 
-def follow(worker: Worker, target: Target, call_id: str) -> str:
-    """Make the target the next hop, the Request-URI staying the dialog's; the URI of that hop."""
-    hop = flows.reach(worker, target, call_id, last=True)
+def aim(worker: Worker, target: Target, call_id: str) -> str:
+    """Set the next hop for the target, and keep the dialog's Request-URI; the URI of that hop."""
+    hop = flows.aim_at_target(worker, target, call_id, last=True)
     if hop is None:
         worker.ksr.setdsturi(target.uri)
     return hop or target.uri
@@ -48,12 +49,12 @@ def follow(worker: Worker, target: Target, call_id: str) -> str:
 def send(worker: Worker, method: str, failed: Flow, call_id: str) -> bool:
     """Whether there was another way, and the request left on it."""
     way = find(worker, failed)
-    return way is not None and relay.send(worker, method, follow(worker, way, call_id))
+    return way is not None and relay.send(worker, method, aim(worker, way, call_id))
 
 
 def choose(targets: tuple[Target, ...], contact: str, failed: Flow) -> Target | None:
-    """The target that is the Contact; else the only one of the same user and host: a phone that
-    registers on a new connection may tell another port."""
+    """The target whose URI is the Contact. If there is none, the only target with the same user and
+    host: a phone that registers on a new connection may give another port."""
     others = [
         each
         for target in targets

@@ -1,15 +1,16 @@
-"""Requests inside a dialog: any node takes them, along the Record-Route that the farm wrote.
+"""Requests in a dialog: any node sends them along the Record-Route that the farm wrote.
 
-In: a request with a To tag. Out: the request on its way to the other side. The signature in its
-Route proves that the farm let the call pass, so nobody is asked again who he is; a request without
-it is treated as one out of dialog to a subscriber, or refused (no open relay).
+In: a request with a To tag. Out: the request on its way to the other side of the dialog.
+
+The signature in the Route proves that the farm let the call pass, so no sender is challenged again.
+A request without a good signature is treated as one outside of dialogs if it is for a subscriber,
+and refused otherwise, so there is no open relay.
 """
 
 from typing import Final
 
 from proxy import counters, route_token
 from proxy.routes import (
-    answers,
     call_events,
     detour,
     fields,
@@ -18,58 +19,63 @@ from proxy.routes import (
     media,
     notes,
     relay,
+    responses,
     session,
 )
 from proxy.worker import Worker
 
-_DIALOG: Final = fields.Group("$ci", "$ft", "$tt", exact=True)
+_DIALOG: Final = fields.VariableGroup("$ci", "$ft", "$tt", exact=True)
 
 
 def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
-    """Send an in-dialog request on; False if its Route is not one that the farm wrote for this
-    dialog. `parameters` are those of the first Route, empty if that is not the farm's."""
+    """Send a request in a dialog on. False if the farm did not write its Route for this dialog.
+    `parameters` are those of the first Route; empty if that is not the farm's."""
     if "s" not in parameters:
         return False
     ksr, settings = worker.ksr, worker.settings
     call_id, from_tag, to_tag = _DIALOG.read(worker)
-    passage = route_token.passage(settings.route_key, parameters, call_id, from_tag, to_tag)
-    if passage is None:
+    dialog_route = route_token.read_record_route(
+        settings.route_key, parameters, call_id, from_tag, to_tag
+    )
+    if dialog_route is None:
         return False
     if method not in ("ACK", "BYE"):
-        identity.strip(worker)
+        identity.remove_untrusted(worker)
     ksr.rr.loose_route_mode(1)
     if ksr.isdsturiset():
         hop = ksr.kx.get_duri() or ""
-    elif passage.flow is not None:
-        gone = detour.is_gone(worker, passage.flow)
-        way = detour.find(worker, passage.flow) if gone else None
+    elif dialog_route.flow is not None:
+        gone = detour.is_gone(worker, dialog_route.flow)
+        way = detour.find(worker, dialog_route.flow) if gone else None
         if way is None:
-            hop = flows.follow(worker, passage.flow, call_id)
+            hop = flows.aim_at_flow(worker, dialog_route.flow, call_id)
         else:
-            hop = detour.follow(worker, way, call_id)
+            hop = detour.aim(worker, way, call_id)
     else:
         hop = ksr.kx.get_ruri() or ""
         host = (ksr.kx.get_rhost() or "").lower()
         if not host or host in settings.own_hosts:
-            answers.send(worker, 404, "Not Found")
+            responses.send(worker, 404, "Not Found")
             return True
     billed = settings.config.billing.enabled and method in ("BYE", "INVITE", "UPDATE")
-    note = call_events.NOTHING
+    note = call_events.NO_NOTE
     if billed:
-        caller_tag, callee = (from_tag, "$tu") if passage.from_caller else (to_tag, "$fu")
+        caller_tag, callee = (from_tag, "$tu") if dialog_route.from_caller else (to_tag, "$fu")
         note = notes.read(worker, parameters, call_id, caller_tag, callee)
-    if method == "BYE" and not call_events.stop(worker, call_id, from_tag, passage.trunk, note):
+    if method == "BYE" and not call_events.write_stop(
+        worker, call_id, from_tag, dialog_route.trunk, note
+    ):
         worker.count(counters.EVENTS_DROPPED)
-        answers.unavailable(worker)
+        responses.unavailable(worker)
         return True
-    protocol = passage.flow.protocol if passage.flow else "udp"
+    protocol = dialog_route.flow.protocol if dialog_route.flow else "udp"
     if media.is_relayed(parameters) and not media.in_dialog(worker, method, protocol):
         return True
     if method in ("INVITE", "UPDATE"):
-        call_events.refreshed(worker, call_id, from_tag, session.interval_s(worker), note)
+        call_events.write_interim(worker, call_id, from_tag, session.interval_s(worker), note)
     if relay.send(worker, method, hop):
         return True
     # The phone closed its connection to this node.
-    if passage.flow is None or not detour.send(worker, method, passage.flow, call_id):
-        answers.send(worker, 480, "Temporarily Unavailable")
+    if dialog_route.flow is None or not detour.send(worker, method, dialog_route.flow, call_id):
+        responses.send(worker, 480, "Temporarily Unavailable")
     return True

@@ -1,26 +1,27 @@
-"""Flows: ways to a phone that only one node has (RFC 5626), because it is on a connection or
-behind a NAT.
+"""Aims requests at phones, along the flows that only one node has (RFC 5626).
 
-In: requests from or for such phones. Out: the flow that a request came on; the next hop of one
-that must go along a flow: the phone itself on the node that holds the flow, that node on any
-other. Counterpart: `delivery.py` on the owner.
+In: requests from such phones, or for them. Out: the flow that a request came on; the next hop of a
+request for a flow. That hop is the phone itself on the node that holds the flow, and that node on
+every other. Counterpart: `handed_over.py` on the owner.
+
+A phone has a flow if it is on a connection, or behind a NAT.
 """
 
 from typing import Final
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import counters, route_token, sip_uri
 from proxy.route_token import Flow
 from proxy.worker import Worker
 
 LAST: Final = ";l=1"
-"""The parameter of a Route to a flow's owner, for a request that is on a detour already."""
+"""Parameter of the Route to a flow's owner, for a request that is already on a detour."""
 
 
-def incoming(worker: Worker, contact: str) -> Flow | None:
-    """The flow that the sender of this request must be reached on; None if any node can send to
-    its Contact, given as URI or name-addr. Only for a request that came straight from its
-    sender."""
+def flow_of_sender(worker: Worker, contact: str) -> Flow | None:
+    """The flow on which the sender of this request must be reached; None if any node can send to
+    its Contact, which is given as URI or name-addr. A request that came through another proxy has
+    no flow."""
     kx = worker.ksr.kx
     protocol = kx.get_proto()
     address = kx.get_srcip()
@@ -31,26 +32,28 @@ def incoming(worker: Worker, contact: str) -> Flow | None:
     return Flow(worker.settings.node, protocol, address, kx.get_srcport())
 
 
-def reach(
+def aim_at_target(
     worker: Worker, target: Target, call_id: str, *, answered: bool = False, last: bool = False
 ) -> str | None:
-    """Make the target's path, or else its flow, the next hop, as `follow`; the URI of that hop, or
-    None where any node can send to the target's URI."""
+    """Make the target's Path, or else its flow, the next hop; the URI of that hop, or None if any
+    node can send to the target's URI. For `answered` and `last` see `aim_at_flow`."""
     ksr = worker.ksr
     if target.path:
         ksr.hdr.insert(f"Route: {', '.join(f'<{hop}>' for hop in target.path)}\r\n")
         ksr.setdsturi(target.path[0])
         return target.path[0]
     flow = route_token.flow_of(target.owner, target.received) if target.received else None
-    return follow(worker, flow, call_id, answered=answered, last=last) if flow else None
+    return aim_at_flow(worker, flow, call_id, answered=answered, last=last) if flow else None
 
 
-def follow(
+def aim_at_flow(
     worker: Worker, flow: Flow, call_id: str, *, answered: bool = False, last: bool = False
 ) -> str:
-    """Make the flow the next hop; the URI of that hop. With `answered` it is handed over even by
-    its owner, to itself, so that a transaction hears it when the flow has failed; with `last` the
-    owner is not to look for another way."""
+    """Make the flow the next hop; the URI of that hop.
+
+    With `answered`, even the owner hands the request over, to itself, so that a transaction gets an
+    answer if the flow has failed. With `last`, the owner does not look for another way.
+    """
     ksr, settings = worker.ksr, worker.settings
     if flow.owner == "" or (flow.owner == settings.node and not answered):
         hop = flow.hop
@@ -58,7 +61,7 @@ def follow(
             ksr.set_forward_no_connect()
     else:
         host = f"{flow.owner}.{settings.farm}"
-        route = route_token.owner_route(settings.route_key, host, call_id, flow)
+        route = route_token.write_owner_route(settings.route_key, host, call_id, flow)
         ksr.hdr.insert(f"Route: <{route}{LAST if last else ''}>\r\n")
         hop = settings.node_uri(flow.owner, _between_nodes(worker, flow))
         worker.count(counters.HANDED_OVER)
@@ -67,7 +70,8 @@ def follow(
 
 
 def _between_nodes(worker: Worker, flow: Flow) -> str:
-    """How a request for the flow goes to its owner: what is encrypted to the phone is before."""
+    """The transport by which a request for the flow goes to its owner: TLS if the flow is
+    encrypted."""
     if flow.protocol in ("tls", "wss") and worker.settings.encrypts:
         return "tls"
     return "udp" if worker.ksr.is_UDP() else "tcp"

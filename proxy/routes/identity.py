@@ -1,9 +1,10 @@
-"""Who a request is from, as the farm vouches for it (RFC 3325, RFC 3323).
+"""The identity of a request's sender, as the farm vouches for it (RFC 3325, RFC 3323).
 
-In: an initial request, and what its sender has proved. Out: the request with one
-P-Asserted-Identity that is true, or none. What comes from a peer in `proxy.trusted_peers` is
-believed; from anybody else it is taken away. `Privacy: id` keeps the identity from everybody but
-trusted peers, phones of the farm included.
+In: an initial request, and the subscriber who proved to have sent it. Out: the request with one
+P-Asserted-Identity that is true, or with none.
+
+What a peer in `proxy.trusted_peers` asserts is believed; what anybody else asserts is taken away.
+`Privacy: id` keeps the identity from everybody but trusted peers, phones of the farm included.
 """
 
 from typing import Final
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from overlay.records.names import address_of_record
 from proxy import counters, sip_uri
 from proxy.routes import fields
-from proxy.routes.auth import Proof
+from proxy.routes.auth import AuthenticatedSubscriber
 from proxy.worker import Worker
 
 ANONYMOUS_HOST: Final = "anonymous.invalid"
@@ -20,11 +21,12 @@ ANONYMOUS_HOST: Final = "anonymous.invalid"
 _ASSERTED: Final = "P-Asserted-Identity"
 _PREFERRED: Final = "P-Preferred-Identity"
 _USER_CHARACTERS: Final = "-_.!~*'()&=+$,;?/"
-"""What RFC 3261 25.1 lets stand in a user part as it is."""
+"""Characters that stand unescaped in a user part (RFC 3261 25.1)."""
 
 
 def preferred(worker: Worker) -> str:
-    """The subscriber that the sender wants to be known as; empty if he did not say."""
+    """The subscriber that the sender wants to be known as (P-Preferred-Identity); empty if it names
+    none."""
     value = worker.ksr.hdr.get_idx(_PREFERRED, 0)
     if value is None:
         return ""
@@ -34,17 +36,19 @@ def preferred(worker: Worker) -> str:
     return address_of_record(uri[4:].partition("@")[0], worker.settings.farm) if "@" in uri else ""
 
 
-def settle(
+def assert_sender(
     worker: Worker,
-    proof: Proof | None,
-    claimed: str,
+    subscriber: AuthenticatedSubscriber | None,
+    from_aor: str,
     *,
     from_carrier: bool = False,
     to_carrier: bool = False,
 ) -> None:
-    """Leave in the request what is true and may be told. `claimed` is the subscriber in From.
+    """Leave in the request the identity that is true and that its next hop may know.
 
-    Carriers are trusted: their word is taken, and they are told, with the wish for privacy.
+    `subscriber` has proved to be the sender; None if nobody has. `from_aor` is the subscriber in
+    From. Carriers are trusted: their assertions are believed, and they get the identity together
+    with the wish for privacy.
     """
     hdr, kx, settings = worker.ksr.hdr, worker.ksr.kx, worker.settings
     wanted = ""
@@ -52,26 +56,31 @@ def settle(
         wanted = preferred(worker)
         hdr.remove(_PREFERRED)
     asserted = hdr.is_present(_ASSERTED) > 0
-    if proof is None and not asserted:
+    if subscriber is None and not asserted:
         return
-    if proof is not None:
-        known_as = next((each for each in (wanted, claimed) if proof.may_be(each)), proof.aor)
+    if subscriber is not None:
+        known_as = next(
+            (each for each in (wanted, from_aor) if subscriber.may_be(each)), subscriber.aor
+        )
         user = quote(known_as.rpartition("@")[0], safe=_USER_CHARACTERS)
-        worker.caller, worker.asserted = proof.aor, f"sip:{user}@{settings.farm}"
-    told = to_carrier or not _is_private(worker) or _is_trusted_host(worker, kx.get_rhost() or "")
-    if proof is None and (from_carrier or settings.trusts(kx.get_srcip())):
+        worker.caller, worker.asserted = subscriber.aor, f"sip:{user}@{settings.farm}"
+    may_know = (
+        to_carrier or not _is_private(worker) or _is_trusted_host(worker, kx.get_rhost() or "")
+    )
+    if subscriber is None and (from_carrier or settings.trusts(kx.get_srcip())):
         worker.asserted = sip_uri.of_name_address(fields.text(worker, f"$hdr({_ASSERTED})"))
-        if told:
+        if may_know:
             return
     if asserted:
         worker.count(counters.IDENTITIES_REMOVED)
         hdr.remove(_ASSERTED)
-    if proof is not None and told:
+    if subscriber is not None and may_know:
         hdr.append(f"{_ASSERTED}: <{worker.asserted}>\r\n")
 
 
-def strip(worker: Worker) -> None:
-    """Take away what the sender of a reply, or of a request in a dialog, says of itself."""
+def remove_untrusted(worker: Worker) -> None:
+    """Take away the identity that the sender of a reply, or of a request in a dialog, asserts of
+    itself, unless that sender is trusted."""
     if worker.ksr.hdr.is_present(_ASSERTED) < 0:
         return
     if not worker.settings.trusts(worker.ksr.kx.get_srcip()):

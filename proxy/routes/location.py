@@ -1,7 +1,7 @@
-"""Where an address-of-record is reached: Redis first, the daemon on a miss.
+"""Looks up where an address-of-record is reached: in Redis first, at the daemon on a miss.
 
-In: an address-of-record. Out: its targets, or why there are none. Counterparts:
-`overlay/cache/`, which fills Redis and empties it when a binding changes, and `Locate`.
+In: an address-of-record. Out: its targets, or the reason why there are none. Counterparts:
+`overlay/cache/`, which fills Redis and empties it when a binding changes; the daemon's `Locate`.
 """
 
 from typing import Final
@@ -9,10 +9,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from overlay.control import messages
-from overlay.control.messages import Reach, Target
-from overlay.limits import URI_CHARS_MAX
+from overlay.base.limits import URI_CHARS_MAX
 from overlay.records.names import address_of_record
+from overlay.records.targets import Reach, Target, decode_cached, redis_key
 from proxy import counters, sip_uri
 from proxy.worker import Worker
 
@@ -20,8 +19,8 @@ _COMMAND: Final = "GET %s"
 
 
 def find(worker: Worker, aor: str) -> tuple[Target, ...] | Reach | None:
-    """The targets in the order in which to try them; or `OFFLINE` or `UNKNOWN`; or None when
-    nobody answered within the deadline."""
+    """The targets in the order in which to try them. `OFFLINE` or `UNKNOWN` if there are none; None
+    if nobody answered within the deadline."""
     if "\0" in aor or len(aor) > URI_CHARS_MAX:
         return Reach.UNKNOWN
     targets = _cached(worker, aor)
@@ -39,7 +38,8 @@ def find(worker: Worker, aor: str) -> tuple[Target, ...] | Reach | None:
 
 
 def of_dialled(worker: Worker, user: str) -> tuple[Target, ...] | Reach | None:
-    """As `find`, of whom this user part means: by what was dialled, or by the number that it is."""
+    """As `find`, for the subscriber that this user part means: by what was dialled, or else by the
+    telephone number that this is."""
     farm = worker.settings.farm
     found = find(worker, address_of_record(user, farm))
     if found is not Reach.UNKNOWN:
@@ -52,23 +52,23 @@ def of_dialled(worker: Worker, user: str) -> tuple[Target, ...] | Reach | None:
 
 
 def encrypted(targets: tuple[Target, ...]) -> tuple[Target, ...]:
-    """The targets whose way is encrypted, which a `sips` URI asks for (RFC 5630 3.1)."""
+    """The targets that are reached encrypted, which a `sips` URI asks for (RFC 5630 3.1)."""
     return tuple(
         replace(target, backups=encrypted(target.backups))
         for target in targets
-        if protocol_of(target) in ("tls", "wss")
+        if protocol_to(target) in ("tls", "wss")
     )
 
 
-def protocol_of(target: Target) -> str:
-    """What a request leaves by to a target."""
+def protocol_to(target: Target) -> str:
+    """The transport by which a request leaves for the target."""
     if target.received and not target.path:
         return sip_uri.transport_of(target.received)
     return sip_uri.protocol_of(target.path, target.uri)
 
 
 def _cached(worker: Worker, aor: str) -> tuple[Target, ...]:
-    key = messages.redis_key(aor)
+    key = redis_key(aor)
     if kept := worker.kept.get(key):
         return kept
     mark = worker.kept.mark(key)
@@ -79,7 +79,7 @@ def _cached(worker: Worker, aor: str) -> tuple[Target, ...]:
     if not text:
         return ()
     try:
-        found = messages.decode_cached(text)
+        found = decode_cached(text)
     except msgspec.MsgspecError:
         worker.count(counters.CACHE_FAILED)
         return ()

@@ -1,23 +1,23 @@
-"""Session descriptions that lead through an RTP relay (rtpengine), where there are relays.
+"""Leads media through an RTP relay (rtpengine), where the farm has relays.
 
-In: messages with an SDP body, and those that end a session. Out: the bodies rewritten to name the
-relay. Counterpart: `rtpengine`, asked by Kamailio's module of that name, which chooses one of the
-healthy relays by Call-ID: all nodes choose alike, and nothing is shared. The same question twice
-has the same answer, so retransmissions through other nodes stay byte for byte alike.
+In: messages with an SDP body, and those that end a session. Out: bodies that name the relay.
+Counterpart: `rtpengine`, which Kamailio's module of that name asks. The module chooses among the
+healthy relays by the Call-ID: all nodes choose alike, and nothing is shared. The same question
+twice has the same answer, so the retransmissions through other nodes stay alike, byte for byte.
 
-An offer is in a request, its answer in a reply; or, where a request that begins a session has no
-body, the offer is in the 2xx and the answer in the ACK (RFC 3261 13.2.1). Of two nodes that a
-request passes, the first one asks, and remembers it for the answer; should that come by twice,
-`loop-protect` has the relay leave the second question alone. What follows in the dialog knows by
-the Record-Route whether the call has a relay.
+An offer is in a request, and its answer in a reply. If a request that begins a session has no body,
+the offer is in the 2xx, and the answer in the ACK (RFC 3261 13.2.1). Of two nodes that a request
+passes, the first one asks the relay, and remembers it for the answer. If a body passes twice,
+`loop-protect` has the relay leave it alone the second time. Later requests of the dialog tell by
+their Record-Route whether the call has a relay.
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import counters, sip_uri
-from proxy.routes import answers, fields
+from proxy.routes import fields, responses
 from proxy.worker import Worker
 
 _SDP: Final = "application/sdp"
@@ -29,17 +29,17 @@ _TO_PHONE: Final = f"{_ALWAYS} ICE=remove RTP/AVP rtcp-mux-demux"
 _TO_BROWSER: Final = f"{_ALWAYS} ICE=force RTP/SAVPF generate-mid rtcp-mux-offer"
 _TO_ITS_LIKE: Final = {
     False: f"{_ALWAYS} ICE=remove",
-    # Browsers check paths by themselves; the relay is one more of them.
+    # Browsers choose among paths by themselves; the relay is one more path.
     True: f"{_ALWAYS} ICE=force",
 }
 OUT_S: Final = 1.0
-"""How long a worker asks nobody, after no relay had answered."""
+"""How long a worker asks no relay, after none had answered."""
 _TABLE: Final = "media"
 _OFFERED: Final = "offered"
 _LATE: Final = "late"
 
 
-def begin(worker: Worker, protocol: str, targets: tuple[Target, ...] = ()) -> bool:
+def pass_initial_offer(worker: Worker, protocol: str, targets: tuple[Target, ...] = ()) -> bool:
     """`pass_offer` for an INVITE that begins a call, if such calls have a relay."""
     media = worker.settings.config.media
     if not media.relays:
@@ -54,40 +54,41 @@ def begin(worker: Worker, protocol: str, targets: tuple[Target, ...] = ()) -> bo
 
 
 def parameter(worker: Worker) -> str:
-    """What a Record-Route says of this INVITE's media."""
+    """The parameter of the Record-Route that tells of this INVITE's relay; empty if it has none."""
     return ";m=1" if worker.settings.config.media.relays and _kept(worker) else ""
 
 
 def is_relayed(parameters: dict[str, str]) -> bool:
-    """Whether the Route's parameters are those of a call that has a relay."""
+    """Whether these parameters of a Route are those of a call that has a relay."""
     return "m" in parameters
 
 
 def pass_offer(worker: Worker, method: str, protocol: str) -> bool:
-    """Have a request's offer lead through a relay; `protocol` is the one that the request leaves
-    by. False: no relay can be had, and the request was answered for that."""
+    """Have a request's offer lead through a relay; `protocol` is the transport that the request
+    leaves by. False if no relay can be had and the request was answered for that."""
     if not worker.settings.config.media.relays or method not in _OFFERING:
         return True
     ksr = worker.ksr
     if ksr.textops.has_body_type(_SDP) < 0:
         if method == "INVITE":
-            ksr.htable.sht_sets(_TABLE, _key(worker), _LATE)
+            ksr.htable.sht_sets(_TABLE, fields.transaction_key(worker), _LATE)
         return True
     here, there = ksr.kx.get_proto() in _BROWSERS, protocol in _BROWSERS
     flags = _TO_ITS_LIKE[here] if here == there else _TO_BROWSER if there else _TO_PHONE
     if _ask(worker, lambda: ksr.rtpengine.rtpengine_offer(flags)):
-        ksr.htable.sht_sets(_TABLE, _key(worker), _OFFERED)
+        ksr.htable.sht_sets(_TABLE, fields.transaction_key(worker), _OFFERED)
         worker.count(counters.MEDIA_RELAYED)
         return True
     worker.count(counters.MEDIA_FAILED)
     if worker.settings.config.media.when_unavailable == "pass":
         return True
-    answers.retry_later(worker)
+    responses.retry_later(worker)
     return False
 
 
 def in_dialog(worker: Worker, method: str, protocol: str) -> bool:
-    """What a request in the dialog of a call that has a relay means for it; as `pass_offer`."""
+    """Do for the relay what a request means in the dialog of a call that has one. The result is
+    that of `pass_offer`."""
     if method == "BYE":
         end(worker)
     elif method == "ACK":
@@ -98,13 +99,14 @@ def in_dialog(worker: Worker, method: str, protocol: str) -> bool:
 
 
 def _acknowledge(worker: Worker) -> None:
-    """An ACK that holds the answer to an offer in the 2xx."""
+    """An ACK may hold the answer to an offer in the 2xx."""
     if worker.settings.config.media.relays and worker.ksr.textops.has_body_type(_SDP) > 0:
         _count(worker, _ask(worker, lambda: worker.ksr.rtpengine.rtpengine_answer(_ALWAYS)))
 
 
 def answered(worker: Worker, method: str, status: int) -> None:
-    """A reply, before it goes on."""
+    """Have the answer, or the late offer, in a reply lead through the relay, before the reply goes
+    on."""
     if not worker.settings.config.media.relays or method not in _OFFERING or status <= 100:
         return
     ksr = worker.ksr
@@ -121,9 +123,9 @@ def answered(worker: Worker, method: str, status: int) -> None:
 
 
 def refused(worker: Worker) -> None:
-    """A call was refused, or nobody can be reached."""
+    """A call was refused, or could not be sent to anybody."""
     if worker.settings.config.media.relays and _kept(worker) is not None:
-        worker.ksr.htable.sht_rm(_TABLE, _key(worker))
+        worker.ksr.htable.sht_rm(_TABLE, fields.transaction_key(worker))
         end(worker)
 
 
@@ -134,14 +136,15 @@ def end(worker: Worker) -> None:
 
 
 def _ask(worker: Worker, command: Callable[[], int]) -> bool:
-    """Whether a relay did what it was asked for. The worker waits for it; where all are dead,
+    """Whether a relay did what it was asked for. The worker waits for it. If all relays are dead,
     Kamailio would try them again for each call, and the worker could do nothing else."""
     began_s = worker.clock()
     if began_s < worker.relays_out_until_s:
         return False
     done = command() >= 0
     ended_s = worker.clock()
-    # What is refused is refused at once, and says nothing of other calls.
+    # A relay that refuses does so at once, and may well serve other calls; one that took nearly the
+    # whole deadline did not answer at all.
     if not done and ended_s - began_s > 0.9 * worker.settings.config.media.answer_within_ms / 1000:
         worker.relays_out_until_s = ended_s + OUT_S
     return done
@@ -152,8 +155,8 @@ def _count(worker: Worker, done: bool) -> None:
 
 
 def _is_behind_nat(worker: Worker) -> bool:
-    """Whether the sender's Contact is not where the request comes from; behind an edge proxy that
-    tells nothing."""
+    """Whether the request does not come from where its sender's Contact is. Behind an edge proxy
+    this cannot be told, and counts as no."""
     ksr = worker.ksr
     if ksr.pv.get("$hdrc(Via)") != 1:
         return False
@@ -162,16 +165,11 @@ def _is_behind_nat(worker: Worker) -> bool:
 
 
 def _is_moved(target: Target) -> bool:
-    """Whether the phone's Contact is not where its packets come from."""
+    """Whether the phone's packets do not come from where its Contact is."""
     received = target.received
     return bool(received) and not sip_uri.is_at(target.uri, sip_uri.host_of(received))
 
 
 def _kept(worker: Worker) -> object:
     """What this node remembers of the offer of this transaction."""
-    return worker.ksr.htable.sht_get(_TABLE, _key(worker))
-
-
-def _key(worker: Worker) -> str:
-    get = worker.ksr.pv.get
-    return fields.table_key(worker.ksr.kx.get_callid(), get("$cs"), get("$ft") or "")
+    return worker.ksr.htable.sht_get(_TABLE, fields.transaction_key(worker))

@@ -1,47 +1,49 @@
-"""Takes note of who calls whom, from where and by which way, for the call's events.
+"""Takes note of the caller, and of the way of an INVITE, for the call's events.
 
 In: an INVITE on its way; later its answer, or a request in its dialog. Out: a parameter (`e`) of
 the Record-Route; the `CallNote` again. Counterparts: `call_note.py` seals it; `call_events.py`
-writes it. Nothing depends on a note: who takes it away from a message, or puts another's there,
-leaves that out of the record of his own call, and is counted.
+writes it.
+
+Nothing depends on a note. A phone that removes it from a message, or replaces it, leaves these
+fields out of the record of its own call, and is counted.
 """
 
 from typing import Final
 
-from overlay.limits import URI_CHARS_MAX
+from overlay.base.limits import URI_CHARS_MAX
 from proxy import call_note, counters, sip_uri
 from proxy.call_note import CallNote
-from proxy.routes import fields
+from proxy.routes import fields, pins
 from proxy.worker import Worker
 
 PARAMETER: Final = "e"
 _SAME: Final = "="
-"""In the place of a text that the reader can make himself: no URI, and nobody's name."""
-_OF_INVITE: Final = fields.Group("$ou", "$tu", "$pr", "$si", "$sp")
-_PINS: Final = "pins"
+"""Stands for a text that the reader can make from the message. It is no URI, and nobody's name."""
+_OF_INVITE: Final = fields.VariableGroup("$ou", "$tu", "$pr", "$si", "$sp")
 _CALLER: Final = "$avp(caller)"
-"""Where a transaction keeps who the caller is, for branches that are sent later."""
+"""Where a transaction keeps the caller, for branches that are sent later."""
 
 
-def begin(worker: Worker) -> None:
-    """A new request: nothing is known of its sender."""
+def forget_caller(worker: Worker) -> None:
+    """A new request has come: nothing is known of its sender."""
     worker.caller, worker.asserted = "", ""
 
 
-def keep(worker: Worker) -> None:
+def keep_caller(worker: Worker) -> None:
     """Have the transaction remember the caller."""
     if worker.caller or worker.asserted:
         worker.ksr.pv.sets(_CALLER, f"{worker.caller}\n{worker.asserted}")
 
 
-def recall(worker: Worker) -> None:
-    """The caller of the transaction whose next branch is to be sent."""
+def recall_caller(worker: Worker) -> None:
+    """Read the caller from the transaction whose next branch is to be sent."""
     kept = worker.ksr.pv.get(_CALLER) or ""
     worker.caller, _, worker.asserted = kept.partition("\n")
 
 
 def parameter(worker: Worker, call_id: str, from_tag: str, routed: str) -> str:
-    """What the Record-Route of an INVITE that leaves for `routed` says; empty for nothing."""
+    """The parameter for the Record-Route of an INVITE that leaves for `routed`; empty for other
+    requests, and without billing."""
     settings = worker.settings
     if not settings.config.billing.enabled or worker.ksr.kx.get_method() != "INVITE":
         return ""
@@ -56,15 +58,15 @@ def parameter(worker: Worker, call_id: str, from_tag: str, routed: str) -> str:
     )
     sealed = call_note.seal(settings.route_key, call_id, from_tag, note)
     if settings.config.billing.attempts:
-        worker.ksr.htable.sht_sets(_PINS, _key(worker, call_id, from_tag), sealed)
+        pins.keep_note(worker, call_id, from_tag, sealed)
     return f";{PARAMETER}={sealed}"
 
 
 def read(
     worker: Worker, parameters: dict[str, str], call_id: str, from_tag: str, callee: str
 ) -> CallNote:
-    """The note in a Record-Route or Route of ours; an empty one if there is none. `from_tag` is
-    that of the INVITE; `callee` is the variable with its To URI."""
+    """The note in a Record-Route or Route of the farm; an empty note if there is none. `from_tag`
+    is that of the INVITE; `callee` is the variable of Kamailio that holds its To URI."""
     text = parameters.get(PARAMETER, "")
     note = call_note.unseal(worker.settings.route_key, call_id, from_tag, text)
     if note is None:
@@ -85,12 +87,7 @@ def read(
 
 
 def of_refused(worker: Worker, call_id: str, from_tag: str) -> CallNote:
-    """The note of an INVITE that this node sent on, when its refusal comes: such answers have no
+    """The note of an INVITE that this node sent on, when its refusal comes: that has no
     Record-Route."""
-    sealed = worker.ksr.htable.sht_get(_PINS, _key(worker, call_id, from_tag))
-    parameters = {PARAMETER: sealed} if isinstance(sealed, str) else {}
+    parameters = {PARAMETER: pins.note(worker, call_id, from_tag)}
     return read(worker, parameters, call_id, from_tag, "$tu")
-
-
-def _key(worker: Worker, call_id: str, from_tag: str) -> str:
-    return fields.table_key(call_id, worker.ksr.pv.get("$cs"), from_tag) + "|note"

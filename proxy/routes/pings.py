@@ -1,14 +1,14 @@
-"""Keeps the NAT in front of phones on UDP open (RFC 5626 4.4 wants phones to do so; many do not).
+"""Keeps NATs open for phones on UDP (RFC 5626 4.4 asks this of the phones; many do not do it).
 
 In: registrations that came on a UDP flow of this node, a tick each second, answers. Out: an OPTIONS
 to each such phone every `proxy.nat_ping_s`, from the socket that the phone registered at. Only the
-owner of a flow can do this: a NAT lets nobody else in. Counterpart: `proxy/ping_round.py`, which
-says who is due.
+owner of a flow can do this, as the NAT lets no other address in. Counterpart:
+`proxy/ping_round.py`, which says which phones are due.
 
-A flow is remembered for as long as its binding was granted, and by this node alone: it is worth
-nothing elsewhere. A ping has no transaction; the answer is noted and goes no further. Who does not
-answer keeps his binding (RFC 3261 10.3 has only the phone end it), and is pinged on: what got lost
-may have been the answer.
+A flow is remembered for as long as its binding was granted, and by this node alone, as it is of no
+use elsewhere. A ping has no transaction; its answer is noted and goes no further. A phone that does
+not answer keeps its binding, which only the phone itself or time ends (RFC 3261 10.3); and it is
+pinged on, as the answer may have been lost.
 """
 
 import uuid
@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from overlay.control.messages import Register
-from proxy import counters, flow_file, sip_uri
-from proxy.flow_file import Flow
+from proxy import counters, pinged_flows, sip_uri
 from proxy.ping_round import PingRound, slice_of
+from proxy.pinged_flows import PingedFlow
 from proxy.settings import Settings
 from proxy.worker import Worker
 
@@ -27,19 +27,20 @@ _ITERATOR: Final = "pings"
 _CALL_ID: Final = "nat-ping-"
 
 
-def bound(worker: Worker, request: Register) -> None:
-    """A REGISTER was granted: remember its UDP flow, or forget it if nothing is left on it."""
+def remember_flow(worker: Worker, request: Register) -> None:
+    """A REGISTER was granted: remember its UDP flow, or forget the flow if no binding is left on
+    it."""
     round_s = worker.settings.config.proxy.nat_ping_s
     if not round_s or not worker.ksr.is_UDP():
         return
     kx, htable = worker.ksr.kx, worker.ksr.htable
-    address = _address(kx.get_srcip(), kx.get_srcport())
+    address = _host_port(kx.get_srcip(), kx.get_srcport())
     table, key = _table(slice_of(address, round_s)), f"{address}|{request.aor}"
     kept = [change for change in request.contacts if change.received and change.expires_s]
     if kept:
         expires_s = max(change.expires_s for change in kept)
         flow = worker.clock() + expires_s, kept[0].uri
-        htable.sht_setxs(table, key, flow_file.encode(flow), expires_s)
+        htable.sht_setxs(table, key, pinged_flows.encode(flow), expires_s)
     elif request.remove_all or request.contacts:
         htable.sht_rm(table, key)
 
@@ -56,24 +57,24 @@ def tick(worker: Worker, pings: PingRound) -> None:
         for _ in range(pings.add(number, found, answered)):
             worker.count(counters.NAT_SILENT)
     for address, contact in pings.due():
-        text = ping(worker.settings, address, contact, uuid.uuid4().hex)
+        text = options_request(worker.settings, address, contact, uuid.uuid4().hex)
         worker.ksr.corex.send_data(f"sip:{address};transport=udp", text)
         worker.count(counters.NAT_PINGS)
 
 
 def is_answer(worker: Worker) -> bool:
-    """Whether this reply to an OPTIONS answers a ping of this node; it is then noted."""
+    """Whether this reply to an OPTIONS answers a ping of this node. If so, it is noted."""
     kx = worker.ksr.kx
     if not kx.get_callid().startswith(_CALL_ID) or worker.ksr.pv.get("$hdrc(Via)") != 1:
         return False
     worker.count(counters.NAT_PONGS)
     if worker.settings.config.proxy.nat_ping_s:
-        worker.ksr.htable.sht_sets(_PONGS, _address(kx.get_srcip(), kx.get_srcport()), "1")
+        worker.ksr.htable.sht_sets(_PONGS, _host_port(kx.get_srcip(), kx.get_srcport()), "1")
     return True
 
 
-def ping(settings: Settings, address: str, contact: str, unique: str) -> str:
-    """The OPTIONS for a phone: any final answer will do (RFC 3261 11)."""
+def options_request(settings: Settings, address: str, contact: str, unique: str) -> str:
+    """The ping for a phone; any final answer to it will do (RFC 3261 11)."""
     node, port = settings.config.node, settings.config.proxy.port
     own = node.address6 if address.startswith("[") and node.address6 else node.address
     target = contact.partition("?")[0]
@@ -91,44 +92,45 @@ def ping(settings: Settings, address: str, contact: str, unique: str) -> str:
 
 
 def _store(worker: Worker, pings: PingRound) -> None:
-    """Have a Kamailio that starts again find the flows."""
-    flows: dict[str, Flow] = {}
+    """Write the flows to the file, for a Kamailio that starts again."""
+    flows: dict[str, PingedFlow] = {}
     for number in range(pings.slices):
         flows |= _flows(worker, number)
     try:
-        flow_file.write(worker.settings.config.flows_file, flows)
+        pinged_flows.write(worker.settings.config.flows_file, flows)
     except OSError as error:
         worker.log.line("flows", f"flows are not stored: {error.strerror}")
 
 
 def _restore(worker: Worker, pings: PingRound) -> None:
-    """Go on where an earlier Kamailio ended, with a ping for all: the last one may be long ago."""
+    """Read the flows of an earlier Kamailio, and ping all of them at once: their last ping may have
+    been long ago."""
     now_s, round_s = worker.clock(), worker.settings.config.proxy.nat_ping_s
-    flows = flow_file.read(worker.settings.config.flows_file, now_s)
+    flows = pinged_flows.read(worker.settings.config.flows_file, now_s)
     for key, flow in flows.items():
         table = _table(slice_of(_address_in(key), round_s))
         if worker.ksr.htable.sht_get(table, key) is None:
             expires_s = max(1, int(flow[0] - now_s))
-            worker.ksr.htable.sht_setxs(table, key, flow_file.encode(flow), expires_s)
+            worker.ksr.htable.sht_setxs(table, key, pinged_flows.encode(flow), expires_s)
     pings.hurry(_by_address(flows))
 
 
-def _flows(worker: Worker, number: int) -> dict[str, Flow]:
+def _flows(worker: Worker, number: int) -> dict[str, PingedFlow]:
     """The flows of a slice, by address and subscriber."""
     htable, get = worker.ksr.htable, worker.ksr.pv.get
-    found: dict[str, Flow] = {}
+    found: dict[str, PingedFlow] = {}
     if htable.sht_iterator_start(_ITERATOR, _table(number)) < 0:
         return found
     try:
         while htable.sht_iterator_next(_ITERATOR) > 0:
-            found[get("$shtitkey(pings)")] = flow_file.decode(get("$shtitval(pings)"))
+            found[get("$shtitkey(pings)")] = pinged_flows.decode(get("$shtitval(pings)"))
     finally:
         htable.sht_iterator_end(_ITERATOR)
     return found
 
 
-def _by_address(flows: Mapping[str, Flow]) -> dict[str, str]:
-    """The Contacts by address; several subscribers of one phone are one flow."""
+def _by_address(flows: Mapping[str, PingedFlow]) -> dict[str, str]:
+    """The Contacts by address. Several subscribers of one phone share a flow."""
     return {_address_in(key): contact for key, (_, contact) in flows.items()}
 
 
@@ -140,5 +142,5 @@ def _table(number: int) -> str:
     return f"flows{number}"
 
 
-def _address(host: str, port: int) -> str:
+def _host_port(host: str, port: int) -> str:
     return f"{sip_uri.bracketed(host)}:{port}"

@@ -1,7 +1,8 @@
-"""What the operator lets one subscriber do (`overlay.records.subscriber.Policy`).
+"""Keeps to what the operator lets a subscriber do (`overlay.records.subscriber.Policy`).
 
-In: a request whose sender has proved who he is. Out: whether it may go on; if not, it is answered,
-with a Warning (RFC 3261 20.43) that says why. Counterpart: `sipfarm subscriber set`.
+In: a request whose sender has proved to be a subscriber. Out: whether it may go on; if not, it is
+answered, with a Warning that tells the reason (RFC 3261 20.43). Counterpart: `sipfarm subscriber
+set`.
 """
 
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from overlay.records.names import address_of_record
 from overlay.records.subscriber import Policy
 from proxy import counters
-from proxy.routes import answers, claims
+from proxy.routes import claims, responses
 from proxy.worker import Worker
 
 _RATES: Final = "rates"
@@ -21,16 +22,16 @@ def pass_block(worker: Worker, policy: Policy) -> bool:
     if not policy.blocked:
         return True
     worker.count(counters.POLICY_BLOCKED)
-    answers.warned(worker, 403, "Forbidden", "The subscriber is blocked")
+    responses.warned(worker, 403, "Forbidden", "The subscriber is blocked")
     return False
 
 
 def pass_call(worker: Worker, aor: str, policy: Policy, method: str, *, repeated: bool) -> bool:
-    """Whether the subscriber may send this initial request where it goes. `repeated`: it is the
-    retransmission of one that might, which counts once."""
+    """Whether the subscriber may send this initial request to its destination. `repeated` says that
+    it is the retransmission of a request that passed, so that it does not count again."""
     if policy.destinations and method in _CALLING and not _may_reach(worker, policy):
         worker.count(counters.POLICY_DESTINATIONS)
-        answers.warned(worker, 403, "Forbidden", "The subscriber may not call this destination")
+        responses.warned(worker, 403, "Forbidden", "The subscriber may not call this destination")
         return False
     if method != "INVITE":
         return True
@@ -48,18 +49,23 @@ def _keeps_to_rate(worker: Worker, aor: str, policy: Policy) -> bool:
         return True
     worker.count(counters.POLICY_RATES)
     worker.ksr.hdr.append_to_reply("Retry-After: 1\r\n")
-    answers.warned(worker, 503, "Service Unavailable", "Too many calls of the subscriber a second")
+    responses.warned(
+        worker, 503, "Service Unavailable", "Too many calls of the subscriber a second"
+    )
     return False
 
 
 def _keeps_to_number(worker: Worker, aor: str, policy: Policy, *, repeated: bool) -> bool:
-    """403, as phones that are told 503 would try the other nodes, and 486 says that the callee is
-    busy: some call back by themselves then (RFC 6910)."""
+    """Whether the subscriber has no more calls than it may have at a time.
+
+    The refusal is 403. On a 503 phones would try the other nodes. A 486 says that the callee is
+    busy, and some phones then call back by themselves (RFC 6910).
+    """
     most = policy.calls_max
     if not most or claims.granted(worker, aor, most, repeated=repeated):
         return True
     worker.count(counters.POLICY_CALLS)
-    answers.warned(worker, 403, "Forbidden", "Too many calls of the subscriber at a time")
+    responses.warned(worker, 403, "Forbidden", "Too many calls of the subscriber at a time")
     return False
 
 

@@ -1,6 +1,6 @@
-"""The registrar's door (RFC 3261 10.3): what a REGISTER asks for, and what it is told.
+"""Handles REGISTER (RFC 3261 10.3): reads what it asks for, and answers it.
 
-In: a REGISTER. Out: `Register` to the daemon and its outcome as a reply. Counterpart:
+In: a REGISTER. Out: `Register` to the daemon, and its outcome as a reply. Counterpart:
 `overlay.records.registration` and the daemon's registrar, which decide what changes.
 """
 
@@ -9,109 +9,103 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
-from msgspec.structs import replace
-
-from overlay.control.messages import (
-    BoundContact,
-    ContactChange,
-    Register,
-    Registered,
-    RegisterOutcome,
-)
-from overlay.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
+from overlay.control.messages import Register, Registered
 from overlay.records.names import address_of_record
+from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from proxy import contacts, counters, route_token, sip_uri
-from proxy.contacts import ALL_CONTACTS, Contact, ContactError
-from proxy.routes import answers, auth, fields, flows, pings
+from proxy.contacts import ALL_CONTACTS, ContactError
+from proxy.routes import auth, fields, flows, pings, responses
 from proxy.settings import Settings
 from proxy.worker import Worker
 
 PATH_HOPS_MAX: Final = 8
 NEVER_TOO_BRIEF_S: Final = 3600
+"""A REGISTER that asks for an hour or more is never refused as too brief, whatever
+`proxy.expires_min_s` is (RFC 3261 10.3 step 7)."""
 MOVE_AFTER_S: Final = 2
-"""A connection whose phone should move ends after this: its answer has arrived, and what it began
-meanwhile is answered."""
-"""An hour must be taken, whatever the shortest is (RFC 3261 10.3 step 7)."""
+"""How long a connection lives on after its phone is to move to another node: the 200 has arrived by
+then, and requests that the phone began meanwhile are answered."""
 _OPTIONS: Final = ("outbound", "path")
 """Extensions that a REGISTER may require."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A final answer to a REGISTER that is not even asked of the daemon."""
+class RegisterRefusal:
+    """A final answer to a REGISTER that changes nothing."""
 
     code: int
     reason: str
     field: str = ""
-    """A header field that goes with it."""
+    """A header field of the answer; empty for none."""
 
 
 def register(worker: Worker) -> None:
     """Deal with one REGISTER."""
     kx, settings = worker.ksr.kx, worker.settings
     if (kx.get_rhost() or "").lower() not in settings.own_hosts:
-        _refuse(worker, Refusal(403, "Not A Registrar For This Domain"))
+        _refuse(worker, RegisterRefusal(403, "Not A Registrar For This Domain"))
         return
     user = kx.get_tuser()
     if not user or (kx.get_thost() or "").lower() not in settings.own_hosts:
-        _refuse(worker, Refusal(404, "Not Found"))
+        _refuse(worker, RegisterRefusal(404, "Not Found"))
         return
     aor = address_of_record(user, settings.farm)
     if "\0" in aor or len(aor) > URI_CHARS_MAX:
-        _refuse(worker, Refusal(404, "Not Found"))
+        _refuse(worker, RegisterRefusal(404, "Not Found"))
         return
     contacts_max = 0
     if settings.config.proxy.authenticate:
-        proof = auth.prove(worker, aor)
-        if proof is None:
+        subscriber = auth.authenticate(worker, aor)
+        if subscriber is None:
             return
-        contacts_max = proof.policy.contacts_max
+        contacts_max = subscriber.policy.contacts_max
     request = _read(worker, aor, contacts_max)
-    if isinstance(request, Refusal):
+    if isinstance(request, RegisterRefusal):
         _refuse(worker, request)
         return
     _answer(worker, request, worker.overlay.register(request, settings.lookup_deadline_s))
 
 
-def _read(worker: Worker, aor: str, contacts_max: int) -> Register | Refusal:
+def _read(worker: Worker, aor: str, contacts_max: int) -> Register | RegisterRefusal:
     ksr, settings = worker.ksr, worker.settings
     if unknown := [each for each in _listed(worker, "Require") if each not in _OPTIONS]:
-        return Refusal(420, "Bad Extension", f"Unsupported: {', '.join(unknown)}\r\n")
+        return RegisterRefusal(420, "Bad Extension", f"Unsupported: {', '.join(unknown)}\r\n")
     call_id, cseq = ksr.kx.get_callid(), int(ksr.pv.get("$cs"))
     if len(call_id) > HEADER_CHARS_MAX:
-        return Refusal(400, "Call-ID Too Long")
+        return RegisterRefusal(400, "Call-ID Too Long")
     values = fields.all_of(worker, "Contact")
     expires = ksr.hdr.get_idx("Expires", 0)
-    header_s = contacts.delta_seconds(expires) if expires is not None else None
+    default_s = settings.config.proxy.expires_default_s
+    unsaid_s = contacts.delta_seconds(expires) if expires is not None else default_s
     try:
-        found = contacts.parse(values)
+        found = contacts.parse(values, unsaid_s)
     except ContactError as error:
-        return Refusal(400, str(error))
+        return RegisterRefusal(400, str(error))
     if found == ALL_CONTACTS:
-        if header_s != 0:
-            return Refusal(400, "Contact * Without Expires 0")
+        if unsaid_s != 0:
+            return RegisterRefusal(400, "Contact * Without Expires 0")
         return Register(aor=aor, call_id=call_id, cseq=cseq, remove_all=True)
     supported = _listed(worker, "Supported")
     path = _path(worker, supported)
-    if isinstance(path, Refusal):
+    if isinstance(path, RegisterRefusal):
         return path
     changes: list[ContactChange] = []
     for contact in found:
-        expires_s = granted_expires(settings, contact.expires_s, header_s)
+        expires_s = granted_expires(settings, contact.expires_s)
         if expires_s is None:
             shortest = f"Min-Expires: {settings.config.proxy.expires_min_s}\r\n"
-            return Refusal(423, "Interval Too Brief", shortest)
+            return RegisterRefusal(423, "Interval Too Brief", shortest)
         if sip_uri.host_of(contact.uri) in settings.own_hosts:
-            return Refusal(403, "Contact Is The Farm Itself")
+            return RegisterRefusal(403, "Contact Is The Farm Itself")
         expires_s = spread_expires(settings, expires_s, f"{call_id} {cseq} {contact.uri}")
-        changes.append(_change(worker, contact, expires_s, direct=not path))
-        if "outbound" not in supported:
-            changes[-1] = replace(changes[-1], reg_id=0)
+        change = _change(worker, contact, expires_s, path=path, flows_known="outbound" in supported)
+        changes.append(change)
     if any(change.reg_id and change.expires_s for change in changes):
         if len(changes) > 1:
-            return Refusal(400, "One Contact With reg-id At A Time")
+            return RegisterRefusal(400, "One Contact With reg-id At A Time")
         if not _first_hop_knows_flows(worker, path):
-            return Refusal(439, "First Hop Lacks Outbound Support")
+            return RegisterRefusal(439, "First Hop Lacks Outbound Support")
     return Register(
         aor=aor,
         call_id=call_id,
@@ -123,20 +117,18 @@ def _read(worker: Worker, aor: str, contacts_max: int) -> Register | Refusal:
     )
 
 
-def granted_expires(settings: Settings, contact_s: int | None, header_s: int | None) -> int | None:
-    """How long a binding is to last (RFC 3261 10.3 step 7); None if it asks for too little."""
+def granted_expires(settings: Settings, asked_s: int) -> int | None:
+    """How long a binding is to last (RFC 3261 10.3 step 7), in seconds; None if the REGISTER asks
+    for too short a time."""
     proxy = settings.config.proxy
-    asked_s = contact_s if contact_s is not None else header_s
-    if asked_s is None:
-        return proxy.expires_default_s
     if 0 < asked_s < min(proxy.expires_min_s, NEVER_TOO_BRIEF_S):
         return None
     return min(asked_s, proxy.expires_max_s)
 
 
 def spread_expires(settings: Settings, expires_s: int, request: str) -> int:
-    """`expires_s`, or somewhat less, as `proxy.expires_jitter` says: by the text of the request, so
-    that every node grants its retransmission the same."""
+    """`expires_s`, or somewhat less, as `proxy.expires_jitter` says. The text of the request
+    decides how much less, so that every node grants a retransmission the same."""
     proxy = settings.config.proxy
     if expires_s < 2 * proxy.expires_min_s:
         return expires_s
@@ -144,8 +136,10 @@ def spread_expires(settings: Settings, expires_s: int, request: str) -> int:
     return expires_s - crc32(request.encode("utf-8", "surrogateescape")) % shares
 
 
-def _change(worker: Worker, contact: Contact, expires_s: int, *, direct: bool) -> ContactChange:
-    flow = flows.incoming(worker, contact.uri) if direct and expires_s else None
+def _change(
+    worker: Worker, contact: Contact, expires_s: int, *, path: tuple[str, ...], flows_known: bool
+) -> ContactChange:
+    flow = flows.flow_of_sender(worker, contact.uri) if expires_s and not path else None
     return ContactChange(
         uri=contact.uri,
         expires_s=expires_s,
@@ -153,12 +147,13 @@ def _change(worker: Worker, contact: Contact, expires_s: int, *, direct: bool) -
         received=flow.uri if flow else "",
         owner=flow.owner if flow else "",
         instance=contact.instance,
-        reg_id=contact.reg_id,
+        reg_id=contact.reg_id if flows_known else 0,
     )
 
 
 def _first_hop_knows_flows(worker: Worker, path: tuple[str, ...]) -> bool:
-    """Whether the phone's first hop, this node or the last of the Path, keeps to RFC 5626 5.1."""
+    """Whether the phone's first hop keeps to RFC 5626 5.1. That hop is this node, or the last of
+    the Path."""
     if worker.ksr.pv.get("$hdrc(Via)") == 1:
         return True
     return bool(path) and "ob" in route_token.parameters_of(path[-1])
@@ -170,67 +165,75 @@ def _listed(worker: Worker, name: str) -> list[str]:
     return [option.strip() for option in text.split(",") if option.strip()]
 
 
-def _path(worker: Worker, supported: list[str]) -> tuple[str, ...] | Refusal:
-    """The Path URIs (RFC 3327), taken only if the phone knows that they are there."""
+def _path(worker: Worker, supported: list[str]) -> tuple[str, ...] | RegisterRefusal:
+    """The Path URIs (RFC 3327). They are taken only if the phone knows that they are there."""
     values = fields.all_of(worker, "Path")
     if not values:
         return ()
     if "path" not in supported:
-        return Refusal(420, "Bad Extension", "Unsupported: path\r\n")
+        return RegisterRefusal(420, "Bad Extension", "Unsupported: path\r\n")
     hops = []
     for value in values:
         for hop in value.split(","):
             uri = hop.partition("<")[2].partition(">")[0]
             if not contacts.is_sip_uri(uri) or len(uri) > URI_CHARS_MAX:
-                return Refusal(400, "Bad Path")
+                return RegisterRefusal(400, "Bad Path")
             hops.append(uri)
-    return tuple(hops) if len(hops) <= PATH_HOPS_MAX else Refusal(400, "Path Too Long")
+    return tuple(hops) if len(hops) <= PATH_HOPS_MAX else RegisterRefusal(400, "Path Too Long")
+
+
+_REFUSED_BY_DAEMON: Final = {
+    RegisterOutcome.STALE: RegisterRefusal(500, "Out Of Order"),
+    RegisterOutcome.TOO_MANY: RegisterRefusal(403, "Too Many Contacts"),
+}
 
 
 def _answer(worker: Worker, request: Register, answer: Registered | None) -> None:
-    outcome = answer.outcome if answer else RegisterOutcome.UNAVAILABLE
-    match outcome:
-        case RegisterOutcome.DONE if answer:
-            worker.count(counters.REGISTERS_DONE)
-            pings.bound(worker, request)
-            append = worker.ksr.hdr.append_to_reply
-            if answer.bindings:
-                append(f"Contact: {', '.join(map(contact_field, answer.bindings))}\r\n")
-            if request.path:
-                append(f"Path: {', '.join(f'<{hop}>' for hop in request.path)}\r\n")
-            if service_route := worker.settings.config.proxy.service_route:
-                append(f"Service-Route: {', '.join(f'<{hop}>' for hop in service_route)}\r\n")
-            if any(change.reg_id for change in request.contacts):
-                append("Require: outbound\r\n")
-                if not request.path:
-                    append(f"Flow-Timer: {worker.settings.config.proxy.flow_timer_s}\r\n")
-            if answer.weak:
-                # RFC 3261 20.43: for people and logs; the bindings are in force.
-                agent = worker.settings.config.farm.name
-                append(f'Warning: 399 {agent} "Held by fewer nodes than usual"\r\n')
-            append(time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()))
-            answers.send(worker, 200, "OK")
-            if answer.move and not worker.ksr.is_UDP():
-                worker.ksr.tcpops.tcp_set_connection_lifetime(MOVE_AFTER_S)
-        case RegisterOutcome.STALE:
-            _refuse(worker, Refusal(500, "Out Of Order"))
-        case RegisterOutcome.TOO_MANY:
-            _refuse(worker, Refusal(403, "Too Many Contacts"))
-        case _:
-            worker.count(counters.REGISTERS_FAILED)
-            answers.unavailable(worker)
+    """Tell the phone what the daemon did with its REGISTER; None: the daemon gave no answer."""
+    if answer is not None and answer.outcome is RegisterOutcome.DONE:
+        _answer_ok(worker, request, answer)
+    elif answer is not None and answer.outcome in _REFUSED_BY_DAEMON:
+        _refuse(worker, _REFUSED_BY_DAEMON[answer.outcome])
+    else:
+        worker.count(counters.REGISTERS_FAILED)
+        responses.unavailable(worker)
 
 
-def contact_field(binding: BoundContact) -> str:
-    """A binding as the Contact header field lists it."""
+def _answer_ok(worker: Worker, request: Register, answer: Registered) -> None:
+    """200 with all bindings (RFC 3261 10.3 step 8), and what else the phone has to know."""
+    worker.count(counters.REGISTERS_DONE)
+    pings.remember_flow(worker, request)
+    proxy, append = worker.settings.config.proxy, worker.ksr.hdr.append_to_reply
+    if answer.bindings:
+        append(f"Contact: {', '.join(map(contact_field, answer.bindings))}\r\n")
+    if request.path:
+        append(f"Path: {', '.join(f'<{hop}>' for hop in request.path)}\r\n")
+    if proxy.service_route:
+        append(f"Service-Route: {', '.join(f'<{hop}>' for hop in proxy.service_route)}\r\n")
+    if any(change.reg_id for change in request.contacts):
+        append("Require: outbound\r\n")
+        if not request.path:
+            append(f"Flow-Timer: {proxy.flow_timer_s}\r\n")
+    if answer.weak:
+        # The Warning is for people and logs (RFC 3261 20.43): the bindings are in force.
+        agent = worker.settings.config.farm.name
+        append(f'Warning: 399 {agent} "Held by fewer nodes than usual"\r\n')
+    append(time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()))
+    responses.send(worker, 200, "OK")
+    if answer.move and not worker.ksr.is_UDP():
+        worker.ksr.tcpops.tcp_set_connection_lifetime(MOVE_AFTER_S)
+
+
+def contact_field(binding: Contact) -> str:
+    """A binding as a value of the Contact header field."""
     q = f";q={binding.q / 1000:g}" if binding.q != contacts.Q_DEFAULT else ""
     flow = f";reg-id={binding.reg_id}" if binding.reg_id else ""
     device = f';+sip.instance="{binding.instance}"' if binding.instance else ""
     return f"<{binding.uri}>;expires={binding.expires_s}{q}{device}{flow}"
 
 
-def _refuse(worker: Worker, refusal: Refusal) -> None:
+def _refuse(worker: Worker, refusal: RegisterRefusal) -> None:
     worker.count(counters.REGISTERS_REFUSED)
     if refusal.field:
         worker.ksr.hdr.append_to_reply(refusal.field)
-    answers.send(worker, refusal.code, refusal.reason)
+    responses.send(worker, refusal.code, refusal.reason)

@@ -1,25 +1,27 @@
-"""Replies: all but one kind go through as they are.
+"""Replies. All but one kind of them go on as they are.
 
-In: any reply. Out: nothing but what identity it claims, or the reply dropped, so that its sender
-repeats it. A 2xx to an initial INVITE is the start of a call: it goes on only after its event is
-safe. It is known by the Record-Route that the farm wrote into its request, as requests inside a
-dialog get none; and should the callee have left that out, by the pin of its INVITE.
+In: any reply. Out: the reply without an identity that its sender may not assert; or the reply
+dropped, so that its sender repeats it.
+
+A 2xx to an initial INVITE starts a call, and goes on only after its event is safe. It is known by
+the Record-Route that the farm wrote into its request, as requests in a dialog get none. If the
+callee has left the Record-Route out, the pin of the INVITE tells.
 """
 
 from typing import Final
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, claims, fields, identity, media, notes, pings, relay, session
+from proxy.routes import call_events, claims, fields, identity, media, notes, pings, pins, session
 from proxy.worker import Worker
 
-_CALLER: Final = fields.Group("$ci", "$ft")
+_CALL: Final = fields.VariableGroup("$ci", "$ft")
 
 
 def route(worker: Worker) -> None:
     """Deal with one reply."""
     ksr = worker.ksr
     method = ksr.kx.get_method()
-    # To look for a field makes Kamailio read the whole message; the end of a call has no identity.
+    # Looking for a field makes Kamailio parse the whole message, and a reply to BYE needs none.
     if method == "BYE":
         return
     if method == "OPTIONS" and pings.is_answer(worker):
@@ -27,50 +29,52 @@ def route(worker: Worker) -> None:
         return
     status = ksr.kx.get_status()
     if status > 100:
-        identity.strip(worker)
+        identity.remove_untrusted(worker)
     media.answered(worker, method, status)
     if method != "INVITE" or status < 200:
         return
-    call_id, from_tag = _CALLER.read(worker)
+    call_id, from_tag = _CALL.read(worker)
     if status >= 300:
         _refused(worker, status, call_id, from_tag)
         return
     if not worker.settings.config.billing.enabled:
-        relay.unpin(worker, call_id, from_tag)
+        pins.unpin(worker, call_id, from_tag)
         return
-    passed = _passed_with(worker, call_id, from_tag)
-    if passed is None:
+    parameters = _parameters_of_start(worker, call_id, from_tag)
+    if parameters is None:
         return
-    session_s = session.settle(worker, passed)
-    note = notes.read(worker, passed, call_id, from_tag, "$tu")
-    if not call_events.start(worker, call_id, from_tag, session_s, passed.get("k", ""), note):
+    session_s = session.complete_answer(worker, parameters)
+    note = notes.read(worker, parameters, call_id, from_tag, "$tu")
+    if not call_events.write_start(
+        worker, call_id, from_tag, session_s, parameters.get("k", ""), note
+    ):
         worker.count(counters.EVENTS_DROPPED)
         ksr.set_drop()
         return
-    relay.unpin(worker, call_id, from_tag)
+    pins.unpin(worker, call_id, from_tag)
 
 
 def _refused(worker: Worker, status: int, call_id: str, from_tag: str) -> None:
-    """A final answer that is no 2xx. In dialogs there are such, too; those have no pin. A fork has
-    several, and the call may be answered all the same."""
-    if not relay.is_pinned(worker, call_id, from_tag, alone=True):
+    """A final answer that is no 2xx. An answer in a dialog has no pin. A fork has several such
+    answers, and its call may be answered all the same, so it is left to the failure route."""
+    if not pins.is_pinned_to_target(worker, call_id, from_tag):
         return
     claims.release(worker)
     media.refused(worker)
     if status not in (401, 407) and worker.settings.config.billing.attempts:
         note = notes.of_refused(worker, call_id, from_tag)
-        call_events.failed(worker, call_id, from_tag, note)
+        call_events.write_attempt(worker, call_id, from_tag, note)
 
 
-def _passed_with(worker: Worker, call_id: str, from_tag: str) -> dict[str, str] | None:
+def _parameters_of_start(worker: Worker, call_id: str, from_tag: str) -> dict[str, str] | None:
     """The parameters of the Record-Route that the farm gave this call's INVITE; None if the reply
     does not start a call."""
     key, found = worker.settings.route_key, dict[str, str]()
     for parameters in _own_record_routes(worker):
-        if route_token.passage(key, parameters, call_id, from_tag, from_tag):
-            # Of the two that a call has whose sides have different transports, one has the note.
+        if route_token.read_record_route(key, parameters, call_id, from_tag, from_tag):
+            # A call between two transports has two Record-Routes, and one of them has the note.
             found = {**parameters, **found}
-    return found if found or relay.is_pinned(worker, call_id, from_tag) else None
+    return found if found or pins.is_pinned(worker, call_id, from_tag) else None
 
 
 def _own_record_routes(worker: Worker) -> list[dict[str, str]]:

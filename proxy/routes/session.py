@@ -1,51 +1,51 @@
-"""Session timers of calls that are billed.
+"""Session timers (RFC 4028) of calls that are billed.
 
-In: initial INVITEs, the 2xx to them, and refreshes. Out: Session-Expires where it was missing; 422;
-how long the call lives without a refresh. Counterparts: `session_timer.py` has the rules;
+In: initial INVITEs, their 2xx, and refreshes. Out: Session-Expires where it was missing; 422; how
+long a call lives without a refresh. Counterparts: `session_timer.py` has the rules;
 `overlay/billing/closer.py` closes the calls that are not refreshed.
 
-What the caller was offered has to be known when the 2xx comes, on whatever node: the Record-Route
-carries it (`t`), for callers that understand timers.
+The node that gets the 2xx, whichever it is, has to know the interval that the caller was offered.
+The Record-Route carries it (`t`), if the caller understands timers.
 """
 
 from typing import Final
 
 from proxy import counters, session_timer
-from proxy.routes import answers, fields
-from proxy.session_timer import Offer
+from proxy.routes import fields, responses
+from proxy.session_timer import RequestTimer
 from proxy.worker import Worker
 
 PARAMETER: Final = "t"
 
 
 def pass_invite(worker: Worker) -> bool:
-    """Ask an initial INVITE for a session timer; False if it was refused (422)."""
+    """Ask for a session timer in an initial INVITE; False if the INVITE was refused (422)."""
     billing = worker.settings.config.billing
     if not billing.enabled or not billing.session_s:
         return True
-    offer = _offer(worker)
-    if offer.too_small:
+    timer = _request_timer(worker)
+    if timer.too_small:
         worker.count(counters.SESSIONS_TOO_SHORT)
         worker.ksr.hdr.append_to_reply(f"Min-SE: {billing.session_min_s}\r\n")
-        answers.send(worker, 422, "Session Interval Too Small")
+        responses.send(worker, 422, "Session Interval Too Small")
         return False
-    if offer.insert:
-        worker.ksr.hdr.append(f"Session-Expires: {offer.session_s}\r\n")
+    if timer.insert:
+        worker.ksr.hdr.append(f"Session-Expires: {timer.session_s}\r\n")
     return True
 
 
 def parameter(worker: Worker) -> str:
-    """What the Record-Route of an INVITE says about its timer; empty for nothing."""
+    """The parameter of an INVITE's Record-Route that tells its timer; empty if it has none."""
     billing = worker.settings.config.billing
     if not billing.enabled or not billing.session_s or worker.ksr.kx.get_method() != "INVITE":
         return ""
-    offer = _offer(worker)
-    return f";{PARAMETER}={offer.session_s}" if offer.supported else ""
+    timer = _request_timer(worker)
+    return f";{PARAMETER}={timer.session_s}" if timer.supported else ""
 
 
-def settle(worker: Worker, parameters: dict[str, str]) -> int:
-    """Complete the timer of a 2xx whose Record-Route has these parameters; the interval in seconds
-    that caller and callee agree on, 0 for none."""
+def complete_answer(worker: Worker, parameters: dict[str, str]) -> int:
+    """Complete the timer in a 2xx whose Record-Route has these parameters. The result is the
+    interval in seconds that caller and callee agree on; 0 for none."""
     billing = worker.settings.config.billing
     if not billing.session_s:
         return 0
@@ -53,7 +53,7 @@ def settle(worker: Worker, parameters: dict[str, str]) -> int:
     offered = parameters.get(PARAMETER, "")
     offered_s = int(offered) if offered.isdecimal() and len(offered) < 10 else 0
     if offered_s < billing.session_min_s:
-        # Not what this farm writes.
+        # The farm never writes such a value.
         offered_s = 0
     for field in session_timer.answer_fields(told, offered_s):
         worker.ksr.hdr.append(field)
@@ -61,14 +61,13 @@ def settle(worker: Worker, parameters: dict[str, str]) -> int:
 
 
 def interval_s(worker: Worker) -> int:
-    """The Session-Expires of the message, 0 if there is none."""
-    timer = session_timer.parse(_field(worker, "Session-Expires"))
-    return timer.session_s if timer else 0
+    """The Session-Expires of the message in seconds; 0 if there is none."""
+    return session_timer.seconds(_field(worker, "Session-Expires")) or 0
 
 
-def _offer(worker: Worker) -> Offer:
+def _request_timer(worker: Worker) -> RequestTimer:
     billing = worker.settings.config.billing
-    return session_timer.offer(
+    return session_timer.request_timer(
         _field(worker, "Session-Expires"),
         _field(worker, "Min-SE"),
         fields.joined(worker, "Supported"),

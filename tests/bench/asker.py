@@ -20,10 +20,11 @@ from typing import cast
 import msgspec
 import uvloop
 
+from overlay.base.frames import FrameBuffer, pack
+from overlay.base.limits import CONTROL_REPLY_BYTES_MAX
 from overlay.control import messages
-from overlay.frames import FrameBuffer, pack
-from overlay.limits import CONTROL_REPLY_BYTES_MAX
 from overlay.records.call import CallEvent, EventKind, event_id
+from overlay.records.register import ContactChange, RegisterOutcome
 
 _DEADLINE_MS = 5_000
 _GIVE_UP_S = 60.0
@@ -79,7 +80,7 @@ def _question(job: Job, number: int) -> messages.Requests:
     if job.question is Question.LOCATE:
         return messages.Locate(id=number, deadline_ms=_DEADLINE_MS, aor=aor)
     if job.question is Question.REGISTER:
-        contact = messages.ContactChange(uri=f"sip:{job.names}{number}@10.77.0.101", expires_s=3600)
+        contact = ContactChange(uri=f"sip:{job.names}{number}@10.77.0.101", expires_s=3600)
         return messages.Register(
             id=number,
             deadline_ms=_DEADLINE_MS,
@@ -150,7 +151,7 @@ def _good(answer: object) -> bool:
     if isinstance(answer, messages.Written):
         return answer.level == "quorum"
     if isinstance(answer, messages.Registered):
-        return answer.outcome is messages.RegisterOutcome.DONE
+        return answer.outcome is RegisterOutcome.DONE
     return isinstance(answer, messages.Located) and bool(answer.targets)
 
 

@@ -16,14 +16,8 @@ from bench.processes import MeasureError
 from deploy.lab import Lab
 from deploy.lab.layout import DATA_DIR
 from overlay.control.client import ControlClient
-from overlay.control.messages import (
-    Calls,
-    GetStatus,
-    ListCalls,
-    NodeStatus,
-    Requests,
-    Status,
-)
+from overlay.control.messages import Calls, GetStatus, ListCalls, Requests, Status
+from overlay.records.node_status import NodeStatus
 
 DOMAIN = "farm.test"
 _AS_THE_PEERS = {

@@ -19,7 +19,7 @@ _before = list(sys.path)
 site.addsitedir(KSR.kx.get_def("SIPFARM_SITE_PACKAGES"))
 sys.path[:] = [path for path in sys.path if path not in _before] + _before
 
-from overlay.errors import UnavailableError  # noqa: E402
+from overlay.base.errors import UnavailableError  # noqa: E402
 from proxy.ksr import kamailio  # noqa: E402
 from proxy.overlay_client import OverlayClient  # noqa: E402
 from proxy.routes import location  # noqa: E402

@@ -42,7 +42,7 @@ from bench.plan import Plan
 from bench.processes import MeasureError
 from bench.reading import Reading
 
-from overlay.errors import SipfarmError
+from overlay.base.errors import SipfarmError
 
 _LOCK = Path("/run/sipfarm-bench.lock")
 

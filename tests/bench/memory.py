@@ -18,9 +18,9 @@ from bench.processes import MeasureError
 from bench.reading import Reading
 
 from deploy.lab import Lab
+from overlay.base.errors import SipfarmError
 from overlay.control.client import ControlClient
 from overlay.control.messages import GetStatus, Locate, Located, Status
-from overlay.errors import SipfarmError
 
 BINDINGS = 300_000
 BINDINGS_QUICK = 20_000

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from overlay.config_sections import Proxy
+from overlay.config.sections import Proxy
 
 WORKERS = Proxy().worker_count
 """Worker processes of every Kamailio, ours and the peers'."""

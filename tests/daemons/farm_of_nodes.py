@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import msgspec
 import uvloop
 
-from overlay import config as configuration
-from overlay.config import Config
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.control import messages
 from overlay.control.client import ControlClient
+from overlay.daemon.node import Node
+from overlay.daemon.parts import Parts
 from overlay.identity import ca, files, identity, operator
 from overlay.links.network import Network
-from overlay.node import Node
-from overlay.parts import Parts
 from overlay.records.subscriber import Subscriber, signed, with_password
 from tests.waiting import until
 

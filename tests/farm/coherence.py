@@ -20,19 +20,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from deploy.lab import Lab
+from overlay.base.errors import SipfarmError
 from overlay.control.client import ControlClient
-from overlay.control.messages import (
-    ContactChange,
-    Locate,
-    Located,
-    Register,
-    Registered,
-    RegisterOutcome,
-    Target,
-    decode_cached,
-    redis_key,
-)
-from overlay.errors import SipfarmError
+from overlay.control.messages import Locate, Located, Register, Registered
+from overlay.records.register import ContactChange, RegisterOutcome
+from overlay.records.targets import Target, decode_cached, redis_key
 from proxy.kept_targets import KeptTargets
 from tests.farm.asking import eventually, states
 

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from deploy.lab import Lab
-from overlay.errors import SipfarmError
+from overlay.base.errors import SipfarmError
 from tests.farm.asking import add_subscriber
 from tests.farm.phone_trials import LIMIT_S, TRIALS, mend, scene
 from tests.farm.phones import PjsipPhone, RealPhone

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deploy.lab import Lab
 from deploy.lab.services import OVERLAY
-from overlay import config as configuration
+from overlay.config import config as configuration
 from tests.farm.asking import eventually, states
 
 

@@ -12,18 +12,12 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import (
-    ContactChange,
-    Drain,
-    DrainWish,
-    Register,
-    Registered,
-    WriteEvent,
-    Written,
-)
-from overlay.errors import UnavailableError
+from overlay.base.errors import UnavailableError
+from overlay.control.messages import Drain, Register, Registered, WriteEvent, Written
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
+from overlay.records.draining import DrainWish
+from overlay.records.register import ContactChange
 from tests.farm.asking import (
     PATIENT,
     add_subscriber,

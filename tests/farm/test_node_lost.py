@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.lab import Lab, Phone
-from overlay.control.messages import Reach
+from overlay.records.targets import Reach
 from tests.farm.asking import ended_record, eventually, locate, records, states
 
 

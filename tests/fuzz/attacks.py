@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
+from overlay.base.errors import ProtocolError
+from overlay.base.frames import FrameBuffer, pack
 from overlay.control import messages as control
-from overlay.errors import ProtocolError
-from overlay.frames import FrameBuffer, pack
-from overlay.links import messages
+from overlay.links import peer_messages
+from overlay.records.register import ContactChange
 from tests.fuzz import hostile
 from tests.fuzz.hostile import Choices, pick
 from tests.fuzz.under_fire import UnderFire
@@ -101,7 +102,7 @@ async def answers(fire: UnderFire, choices: Choices) -> None:
         return hostile.link_message(choices, kind, request.id)
 
     def fitting(request: Any) -> bytes:
-        kind = FITTING.get(type(request), messages.Ack)
+        kind = FITTING.get(type(request), peer_messages.Ack)
         return hostile.link_message(choices, kind, request.id)
 
     peer.answer_with(pick(choices, (answered, fitting, fitting, fitting)))
@@ -123,7 +124,7 @@ async def control_requests(fire: UnderFire, choices: Choices) -> None:
 async def handshakes(fire: UnderFire, choices: Choices) -> None:
     """A peer lies in its Hello, says it twice, something else, or nothing that makes sense."""
     peer = await fire.connect()
-    hello = msgspec.msgpack.decode(messages.encode(fire.hello()))
+    hello = msgspec.msgpack.decode(peer_messages.encode(fire.hello()))
     first = hostile.spoilt(choices, hello, 1 if choices.number(0, 5) else 0)
     peer.say(hostile.encode(first))
     if choices.number(0, 1):
@@ -173,17 +174,17 @@ async def stored_bodies(fire: UnderFire, choices: Choices) -> None:
             decode(body)
 
 
-FITTING: dict[type[messages.Message], type[messages.Message]] = {
-    messages.FindNode: messages.Nodes,
-    messages.Store: messages.Stored,
-    messages.Fetch: messages.Fetched,
-    messages.RegisterAt: messages.RegisteredAt,
-    messages.Offer: messages.Wanted,
-    messages.ListCallsAt: messages.CallsAt,
-    messages.ListSubscribersAt: messages.SubscribersAt,
-    messages.DescribeNode: messages.Described,
-    messages.AskRevocations: messages.RevocationsAre,
-    messages.CompareMembers: messages.MembersAre,
+FITTING: dict[type[peer_messages.Message], type[peer_messages.Message]] = {
+    peer_messages.FindNode: peer_messages.Nodes,
+    peer_messages.Store: peer_messages.Stored,
+    peer_messages.Fetch: peer_messages.Fetched,
+    peer_messages.RegisterAt: peer_messages.RegisteredAt,
+    peer_messages.Offer: peer_messages.Wanted,
+    peer_messages.ListCallsAt: peer_messages.CallsAt,
+    peer_messages.ListSubscribersAt: peer_messages.SubscribersAt,
+    peer_messages.DescribeNode: peer_messages.Described,
+    peer_messages.AskRevocations: peer_messages.RevocationsAre,
+    peer_messages.CompareMembers: peer_messages.MembersAre,
 }
 _HEAD = {"id": 3, "deadline_ms": 300}
 CLIENTS = (
@@ -193,7 +194,7 @@ CLIENTS = (
         aor=hostile.AOR,
         call_id="r",
         cseq=2,
-        contacts=(control.ContactChange(uri="sip:a@b", expires_s=60),),
+        contacts=(ContactChange(uri="sip:a@b", expires_s=60),),
         **_HEAD,
     ),
     control.Register(aor=hostile.AOR, call_id="r", cseq=3, **_HEAD),

@@ -16,12 +16,12 @@ import atheris
 with atheris.instrument_imports(include=["overlay", "proxy"]):
     import msgspec
 
+    from overlay.base.errors import ProtocolError
+    from overlay.base.frames import FrameBuffer
     from overlay.control import messages as control
     from overlay.dht.table import Contact
-    from overlay.errors import ProtocolError
-    from overlay.frames import FrameBuffer
-    from overlay.links import messages
-    from overlay.membership.updates import sane
+    from overlay.links import peer_messages
+    from overlay.links.member_claims import sane
     from overlay.records import call, registration, subscriber
     from proxy import contacts, digest, fork_plan, route_token, sip_uri
     from tests.fuzz import hostile
@@ -51,12 +51,12 @@ def links(provider: Any) -> None:
     payload = hostile.link_message(choices, kind, 1)
     try:
         for each in FrameBuffer(FRAME_BYTES_MAX).feed(choices.data(64)) or [payload]:
-            message = messages.decode(each)
-            if isinstance(message, messages.Gossip):
+            message = peer_messages.decode(each)
+            if isinstance(message, peer_messages.Gossip):
                 for update in filter(sane, message.updates):
                     Contact(update.node)
     except (msgspec.MsgspecError, ProtocolError):
-        messages.unknown_kind(payload)
+        peer_messages.unknown_kind(payload)
 
 
 def clients(provider: Any) -> None:
@@ -90,7 +90,7 @@ def sip(provider: Any) -> None:
     for parse in (digest.parse, route_token.parameters_of, fork_plan.decode, fork_plan.breadth):
         parse(text)
     try:
-        contacts.parse([text])
+        contacts.parse([text], 3600)
     except ValueError:
         return
 

@@ -14,10 +14,12 @@ from typing import Any, Protocol, get_args
 import msgspec
 
 from overlay.control import messages as control
-from overlay.links import messages
+from overlay.links import peer_messages
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.names import RecordKind, key_of
+from overlay.records.node_status import NodeStatus
+from overlay.records.register import ContactChange, RegisterOutcome
 from overlay.records.registration import Binding
 from overlay.records.subscriber import Subscriber
 
@@ -114,9 +116,9 @@ EVENT = CallEvent(
 )
 FORGED = Subscriber(aor=AOR, version=9, ha1="f" * 32, signature=b"s" * 64)
 REGISTER = control.Register(
-    aor=AOR, call_id="r", cseq=2, contacts=(control.ContactChange(uri="sip:a@b", expires_s=60),)
+    aor=AOR, call_id="r", cseq=2, contacts=(ContactChange(uri="sip:a@b", expires_s=60),)
 )
-STATUS = control.NodeStatus(name="n9", id="00", address="a:1", state="alive")
+STATUS = NodeStatus(name="n9", id="00", address="a:1", state="alive")
 
 
 def bodies(choices: Choices) -> bytes:
@@ -127,7 +129,7 @@ def bodies(choices: Choices) -> bytes:
         EVENT,
         FORGED,
         REGISTER,
-        control.Registered(id=0, outcome=control.RegisterOutcome.DONE),
+        control.Registered(id=0, outcome=RegisterOutcome.DONE),
         control.Refused(id=0, code="x", reason="y"),
     )
     what = choices.number(0, len(rights) + 2)
@@ -151,8 +153,12 @@ KEYS = {
     RecordKind.CALL: key_of(RecordKind.CALL, CALL_ID),
     RecordKind.SUBSCRIBER: key_of(RecordKind.SUBSCRIBER, AOR),
 }
-KINDS: tuple[Any, ...] = (messages.Hello, messages.Goodbye, *get_args(messages.Request))
-REPLIES: tuple[Any, ...] = get_args(messages.Reply)
+KINDS: tuple[Any, ...] = (
+    peer_messages.Hello,
+    peer_messages.Goodbye,
+    *get_args(peer_messages.Request),
+)
+REPLIES: tuple[Any, ...] = get_args(peer_messages.Reply)
 CLAIM: list[Any] = [b"c" * 20, KEYS[RecordKind.CALL], 5, [1, 2]]
 UPDATE = [NODE, 0, 5, b"o" * 20]
 

@@ -1,7 +1,7 @@
 """The farm on test hosts, seen and used from outside: by ssh, DNS, HTTP and SIP.
 
 In: `Hosts`. Out: what nodes say, and load on them. Counterparts: `sipfarm` on the nodes; the phones
-of `tests/farm/rolling_load.py`, on this machine.
+of `tests/sip/rolling_load.py`, on this machine.
 """
 
 import asyncio
@@ -10,8 +10,6 @@ import json
 import re
 import shlex
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,17 +19,18 @@ from typing import Any, Final, TypeVar
 
 from deploy.hosts import Hosts, HostsError
 from deploy.hosts.layout import DATA_DIR, MACHINE
-from tests.farm.asking import PASSWORD, eventually
-from tests.farm.phone_site import PhoneSite, on_machine
-from tests.farm.registration import Registration
+from tests.farm.asking import eventually
 from tests.farm.rolling import under_load
-from tests.farm.rolling_load import EXPIRES_S, Places, RollingLoad, Tally
-from tests.farm.srv_lookup import SrvLookup
-from tests.farm.srv_sender import SrvSender
 from tests.hosts import inventory
 from tests.hosts.documents import Reader, environment
 from tests.hosts.inventory import FARM, NODES, OPERATOR
 from tests.hosts.playbooks import Played, play
+from tests.sip.credentials import PASSWORD
+from tests.sip.registration import Registration
+from tests.sip.rolling_load import EXPIRES_S, Places, RollingLoad, Tally
+from tests.sip.site import PhoneSite, on_machine
+from tests.sip.srv_lookup import SrvLookup
+from tests.sip.srv_sender import SrvSender
 
 T = TypeVar("T")
 CALLEE: Final = "called"
@@ -42,7 +41,6 @@ KEPT: Final = tuple(f"kept-{number}" for number in range(30))
 RATE: Final = 20
 TRANSPORTS: Final = ("udp", "tcp", "tls")
 _PLAYBOOK: Final = re.compile(r"^ansible-playbook .* sipfarm\.farm\.(\w+)")
-_METRICS_PORT: Final = 9464
 _PLAY_WITHIN_S: Final = 600.0
 _RECORDED_WITHIN_S: Final = 40.0
 _NODES_PYTHON: Final = "/usr/lib/sipfarm/bin/python3"
@@ -212,12 +210,11 @@ class HostsFarm:
 
     def is_ready(self, name: str) -> bool:
         """Whether a node says that it serves."""
-        url = f"http://{self.hosts.address(name)}:{_METRICS_PORT}/ready"
         try:
-            with urllib.request.urlopen(url, timeout=1) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+            done = self.hosts.ssh(name, ["sipfarm", "status"], check=False, timeout_s=2.0)
+        except HostsError:
             return False
+        return done.returncode == 0
 
     def status(self, at: str) -> dict[str, dict[str, Any]]:
         """How each node is, as one of them sees it."""

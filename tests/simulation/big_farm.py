@@ -20,6 +20,7 @@ from overlay.control import messages
 from overlay.membership.members import LIVING
 from overlay.records.call import CallEvent, EventKind, event_id
 from overlay.records.names import RecordKind, key_of
+from overlay.records.register import ContactChange
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.host import Host
 from tests.simulation.wires import End, Wires
@@ -209,7 +210,7 @@ class _Farm:
             aor, call_id = f"sip:phone{number}@farm.test", f"call-{number}"
             self.keys[aor] = key_of(RecordKind.REGISTRATION, aor)
             self.keys[call_id] = key_of(RecordKind.CALL, call_id)
-            change = messages.ContactChange(uri=f"sip:{number}@192.0.2.1", expires_s=3600)
+            change = ContactChange(uri=f"sip:{number}@192.0.2.1", expires_s=3600)
             register = messages.Register(
                 aor=aor, call_id=f"register-{number}", cseq=1, contacts=(change,)
             )

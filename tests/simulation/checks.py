@@ -6,7 +6,7 @@ heals: within it every node sees every other, and every copy of a record is the 
 
 import asyncio
 
-from overlay import limits
+from overlay.base import limits
 from overlay.control import messages
 from overlay.records import registration, subscriber
 from overlay.records.names import RecordKind, key_of

@@ -8,10 +8,11 @@ import asyncio
 import random
 
 from overlay.control import messages
-from overlay.control.messages import RegisterOutcome
 from overlay.records import call, subscriber
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.names import RecordKind, key_of
+from overlay.records.register import ContactChange, RegisterOutcome
+from overlay.records.targets import redis_key
 from tests.simulation.host import FARM, OPERATOR, Host
 from tests.simulation.ledger import Ledger, Phone, Promised, Sworn
 from tests.simulation.wires import Wires
@@ -137,7 +138,7 @@ class Clients:
         """One REGISTER, tried until it is answered."""
         phone.cseq += 1
         cseq = phone.cseq
-        change = messages.ContactChange(
+        change = ContactChange(
             uri=phone.contact, expires_s=expires_s, received=f"sip:192.0.2.1:{cseq}"
         )
         request = messages.Register(
@@ -181,7 +182,7 @@ class Clients:
     async def look_up(self, host: Host, phone: Phone) -> int | None:
         """The CSeq that a caller at this host is sent to; 0: none, None: no answer."""
         floor = phone.acked if self.calm else 0
-        targets = host.worker.read(messages.redis_key(phone.aor))
+        targets = host.worker.read(redis_key(phone.aor))
         if targets is None:
             answer = await host.ask(messages.Locate(aor=phone.aor), LOOKUP_DEADLINE_S)
             if not isinstance(answer, messages.Located):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from overlay.errors import DeviceError, StorageError
+from overlay.base.errors import DeviceError, StorageError
 from overlay.records import subscriber
 from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.committer import Committed

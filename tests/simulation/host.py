@@ -1,7 +1,8 @@
 """A simulated host: address, clock, disk, Redis, and at most one daemon, which is the real one.
 
-In: starts, crashes, freezes. Out: a running `overlay.node.Node` on simulated parts, and its control
-socket. Counterpart: `faults.py` does to hosts what the world does; `clients.py` asks them.
+In: starts, crashes, freezes. Out: a running `overlay.daemon.node.Node` on simulated parts, and
+its control socket. Counterpart: `faults.py` does to hosts what the world does; `clients.py` asks
+them.
 """
 
 import asyncio
@@ -16,20 +17,20 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from overlay import config as configuration
-from overlay.config import Config
+from overlay.base.errors import StorageError
+from overlay.base.frames import FrameBuffer, pack
+from overlay.base.limits import CONTROL_REPLY_BYTES_MAX
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.control import messages as control
 from overlay.control.server import ControlServer
-from overlay.errors import StorageError
-from overlay.frames import FrameBuffer, pack
+from overlay.daemon.node import Node
+from overlay.daemon.parts import NowMs, Parts
 from overlay.identity.identity import Identity
 from overlay.identity.operator import OperatorKey
 from overlay.identity.peer import Peer
-from overlay.limits import CONTROL_REPLY_BYTES_MAX
 from overlay.links.network import Network
 from overlay.membership.discovery import Discovery
-from overlay.node import Node
-from overlay.parts import NowMs, Parts
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
 from tests.simulation.clock import Process, VirtualLoop

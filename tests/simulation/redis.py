@@ -11,7 +11,7 @@ from pathlib import Path
 
 from overlay.cache.generations import Generations
 from overlay.cache.projection import Projection
-from overlay.control.messages import CachedTargets, Target, decode_cached
+from overlay.records.targets import CachedTargets, Target, decode_cached
 from proxy.kept_targets import KeptTargets
 from tests.simulation.clock import VirtualLoop
 

@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
+from overlay.base.errors import StorageError
 from overlay.cache.hot import HotRecords
-from overlay.errors import StorageError
 from overlay.records import registration
 from overlay.replication.repair import Repair
 from overlay.storage import database

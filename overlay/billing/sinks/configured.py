@@ -8,7 +8,7 @@ from pathlib import Path
 
 from overlay.billing.sinks.files import FileSink
 from overlay.billing.sinks.sink import Sink
-from overlay.config import Config
+from overlay.config.config import Config
 
 
 def configured(config: Config) -> list[Sink]:

@@ -22,11 +22,11 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from overlay import tasks
+from overlay.base import tasks
+from overlay.base.limits import IDENTITY_FILE_BYTES_MAX
 from overlay.billing.columns import COLUMNS, Row
 from overlay.billing.sinks.sink import SinkError
-from overlay.config_sections import Kafka
-from overlay.limits import IDENTITY_FILE_BYTES_MAX
+from overlay.config.sections import Kafka
 from overlay.records.billed import Kind
 
 TAKE_TIMEOUT_S: Final = 30.0

@@ -7,8 +7,8 @@ of them may be there and all will come again: rows have stable ids, so that is n
 from collections.abc import Sequence
 from typing import Protocol
 
+from overlay.base.errors import SipfarmError
 from overlay.billing.columns import Row
-from overlay.errors import SipfarmError
 
 
 class SinkError(SipfarmError):

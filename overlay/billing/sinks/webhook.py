@@ -18,9 +18,9 @@ from typing import Final
 import httpx
 import msgspec
 
+from overlay.base.limits import IDENTITY_FILE_BYTES_MAX
 from overlay.billing.columns import Row
 from overlay.billing.sinks.sink import SinkError
-from overlay.limits import IDENTITY_FILE_BYTES_MAX
 
 TIMEOUT_S: Final = 10.0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from overlay import config as configuration
+from overlay.config import config as configuration
 from overlay.identity import ca, identity
 from tests.unit.cli.conftest import FARM, Cli
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overlay.base.errors import ProtocolError, UnavailableError
+from overlay.base.frames import pack
 from overlay.control import messages
 from overlay.control.client import ControlClient, RefusedError
-from overlay.control.messages import Target
-from overlay.errors import ProtocolError, UnavailableError
-from overlay.frames import pack
 from overlay.records.call import CallEvent, EventKind
+from overlay.records.targets import Reach, Target, decode_targets, encode_targets
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.proxy_requests import register
 
@@ -27,7 +27,7 @@ from tests.proxy_requests import register
         pack(b"\xc1"),
         pack(msgspec.msgpack.encode([250, 1, 2])),
         pack(msgspec.msgpack.encode({"aor": "x"})),
-        pack(messages.encode(messages.Located(id=1, reach=messages.Reach.FOUND))[:-1]),
+        pack(messages.encode(messages.Located(id=1, reach=Reach.FOUND))[:-1]),
     ],
 )
 def test_noise_closes_the_connection_and_nothing_else(tmp_path: Path, noise: bytes) -> None:
@@ -86,7 +86,7 @@ def test_a_late_answer_is_never_taken_for_the_next_one(tmp_path: Path) -> None:
             with pytest.raises(UnavailableError):
                 client.ask(messages.Locate(aor="one@farm.test"), 0.05)
             first, _ = listener.accept()
-            late = messages.Located(id=1, reach=messages.Reach.UNKNOWN)
+            late = messages.Located(id=1, reach=Reach.UNKNOWN)
             with contextlib.suppress(BrokenPipeError):
                 first.sendall(pack(messages.encode(late)))
             first.close()
@@ -104,13 +104,13 @@ def test_a_request_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
 
 @given(st.lists(st.builds(Target, uri=st.text(), received=st.text(), q=st.integers(0, 1000))))
 def test_targets_survive_redis_and_hold_no_nul(targets: list[Target]) -> None:
-    text = messages.encode_targets(tuple(targets))
+    text = encode_targets(tuple(targets))
     assert b"\0" not in text
-    assert messages.decode_targets(text) == tuple(targets)
+    assert decode_targets(text) == tuple(targets)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_decoders_do_anything_but_refuse(data: bytes) -> None:
-    for decode in (messages.decode_request, messages.decode_answer, messages.decode_targets):
+    for decode in (messages.decode_request, messages.decode_answer, decode_targets):
         with contextlib.suppress(msgspec.MsgspecError):
             decode(data)

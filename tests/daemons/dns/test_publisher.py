@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from overlay import config as configuration
-from overlay.config import Config
+from overlay.base.errors import ConfigError, UnavailableError
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.dns.publisher import Publisher
 from overlay.dns.zone import ZoneNode, ZoneView
-from overlay.errors import ConfigError, UnavailableError
 from tests.waiting import until
 
 SECRET = base64.b64encode(bytes(range(32))).decode()

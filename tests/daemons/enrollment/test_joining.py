@@ -11,17 +11,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from overlay import config as configuration
+from overlay.base.errors import ConfigError, IdentityError, UnavailableError
+from overlay.base.frames import pack
+from overlay.base.limits import ENROLLMENT_FAILURES_PER_MINUTE_MAX
+from overlay.config import config as configuration
 from overlay.control import messages as control
-from overlay.enrollment import messages, token_book
+from overlay.daemon.node import Node
+from overlay.enrollment import enrollment_messages, token_book
+from overlay.enrollment.enrollment_messages import AskAuthority, Authority, Denied, Enroll
 from overlay.enrollment.joining import Joined, Wishes, join
-from overlay.enrollment.messages import AskAuthority, Authority, Denied, Enroll
 from overlay.enrollment.token import Token
-from overlay.errors import ConfigError, IdentityError, UnavailableError
-from overlay.frames import pack
 from overlay.identity import ca, files, identity, keys, ledger, peer
-from overlay.limits import ENROLLMENT_FAILURES_PER_MINUTE_MAX
-from overlay.node import Node
 from tests.daemons.farm_of_nodes import Farm, play
 
 from .conftest import FARM, HOST, Operator, serving
@@ -163,7 +163,9 @@ def test_a_node_cannot_pass_for_the_service(operator: Operator, tmp_path: Path) 
                 with context.wrap_socket(plain, server_side=True) as connection:
                     heard.append(connection.recv(65536))
                     pem = (operator.ca / "ca.pem").read_bytes()
-                    connection.sendall(pack(messages.encode(Authority(certificate_pem=pem))))
+                    connection.sendall(
+                        pack(enrollment_messages.encode(Authority(certificate_pem=pem)))
+                    )
             except OSError:
                 heard.append(b"")
 
@@ -260,15 +262,17 @@ def ask_raw(port: int, data: bytes) -> bytes:
 def test_nonsense_is_not_answered_and_the_service_goes_on(operator: Operator) -> None:
     for data in (pack(b""), pack(b"nonsense"), b"\xff\xff\xff\xff", pack(b"\xc1" * 1000)):
         assert ask_raw(operator.port, data) == b""
-    assert len(ask_raw(operator.port, pack(messages.encode(AskAuthority())))) > 100
+    assert len(ask_raw(operator.port, pack(enrollment_messages.encode(AskAuthority())))) > 100
 
 
 def test_who_guesses_is_soon_not_listened_to(operator: Operator) -> None:
     csr = b"-----BEGIN CERTIFICATE REQUEST-----"
-    guess = pack(messages.encode(Enroll(token_id=b"x" * 8, secret=b"y" * 20, csr_pem=csr)))
+    guess = pack(
+        enrollment_messages.encode(Enroll(token_id=b"x" * 8, secret=b"y" * 20, csr_pem=csr))
+    )
     codes = []
     for _ in range(ENROLLMENT_FAILURES_PER_MINUTE_MAX + 1):
-        reply = messages.decode_reply(ask_raw(operator.port, guess)[4:])
+        reply = enrollment_messages.decode_reply(ask_raw(operator.port, guess)[4:])
         assert isinstance(reply, Denied)
         codes.append(reply.code)
     assert codes == ["refused"] * ENROLLMENT_FAILURES_PER_MINUTE_MAX + ["busy"]

@@ -9,15 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from overlay.config import Config
-from overlay.config_sections import Enrollment
-from overlay.enrollment.asking import ask, trusting
-from overlay.enrollment.messages import Renew, Renewed
+from overlay.base.errors import IdentityError
+from overlay.config.config import Config
+from overlay.config.sections import Enrollment
+from overlay.daemon.node import Node
+from overlay.enrollment.authority_client import ask, trusting
+from overlay.enrollment.enrollment_messages import Renew, Renewed
 from overlay.enrollment.renewal import due
-from overlay.errors import IdentityError
 from overlay.identity import ca, files, identity, keys, request
 from overlay.identity.identity import load_ca_certificate, load_certificate
-from overlay.node import Node
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.waiting import until
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from overlay.base.errors import IdentityError
 from overlay.control import messages as control
 from overlay.control.client import RefusedError
-from overlay.errors import IdentityError
+from overlay.daemon.node import Node
 from overlay.identity import ca, identity, operator, revocations
 from overlay.identity.revocations import Revocations
-from overlay.links.messages import Ack, Failed, RevocationsAre, RevocationsChanged
+from overlay.links.peer_messages import Ack, Failed, RevocationsAre, RevocationsChanged
 from overlay.membership import membership
 from overlay.membership.members import State
-from overlay.node import Node
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
 from overlay.identity import Peer, ca, identity, keys, peer_of
 from overlay.identity.peer import peer_of_certificate
 from tests.unit.identity.conftest import FARM, Enrolled, configure

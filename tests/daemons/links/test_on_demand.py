@@ -6,9 +6,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from overlay.errors import SipfarmError
-from overlay.links.messages import Ack, DescribeNode, Failed, NodeInfo, Ping, Reply
+from overlay.base.errors import SipfarmError
 from overlay.links.network import Network
+from overlay.links.peer_messages import Ack, DescribeNode, Failed, Ping, Reply
+from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.daemons.links.test_network import Recorder, make
 from tests.waiting import until

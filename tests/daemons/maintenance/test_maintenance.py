@@ -7,10 +7,11 @@ import pytest
 
 from overlay.control import messages
 from overlay.control.client import RefusedError
-from overlay.control.messages import Drain, Drained, DrainPhase, DrainWish, OkToStop
-from overlay.links.messages import EndLease, Failed, Reply, Request
+from overlay.control.messages import Drain, Drained, OkToStop
+from overlay.daemon.node import Node
+from overlay.links.peer_messages import EndLease, Failed, Reply, Request
 from overlay.maintenance import lease_keeper
-from overlay.node import Node
+from overlay.records.draining import DrainPhase, DrainWish
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.waiting import eventually, until
 

@@ -8,7 +8,7 @@ import pytest
 
 from overlay.control import messages
 from overlay.control.client import RefusedError
-from overlay.links.messages import Failed, ShareClaims
+from overlay.links.peer_messages import Failed, ShareClaims
 from overlay.records.claim import Claim
 from overlay.records.clock import COUNTER_BITS
 from overlay.records.names import RecordKind, key_of

@@ -6,10 +6,13 @@ import pytest
 
 from overlay.control import messages
 from overlay.control.client import RefusedError
-from overlay.control.messages import Drain, DrainPhase, DrainWish, Reach, RegisterOutcome
-from overlay.links.messages import Failed, Offer, Reply
-from overlay.node import Node
+from overlay.control.messages import Drain
+from overlay.daemon.node import Node
+from overlay.links.peer_messages import Failed, Offer, Reply
+from overlay.records.draining import DrainPhase, DrainWish
 from overlay.records.names import RecordKind, key_of
+from overlay.records.register import RegisterOutcome
+from overlay.records.targets import Reach
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.proxy_requests import register, start_event, stop_event
 from tests.waiting import eventually, until

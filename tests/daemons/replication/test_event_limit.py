@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from overlay import limits
-from overlay.links.messages import Failed, Store, Stored
+from overlay.base import limits
+from overlay.links.peer_messages import Failed, Store, Stored
 from overlay.records import call
 from overlay.records.names import RecordKind, key_of
 from overlay.replication import replica

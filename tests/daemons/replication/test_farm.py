@@ -9,15 +9,16 @@ import msgspec
 import pytest
 from redis import Redis
 
+from overlay.base.errors import StorageError
+from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.control import messages
 from overlay.control.client import RefusedError
-from overlay.control.messages import Reach, RegisterOutcome, redis_key
-from overlay.errors import StorageError
-from overlay.limits import HEADER_CHARS_MAX
 from overlay.membership.members import State
 from overlay.records import registration
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.names import RecordKind, key_of
+from overlay.records.register import ContactChange, RegisterOutcome
+from overlay.records.targets import Reach, decode_cached, redis_key
 from overlay.storage.database import RecordsDatabase
 from overlay.storage.rows import JournalDone, Row
 from tests.daemons.farm_of_nodes import Farm, play
@@ -63,7 +64,7 @@ def test_a_reregister_is_seen_everywhere_as_soon_as_it_is_acknowledged(tmp_path:
         await three(farm)
         for cseq in range(1, 60):
             contact = f"sip:alice@192.0.2.7:{5000 + cseq}"
-            change = messages.ContactChange(uri=contact, expires_s=60)
+            change = ContactChange(uri=contact, expires_s=60)
             asked = messages.Register(aor=ALICE, call_id=f"c{cseq}", cseq=1, contacts=(change,))
             await farm.ask(
                 "n1", messages.Register(aor=ALICE, call_id="x", cseq=cseq, remove_all=True)
@@ -272,7 +273,7 @@ def test_a_note_that_a_full_disk_kept_is_taken_away_later(
     async def story(farm: Farm) -> None:
         await three(farm)
         events = farm.nodes["n1"].events
-        kept: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        kept: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         event = CallEvent(
             kind=EventKind.START,
             event_id=b"e" * 20,
@@ -282,10 +283,10 @@ def test_a_note_that_a_full_disk_kept_is_taken_away_later(
             time_us=1,
         )
         key = key_of(RecordKind.CALL, "call-1")
-        events.journal(key, event, lambda level, reason: kept.set_result(level or reason))
-        assert await kept == "journal"
+        events.journal.keep(key, event, kept.set_result)
+        assert await kept is None, "no error"
         monkeypatch.setattr(RecordsDatabase, "commit", full_at_first)
-        events.journal_done(event.event_id)
+        events.journal.settled(event.event_id)
         await until(lambda: bool(refused) and events.journal_depth == 0, what="it is gone")
         assert await farm.nodes["n1"].committer.read(lambda db: db.journal_depth()) == 0
 
@@ -457,7 +458,7 @@ def test_redis_shows_what_is_hot_and_never_what_is_stale(tmp_path: Path) -> None
         assert redis.get(key) is None
         await farm.ask("n2", messages.Locate(aor=ALICE))
         await until(lambda: redis.get(key) is not None)
-        assert messages.decode_cached(redis.get(key)).targets[0].uri == CONTACT
+        assert decode_cached(redis.get(key)).targets[0].uri == CONTACT
         assert 0 < redis.pttl(key) <= 30_000
         before = CONTACT
         for cseq in range(2, 30):
@@ -467,12 +468,12 @@ def test_redis_shows_what_is_hot_and_never_what_is_stale(tmp_path: Path) -> None
                 call_id=f"reg-{ALICE}",
                 cseq=cseq,
                 contacts=(
-                    messages.ContactChange(uri=contact, expires_s=60),
-                    messages.ContactChange(uri=before, expires_s=0),
+                    ContactChange(uri=contact, expires_s=60),
+                    ContactChange(uri=before, expires_s=0),
                 ),
             )
             await farm.ask(THREE[cseq % 3], moved)
-            targets = messages.decode_cached(redis.get(key)).targets
+            targets = decode_cached(redis.get(key)).targets
             assert [target.uri for target in targets] == [contact]
             before = contact
         star = messages.Register(aor=ALICE, call_id="other", cseq=1, remove_all=True)

@@ -7,7 +7,7 @@ import pytest
 from overlay.control import messages as control
 from overlay.control.client import RefusedError
 from overlay.identity import operator
-from overlay.links.messages import Ack, SettingsAre, SettingsChanged
+from overlay.links.peer_messages import Ack, SettingsAre, SettingsChanged
 from overlay.membership import membership
 from overlay.records import settings
 from overlay.records.settings import FarmSettings, Gateway, SettingsRecord, Shown, Trunk

@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from overlay.base.errors import ForgedError
 from overlay.control import messages as control
 from overlay.control.client import RefusedError
-from overlay.errors import ForgedError
+from overlay.daemon.node import Node
 from overlay.identity import operator
-from overlay.links.messages import Changed, Failed, Fetch, Fetched, Offer, Store, Wanted
-from overlay.node import Node
+from overlay.links.peer_messages import Changed, Failed, Fetch, Fetched, Offer, Store, Wanted
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.subscriber import Subscriber

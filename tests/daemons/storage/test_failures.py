@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from overlay.base.errors import DeviceError, StorageError
 from overlay.control import messages
-from overlay.errors import DeviceError, StorageError
-from overlay.parts import now_ms
+from overlay.daemon.parts import now_ms
 from overlay.records.names import RecordKind, key_of
 from overlay.storage import salvage
 from overlay.storage.bindings import Bindings

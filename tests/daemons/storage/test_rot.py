@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from overlay.control import messages
-from overlay.parts import now_ms
+from overlay.daemon.parts import now_ms
 from overlay.records.names import RecordKind, key_of
 from overlay.storage.bindings import Bindings
 from overlay.storage.bindings_database import BindingsDatabase

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from overlay.base.errors import StorageError
 from overlay.control import messages
 from overlay.control.client import RefusedError
-from overlay.errors import StorageError
-from overlay.parts import now_ms
+from overlay.daemon.parts import now_ms
 from overlay.storage.bindings import Bindings
 from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.committer import Committer

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from overlay.billing.columns import COLUMNS, TEXT_BYTES_MAX, Row, record_id, row_of
-from overlay.control.messages import CallRecord
 from overlay.records.billed import FREE
+from overlay.records.call_record import CallRecord
 
 from .sinks.rows import hostile_rows
 

@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
-from overlay.billing.door import CLOCK_ERROR_US_MAX, Refusal, taken
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
+from overlay.billing.door import CLOCK_ERROR_US_MAX, taken
 from overlay.records.call import CallEvent, EventKind
+from overlay.records.refusal import Refusal
 from tests.proxy_requests import start_event
 
 EVENT = start_event("one").event

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from overlay import config as configuration
 from overlay.cli.main import main
+from overlay.config import config as configuration
 from overlay.control import messages
 from overlay.control.messages import Answers, Requests
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from overlay import config as configuration
+from overlay.config import config as configuration
 from overlay.control.messages import Done, Leave, PutRevocations
 from overlay.identity import identity, keys
 

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from overlay.control.messages import CallRecord, Calls, ListCalls, ShowCall
+from overlay.control.messages import Calls, ListCalls, ShowCall
 from overlay.records.billed import DESCRIPTION
+from overlay.records.call_record import CallRecord
 
 from .conftest import Cli, PlayedDaemon
 

@@ -5,15 +5,8 @@ import json
 import pytest
 
 from overlay.cli import drain
-from overlay.control.messages import (
-    Drain,
-    Drained,
-    DrainPhase,
-    DrainWish,
-    Missing,
-    Refused,
-    Withheld,
-)
+from overlay.control.messages import Drain, Drained, Refused
+from overlay.records.draining import DrainPhase, DrainWish, Missing, Withheld
 from tests.unit.cli.conftest import Cli, PlayedDaemon
 
 BEGUN = Drained(id=0, phase=DrainPhase.DRAINING, records=9, unproven=4, journal=2)

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from overlay.control.messages import GetLocation, Location, Reach
+from overlay.control.messages import GetLocation, Location
 from overlay.records.registration import Binding
+from overlay.records.targets import Reach
 
 from .conftest import Cli, PlayedDaemon
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from overlay.base.version import VERSION
 from overlay.cli import exits
 from overlay.cli.exits import Exit
 from overlay.cli.main import VERBS
 from overlay.control.messages import Done, GetStatus, Refused, Status
-from overlay.version import VERSION
 
 from .conftest import Cli, PlayedDaemon
 

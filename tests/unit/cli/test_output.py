@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from overlay.cli import output
-from overlay.control.messages import Done, Reach
+from overlay.control.messages import Done
+from overlay.records.targets import Reach
 
 
 @pytest.mark.parametrize(

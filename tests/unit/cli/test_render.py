@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from overlay.base.errors import IdentityError
 from overlay.cli.main import main
 from overlay.cli.render import write_files
-from overlay.config import Config, dump, parse
-from overlay.errors import IdentityError
+from overlay.config.config import Config, dump, parse
 from overlay.identity import files
 
 

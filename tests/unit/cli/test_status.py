@@ -5,7 +5,8 @@ import json
 import msgspec
 import pytest
 
-from overlay.control.messages import NodeStatus, Status
+from overlay.control.messages import Status
+from overlay.records.node_status import NodeStatus
 
 from .conftest import Cli, PlayedDaemon
 

@@ -18,12 +18,12 @@ from overlay.control.messages import (
     Refused,
     Register,
     Registered,
-    RegisterOutcome,
     Requests,
     SubscriberInForce,
     Subscribers,
 )
 from overlay.identity import operator
+from overlay.records.register import RegisterOutcome
 from overlay.records.subscriber import PURPOSE, Policy, Subscriber, signed_part, with_password
 
 from .conftest import Cli, PlayedDaemon

@@ -12,11 +12,11 @@ from overlay.control.messages import (
     PutSubscriber,
     Register,
     Registered,
-    RegisterOutcome,
     Requests,
     SubscriberInForce,
 )
 from overlay.identity import operator
+from overlay.records.register import RegisterOutcome
 from overlay.records.subscriber import PURPOSE, Policy, Subscriber, signed_part, with_password
 
 from .conftest import Cli, PlayedDaemon

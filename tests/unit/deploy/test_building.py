@@ -2,7 +2,7 @@ import pytest
 
 from deploy.lab.building import node_config
 from deploy.lab.layout import LabError, host
-from overlay.errors import ConfigError
+from overlay.base.errors import ConfigError
 
 NAMES = ("n1", "n2", "n3", "n4", "n5")
 

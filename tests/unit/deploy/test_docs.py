@@ -8,7 +8,8 @@ import pytest
 
 from deploy.docs.__main__ import DOCUMENTS, ROOT
 from deploy.docs.declarations import sentences_of
-from overlay import config_sections, limits
+from overlay.base import limits
+from overlay.config import sections
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
@@ -26,9 +27,9 @@ def test_a_generated_document_is_up_to_date(path: Path) -> None:
 
 
 def test_every_setting_has_a_sentence_of_its_own() -> None:
-    sentences = sentences_of(config_sections)
-    for section in config_sections.Section.__subclasses__():
-        if section.__module__ != config_sections.__name__:
+    sentences = sentences_of(sections)
+    for section in sections.Section.__subclasses__():
+        if section.__module__ != sections.__name__:
             continue
         for field in msgspec.structs.fields(section):
             if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):

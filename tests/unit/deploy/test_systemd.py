@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.lab import layout, services, units
-from overlay import config as configuration
+from overlay.config import config as configuration
 from proxy.render import command_line_values
 
 EXPOSURE_MAX = 30

@@ -9,7 +9,7 @@ from kademlia.node import Node
 
 from overlay.dht.lookup import Lookup
 from overlay.dht.table import Contact, FarmTable
-from overlay.links.messages import NodeInfo
+from overlay.records.node_info import NodeInfo
 
 IDS = st.binary(min_size=20, max_size=20)
 

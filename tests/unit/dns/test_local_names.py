@@ -2,8 +2,8 @@
 
 import pytest
 
-from overlay import config as configuration
-from overlay.config import Config
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.dns import local_names
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import uvloop
 
+from overlay.base.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 from overlay.dns import server
 from overlay.dns.zone import ZoneNode, ZoneView
-from overlay.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 VIEW = ZoneView(farm="farm.test", nodes=(ZoneNode(name="n1", addresses=("192.0.2.1",)),))

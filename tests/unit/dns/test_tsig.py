@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from overlay.base.errors import ConfigError
 from overlay.dns import tsig
-from overlay.errors import ConfigError
 
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 

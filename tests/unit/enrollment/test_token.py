@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overlay.base.errors import IdentityError
 from overlay.enrollment import token_book
 from overlay.enrollment.rate import RateLimit
 from overlay.enrollment.token import Token, format_token, parse_token
 from overlay.enrollment.token_book import TokenError
-from overlay.errors import IdentityError
 from overlay.identity import ca
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from overlay.control.messages import Heard
 from overlay.gateways import health
 from overlay.gateways.watching import Gateways
+from overlay.records.gateway_answer import GatewayAnswer
 from overlay.records.settings import FarmSettings, Gateway, Trunk
 from tests.waiting import until
 
@@ -22,8 +22,10 @@ def test_what_answers_is_up_and_what_does_not_is_down(monkeypatch: pytest.Monkey
         statuses = {ONE: 200, TWO: 200}
         told: list[tuple[str, ...]] = []
 
-        async def ask(gateway: Gateway) -> Heard:
-            return Heard(gateway=gateway.uri, status=statuses[gateway], reason="", elapsed_ms=1)
+        async def ask(gateway: Gateway) -> GatewayAnswer:
+            return GatewayAnswer(
+                gateway=gateway.uri, status=statuses[gateway], reason="", elapsed_ms=1
+            )
 
         gateways = Gateways(ask, random.Random(1), lambda: told.append(gateways.down))
         trunks = (

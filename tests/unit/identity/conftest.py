@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from overlay import config
-from overlay.config import Config
+from overlay.config import config
+from overlay.config.config import Config
 from overlay.identity import ca
 
 FARM = "farm.test"

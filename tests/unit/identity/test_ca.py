@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
 from overlay.identity import ca, files, keys, request
 from overlay.identity.identity import load_certificate
 

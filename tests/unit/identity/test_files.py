@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
+from overlay.base.limits import IDENTITY_FILE_BYTES_MAX
 from overlay.identity import files, ledger
-from overlay.limits import IDENTITY_FILE_BYTES_MAX
 
 
 def test_secrets_are_for_their_owner_alone_whatever_was_there(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
 from overlay.identity import ca, files, identity, keys
 
 from .conftest import FARM, Enrolled, configure

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from overlay.errors import IdentityError
+from overlay.base.errors import IdentityError
 from overlay.identity import files, keys
 
 from .conftest import Enrolled

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from overlay.errors import ForgedError, IdentityError
+from overlay.base.errors import ForgedError, IdentityError
+from overlay.base.limits import REVOKED_NODES_MAX
 from overlay.identity import ca, files, identity, keys, operator, request, revocations
-from overlay.limits import REVOKED_NODES_MAX
 
 from .conftest import FARM, Enrolled
 

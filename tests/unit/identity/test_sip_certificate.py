@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from overlay import config as configuration
-from overlay.config import Config
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from overlay.identity import files, keys
 from overlay.identity.sip_certificate import covers, problem, servable
 

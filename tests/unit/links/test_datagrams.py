@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from overlay import limit_hits
+from overlay.base import limit_hits
 from overlay.links import datagrams
 from overlay.links.datagrams import Datagrams
-from overlay.links.messages import NodeInfo
+from overlay.records.node_info import NodeInfo
 from tests.waiting import until
 
 IDS = (b"1" * 20, b"2" * 20)

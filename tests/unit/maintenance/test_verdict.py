@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from overlay.control.messages import NodeStatus
 from overlay.maintenance.verdict import (
     Reason,
     against_draining,
@@ -13,6 +12,7 @@ from overlay.maintenance.verdict import (
     present,
     seconds,
 )
+from overlay.records.node_status import NodeStatus
 
 QUORUM = 2
 

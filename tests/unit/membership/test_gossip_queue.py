@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.links.messages import MemberUpdate, NodeInfo
+from overlay.links.member_claims import RANK, State
+from overlay.links.peer_messages import MemberUpdate
 from overlay.membership.gossip_queue import GossipQueue, times_told
-from overlay.membership.updates import RANK, State
+from overlay.records.node_info import NodeInfo
 
 
 def update(

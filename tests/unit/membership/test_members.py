@@ -4,9 +4,10 @@ import random
 
 from msgspec.structs import replace
 
-from overlay.links.messages import Hello, MemberUpdate, NodeInfo, Traits
+from overlay.links.member_claims import RANK
+from overlay.links.peer_messages import Hello, MemberUpdate
 from overlay.membership.members import Learned, Members, Patience, Redial, State
-from overlay.membership.updates import RANK
+from overlay.records.node_info import NodeInfo, Traits
 
 OWN, PEER = b"\0" * 20, b"\1" * 20
 OTHERS = [bytes([n]) * 20 for n in range(2, 8)]

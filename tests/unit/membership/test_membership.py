@@ -9,9 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from overlay.config_sections import Overlay
-from overlay.errors import UnavailableError
-from overlay.links.messages import (
+from overlay.base.errors import UnavailableError
+from overlay.config.sections import Overlay
+from overlay.daemon.parts import now_ms
+from overlay.links.member_claims import RANK
+from overlay.links.on_demand import LinkPolicy
+from overlay.links.peer_messages import (
     Ack,
     CompareMembers,
     Failed,
@@ -19,20 +22,16 @@ from overlay.links.messages import (
     Gossip,
     Hello,
     MemberUpdate,
-    NodeInfo,
     Ping,
     PingFor,
     Reply,
     Request,
-    Traits,
 )
-from overlay.links.on_demand import LinkPolicy
 from overlay.membership import membership
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.membership.suspicion import RESTARTS_WITHIN_S
-from overlay.membership.updates import RANK
-from overlay.parts import now_ms
+from overlay.records.node_info import NodeInfo, Traits
 from tests.waiting import until
 
 SETTINGS = Overlay(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from overlay import config as configuration
+from overlay.base.errors import UnavailableError
+from overlay.config import config as configuration
 from overlay.control import messages
-from overlay.control.messages import Target
-from overlay.errors import UnavailableError
 from overlay.records.subscriber import Policy, with_password
+from overlay.records.targets import Reach, Target
 from proxy import digest
 from proxy.overlay_client import OverlayClient
 from proxy.settings import Settings
@@ -73,7 +73,7 @@ class FakeDaemon:
             raise UnavailableError("no answer")
         return answer
 
-    def located(self, *targets: Target, reach: messages.Reach = messages.Reach.FOUND) -> None:
+    def located(self, *targets: Target, reach: Reach = Reach.FOUND) -> None:
         """What `Locate` is answered."""
         self.answers[messages.Locate] = messages.Located(id=1, reach=reach, targets=targets)
 

@@ -166,6 +166,14 @@ class FakeKsr:
         checked: Any = self
         return checked
 
+    def next_message(self, method: str) -> None:
+        """Another message of the same transaction has come, as the phone sends it."""
+        self.message.method = method
+        self.message.request_uri = Message.request_uri
+        self.next_hop = None
+        self.done.clear()
+        self.inserted.clear()
+
     def is_UDP(self) -> bool:
         return self.message.protocol == "udp"
 

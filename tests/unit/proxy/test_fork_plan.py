@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy import fork_plan
-from proxy.fork_plan import Plan
+from proxy.fork_plan import ForkPlan
 
 targets = st.lists(
     st.builds(Target, uri=st.text(max_size=5), q=st.sampled_from([0, 100, 500, 1000])), max_size=8
@@ -25,7 +25,7 @@ def test_groups_have_all_by_q(given_targets: list[Target]) -> None:
 
 @given(targets, targets)
 def test_a_plan_survives_being_kept(sent: list[Target], later: list[Target]) -> None:
-    plan = Plan(tuple(sent), fork_plan.groups(later))
+    plan = ForkPlan(tuple(sent), fork_plan.groups(later))
     assert fork_plan.decode(fork_plan.encode(plan)) == plan
     assert "\0" not in fork_plan.encode(plan)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overlay.cache.generations import FILE_BYTES, PLACES, Generations, place_of
-from overlay.control.messages import CachedTargets, Target
+from overlay.records.targets import CachedTargets, Target
 from proxy.kept_targets import KEPT_MAX, LOOK_EVERY_S, KeptTargets
 from tests.unit.proxy.conftest import Clock
 

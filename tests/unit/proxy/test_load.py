@@ -10,9 +10,9 @@ from proxy.load import (
     CALM_FOR,
     CAUGHT_UP,
     LATE_FOR,
-    LOOK_FOR,
+    LOOK_HOLDS_FOR,
     Backlog,
-    Busy,
+    BusyPeriod,
     Load,
     UdpSocket,
     refused_share,
@@ -57,11 +57,11 @@ def test_the_kernel_tells_how_long_the_oldest_has_waited() -> None:
         look = found.look()
         assert 0.02 <= look.delay_s < 5
         assert 0.0 < look.filled < 0.5
-        found.close()
+        found.shared.close()
         assert bound.recv(100) == b"first", "a look takes nothing away"
 
 
-LOOK_S = LOOK_FOR * 0.1
+LOOK_S = LOOK_HOLDS_FOR * 0.1
 """Of a node with a delay of 100 ms."""
 
 
@@ -188,7 +188,7 @@ def test_a_socket_of_another_port_is_none_of_ours() -> None:
 
 def test_a_worker_without_a_rest_is_behind_since_its_last_one(clock: Clock) -> None:
     waits = [7]
-    busy = Busy(clock, lambda: waits[0])
+    busy = BusyPeriod(clock, lambda: waits[0])
     assert busy.look() == Backlog(delay_s=0.0, filled=0.0)
     for _ in range(4):
         busy.begin()
@@ -202,7 +202,7 @@ def test_a_worker_without_a_rest_is_behind_since_its_last_one(clock: Clock) -> N
 
 
 def test_the_kernel_counts_what_a_process_waits_for(clock: Clock) -> None:
-    busy = Busy(clock)
+    busy = BusyPeriod(clock)
     busy.begin()
     busy.end()
     clock.now_s += 1.0

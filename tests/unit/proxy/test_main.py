@@ -3,11 +3,13 @@
 import importlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from overlay import config as configuration
+import proxy
+from overlay.config import config as configuration
 from proxy import counters
 from proxy.settings import Settings
 from tests.unit.proxy.conftest import KEY
@@ -31,6 +33,12 @@ def entry(main: Any, kamailio: FakeKsr) -> Any:
     data = {"farm": {"name": "farm.test"}, "node": {"name": "n1", "address": "192.0.2.1"}}
     settings = Settings.from_config(configuration.parse(data, "test"), KEY)
     return main.EntryPoints(kamailio.ksr, settings)
+
+
+def test_no_file_beside_the_entry_points_hides_a_module_of_python() -> None:
+    # Kamailio puts this folder on the path of every import.
+    folder = Path(proxy.__file__).parent
+    assert not {path.stem for path in folder.glob("*.py")} & sys.stdlib_module_names
 
 
 def _broken() -> str:

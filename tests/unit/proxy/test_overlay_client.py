@@ -1,9 +1,10 @@
 """The worker's view of its daemon: answers or nothing, and no waiting for the dead."""
 
+from overlay.base.errors import UnavailableError
 from overlay.control import messages
 from overlay.control.client import RefusedError
-from overlay.control.messages import Locate, Reach
-from overlay.errors import UnavailableError
+from overlay.control.messages import Locate
+from overlay.records.targets import Reach
 from proxy import counters
 from proxy.overlay_client import MISSED_DEADLINES_MAX, PAUSE_S, OverlayClient
 from tests.unit.proxy.conftest import Clock, FakeDaemon

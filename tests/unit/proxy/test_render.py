@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from overlay import config as configuration
-from overlay.config import Config
-from overlay.errors import ConfigError
+from overlay.base.errors import ConfigError
+from overlay.config import config as configuration
+from overlay.config.config import Config
 from proxy.counters import COUNTERS
 from proxy.render import connections_max, derive_key, render, render_tls
 from proxy.settings import Settings

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy import route_token
-from proxy.route_token import Flow, Passage
+from proxy.route_token import DialogRoute, Flow, read_owner_route, read_record_route
 
 KEY = b"k" * 32
 CALLER = Flow("n1", "tcp", "192.0.2.7", 4711)
@@ -12,41 +12,41 @@ CALLEE = Flow("n2", "udp", "2001:db8::7", 1024)
 
 
 def _parameters(caller: Flow | None = None, callee: Flow | None = None) -> dict[str, str]:
-    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call", "from", caller, callee)
+    uri = "sip:farm.test;lr;" + route_token.write_record_route(KEY, "call", "from", caller, callee)
     return route_token.parameters_of(uri)
 
 
 def test_each_side_is_recognised_and_sent_to_the_other() -> None:
     parameters = _parameters(CALLER, CALLEE)
-    assert route_token.passage(KEY, parameters, "call", "from", "to") == Passage(True, CALLEE)
-    assert route_token.passage(KEY, parameters, "call", "to", "from") == Passage(False, CALLER)
+    assert read_record_route(KEY, parameters, "call", "from", "to") == DialogRoute(True, CALLEE)
+    assert read_record_route(KEY, parameters, "call", "to", "from") == DialogRoute(False, CALLER)
 
 
 def test_without_flows_there_is_only_a_signature() -> None:
     parameters = _parameters()
     assert parameters.keys() == {"lr", "s"}
-    assert route_token.passage(KEY, parameters, "call", "from", "to") == Passage(True, None)
+    assert read_record_route(KEY, parameters, "call", "from", "to") == DialogRoute(True, None)
 
 
 def test_another_call_another_key_or_another_flow_is_not_believed() -> None:
     parameters = _parameters(CALLER, None)
-    assert route_token.passage(KEY, parameters, "other", "from", "to") is None
-    assert route_token.passage(KEY, parameters, "call", "x", "y") is None
-    assert route_token.passage(b"x" * 32, parameters, "call", "from", "to") is None
+    assert read_record_route(KEY, parameters, "other", "from", "to") is None
+    assert read_record_route(KEY, parameters, "call", "x", "y") is None
+    assert read_record_route(b"x" * 32, parameters, "call", "from", "to") is None
     forged = {**parameters, "u": route_token.encode_flow(CALLEE)}
-    assert route_token.passage(KEY, forged, "call", "from", "to") is None
+    assert read_record_route(KEY, forged, "call", "from", "to") is None
     swapped = {"lr": "", "s": parameters["s"], "d": parameters["u"]}
-    assert route_token.passage(KEY, swapped, "call", "from", "to") is None
-    assert route_token.passage(KEY, {"s": "é"}, "call", "from", "to") is None
+    assert read_record_route(KEY, swapped, "call", "from", "to") is None
+    assert read_record_route(KEY, {"s": "é"}, "call", "from", "to") is None
 
 
 def test_a_handed_over_flow_is_believed_for_its_call_alone() -> None:
-    uri = route_token.owner_route(KEY, "n2.farm.test", "call", CALLEE)
+    uri = route_token.write_owner_route(KEY, "n2.farm.test", "call", CALLEE)
     parameters = route_token.parameters_of(uri)
-    assert route_token.handed_over(KEY, parameters, "call") == CALLEE
-    assert route_token.handed_over(KEY, parameters, "other") is None
-    assert route_token.handed_over(KEY, {**parameters, "f": "n2~tcp~10.0.0.1~1"}, "call") is None
-    assert route_token.handed_over(KEY, {}, "call") is None
+    assert read_owner_route(KEY, parameters, "call") == CALLEE
+    assert read_owner_route(KEY, parameters, "other") is None
+    assert read_owner_route(KEY, {**parameters, "f": "n2~tcp~10.0.0.1~1"}, "call") is None
+    assert read_owner_route(KEY, {}, "call") is None
 
 
 _FLOWS = st.builds(

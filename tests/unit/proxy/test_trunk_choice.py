@@ -55,14 +55,14 @@ def test_the_longest_prefix_wins(number: str, expected: tuple[str, str]) -> None
 
 
 def test_numbers_are_told_as_the_carrier_wants_them() -> None:
-    legs = TABLE.number_legs(NORTH, TABLE.number_of("030 123"), "call")
-    assert [leg.uri for leg in legs] == [
+    targets = TABLE.number_targets(NORTH, TABLE.number_of("030 123"), "call")
+    assert [target.uri for target in targets] == [
         "sip:030123@192.0.2.2;transport=udp",
         "sip:030123@192.0.2.3;transport=udp",
     ]
-    assert [leg.hop for leg in legs] == [each.uri for each in NORTH.gateways]
-    (leg,) = TABLE.number_legs(WORLD, "+4930123", "call")
-    assert leg.uri == "sip:+4930123@192.0.2.1;transport=udp"
+    assert [target.hop for target in targets] == [each.uri for each in NORTH.gateways]
+    (target,) = TABLE.number_targets(WORLD, "+4930123", "call")
+    assert target.uri == "sip:+4930123@192.0.2.1;transport=udp"
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_emergency_calls_are_known(uri: str, user: str, expected: str) -> None:
 
 
 def test_emergency_calls_try_every_trunk_that_takes_them() -> None:
-    legs = TABLE.emergency_legs("112", "call")
-    assert [(leg.trunk, leg.uri) for leg in legs] == [
+    targets = TABLE.emergency_targets("112", "call")
+    assert [(target.trunk, target.uri) for target in targets] == [
         ("north", "sip:112@192.0.2.2;transport=udp"),
         ("north", "sip:112@192.0.2.3;transport=udp"),
         ("world", "sip:112@192.0.2.1;transport=udp"),
@@ -111,8 +111,8 @@ def test_emergency_calls_try_every_trunk_that_takes_them() -> None:
 
 def test_a_domain_keeps_its_request_uri() -> None:
     trunk = TABLE.by_domain["north.example"]
-    (leg, _) = TABLE.domain_legs(trunk, "sip:x@north.example", "call")
-    assert (leg.uri, leg.hop) == ("sip:x@north.example", "sip:192.0.2.2;transport=udp")
+    (target, _) = TABLE.domain_targets(trunk, "sip:x@north.example", "call")
+    assert (target.uri, target.hop) == ("sip:x@north.example", "sip:192.0.2.2;transport=udp")
 
 
 @given(_gateways, st.text(), st.data())

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from overlay.billing.columns import COLUMNS
-from overlay.control.messages import CallRecord
 from overlay.records.billed import DESCRIPTION, FREE, Column, Kind, columns_of
 from overlay.records.call import CallEvent
+from overlay.records.call_record import CallRecord
 
 _PROJECT = Path(__file__).parents[3] / "pyproject.toml"
 

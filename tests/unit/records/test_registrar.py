@@ -1,7 +1,7 @@
 """What REGISTER requests do (RFC 3261 10.3)."""
 
-from overlay.control.messages import ContactChange, Register, RegisterOutcome
 from overlay.records import registrar, registration
+from overlay.records.register import ContactChange, RegisterOutcome, RegisterRequest
 from overlay.records.registration import Binding, Registration
 
 ALICE = "sip:alice@192.0.2.1"
@@ -11,8 +11,8 @@ NOW_MS = 1_000_000
 
 def request(
     cseq: int, *contacts: ContactChange, call_id: str = "c", star: bool = False
-) -> Register:
-    return Register(
+) -> RegisterRequest:
+    return RegisterRequest(
         aor="alice@farm.test", call_id=call_id, cseq=cseq, contacts=contacts, remove_all=star
     )
 
@@ -21,7 +21,7 @@ def add(uri: str = ALICE, expires_s: int = 60, q: int = 1000) -> ContactChange:
     return ContactChange(uri=uri, expires_s=expires_s, q=q)
 
 
-def apply(record: Registration, asked: Register, stamp: int = 0) -> Registration:
+def apply(record: Registration, asked: RegisterRequest, stamp: int = 0) -> Registration:
     decision = registrar.decide(record, asked, NOW_MS, stamp, 10)
     assert decision.outcome is RegisterOutcome.DONE
     return registration.merge(record, decision.delta)

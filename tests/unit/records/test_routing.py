@@ -2,10 +2,10 @@
 
 import pytest
 
-from overlay.control.messages import Target
 from overlay.records import registration
 from overlay.records.registration import Binding
 from overlay.records.routing import request_uri, targets_of
+from overlay.records.targets import Target
 
 DEVICE = "<urn:uuid:1>"
 

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from overlay.errors import ForgedError, ProtocolError
+from overlay.base.errors import ForgedError, ProtocolError
+from overlay.base.limits import SETTINGS_BYTES_MAX
 from overlay.identity import operator
-from overlay.limits import SETTINGS_BYTES_MAX
 from overlay.records import settings
 from overlay.records.settings import FarmSettings, Gateway, SettingsRecord, Trunk
 

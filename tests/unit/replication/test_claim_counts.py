@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from overlay import limits
+from overlay.base import limits
 from overlay.records.claim import CSEQS_MAX, NOTHING, SETUP_MS, Claim, Heard
 from overlay.records.clock import COUNTER_BITS
 from overlay.replication.claim_counts import LOOK_PAUSE_MS_PER_CALL, ClaimCounts

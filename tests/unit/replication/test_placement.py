@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.links.messages import NodeInfo, Traits
+from overlay.records.node_info import NodeInfo, Traits
 from overlay.replication.placement import choose
 
 REPLICAS, NEEDED = 3, 2

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from overlay.errors import StorageError
-from overlay.links.messages import NodeInfo
-from overlay.parts import now_ms
+from overlay.base.errors import StorageError
+from overlay.daemon.parts import now_ms
+from overlay.records.node_info import NodeInfo
 from overlay.storage import bindings as bindings_module
 from overlay.storage.bindings import Bindings
 from overlay.storage.bindings_database import BindingsDatabase

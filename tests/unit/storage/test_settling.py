@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from overlay.errors import DeviceError, StorageError
+from overlay.base.errors import DeviceError, StorageError
 from overlay.storage import settling as settling_module
 from overlay.storage.committer import Committed, Committer
 from overlay.storage.damage import Damage

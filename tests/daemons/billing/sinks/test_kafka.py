@@ -13,13 +13,13 @@ import pytest
 import uvloop
 from hypothesis import given
 
+from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.billing.columns import COLUMNS, TEXT_BYTES_MAX, Row
 from overlay.billing.sinks import kafka
 from overlay.billing.sinks.kafka import CUT_BYTES_MAX, CUT_TEXT_CHARS, KafkaSink, cut
 from overlay.billing.sinks.sink import SinkError
-from overlay.config_sections import Kafka
+from overlay.config.sections import Kafka
 from overlay.identity import ca, files
-from overlay.limits import HEADER_CHARS_MAX
 from overlay.records.billed import FREE, Kind
 from tests.daemons.farm_of_nodes import FARM, Farm, play
 from tests.kafka import (

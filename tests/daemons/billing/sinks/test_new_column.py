@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from overlay.billing.assemble import assemble
+from overlay.records.assemble import assemble
 from overlay.billing.columns import row_of
 from overlay.billing.sinks.files import FileSink, json_line
 from overlay.billing.sinks.kafka import cut

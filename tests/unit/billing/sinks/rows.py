@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from overlay.billing.assemble import assemble
 from overlay.billing.columns import Row, row_of
+from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind
 
 

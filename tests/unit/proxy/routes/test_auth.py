@@ -40,7 +40,7 @@ def test_without_credentials_there_is_a_challenge_for_each_algorithm_and_no_ques
     name: str,
 ) -> None:
     kamailio.message.method = method
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     assert kamailio.done == [code]
     first, second = _challenges(kamailio)
     assert first.startswith(f'{name}: Digest realm="farm.test", nonce="')
@@ -56,7 +56,9 @@ def test_a_right_answer_passes(
 ) -> None:
     kamailio.message.method = method
     answer_to(kamailio, algorithm=algorithm)
-    assert auth.prove(worker, ALICE) == auth.Proof(ALICE, Policy(), repeated=False)
+    assert auth.authenticate(worker, ALICE) == auth.AuthenticatedSubscriber(
+        ALICE, Policy(), repeated=False
+    )
     assert kamailio.done == []
 
 
@@ -65,14 +67,14 @@ def test_only_the_algorithms_of_the_configuration_pass(
 ) -> None:
     worker = make_worker(proxy={"digest_algorithms": ["SHA-256"]})
     answer_to(kamailio, algorithm="MD5")
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     assert len(_challenges(kamailio)) == 1
 
 
 def test_its_retransmission_passes_as_such(worker: Worker, kamailio: FakeKsr) -> None:
     answer_to(kamailio)
-    assert auth.prove(worker, ALICE)
-    again = auth.prove(worker, ALICE)
+    assert auth.authenticate(worker, ALICE)
+    again = auth.authenticate(worker, ALICE)
     assert again is not None
     assert again.repeated
 
@@ -81,9 +83,9 @@ def test_the_retransmission_of_what_was_forgotten_does_not(
     worker: Worker, kamailio: FakeKsr
 ) -> None:
     answer_to(kamailio)
-    assert auth.prove(worker, ALICE)
+    assert auth.authenticate(worker, ALICE)
     auth.forget(worker)
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
 
 
 @pytest.mark.parametrize(
@@ -99,10 +101,10 @@ def test_another_use_of_the_same_answer_is_stale(
     worker: Worker, kamailio: FakeKsr, change: dict[str, object]
 ) -> None:
     answer_to(kamailio)
-    assert auth.prove(worker, ALICE)
+    assert auth.authenticate(worker, ALICE)
     for name, value in change.items():
         setattr(kamailio.message, name, value)
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     assert all("stale=true" in each for each in _challenges(kamailio))
     assert kamailio.counts[counters.AUTH_STALE] == 1
 
@@ -112,9 +114,9 @@ def test_a_nonce_counts_once_for_each_count(worker: Worker, kamailio: FakeKsr) -
     for count in (1, 2):
         kamailio.message.cseq = count
         answer_to(kamailio, nonce=nonce, count=count)
-        assert auth.prove(worker, ALICE)
+        assert auth.authenticate(worker, ALICE)
     kamailio.message.cseq = 3
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
 
 
 @pytest.mark.parametrize(
@@ -130,13 +132,13 @@ def test_a_right_answer_to_another_nodes_or_an_old_nonce_is_stale(
     worker: Worker, kamailio: FakeKsr, nonce: str
 ) -> None:
     answer_to(kamailio, nonce=nonce)
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     assert all("stale=true" in each for each in _challenges(kamailio))
 
 
 def test_a_wrong_answer_to_an_old_nonce_is_wrong(worker: Worker, kamailio: FakeKsr) -> None:
     answer_to(kamailio, nonce="anything", password="guessed")
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     assert not any("stale" in each for each in _challenges(kamailio))
     assert kamailio.counts[counters.AUTH_FAILURES] == 1
 
@@ -147,7 +149,7 @@ def test_known_and_unknown_users_are_answered_alike(
     def seen() -> tuple[object, ...]:
         answer_to(kamailio, password="guessed")
         kamailio.done.clear()
-        assert auth.prove(worker, ALICE) is None
+        assert auth.authenticate(worker, ALICE) is None
         parts = [each.partition("nonce=")[::2] for each in _challenges(kamailio)]
         return (*kamailio.done, *((before, len(after)) for before, after in parts))
 
@@ -171,21 +173,21 @@ def test_nobody_gets_in_with_the_stand_in_secret(
     assert found is not None
     right = digest.response(found, "0123456789abcdef0123456789abcdef", "INVITE")
     kamailio.message.fields["Proxy-Authorization"] = [f'{text}, response="{right}"']
-    assert auth.prove(worker, "g@farm.test") is None
+    assert auth.authenticate(worker, "g@farm.test") is None
 
 
 def test_a_removed_subscriber_is_out_at_his_next_retransmission(
     worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
 ) -> None:
     answer_to(kamailio)
-    assert auth.prove(worker, ALICE)
+    assert auth.authenticate(worker, ALICE)
     daemon.answers[Authenticate] = NOBODY
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
 
 
 def test_in_the_name_of_another(worker: Worker, kamailio: FakeKsr) -> None:
     answer_to(kamailio)
-    assert auth.prove(worker, "bob@farm.test") is None
+    assert auth.authenticate(worker, "bob@farm.test") is None
     assert kamailio.done == [403]
     assert kamailio.counts == {counters.IDENTITIES_REFUSED: 1}
 
@@ -197,7 +199,7 @@ def test_in_the_name_of_an_identity_of_his_own(
     kamailio.message.method = method
     daemon.answers[Authenticate] = secrets_of("alice", Policy(identities=("sales@farm.test",)))
     answer_to(kamailio)
-    assert bool(auth.prove(worker, "sales@farm.test")) is passes
+    assert bool(auth.authenticate(worker, "sales@farm.test")) is passes
 
 
 def test_who_is_blocked_learns_it_with_the_right_password_only(
@@ -205,9 +207,9 @@ def test_who_is_blocked_learns_it_with_the_right_password_only(
 ) -> None:
     daemon.answers[Authenticate] = secrets_of("alice", Policy(blocked=True))
     answer_to(kamailio, password="guessed")
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     answer_to(kamailio)
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     assert kamailio.done == [407, 403]
     assert kamailio.reply_fields[-1].startswith("Warning: 399 farm.test ")
     assert kamailio.counts[counters.POLICY_BLOCKED] == 1
@@ -218,7 +220,7 @@ def test_a_silent_daemon_is_not_a_wrong_password(
 ) -> None:
     daemon.answers.clear()
     answer_to(kamailio)
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     assert kamailio.done == []
 
 
@@ -226,7 +228,7 @@ def test_a_wrong_password_is_reported_with_where_it_came_from(
     worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon
 ) -> None:
     answer_to(kamailio, password="guessed")
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     asked, reported = daemon.asked
     assert isinstance(asked, Authenticate)
     assert asked.address == "192.0.2.10"
@@ -240,7 +242,7 @@ def test_who_is_locked_out_is_told_so_whatever_he_answers(
 ) -> None:
     daemon.answers[Authenticate] = Secrets(id=1, ha1="", ha1_sha256="", locked_s=77)
     answer_to(kamailio)
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     assert kamailio.done == [403]
     assert "Retry-After: 77\r\n" in kamailio.reply_fields
     assert kamailio.counts[counters.LOCKED_OUT] == 1
@@ -253,7 +255,7 @@ def test_nobody_is_locked_out_for_what_a_trusted_proxy_sends_on(
     daemon.answers[Authenticate] = secrets_of("alice")
     answer_to(kamailio, password="guessed")
     worker = make_worker(proxy={"authenticate": True, "trusted_peers": ["192.0.2.0/24"]})
-    assert auth.prove(worker, ALICE) is None
+    assert auth.authenticate(worker, ALICE) is None
     (asked,) = daemon.asked
     assert isinstance(asked, Authenticate)
     assert asked.address == ""

@@ -7,18 +7,17 @@ from overlay.control.messages import (
     CallClaimed,
     ClaimCall,
     Done,
-    Reach,
     Refused,
     ReleaseCall,
     Requests,
-    Target,
     WriteEvent,
     Written,
 )
 from overlay.records.settings import Emergency, FarmSettings, Gateway, Trunk
 from overlay.records.subscriber import Policy
+from overlay.records.targets import Reach, Target
 from proxy import counters
-from proxy.routes import relay, reply, request, trunks
+from proxy.routes import fork, reply, request, trunks
 from proxy.trunk_choice import TrunkTable
 from proxy.worker import Worker
 from tests.unit.proxy.conftest import FakeDaemon, MakeWorker, answer_to, secrets_of
@@ -60,7 +59,7 @@ def asked(daemon: FakeDaemon) -> list[Requests]:
 
 def answered(worker: Worker, kamailio: FakeKsr, status: int) -> None:
     """The callee says this."""
-    worker.claimed = False
+    worker.call_claimed = False
     kamailio.message.status, kamailio.message.to_tag = status, "tt"
     reply.route(worker)
 
@@ -89,7 +88,7 @@ def test_where_nobody_can_say_the_call_passes(
     daemon.answers[ClaimCall] = Refused(id=1, code="unavailable", reason="no replica")
     assert call(farm, kamailio)[-1] == "forward"
     assert kamailio.counts[counters.CLAIMS_FAILED] == 1
-    assert not farm.claimed
+    assert not farm.call_claimed
 
 
 def test_without_a_limit_nobody_is_asked(
@@ -114,7 +113,7 @@ def test_a_retransmission_is_not_claimed_again_but_released(
     farm: Worker, kamailio: FakeKsr, daemon: FakeDaemon
 ) -> None:
     call(farm, kamailio)
-    farm.claimed = False
+    farm.call_claimed = False
     kamailio.message.request_uri = "sip:bob@farm.test"
     daemon.located(reach=Reach.OFFLINE)
     request.route(farm)
@@ -164,7 +163,7 @@ def test_a_fork_is_released_when_all_have_refused(
     assert asked(daemon) == [CLAIM], "the other one rings"
     kamailio.done.clear()
     kamailio.message.status = 408
-    relay.end_or_go_on(farm)
+    fork.end_or_try_next_group(farm)
     assert asked(daemon) == [RELEASE]
     assert kamailio.done == [], "the answer is for the caller as it is"
 
@@ -175,9 +174,9 @@ def test_a_group_that_failed_leaves_the_call_to_the_next_one(
     daemon.located(Target(uri=BOB.uri, q=900), Target(uri=ALSO_BOB.uri, q=100))
     call(farm, kamailio)
     kamailio.message.status = 486
-    relay.end_or_go_on(farm)
+    fork.end_or_try_next_group(farm)
     assert asked(daemon) == [CLAIM]
-    relay.end_or_go_on(farm)
+    fork.end_or_try_next_group(farm)
     assert asked(daemon) == [RELEASE]
 
 
@@ -189,7 +188,7 @@ def test_a_call_from_a_connection_to_udp_is_watched(
     assert kamailio.failure_routes == ["ksr_failure_route"]
     answered(farm, kamailio, 486)
     assert asked(daemon) == [CLAIM]
-    relay.end_or_go_on(farm)
+    fork.end_or_try_next_group(farm)
     assert asked(daemon) == [RELEASE]
 
 
@@ -204,7 +203,7 @@ def test_a_carriers_refusal_releases_and_emergency_calls_are_not_counted(
         assert call(farm, kamailio)[-1] == "t_relay"
         assert asked(daemon) == [CLAIM]
         kamailio.canceled, kamailio.message.status = canceled, 486
-        trunks.failed(farm)
+        trunks.try_next_gateway(farm)
         assert asked(daemon) == [RELEASE]
     kamailio.message.request_uri = "sip:112@farm.test"
     daemon.answers[ClaimCall] = CallClaimed(id=1, granted=False)

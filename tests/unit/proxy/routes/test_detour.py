@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from overlay.cache import shown_settings
-from overlay.control.messages import Reach, Target, WriteEvent, Written
+from overlay.control.messages import WriteEvent, Written
 from overlay.records.settings import Shown
+from overlay.records.targets import Reach, Target
 from proxy import counters, route_token
 from proxy.route_token import Flow
 from proxy.routes import detour, request
@@ -35,7 +36,7 @@ def _bye(worker: Worker, kamailio: FakeKsr, flow: Flow, *, gone: tuple[str, ...]
     message = kamailio.message
     message.method, message.request_uri, message.to_uri = "BYE", CONTACT, "sip:bob@farm.test"
     message.from_tag, message.to_tag = "ft", "tt"
-    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", None, flow)
+    uri = "sip:farm.test;lr;" + route_token.write_record_route(KEY, "call-1", "ft", None, flow)
     message.fields["Route"] = [f"<{uri}>"]
     request.route(worker)
 
@@ -105,7 +106,7 @@ def test_what_was_handed_over_goes_on_one_detour_at_most(
     message.method, message.request_uri, message.to_uri = "BYE", CONTACT, "sip:bob@farm.test"
     message.to_tag = "tt"
     own = Flow("n1", "tcp", "10.0.0.2", 2)
-    uri = route_token.owner_route(KEY, "n1.farm.test", "call-1", own) + mark
+    uri = route_token.write_owner_route(KEY, "n1.farm.test", "call-1", own) + mark
     message.fields["Route"] = [f"<{uri}>"]
     request.route(worker)
     assert len(daemon.asked) == asked

@@ -25,7 +25,7 @@ def _in_dialog(
     message = kamailio.message
     message.method, message.request_uri = method, PHONE
     message.from_tag, message.to_tag = ("tt", "ft") if from_callee else ("ft", "tt")
-    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", caller, callee)
+    uri = "sip:farm.test;lr;" + route_token.write_record_route(KEY, "call-1", "ft", caller, callee)
     message.fields["Route"] = [f"<{uri}>"]
 
 
@@ -121,7 +121,7 @@ def test_a_bye_over_a_connection_to_a_udp_phone_is_a_transaction(
 
 def _handed_over(kamailio: FakeKsr, flow: Flow, call_id: str = "call-1") -> None:
     kamailio.message.request_uri = PHONE
-    uri = route_token.owner_route(KEY, "n1.farm.test", call_id, flow)
+    uri = route_token.write_owner_route(KEY, "n1.farm.test", call_id, flow)
     kamailio.message.fields["Route"] = [f"<{uri}>"]
 
 

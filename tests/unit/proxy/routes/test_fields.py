@@ -9,7 +9,7 @@ from proxy.worker import Worker
 from tests.unit.proxy.fake_ksr import FakeKsr, Message
 
 TEXTS = st.sampled_from(["", "plain", "<null>", "<null", "two\r\n lines", "a\nb", "\n", "ü"])
-GROUP = fields.Group("$ci", "$hdr(User-Agent)", "$ft", "$tt", "$sp")
+GROUP = fields.VariableGroup("$ci", "$hdr(User-Agent)", "$ft", "$tt", "$sp")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -25,6 +25,6 @@ def test_a_group_is_its_fields(
 
 def test_what_is_not_utf8_is_replaced_or_refused(worker: Worker, kamailio: FakeKsr) -> None:
     kamailio.spoil("$ft", b"t\xf6")
-    assert fields.Group("$ci", "$ft").read(worker) == ["call-1", "t\ufffd"]
+    assert fields.VariableGroup("$ci", "$ft").read(worker) == ["call-1", "t\ufffd"]
     with pytest.raises(UnicodeDecodeError):
-        fields.Group("$ci", "$ft", exact=True).read(worker)
+        fields.VariableGroup("$ci", "$ft", exact=True).read(worker)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from overlay.control.messages import Authenticate, Target
+from overlay.control.messages import Authenticate
 from overlay.records.subscriber import Policy
+from overlay.records.targets import Target
 from proxy import counters
 from proxy.routes import identity, request
 from proxy.worker import Worker
@@ -115,5 +116,5 @@ def test_an_anonymous_stranger_is_a_stranger(strict: Worker, kamailio: FakeKsr) 
 def test_replies(strict: Worker, kamailio: FakeKsr, source: str, stays: bool) -> None:
     kamailio.message.source = (source, 5060)
     kamailio.message.fields["P-Asserted-Identity"] = FORGED
-    identity.strip(strict)
+    identity.remove_untrusted(strict)
     assert ("P-Asserted-Identity" in kamailio.message.fields) is stays

@@ -2,7 +2,7 @@
 
 import pytest
 
-from overlay.control.messages import CachedTargets, Reach, Target, encode_cached, redis_key
+from overlay.records.targets import CachedTargets, Reach, Target, encode_cached, redis_key
 from proxy import counters
 from proxy.routes import location
 from proxy.worker import Worker

@@ -2,7 +2,7 @@
 
 import pytest
 
-from overlay.control.messages import Target
+from overlay.records.targets import Target
 from proxy.routes.location import encrypted
 
 

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from overlay.control.messages import Target, WriteEvent, Written
+from overlay.control.messages import WriteEvent, Written
+from overlay.records.targets import Target
 from proxy import counters, route_token
 from proxy.route_token import Flow
 from proxy.routes import media, reply, request
@@ -59,7 +60,11 @@ def _in_dialog(worker: Worker, kamailio: FakeKsr, method: str, flow: Flow | None
     message = kamailio.message
     message.method, message.request_uri = method, PHONE
     message.from_tag, message.to_tag = "ft", "tt"
-    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", None, flow) + ";m=1"
+    uri = (
+        "sip:farm.test;lr;"
+        + route_token.write_record_route(KEY, "call-1", "ft", None, flow)
+        + ";m=1"
+    )
     message.fields["Route"] = [f"<{uri}>"]
     request.route(worker)
 
@@ -145,7 +150,7 @@ def test_a_call_without_a_relay_stays_without(
     _answered(worker, kamailio, 486)
     message = kamailio.message
     message.method, message.request_uri, message.to_tag = "BYE", PHONE, "tt"
-    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", None, None)
+    uri = "sip:farm.test;lr;" + route_token.write_record_route(KEY, "call-1", "ft", None, None)
     message.fields["Route"] = [f"<{uri}>"]
     request.route(worker)
     assert relay.asked == []

@@ -2,8 +2,9 @@
 
 import pytest
 
-from overlay.control.messages import Target, WriteEvent, Written
+from overlay.control.messages import WriteEvent, Written
 from overlay.records.call import CallEvent, EventKind
+from overlay.records.targets import Target
 from proxy import counters, route_token
 from proxy.routes import dialog, relay, reply
 from proxy.worker import Worker

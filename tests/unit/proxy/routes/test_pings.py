@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from overlay.control.messages import Register, Registered, RegisterOutcome
+from overlay.control.messages import Register, Registered
+from overlay.records.register import RegisterOutcome
 from proxy.ping_round import PingRound, slice_of
 from proxy.routes import pings, registrar, reply
 from proxy.settings import Settings
@@ -151,6 +152,6 @@ def test_other_answers_to_options_go_on(worker: Worker, kamailio: FakeKsr) -> No
 
 
 def test_an_ipv6_phone(worker: Worker, kamailio: FakeKsr) -> None:
-    text = pings.ping(worker.settings, "[2001:db8::1]:5060", "sip:a@h?x=y", "0" * 32)
+    text = pings.options_request(worker.settings, "[2001:db8::1]:5060", "sip:a@h?x=y", "0" * 32)
     assert text.startswith("OPTIONS sip:a@h SIP/2.0\r\n")
     assert 0 <= slice_of("[2001:db8::1]:5060", ROUND_S) < ROUND_S

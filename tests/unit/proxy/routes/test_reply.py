@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from overlay.control.messages import Target, WriteEvent, Written
-from overlay.limits import HEADER_CHARS_MAX
+from overlay.base.limits import HEADER_CHARS_MAX
+from overlay.control.messages import WriteEvent, Written
 from overlay.records.call import EventKind, event_id
+from overlay.records.targets import Target
 from proxy import counters, route_token
 from proxy.routes import call_events, relay, reply, request
 from proxy.worker import Worker
@@ -19,7 +20,7 @@ def _answered(kamailio: FakeKsr, daemon: FakeDaemon) -> None:
     daemon.answers[WriteEvent] = Written(id=1, level="quorum")
     message = kamailio.message
     message.status, message.to_tag, message.source = 200, "tt", ("192.0.2.20", 5060)
-    uri = "sip:farm.test;lr;" + route_token.record_route(KEY, "call-1", "ft", None, None)
+    uri = "sip:farm.test;lr;" + route_token.write_record_route(KEY, "call-1", "ft", None, None)
     message.fields = {
         "Record-Route": ["<sip:example.org;lr>", f"<sip:x;lr>, <{uri}>"],
         "Contact": ['"Bob" <sip:bob@192.0.2.20>;x=y'],
@@ -200,7 +201,7 @@ def test_a_refusal_is_an_attempt_where_that_is_wanted(
 def test_the_memory_of_written_events_is_bounded(worker: Worker, kamailio: FakeKsr) -> None:
     for number in range(call_events.REMEMBERED_MAX + 10):
         kamailio.message.to_tag = str(number)
-        assert call_events.start(worker, "call-1", "ft", 0)
+        assert call_events.write_start(worker, "call-1", "ft", 0)
     assert len(worker.events_safe) == call_events.REMEMBERED_MAX
 
 

@@ -2,14 +2,8 @@
 
 import pytest
 
-from overlay.control.messages import (
-    Authenticate,
-    CachedTargets,
-    Locate,
-    Reach,
-    Target,
-    encode_cached,
-)
+from overlay.control.messages import Authenticate, Locate
+from overlay.records.targets import CachedTargets, Reach, Target, encode_cached
 from proxy import counters
 from proxy.routes import request
 from proxy.worker import Worker

@@ -2,8 +2,8 @@
 
 import pytest
 
-from overlay.control.messages import Target
 from overlay.records.settings import Emergency, FarmSettings, Gateway, Trunk
+from overlay.records.targets import Target
 from proxy import counters
 from proxy.load import Backlog, Load
 from proxy.routes import request, shed

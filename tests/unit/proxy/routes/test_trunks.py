@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from overlay.control.messages import Authenticate, Locate, Located, Reach, Secrets, Target
+from overlay.control.messages import Authenticate, Locate, Located, Secrets
 from overlay.records.settings import (
     Emergency,
     FarmSettings,
@@ -14,9 +14,10 @@ from overlay.records.settings import (
     Trunk,
 )
 from overlay.records.subscriber import Policy
+from overlay.records.targets import Reach, Target
 from proxy import counters
-from proxy.routes import relay, request, trunks
-from proxy.trunk_choice import Leg, TrunkTable
+from proxy.routes import fork, pins, request, trunks
+from proxy.trunk_choice import GatewayTarget, TrunkTable
 from proxy.worker import Worker
 from tests.unit.proxy.conftest import FakeDaemon, MakeWorker, answer_to, secrets_of
 from tests.unit.proxy.fake_ksr import FakeKsr
@@ -58,7 +59,7 @@ def call(worker: Worker, kamailio: FakeKsr, uri: str) -> None:
     request.route(worker)
 
 
-def plan(kamailio: FakeKsr) -> trunks.Plan:
+def plan(kamailio: FakeKsr) -> trunks.TrunkPlan:
     return trunks._decoder.decode(kamailio.variables["$avp(trunk_plan)"])
 
 
@@ -66,7 +67,7 @@ def fail(worker: Worker, kamailio: FakeKsr, status: int) -> list[Any]:
     """What is done after this answer of a gateway."""
     kamailio.message.status = status
     kamailio.done.clear()
-    trunks.failed(worker)
+    trunks.try_next_gateway(worker)
     return [each for each in kamailio.done if each[0] != "fr"]
 
 
@@ -77,9 +78,9 @@ def test_a_number_of_nobody_goes_to_its_trunk(farm: Worker, kamailio: FakeKsr) -
     assert kamailio.message.request_uri == "sip:+4930123@192.0.2.51;transport=udp"
     assert kamailio.next_hop == HOPS[0]
     assert "P-Asserted-Identity: <sip:alice@farm.test>\r\n" in kamailio.inserted
-    assert relay.is_pinned(farm, "call-1", "ft")
+    assert pins.is_pinned(farm, "call-1", "ft")
     assert kamailio.counts[counters.TRUNK_CALLS] == 1
-    farm.leg = plan(kamailio).current
+    farm.gateway_target = plan(kamailio).current
     trunks.prepare_branch(farm)
     assert ";k=north;" in kamailio.inserted[-1]
 
@@ -179,7 +180,7 @@ def test_an_emergency_call_passes_every_limit(
     call(farm, kamailio, uri)
     assert kamailio.done[-1] == "t_relay"
     assert kamailio.message.request_uri == f"sip:{number}@192.0.2.61;transport=udp"
-    assert [leg.trunk for leg in plan(kamailio).later] == ["north", "north"]
+    assert [target.trunk for target in plan(kamailio).later] == ["north", "north"]
     assert kamailio.counts[counters.EMERGENCY_CALLS] == 1
     assert not any(isinstance(asked, Locate) for asked in daemon.asked)
 
@@ -284,13 +285,13 @@ def test_the_next_gateway_may_ask_again(farm: Worker, kamailio: FakeKsr) -> None
 
 
 def test_a_trunk_without_a_password_answers_no_challenge(farm: Worker, kamailio: FakeKsr) -> None:
-    leg = Leg("rescue", "sip:1@192.0.2.61", "sip:192.0.2.61")
-    trunks.send(farm, "INVITE", (leg,))
+    target = GatewayTarget("rescue", "sip:1@192.0.2.61", "sip:192.0.2.61")
+    trunks.send(farm, "INVITE", (target,))
     assert fail(farm, kamailio, 401) == [(502, "Carrier Refused Credentials")]
 
 
 def test_a_loop_and_a_retransmission_go_nowhere(farm: Worker, kamailio: FakeKsr) -> None:
-    kamailio.message.vias = relay.VIAS_OF_A_FORK_MAX + 1
+    kamailio.message.vias = fork.VIAS_MAX + 1
     call(farm, kamailio, "sip:030123@farm.test")
     assert kamailio.done[-1:] == [482]
     kamailio.message.vias, kamailio.message.call_id = 1, "call-2"

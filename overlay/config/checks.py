@@ -1,0 +1,55 @@
+"""What is wrong with a configuration whose types are right.
+
+In: its sections. Out: what is wrong with each, a line each that begins with the setting's name.
+Counterparts: `config/values.py` has the rules for single settings, this file those for settings
+that must go together; `config.py` refuses a file with all of it at once.
+"""
+
+from overlay.config.sections import DnsUpdate, Export, Node, Overlay, Proxy
+
+
+def node(section: Node) -> list[str]:
+    """Its addresses."""
+    if section.address6 == section.address:
+        return ["node.address6: must not be the same as node.address"]
+    return []
+
+
+def overlay(section: Overlay) -> list[str]:
+    """Quorums."""
+    if section.write_quorum + section.read_quorum <= section.replicas:
+        return [
+            "overlay: write_quorum + read_quorum must exceed replicas, or a read misses a write"
+        ]
+    return []
+
+
+def proxy(section: Proxy) -> list[str]:
+    """Ports and algorithms."""
+    found = []
+    if not section.digest_algorithms:
+        found.append("proxy.digest_algorithms: at least one is needed")
+    used = [section.port, *section.further_ports.values()]
+    if len(used) != len(set(used)):
+        found.append("proxy: two transports have the same port")
+    return found
+
+
+def dns_update(section: DnsUpdate, farm_name: str) -> list[str]:
+    """The zone that is to have the farm's records."""
+    if section.zone and not f".{farm_name}".endswith(f".{section.zone}"):
+        return [f"dns_update.zone: {farm_name} is not in {section.zone!r}"]
+    return []
+
+
+def export(section: Export) -> list[str]:
+    """Where billing records go."""
+    found = []
+    if len(set(section.files)) != len(section.files):
+        found.append("export.files: the same twice")
+    kafka = section.kafka
+    if kafka.sasl == "PLAIN" and not kafka.tls:
+        found.append("export.kafka.sasl: PLAIN shows the password to all on the way without tls")
+    if bool(kafka.sasl) != bool(kafka.user):
+        found.append("export.kafka: sasl and user go together")
+    return found

@@ -1,0 +1,176 @@
+"""The node's configuration: one TOML file, one dataclass a section, checked once at the door.
+
+In: `/etc/sipfarm/farm.toml`. Out: a frozen `Config`, or a `ConfigError` that names the key.
+Counterparts: `config/sections.py` declares every setting, and docs/configuration.md shows them;
+`config/checks.py` and `config/values.py` find what is wrong with their values.
+"""
+
+import tomllib
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from overlay.base.errors import ConfigError
+from overlay.config import checks
+from overlay.config import values as config_values
+from overlay.config.sections import (
+    Billing,
+    Dns,
+    DnsUpdate,
+    Enrollment,
+    Export,
+    Farm,
+    Media,
+    Metrics,
+    Node,
+    Overlay,
+    Proxy,
+    Section,
+    Storage,
+)
+
+PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    farm: Farm
+    node: Node
+    overlay: Overlay = Overlay()
+    proxy: Proxy = Proxy()
+    billing: Billing = Billing()
+    storage: Storage = Storage()
+    media: Media = Media()
+    dns: Dns = Dns()
+    metrics: Metrics = Metrics()
+    enrollment: Enrollment = Enrollment()
+    dns_update: DnsUpdate = DnsUpdate()
+    export: Export = Export()
+
+    def run_path(self, name: str) -> Path:
+        """A socket or pid file of this node."""
+        return Path(self.node.run_dir) / name
+
+    @property
+    def control_socket(self) -> Path:
+        """Where proxies and the CLI reach the daemon."""
+        return self.run_path("control.sock")
+
+    @property
+    def redis_socket(self) -> Path:
+        """Where this node's Redis listens."""
+        return self.run_path("redis.sock")
+
+    @property
+    def generations_file(self) -> Path:
+        """By which the daemon tells the proxies that an entry in Redis has changed."""
+        return self.run_path("generations")
+
+    @property
+    def settings_file(self) -> Path:
+        """What the daemon tells the proxies of the farm's settings."""
+        return self.run_path("settings.json")
+
+    @property
+    def flows_file(self) -> Path:
+        """What Kamailio tells its successor of the phones that it pings."""
+        return self.run_path("flows.json")
+
+    @property
+    def dns_socket(self) -> Path:
+        """Where PowerDNS asks the daemon."""
+        return self.run_path("dns.sock")
+
+    @property
+    def pdns_control_socket(self) -> Path:
+        """Where PowerDNS takes commands; the name is its own."""
+        return self.pdns_socket_dir / "pdns.controlsocket"
+
+    @property
+    def pdns_socket_dir(self) -> Path:
+        """PowerDNS's own directory, beside the one with the sockets of all others."""
+        return Path(f"{self.node.run_dir}-pdns")
+
+    @property
+    def kamailio_socket(self) -> Path:
+        """Kamailio's JSON-RPC datagram socket."""
+        return self.run_path("kamailio.sock")
+
+
+def load(path: Path) -> Config:
+    """The configuration in `path`; raises `ConfigError` with what to mend."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return parse(data, str(path))
+
+
+def parse(data: object, origin: str) -> Config:
+    """The configuration of already parsed TOML; `origin` begins every error's text."""
+    try:
+        config = msgspec.convert(data, Config, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {error}") from error
+    problems = _problems(config)
+    if problems:
+        raise ConfigError("\n".join(f"{origin}: {problem}" for problem in problems))
+    return config
+
+
+def _problems(config: Config) -> list[str]:
+    sections = {name: getattr(config, name) for name in config.__struct_fields__}
+    sections["export.kafka"] = config.export.kafka
+    return [
+        *chain.from_iterable(config_values.problems(*item) for item in sections.items()),
+        *checks.node(config.node),
+        *checks.overlay(config.overlay),
+        *checks.proxy(config.proxy),
+        *checks.dns_update(config.dns_update, config.farm.name),
+        *checks.export(config.export),
+    ]
+
+
+def dump(config: Config) -> str:
+    """The configuration as TOML, every value written out."""
+    return "\n\n".join(_sections("", msgspec.to_builtins(config))) + "\n"
+
+
+def dump_decided(config: Config) -> str:
+    """The configuration as TOML without what is as it would be anyway, so that a later version's
+    defaults hold, and an earlier version finds no setting that it does not know."""
+    plain = Config(farm=Farm(name=""), node=Node(name="", address=""))
+    decided = _decided(msgspec.to_builtins(config), msgspec.to_builtins(plain))
+    return "\n\n".join(_sections("", decided)) + "\n"
+
+
+def _decided(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """What differs, section by section; sections that do not differ are left out."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            if inside := _decided(value, defaults[name]):
+                found[name] = inside
+        elif value != defaults[name]:
+            found[name] = value
+    return found
+
+
+def _sections(above: str, values: dict[str, Any]) -> list[str]:
+    sections = []
+    for name, inside in values.items():
+        if not isinstance(inside, dict):
+            continue
+        lines = [
+            f"{key} = {msgspec.json.encode(value).decode()}"
+            for key, value in inside.items()
+            if not isinstance(value, dict)
+        ]
+        sections += ["\n".join([f"[{above}{name}]", *lines])] if lines else []
+        sections += _sections(f"{above}{name}.", inside)
+    return sections

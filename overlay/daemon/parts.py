@@ -1,0 +1,67 @@
+"""What a node takes from the world around it: network, disk, cache, clock, chance.
+
+In: nothing. Out: makers of these for one node. Counterpart: `node.py` builds on them. A simulation
+hands in its own; the defaults are the real ones.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from overlay.cache.generations import Generations
+from overlay.cache.projection import Projection
+from overlay.config.config import Config
+from overlay.control.server import ControlServer
+from overlay.control.service import Service
+from overlay.identity.identity import Identity
+from overlay.kamailio.watcher import KamailioWatcher
+from overlay.links.network import Network
+from overlay.links.peer_messages import Hello
+from overlay.membership.discovery import Discovery
+from overlay.observe.metrics import Metrics
+from overlay.storage.bindings import Bindings
+from overlay.storage.bindings_database import BindingsDatabase
+from overlay.storage.committer import Committer
+from overlay.storage.damage import Damage
+from overlay.storage.records_disk import RecordsDisk
+from overlay.storage.space import Space, free_bytes_of
+
+NowMs = Callable[[], int]
+
+
+def now_ms() -> int:
+    """Unix time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+def open_storage(config: Config, now: NowMs) -> tuple[Committer, Bindings]:
+    """The files in `node.data_dir`, made if need be; raises `StorageError` or `OSError`."""
+    directory = Path(config.node.data_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    damage = Damage()
+    space = Space(free_bytes_of(directory), config.storage.free_bytes_min)
+    committer = Committer(RecordsDisk(directory, damage), space)
+    return committer, Bindings(BindingsDatabase(directory, damage), now, space)
+
+
+def open_projection(config: Config) -> Projection:
+    """What the node's proxies see of its leases."""
+    return Projection(config.redis_socket, Generations.in_file(config.generations_file))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """One node's world."""
+
+    now_ms: NowMs = now_ms
+    """The wall clock, Unix time in ms."""
+    chance: random.Random = field(default_factory=random.Random)
+    network: Callable[[Identity, Hello], Network] = Network
+    discovery: Callable[[Config], Discovery] = Discovery
+    storage: Callable[[Config, NowMs], tuple[Committer, Bindings]] = open_storage
+    projection: Callable[[Config], Projection] = open_projection
+    control: Callable[[Service, Metrics], ControlServer] = ControlServer
+    kamailio: Callable[[Config], KamailioWatcher] | None = None
+    """None for a node without a Kamailio, which then is never away."""

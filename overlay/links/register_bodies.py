@@ -1,0 +1,100 @@
+"""How a REGISTER, and what became of it, travel from one node to another.
+
+In: requests and results of `overlay.records.register`. Out: the bodies of `RegisterAt` and
+`RegisteredAt`. Counterpart: `overlay.replication.registrations` of the other node, which may be of
+another version: fields are only added, and only at the end.
+"""
+
+import msgspec
+
+from overlay.base import decoding
+from overlay.records.refusal import Refusal
+from overlay.records.register import (
+    Contact,
+    ContactChange,
+    RegisterOutcome,
+    RegisterRequest,
+    RegisterResult,
+)
+
+
+class _Asked(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=3):
+    unused: int = 0
+    deadline_ms: int = 0
+    aor: str
+    call_id: str
+    cseq: int
+    contacts: tuple[ContactChange, ...] = ()
+    remove_all: bool = False
+    path: tuple[str, ...] = ()
+    user_agent: str = ""
+    contacts_max: int = 0
+
+
+class _Done(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=3):
+    unused: int = 0
+    outcome: RegisterOutcome
+    bindings: tuple[Contact, ...] = ()
+    move: bool = False
+    weak: bool = False
+
+
+class _Refused(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=0):
+    unused: int = 0
+    code: str
+    reason: str
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_asked = decoding.msgpack(_Asked)
+_decode_told = decoding.msgpack(_Done | _Refused)
+
+
+def encode_request(request: RegisterRequest, deadline_ms: int) -> bytes:
+    """The body of `RegisterAt`; the asker waits for `deadline_ms`."""
+    return _encode(
+        _Asked(
+            deadline_ms=deadline_ms,
+            aor=request.aor,
+            call_id=request.call_id,
+            cseq=request.cseq,
+            contacts=request.contacts,
+            remove_all=request.remove_all,
+            path=request.path,
+            user_agent=request.user_agent,
+            contacts_max=request.contacts_max,
+        )
+    )
+
+
+def decode_request(body: bytes) -> tuple[RegisterRequest, int]:
+    """The request, and for how many ms its asker waits; raises `msgspec.MsgspecError`."""
+    asked: _Asked = _decode_asked(body)
+    request = RegisterRequest(
+        aor=asked.aor,
+        call_id=asked.call_id,
+        cseq=asked.cseq,
+        contacts=asked.contacts,
+        remove_all=asked.remove_all,
+        path=asked.path,
+        user_agent=asked.user_agent,
+        contacts_max=asked.contacts_max,
+    )
+    return request, asked.deadline_ms
+
+
+def encode_result(result: RegisterResult | Refusal) -> bytes:
+    """The body of `RegisteredAt`."""
+    if isinstance(result, Refusal):
+        return _encode(_Refused(code=result.code, reason=result.reason))
+    return _encode(
+        _Done(outcome=result.outcome, bindings=result.bindings, weak=result.weak),
+    )
+
+
+def decode_result(body: bytes) -> RegisterResult | Refusal:
+    """What a peer says became of it; raises `msgspec.MsgspecError`."""
+    told: _Done | _Refused = _decode_told(body)
+    if isinstance(told, _Refused):
+        return Refusal(code=told.code, reason=told.reason)
+    return RegisterResult(outcome=told.outcome, bindings=told.bindings, weak=told.weak)
