@@ -28,7 +28,9 @@ VERSIONS: Final = sorted(
     key=lambda version: [int(part) for part in version.split(".")],
 )
 """Of the packages that the documents name: the one that a farm begins with, and the next."""
-_VERSION: Final = re.compile("|".join(rf"\b{re.escape(each)}\b" for each in VERSIONS))
+_VERSION: Final = re.compile(
+    "|".join(rf"(?<![0-9.]){re.escape(each)}(?!\.?[0-9])" for each in VERSIONS)
+)
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Reader:
         without = set(sections) - {each.section for each in commands}
         assert not without, f"{document}: no commands below {without}"
         told = []
-        for done in self.session.run([_with_packages(each, packages) for each in commands]):
+        for done in self.session.run([with_packages(each, packages) for each in commands]):
             print(f"{done.took_s:6.1f} s  {done.command.where:16} {done.command.host}: ", end="")
             print(done.command.text.splitlines()[0])
             self.typed.add(done.command.where)
@@ -83,9 +85,14 @@ def environment(home: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": f"{home}/bin:/usr/bin:/usr/sbin:/bin"}
 
 
-def _with_packages(command: Command, packages: Sequence[Path]) -> Command:
+def with_packages(command: Command, packages: Sequence[Path]) -> Command:
+    """The command with the versions of these packages in the place of `VERSIONS`."""
     versions = {
-        named: package.name.split("_")[1]
-        for named, package in zip(VERSIONS, packages, strict=False)
+        named: version_of(package) for named, package in zip(VERSIONS, packages, strict=False)
     }
     return replace(command, text=_VERSION.sub(lambda found: versions[found[0]], command.text))
+
+
+def version_of(package: Path) -> str:
+    """As its file is named."""
+    return package.name.split("_")[1]

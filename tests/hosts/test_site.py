@@ -2,7 +2,7 @@
 
 from deploy.hosts import host
 from tests.farm.asking import eventually
-from tests.hosts.documents import ROLLOUT
+from tests.hosts.documents import ROLLOUT, version_of
 from tests.hosts.farm import CALLEE, KEPT, USERS, HostsFarm
 from tests.hosts.inventory import NODES, OPERATOR
 
@@ -27,7 +27,7 @@ def test_a_run_that_ends_half_way(farm: HostsFarm) -> None:
 def test_bare_hosts_become_a_farm(farm: HostsFarm) -> None:
     farm.type(ROLLOUT, "The farm")
     farm.wait_in_service(*NODES)
-    assert set(farm.versions()) == set(NODES)
+    assert farm.versions() == dict.fromkeys(NODES, version_of(farm.old))
 
 
 def test_a_second_run_changes_nothing(farm: HostsFarm) -> None:

@@ -120,7 +120,7 @@ def test_the_key_outlives_an_answer_that_is_lost(operator: Operator, tmp_path: P
     listener = socket.create_server((HOST, 0))
 
     def answer_once() -> None:
-        for answer in (pack(messages.encode(Authority(certificate_pem=pem))), b""):
+        for answer in (pack(enrollment_messages.encode(Authority(certificate_pem=pem))), b""):
             plain, _ = listener.accept()
             with context.wrap_socket(plain, server_side=True) as connection:
                 connection.recv(65536)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.docs.__main__ import ROOT
+from tests.hosts import documents
 from tests.hosts.doc_commands import (
     Command,
     DocumentError,
@@ -123,6 +124,28 @@ def test_a_host_that_reboots_is_waited_for(tmp_path: Path) -> None:
     commands = commands_of("```console\nn2# systemctl reboot\n```\n", "d.md")
     (done,) = Session(on_hosts(_NoHosts(), tmp_path, {})).run(commands)
     assert done.output == "back after 1.5 s\n"
+
+
+def test_versions_of_the_documents_stand_for_those_of_packages() -> None:
+    typed = [
+        documents.with_packages(
+            each, [Path("sipfarm_7.0_amd64.deb"), Path("sipfarm_8.0_amd64.deb")]
+        )
+        for each in commands_of(
+            "```console\n"
+            f"admin$ scp dist/sipfarm_{documents.VERSIONS[0]}_amd64.deb root@10.99.0.10:\n"
+            f"admin$ upgrade ./sipfarm_{documents.VERSIONS[1]}_amd64.deb\n"
+            f"admin$ rollback -e node_version={documents.VERSIONS[0]}\n"
+            f"admin$ ping 1{documents.VERSIONS[0]}.{documents.VERSIONS[0]}.3\n```\n",
+            "e.md",
+        )
+    ]
+    assert [each.text for each in typed] == [
+        "scp dist/sipfarm_7.0_amd64.deb root@10.99.0.10:",
+        "upgrade ./sipfarm_8.0_amd64.deb",
+        "rollback -e node_version=7.0",
+        f"ping 1{documents.VERSIONS[0]}.{documents.VERSIONS[0]}.3",
+    ]
 
 
 class _NoHosts:
