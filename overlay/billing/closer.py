@@ -18,6 +18,8 @@ from overlay.base.errors import SipfarmError
 from overlay.base.limits import OPEN_CALLS_MAX
 from overlay.billing.open_calls import OpenCalls, overdue_us
 from overlay.config.sections import Billing
+from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.assemble import last_proof_us
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, event_id
@@ -59,7 +61,7 @@ def closing(events: Iterable[CallEvent], now_us: int, settings: Billing) -> Call
     )
 
 
-class Closer:
+class Closer(Part):
     """One node's."""
 
     def __init__(
@@ -86,13 +88,27 @@ class Closer:
         self.closed = 0
         """Calls that this node closed."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin with what is on disk."""
         self._task = asyncio.create_task(self._keep_closing(), name="closer")
 
     async def stop(self) -> None:
         """End the task."""
         await tasks.end([self._task])
+
+    def figures(self) -> Figures:
+        return (
+            gauge(
+                "sipfarm_open_calls",
+                "Calls without an end of which this node is a replica",
+                lambda: len(self.open_calls),
+            ),
+            total(
+                "sipfarm_calls_closed",
+                "Calls that this node closed, as their BYE never came",
+                lambda: self.closed,
+            ),
+        )
 
     async def close_overdue(self) -> None:
         """Look once; raises `SipfarmError`."""

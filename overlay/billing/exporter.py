@@ -17,7 +17,8 @@ A mark that died with its node means that the sink gets the row again, with the 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -29,6 +30,8 @@ from overlay.base.errors import SipfarmError
 from overlay.billing.columns import FINAL_STATES, Row, row_of
 from overlay.billing.sinks.sink import Sink
 from overlay.links.peer_messages import Store
+from overlay.observe.figures import Figure, Figures, Sample, gauges
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
@@ -114,7 +117,7 @@ def settled_as(entry: OutboxEntry, due_us: int) -> OutboxEntry:
 
 
 @dataclass(kw_only=True)
-class Exporter:
+class Exporter(Part):
     """One node's."""
 
     own_id: bytes
@@ -138,7 +141,7 @@ class Exporter:
     def __post_init__(self) -> None:
         self.progress = {sink.name: Progress() for sink in self.sinks}
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Tell the storage which sinks there are, and begin."""
         self._tasks = [asyncio.create_task(self._begin(), name="export")]
 
@@ -147,6 +150,37 @@ class Exporter:
         await tasks.end(self._tasks)
         for sink in self.sinks:
             await sink.close()
+
+    def figures(self) -> Figures:
+        return (
+            self._figure(
+                "sipfarm_export_backlog",
+                "Calls that a sink may lack and this node has to look at",
+                lambda progress: progress.backlog,
+            ),
+            self._figure(
+                "sipfarm_export_lag_seconds",
+                "Since the last event of the call that waits the longest here for the sink",
+                lambda progress: (
+                    time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0
+                ),
+            ),
+            self._figure(
+                "sipfarm_export_up",
+                "The sink took what it was last given",
+                lambda progress: not progress.last_error,
+            ),
+            self._figure(
+                "sipfarm_export_rows",
+                "Rows that the sink took, since the start",
+                lambda progress: progress.taken,
+            ),
+            self._figure(
+                "sipfarm_export_failures",
+                "Tries that failed, since the start",
+                lambda progress: progress.failures,
+            ),
+        )
 
     def settled(self) -> bool:
         """Whether the farm has been the same for long enough to say which node is the nearest."""
@@ -199,6 +233,13 @@ class Exporter:
         return len(settled) + len(pending)
 
     # inner workings
+
+    def _figure(self, name: str, text: str, value: Callable[[Progress], float]) -> Figure:
+        def read() -> Iterator[Sample]:
+            for sink, progress in self.progress.items():
+                yield (sink,), value(progress)
+
+        return gauges(name, text, ("sink",), read)
 
     async def _begin(self) -> None:
         while True:
@@ -271,3 +312,7 @@ class Exporter:
     def _is_first(self, key: bytes) -> bool:
         nodes = self.placement.of(key)
         return bool(nodes) and nodes[0].node_id == self.own_id
+
+
+def _lag_s(progress: Progress) -> float:
+    return time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0.0

@@ -26,6 +26,8 @@ from overlay.billing.chain import Block, Entry
 from overlay.billing.witness import Witness
 from overlay.identity.identity import Identity
 from overlay.links.peer_messages import Store
+from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
@@ -54,7 +56,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 _decode_head = decoding.msgpack(Head)
 
 
-class Ledger:
+class Ledger(Part):
     """One node's."""
 
     def __init__(
@@ -66,7 +68,9 @@ class Ledger:
         witness: Witness,
         tick: Callable[[], int],
         now_ms: Callable[[], int],
+        incarnation: int,
     ) -> None:
+        """`incarnation` names the chain that a node without an earlier one begins."""
         self._identity = identity
         self._placement = placement
         self._committer = committer
@@ -74,6 +78,7 @@ class Ledger:
         self._witness = witness
         self._tick = tick
         self._now_ms = now_ms
+        self._incarnation = incarnation
         self._fresh: list[CallEvent] = []
         """Events that have no entry yet; fewer than `TOGETHER`."""
         self._entries: list[Entry] = []
@@ -93,10 +98,10 @@ class Ledger:
         """Events that no block has yet."""
         return len(self._entries) + len(self._fresh)
 
-    async def start(self, incarnation: int) -> None:
+    async def start(self) -> None:
         """Go on where the node's last run ended; raises `StorageError`."""
         body = await self._committer.read(lambda db: db.chain_head())
-        self._last = _decode_head(body) if body else Head(chain=incarnation)
+        self._last = _decode_head(body) if body else Head(chain=self._incarnation)
         self._after = self._tick()
         if self._identity().key is not None:
             self._task = asyncio.create_task(self._keep_sealing(), name="ledger")
@@ -107,6 +112,21 @@ class Ledger:
             await tasks.end([self._task])
             while (self.unsigned or self._witness.calls_for_a_block) and await self.seal():
                 pass
+
+    def figures(self) -> Figures:
+        return (
+            gauge(
+                "sipfarm_unsigned_events",
+                "Call events of this node that no signed block has yet",
+                lambda: self.unsigned,
+            ),
+            total("sipfarm_blocks_signed", "Signed blocks of call events", lambda: self.blocks),
+            total(
+                "sipfarm_blocks_refused",
+                "Tries at storing one that failed",
+                lambda: self.failures,
+            ),
+        )
 
     def took_on(self, event: CallEvent) -> None:
         """This node writes the event."""

@@ -16,6 +16,8 @@ from typing import Final
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
+from overlay.observe.figures import Figures, total
+from overlay.observe.part import Part
 from overlay.storage.committer import Committer
 from overlay.storage.rows import PastCalls
 
@@ -35,7 +37,7 @@ def horizon_us(now_ms: int, retention_days: int) -> int:
     return max(0, now_ms * 1000 - retention_days * DAY_US) if retention_days else 0
 
 
-class Retention:
+class Retention(Part):
     """One node's."""
 
     def __init__(self, committer: Committer, horizon: Callable[[], int]) -> None:
@@ -45,13 +47,22 @@ class Retention:
         self.deleted = 0
         """Calls, since the start."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to look."""
         self._task = asyncio.create_task(self._keep_deleting(), name="retention")
 
     async def stop(self) -> None:
         """End the task."""
         await tasks.end([self._task])
+
+    def figures(self) -> Figures:
+        return (
+            total(
+                "sipfarm_calls_deleted",
+                "Calls past billing.retention_days that were deleted here",
+                lambda: self.deleted,
+            ),
+        )
 
     async def delete_past(self, pause_s: float = PAUSE_S) -> int:
         """One pass; how many calls were deleted. Raises `SipfarmError`."""

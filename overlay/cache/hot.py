@@ -22,6 +22,8 @@ import msgspec
 from overlay.base import limit_hits
 from overlay.base.limits import HOT_RECORDS_MAX
 from overlay.cache.projection import Projection
+from overlay.observe.figures import Figures, gauge
+from overlay.observe.part import Part
 from overlay.records import registration, subscriber
 from overlay.records.registration import Registration
 from overlay.records.routing import targets_of
@@ -51,7 +53,7 @@ class HotSubscriber(msgspec.Struct, kw_only=True):
     granters: Granters
 
 
-class HotRecords:
+class HotRecords(Part):
     """The registrations and subscribers under a lease of this node."""
 
     def __init__(self, projection: Projection, now_ms: Callable[[], int]) -> None:
@@ -69,6 +71,15 @@ class HotRecords:
 
     def __len__(self) -> int:
         return len(self._hot)
+
+    def figures(self) -> Figures:
+        return (
+            gauge(
+                "sipfarm_hot_records",
+                "Registrations under a lease of this node",
+                lambda: len(self),
+            ),
+        )
 
     def end_leases_of(self, replica: bytes) -> None:
         """A link with this replica came or went: it may have changed what it could not push."""

@@ -37,6 +37,7 @@ from overlay.base.limits import (
 from overlay.control import messages
 from overlay.control.service import Service
 from overlay.observe.metrics import Metrics
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -45,24 +46,24 @@ DEADLINE_MAX_S = 30.0
 SOCKET_MODE = 0o660
 
 
-class ControlServer:
+class ControlServer(Part):
     """Listens on the control socket."""
 
-    def __init__(self, service: Service, metrics: Metrics) -> None:
+    def __init__(self, service: Service, metrics: Metrics, path: Path) -> None:
+        """`path` is where it listens."""
         self.service = service
         self.metrics = metrics
         self.connections: set[_Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._path: Path | None = None
-
-    async def start(self, path: Path) -> None:
-        """Listen at `path`, taking the place of a socket that was left there."""
-        _clear(path)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self.connection, str(path))
-        os.chmod(path, SOCKET_MODE)
         self._path = path
+
+    async def start(self) -> None:
+        """Listen, taking the place of a socket that was left there."""
+        _clear(self._path)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self.connection, str(self._path))
+        os.chmod(self._path, SOCKET_MODE)
 
     def connection(self) -> asyncio.Protocol:
         """The server's side of a new connection."""
@@ -75,7 +76,7 @@ class ControlServer:
         for connection in list(self.connections):
             connection.close()
         await tasks.end(self.tasks)
-        if self._path is not None:
+        if self._server is not None:
             _clear(self._path)
 
 

@@ -47,6 +47,8 @@ from overlay.dns.publication import (
     read_mark,
 )
 from overlay.dns.zone import ZoneView
+from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ RETRY_FIRST_S = 1.0
 RETRY_LONGEST_S = 60.0
 
 
-class Publisher:
+class Publisher(Part):
     """One node's."""
 
     def __init__(
@@ -86,7 +88,7 @@ class Publisher:
         self.failures = 0
         self.last_error = ""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin, if the configuration names a server."""
         if self._settings.server:
             self._task = asyncio.create_task(self._keep_publishing(), name="dns publisher")
@@ -94,6 +96,25 @@ class Publisher:
     async def stop(self) -> None:
         """End the task; what is published stays."""
         await tasks.end([self._task])
+
+    def figures(self) -> Figures:
+        return (
+            gauge(
+                "sipfarm_dns_publishing",
+                "This node publishes the farm's records",
+                lambda: self.publishing,
+            ),
+            total(
+                "sipfarm_dns_updates",
+                "Dynamic updates of the farm's records that were accepted",
+                lambda: self.updates,
+            ),
+            total(
+                "sipfarm_dns_update_failures",
+                "Tries at publishing that failed",
+                lambda: self.failures,
+            ),
+        )
 
     def farm_changed(self) -> None:
         """Somebody came or went."""

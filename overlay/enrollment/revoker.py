@@ -27,6 +27,8 @@ from overlay.links.peer_messages import (
     RevocationsAre,
     RevocationsChanged,
 )
+from overlay.links.peer_part import Handlers, PeerPart, replies
+from overlay.observe.figures import Figures, gauge
 from overlay.records.node_info import NodeInfo
 from overlay.storage.committer import Committer
 from overlay.storage.rows import RevocationsRow
@@ -38,20 +40,23 @@ ASKED_AT_ONCE_MAX: Final = 3
 """Peers that are asked for a list at a time, however many announce one."""
 
 
-class Revoker:
+class Revoker(PeerPart):
     """The list in force at one node."""
 
     def __init__(
         self,
         own_id: bytes,
         operator: Operator,
+        given: Revocations,
         transport: Transport,
         linked: Callable[[], list[NodeInfo]],
         committer: Committer,
         revoked_myself: Callable[[], None],
     ) -> None:
+        """`given` is the list that came with the identity."""
         self._own_id = own_id
         self._operator = operator
+        self._given = given
         self._transport = transport
         self._linked = linked
         self._committer = committer
@@ -62,18 +67,18 @@ class Revoker:
         self.refused = 0
         """Lists that were not the operator's."""
 
-    async def start(self, given: Revocations) -> None:
+    async def start(self) -> None:
         """Take up the newer of the list that came with the identity and the one on disk.
 
         Raises `StorageError`, and `IdentityError` if this node itself is revoked. What is on disk
         is checked like anything else.
         """
         stored = await self._committer.read(lambda db: db.revocations())
-        newest = given
+        newest = self._given
         if stored:
             try:
                 kept = revocations.admit(stored, self._operator)
-                newest = max(given, kept, key=lambda each: each.version)
+                newest = max(newest, kept, key=lambda each: each.version)
             except ForgedError as error:
                 log.error("the revocation list on disk cannot be used: %s", error)
         if self._own_id in newest.node_ids:
@@ -84,6 +89,18 @@ class Revoker:
     async def stop(self) -> None:
         """End every task."""
         await tasks.end(self._tasks)
+
+    def requests(self) -> Handlers:
+        return (
+            replies(AskRevocations, lambda _, asked: self.answer(asked)),
+            replies(RevocationsChanged, self.announced),
+        )
+
+    def figures(self) -> Figures:
+        return (
+            gauge("sipfarm_revoked_nodes", "Nodes on the list", lambda: len(self.current.node_ids)),
+            gauge("sipfarm_revocations_version", "Of the list", lambda: self.current.version),
+        )
 
     async def take(self, body: bytes) -> bool:
         """A list from the operator or a peer: check, enforce, store, announce.

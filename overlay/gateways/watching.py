@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from overlay.base import tasks
 from overlay.gateways import options
 from overlay.gateways.health import Health
+from overlay.observe.figures import Figures, gauges
+from overlay.observe.part import Part
 from overlay.records.gateway_answer import GatewayAnswer
 from overlay.records.settings import FarmSettings, Gateway
 
@@ -20,7 +22,7 @@ log = logging.getLogger(__name__)
 Ask = Callable[[Gateway], Awaitable[GatewayAnswer]]
 
 
-class Gateways:
+class Gateways(Part):
     """Asks every gateway now and then."""
 
     def __init__(self, ask: Ask, chance: random.Random, changed: Callable[[], None]) -> None:
@@ -49,6 +51,16 @@ class Gateways:
     async def stop(self) -> None:
         """End every task."""
         await tasks.end([*self._watches.values(), *self._ended])
+
+    def figures(self) -> Figures:
+        return (
+            gauges(
+                "sipfarm_gateway_up",
+                "The gateway answers this node's OPTIONS",
+                ("trunk", "gateway"),
+                lambda: self.states().items(),
+            ),
+        )
 
     @property
     def down(self) -> tuple[str, ...]:

@@ -1,27 +1,37 @@
 """The daemon's figures for Prometheus.
 
-In: what happens. Out: a registry. Counterpart: `metrics_http.py` serves it. No label names a
-subscriber or a call: the number of series must not grow with either.
+In: what happens, and the figures that parts declare (`figures.py`). Out: a registry. Counterpart:
+`metrics_http.py` serves it. No label names a subscriber or a call: the number of series must not
+grow with either.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Info
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from overlay.base import limit_hits
+from overlay.observe.figures import Figure
 from overlay.observe.tallies import Durations, Tally
 
 WRITE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
 
 
-class _Total(Collector):
-    def __init__(self, name: str, text: str, value: Callable[[], float]) -> None:
-        self._name, self._text, self._value = name, text, value
+class _Readings(Collector):
+    """A part's figure."""
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        yield CounterMetricFamily(self._name, self._text, value=self._value())
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+
+    def collect(self) -> Iterator[Metric]:
+        figure = self._figure
+        family = CounterMetricFamily if figure.is_total else GaugeMetricFamily
+        shown = family(figure.name, figure.text, labels=figure.labels)
+        for labels, number in figure.read():
+            shown.add_metric(labels, float(number))
+        yield shown
 
 
 class _LimitHits(Collector):
@@ -38,6 +48,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._shown: set[str] = set()
         self.requests = Tally(
             "sipfarm_control_requests",
             "Requests on the control socket, by what was asked and how it was answered",
@@ -78,15 +89,10 @@ class Metrics:
         """Set the labels of `sipfarm_info`."""
         self._info.info(labels)
 
-    def gauge(self, name: str, text: str, value: Callable[[], float], **labels: str) -> None:
-        """A figure that is read when Prometheus asks."""
-        gauge = Gauge(name, text, tuple(labels), registry=self.registry)
-        (gauge.labels(**labels) if labels else gauge).set_function(value)
-
-    def total(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """A sum that its owner counts, read when Prometheus asks."""
-        self.registry.register(_Total(name, text, value))
-
-    def gauges(self, name: str, text: str, label: str) -> Gauge:
-        """A figure by one label, set by its owner."""
-        return Gauge(name, text, (label,), registry=self.registry)
+    def show(self, figures: Iterable[Figure]) -> None:
+        """Show these figures of a part; raises `ValueError` for a name that is shown already."""
+        for figure in figures:
+            if figure.name in self._shown:
+                raise ValueError(f"two parts show {figure.name}")
+            self._shown.add(figure.name)
+            self.registry.register(_Readings(figure))

@@ -34,6 +34,8 @@ from overlay.links.peer_messages import (
     Reply,
     ShareClaims,
 )
+from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, replies, waits
+from overlay.observe.figures import Figures, gauge, total
 from overlay.records import call
 from overlay.records import claim as record
 from overlay.records.assemble import assemble
@@ -58,10 +60,8 @@ AGAIN_S = 1.0
 SETTLE_S = 0.1
 """How long a change in the farm is left to settle before claims are handed over."""
 
-Answer = Callable[[Reply], None]
 
-
-class Claims:
+class Claims(PeerPart):
     """One node's part in it."""
 
     def __init__(
@@ -88,13 +88,35 @@ class Claims:
         self.refused = 0
         """Calls above their subscriber's limit, by this node's word."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to hand claims over when the farm changes."""
         self._task = asyncio.create_task(self._keep_handing_over(), name="claims")
 
     async def stop(self) -> None:
         """End every task."""
         await tasks.end([self._task, *self._under_way])
+
+    def requests(self) -> Handlers:
+        return (
+            calls_back(ClaimAt, lambda _, asked, answer: self.claimed(asked, answer)),
+            replies(ReleaseAt, lambda _, asked: self.released(asked)),
+            replies(ShareClaims, lambda _, asked: self.shared(asked)),
+            waits(AskCalls, lambda _, asked: self.heard(asked)),
+        )
+
+    def figures(self) -> Figures:
+        return (
+            gauge(
+                "sipfarm_claims",
+                "Calls of subscribers whose calls are limited that this node keeps in mind",
+                lambda: len(self.counts),
+            ),
+            total(
+                "sipfarm_claims_refused",
+                "Calls above their subscriber's limit, by this node's word",
+                lambda: self.refused,
+            ),
+        )
 
     # What proxies ask.
 

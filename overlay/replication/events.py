@@ -20,6 +20,8 @@ from overlay.base.limits import UNPROVEN_NAMED_MAX
 from overlay.config.config import Config
 from overlay.links.network import Transport
 from overlay.links.peer_messages import Reply, Store, Stored
+from overlay.observe.figures import Figures, gauge
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.call import CallEvent, CallEvents
 from overlay.records.clock import HybridClock
@@ -45,7 +47,7 @@ Done = Callable[[str, str], None]
 """Called with the level, or with "" and why it is not safe."""
 
 
-class EventWriter:
+class EventWriter(Part):
     """Call events of the farm, through this node."""
 
     def __init__(
@@ -83,7 +85,7 @@ class EventWriter:
         self.gave_up: Callable[[bytes], None] = lambda event_id: None
         """and of the id of each that no disk took after all."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to bring journalled events to their replicas."""
         self._wake.set()
         self._task = asyncio.create_task(self._keep_flushing(), name="journal")
@@ -93,6 +95,15 @@ class EventWriter:
         for finding in list(self._finding):
             finding.cancel()
         await tasks.end([self._task])
+
+    def figures(self) -> Figures:
+        return (
+            gauge(
+                "sipfarm_journal_depth",
+                "Call events on fewer than W disks",
+                lambda: self.journal_depth,
+            ),
+        )
 
     def farm_changed(self) -> None:
         """Peers came: the journal may be emptied now."""

@@ -17,6 +17,8 @@ import msgspec
 from overlay.base.errors import UnavailableError
 from overlay.links.network import Transport
 from overlay.links.peer_messages import Fetch, Fetched, Reply, Store
+from overlay.observe.figures import Figures, total
+from overlay.observe.part import Part
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.placement import Placement
@@ -43,7 +45,7 @@ class Found(msgspec.Struct, Generic[R], kw_only=True):
     """How many replicas did."""
 
 
-class Reader:
+class Reader(Part):
     """Reads of this node."""
 
     def __init__(
@@ -60,6 +62,9 @@ class Reader:
         self._transport = transport
         self._quorum = read_quorum
         self.repairs = 0
+
+    def figures(self) -> Figures:
+        return (total("sipfarm_read_repairs", "Stale copies found by reads", lambda: self.repairs),)
 
     async def read(
         self,

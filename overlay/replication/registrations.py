@@ -19,6 +19,8 @@ from overlay.config.config import Config
 from overlay.links import register_bodies
 from overlay.links.network import Transport
 from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store
+from overlay.links.peer_part import Handlers, PeerPart, calls_back
+from overlay.observe.figures import Figures, total
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
@@ -38,7 +40,7 @@ Done = Callable[[RegisterResult | Refusal], None]
 UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 
 
-class Registrations:
+class Registrations(PeerPart):
     """Registrations of the farm, through this node."""
 
     def __init__(
@@ -64,6 +66,18 @@ class Registrations:
         self._tasks: set[asyncio.Task[None]] = set()
         self.weak = 0
         """REGISTERs done with fewer than W nodes, as there were no more."""
+
+    def requests(self) -> Handlers:
+        return (calls_back(RegisterAt, lambda _, asked, answer: self.register_at(asked, answer)),)
+
+    def figures(self) -> Figures:
+        return (
+            total(
+                "sipfarm_registrations_weak",
+                "REGISTERs that fewer than W nodes hold, as there were no more",
+                lambda: self.weak,
+            ),
+        )
 
     def register(self, request: RegisterRequest, timeout_s: float, done: Done) -> None:
         """Do a REGISTER; `done` is called once, within `timeout_s`."""

@@ -16,6 +16,8 @@ from overlay.base.errors import SipfarmError
 from overlay.config.sections import Overlay
 from overlay.links.network import Transport
 from overlay.links.peer_messages import Failed, Offer, Reply, Store, Stored, Wanted
+from overlay.observe.figures import Figures, total
+from overlay.observe.part import Part
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.placement import Placement
@@ -33,7 +35,7 @@ TIMEOUT_S = 2.0
 Bodies = tuple[bytes, ...]
 
 
-class Repair:
+class Repair(Part):
     """The passes of one node over what it holds."""
 
     def __init__(
@@ -54,7 +56,7 @@ class Repair:
         self.sent = 0
         """Records handed to peers that lacked them."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin the first pass."""
         self._urgent.set()
         self._task = asyncio.create_task(self._keep_passing(), name="repair")
@@ -62,6 +64,15 @@ class Repair:
     async def stop(self) -> None:
         """End the task."""
         await tasks.end([self._task])
+
+    def figures(self) -> Figures:
+        return (
+            total(
+                "sipfarm_repairs_sent",
+                "Records handed to replicas that lacked them",
+                lambda: self.sent,
+            ),
+        )
 
     def farm_changed(self) -> None:
         """Somebody came or went."""

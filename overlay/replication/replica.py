@@ -38,6 +38,8 @@ from overlay.links.peer_messages import (
     StoreMany,
     Wanted,
 )
+from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, waits
+from overlay.observe.figures import Figures, gauge
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
@@ -54,8 +56,6 @@ log = logging.getLogger(__name__)
 PUSH_TIMEOUT_S = 0.2
 """How long an acknowledgement waits for a lease holder to confirm a push."""
 
-Answer = Callable[[Reply], None]
-
 
 def digest_of(*bodies: bytes) -> bytes:
     """8 bytes that tell whether two copies are the same."""
@@ -65,7 +65,7 @@ def digest_of(*bodies: bytes) -> bytes:
     return state.digest()
 
 
-class Replica:
+class Replica(PeerPart):
     """This node's copies."""
 
     def __init__(
@@ -97,6 +97,24 @@ class Replica:
         self._hot = hot
         self._transport = transport
         self._loop = asyncio.get_running_loop()
+
+    def requests(self) -> Handlers:
+        return (
+            calls_back(Store, self.store),
+            calls_back(StoreMany, self.store_many),
+            calls_back(Fetch, self.fetch),
+            waits(Offer, lambda _, offer: self.offered(offer)),
+        )
+
+    def figures(self) -> Figures:
+        return (
+            gauge("sipfarm_subscribers", "Subscriber records held", lambda: len(self.subscribers)),
+            gauge(
+                "sipfarm_leased_keys",
+                "Keys that others hold leases on",
+                lambda: len(self.leases),
+            ),
+        )
 
     # Registrations
 

@@ -25,6 +25,8 @@ from overlay.links.peer_messages import (
     SettingsAre,
     SettingsChanged,
 )
+from overlay.links.peer_part import Handlers, PeerPart, replies
+from overlay.observe.figures import Figures, gauge
 from overlay.records import settings
 from overlay.records.node_info import NodeInfo
 from overlay.records.settings import FarmSettings, SettingsRecord
@@ -38,7 +40,7 @@ ASKED_AT_ONCE_MAX: Final = 3
 """Peers that are asked for settings at a time, however many announce them."""
 
 
-class SettingsKeeper:
+class SettingsKeeper(PeerPart):
     """The settings in force at one node."""
 
     def __init__(
@@ -73,6 +75,21 @@ class SettingsKeeper:
     async def stop(self) -> None:
         """End every task."""
         await tasks.end(self._tasks)
+
+    def requests(self) -> Handlers:
+        return (
+            replies(AskSettings, lambda _, asked: self.answer(asked)),
+            replies(SettingsChanged, self.announced),
+        )
+
+    def figures(self) -> Figures:
+        return (
+            gauge(
+                "sipfarm_settings_version",
+                "Of the farm's settings, 0 for none",
+                lambda: self.current.version,
+            ),
+        )
 
     async def take(self, body: bytes) -> bool:
         """Settings from the operator or a peer: check, put in force, announce, store.

@@ -11,7 +11,7 @@ from overlay.base.errors import OutdatedError, UnavailableError
 from overlay.cache.hot import HotRecords
 from overlay.config.config import Config
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Ack, Changed, Failed, Reply, Store, Stored
+from overlay.links.peer_messages import Failed, Reply, Store, Stored
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.subscriber import Subscriber
@@ -95,13 +95,6 @@ class SubscriberDirectory:
             why = ": " + "; ".join(refusals) if refusals else ""
             raise UnavailableError(f"only {len(taken)} of {needed} replicas stored it{why}")
         return len(taken)
-
-    def pushed(self, push: Changed) -> Reply:
-        """A replica tells of a change."""
-        if not self._vetting.genuine(push.key, push.body):
-            return Failed(code="forged", reason="not signed by the operator")
-        self._hot.subscriber_changed(push.key, subscriber.decode(push.body))
-        return Ack()
 
     async def _read(
         self, key: bytes, timeout_s: float, lease_ms: int = 0, copies_wanted: int = 0

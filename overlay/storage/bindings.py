@@ -16,6 +16,8 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import StorageError
+from overlay.observe.figures import Figures, gauge
+from overlay.observe.part import Part
 from overlay.records import registration
 from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.space import Space, unlimited
@@ -32,7 +34,7 @@ SWEEP_PAUSE_S = 30.0
 """Between the end of one sweep over all records and the next; what has expired is not served."""
 
 
-class Bindings:
+class Bindings(Part):
     """All registration records of this node."""
 
     def __init__(
@@ -55,11 +57,11 @@ class Bindings:
     def __len__(self) -> int:
         return len(self._records)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to write behind."""
         self._task = asyncio.create_task(self._keep_flushing(), name="bindings")
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Write what is not yet written, and close the file."""
         await tasks.end([self._task])
         await self._flush()
@@ -68,6 +70,9 @@ class Bindings:
         except StorageError as error:
             log.error("bindings.db is left to be recovered at the next start: %s", error)
         self._thread.shutdown()
+
+    def figures(self) -> Figures:
+        return (gauge("sipfarm_bindings", "Registration records held", lambda: len(self)),)
 
     def get(self, key: bytes) -> bytes | None:
         """The encoded record, if it is here."""

@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 from overlay.base import limit_hits
 from overlay.base.errors import StorageError
 from overlay.base.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
+from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.part import Part
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
 from overlay.storage.rows import EventRow, Row, SubscriberRow
@@ -47,7 +49,7 @@ class Disk(Protocol):
         ...
 
 
-class Committer:
+class Committer(Part):
     """The one writer and reader of the durable records."""
 
     def __init__(self, disk: Disk, space: Space | None = None) -> None:
@@ -110,11 +112,35 @@ class Committer:
             self.commit(row, lambda _: None)
         return answer
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Commit what is queued, then close the files."""
         self._closed = True
         await self._idle.wait()
         await self._disk.close()
+
+    def figures(self) -> Figures:
+        return (
+            gauge("sipfarm_disk_ok", "The last commit succeeded", lambda: not self.last_error),
+            gauge(
+                "sipfarm_disk_free_bytes",
+                "Free where the data directory is",
+                self.space.free_bytes,
+            ),
+            gauge(
+                "sipfarm_broken_files",
+                "Files that were broken and are set aside in the data directory",
+                lambda: len(self.damage.files),
+            ),
+            total(
+                "sipfarm_commits", "Commits of call events and subscribers", lambda: self.batches
+            ),
+            total("sipfarm_committed_rows", "Rows in those commits", lambda: self.rows),
+            total(
+                "sipfarm_rotten_rows",
+                "Rows on disk that were not as they were written, since the start",
+                lambda: self.damage.rotten_rows,
+            ),
+        )
 
     async def _told(self, begin: Callable[[Committed], None]) -> None:
         future: asyncio.Future[None] = self._loop.create_future()

@@ -39,7 +39,7 @@ async def shown(farm: Farm, call_id: str, node: str = "n1") -> Any:
 async def look(farm: Farm) -> None:
     """Have every node look for overdue calls now."""
     for node in farm.nodes.values():
-        await node.closer.close_overdue()
+        await node.billing.closer.close_overdue()
 
 
 def test_a_lost_call_is_closed_once_and_a_living_one_is_not(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_lost_call_is_closed_once_and_a_living_one_is_not(tmp_path: Path) -> N
         await eventually(closed)
         record = await shown(farm, "lost", "n3")
         assert (record.cause, record.duration_ms, len(record.event_ids)) == ("lost-bye", 0, 2)
-        assert sum(node.closer.closed for node in farm.nodes.values()) == 1
+        assert sum(node.billing.closer.closed for node in farm.nodes.values()) == 1
         assert (await shown(farm, "living")).state == "open"
         await farm.ask("n2", stop_event("lost"))
         assert (await shown(farm, "lost")).state == "complete"
@@ -66,9 +66,9 @@ def test_a_lost_call_is_closed_once_and_a_living_one_is_not(tmp_path: Path) -> N
 def test_the_next_one_closes_it_when_the_nearest_died_and_after_a_restart(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await up(farm)
-        nearest = farm.nodes["n1"].placement.of(key_of(RecordKind.CALL, "lost"))[0].name
+        nearest = farm.nodes["n1"].records.placement.of(key_of(RecordKind.CALL, "lost"))[0].name
         for node in farm.nodes.values():
-            await node.closer.stop()
+            await node.billing.closer.stop()
         await farm.ask("n1", lost("lost"))
         await farm.stop()
         # They find it on their disks, without the one whose turn it would have been.
@@ -79,7 +79,7 @@ def test_the_next_one_closes_it_when_the_nearest_died_and_after_a_restart(tmp_pa
         async def closed() -> bool:
             await look(farm)
             for node in farm.nodes.values():
-                node.closer.open_calls.again(key_of(RecordKind.CALL, "lost"), 0, 0)
+                node.billing.closer.open_calls.again(key_of(RecordKind.CALL, "lost"), 0, 0)
             return bool((await shown(farm, "lost", left[0])).state == "closed")
 
         await eventually(closed)
