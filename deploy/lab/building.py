@@ -80,6 +80,7 @@ def node_config(
             "identity_dir": str(node.etc),
         },
         "overlay": {"bootstrap": others[:BOOTSTRAP_NODES]},
+        "metrics": {"address": node.address},
         # sipp looks at the first challenge alone, and knows no other algorithm.
         "proxy": {"digest_algorithms": ("MD5", "SHA-256"), **edge_settings(node)},
     }

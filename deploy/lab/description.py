@@ -95,7 +95,7 @@ def _node(node: Host, state: LabState, config: Config) -> NodeDescription:
         sip=f"{node.address}:{config.proxy.port}",
         overlay=f"{node.address}:{config.overlay.port}",
         dns=f"{node.address}:{config.dns.port}",
-        metrics=f"http://{node.address}:{config.metrics.port}/metrics",
+        metrics=f"http://{config.metrics.address}:{config.metrics.port}/metrics",
         control_socket=str(config.control_socket),
         redis_socket=str(config.redis_socket),
         dns_socket=str(config.dns_socket),

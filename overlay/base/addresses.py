@@ -1,6 +1,6 @@
 """Addresses as operators write them.
 
-In: text. Out: host and port, networks.
+In: text. Out: host and port, networks; and the text of a host and a port.
 """
 
 import ipaddress
@@ -27,3 +27,8 @@ def split_address(text: str, default_port: int) -> tuple[str, int]:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ConfigError(f"not an address: {text!r}")
     return host, int(port)
+
+
+def endpoint(host: str, port: int) -> str:
+    """`host:port`, or `[v6]:port`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

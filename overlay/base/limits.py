@@ -112,10 +112,15 @@ DNS_CONNECTIONS_MAX: Final = 64
 """Connections of PowerDNS to the daemon; it opens one for each of its threads."""
 DNS_UPDATE_RECORDS_MAX: Final = 400
 """Records in one dynamic update of the operator's zone, unless one record set alone has more."""
-HTTP_REQUEST_BYTES_MAX: Final = 16 << 10
-"""Size of one HTTP request for metrics or readiness."""
-HTTP_CONNECTIONS_MAX: Final = 32
-"""HTTP requests for metrics or readiness that are under way at a time."""
+HTTP_LINE_BYTES_MAX: Final = 8_190
+"""Size of the first line of an HTTP request for metrics or readiness, and of each of its header
+fields."""
+HTTP_FIELDS_MAX: Final = 64
+"""Header fields of such a request."""
+HTTP_CONNECTIONS_MAX: Final = 64
+"""HTTP connections for metrics and readiness."""
+HTTP_CONNECTIONS_PER_SOURCE_MAX: Final = 8
+"""HTTP connections for metrics and readiness from one address."""
 KAMAILIO_ANSWER_BYTES_MAX: Final = 128 << 10
 """Size of one answer of Kamailio to the daemon."""
 KAMAILIO_FIGURES_MAX: Final = 2_000

@@ -111,10 +111,13 @@ def head(block: bytes) -> bytes:
 
 
 def as_event(
-    block: Block, key: ec.EllipticCurvePrivateKey, certificate: bytes, time_us: int
+    block: Block,
+    body: bytes,
+    key: ec.EllipticCurvePrivateKey,
+    certificate: bytes,
+    time_us: int,
 ) -> CallEvent:
-    """The block, signed, as the event that is stored."""
-    body = encode(block)
+    """The block, encoded in `body`, signed, as the event that is stored."""
     signature = key.sign(_PURPOSE + body, ec.ECDSA(hashes.SHA256()))
     signed = SignedBlock(block=body, signature=signature, certificate=certificate)
     return CallEvent(

@@ -19,7 +19,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,18 +28,17 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.billing.columns import FINAL_STATES, Row, row_of
 from overlay.billing.sinks.sink import Sink
-from overlay.links.peer_messages import Store
-from overlay.observe.figures import Figure, Figures, Sample, gauges
+from overlay.observe.figures import Figure, Sample
+from overlay.observe.metric_families import Family, Kind, Label, Unit
 from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
 from overlay.records.names import RecordKind
-from overlay.replication.placement import Placement
-from overlay.replication.spreader import Spreader
+from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 from overlay.storage.outbox import OutboxEntry, Sinks
-from overlay.storage.rows import EventRow
+from overlay.storage.rows import EventRow, event_row
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +56,9 @@ SETTLE_LONGEST_S: Final = 20.0
 """Not longer, however often the farm changes."""
 RETRY_FIRST_S: Final = 1.0
 RETRY_LONGEST_S: Final = 60.0
+
+_SINKS_MAX: Final = 6
+"""Two kinds of files, PostgreSQL, a webhook, Kafka; and one more to come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +85,6 @@ class Progress:
     last_error: str = ""
 
 
-def readable(bodies: Sequence[bytes]) -> tuple[CallEvent, ...]:
-    """The events that this version knows: one of a later version keeps no others from a sink."""
-    events = []
-    for body in bodies:
-        with suppress(msgspec.MsgspecError):
-            events.append(call.decode(body))
-    return tuple(events)
-
-
 def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[Row, ...], bool]:
     """The rows that the sink has not taken yet, and whether all the call's records are final."""
     taken = {
@@ -116,16 +108,65 @@ def settled_as(entry: OutboxEntry, due_us: int) -> OutboxEntry:
     return msgspec.structs.replace(entry, due_us=due_us)
 
 
+def _figure(
+    name: str,
+    text: str,
+    value: Callable[[Progress], float],
+    kind: Kind = Kind.GAUGE,
+    unit: Unit = Unit.NONE,
+) -> Figure:
+    """A figure of each place that records are exported to."""
+    sink = Label(name="sink", text="where records are exported to", values_max=_SINKS_MAX)
+    family = Family(name=f"sipfarm_export_{name}", kind=kind, text=text, unit=unit, labels=(sink,))
+
+    def read(exporter: "Exporter") -> Iterator[Sample]:
+        for name, progress in exporter.progress.items():
+            yield (name,), value(progress)
+
+    return Figure(family=family, read=read)
+
+
+def _lag_s(progress: Progress) -> float:
+    return time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0.0
+
+
 @dataclass(kw_only=True)
 class Exporter(Part):
     """One node's."""
 
-    own_id: bytes
+    FIGURES = (
+        _figure(
+            "backlog_calls",
+            "Calls that the sink may lack and this node has to look at",
+            lambda progress: progress.backlog,
+        ),
+        _figure(
+            "lag_seconds",
+            "Since the last event of the call that waits the longest here for the sink; 0 if none "
+            "waits",
+            _lag_s,
+            unit=Unit.SECONDS,
+        ),
+        _figure(
+            "up",
+            "Whether the sink took what it was last given",
+            lambda progress: not progress.last_error,
+        ),
+        _figure(
+            "rows_total", "Rows that the sink took", lambda progress: progress.taken, Kind.COUNTER
+        ),
+        _figure(
+            "failures_total",
+            "Failed tries at giving the sink rows",
+            lambda progress: progress.failures,
+            Kind.COUNTER,
+        ),
+    )
+
     node: str
     sinks: Sequence[Sink]
-    placement: Placement
+    replicas: Replicas
     committer: Committer
-    spreader: Spreader
     tick: Callable[[], int]
     """The hybrid logical clock."""
     now_ms: Callable[[], int]
@@ -151,42 +192,11 @@ class Exporter(Part):
         for sink in self.sinks:
             await sink.close()
 
-    def figures(self) -> Figures:
-        return (
-            self._figure(
-                "sipfarm_export_backlog",
-                "Calls that a sink may lack and this node has to look at",
-                lambda progress: progress.backlog,
-            ),
-            self._figure(
-                "sipfarm_export_lag_seconds",
-                "Since the last event of the call that waits the longest here for the sink",
-                lambda progress: (
-                    time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0
-                ),
-            ),
-            self._figure(
-                "sipfarm_export_up",
-                "The sink took what it was last given",
-                lambda progress: not progress.last_error,
-            ),
-            self._figure(
-                "sipfarm_export_rows",
-                "Rows that the sink took, since the start",
-                lambda progress: progress.taken,
-            ),
-            self._figure(
-                "sipfarm_export_failures",
-                "Tries that failed, since the start",
-                lambda progress: progress.failures,
-            ),
-        )
-
     def settled(self) -> bool:
         """Whether the farm has been the same for long enough to say which node is the nearest."""
         now_s = asyncio.get_running_loop().time()
-        if self.placement.epoch != self._epoch:
-            self._epoch = self.placement.epoch
+        if (epoch := self.replicas.placement.epoch) != self._epoch:
+            self._epoch = epoch
             self._changed_s = now_s
             self._unsettled_s = self._unsettled_s or now_s
         if now_s - self._changed_s < SETTLE_S and now_s - self._unsettled_s < SETTLE_LONGEST_S:
@@ -202,12 +212,12 @@ class Exporter(Part):
         settled: list[OutboxEntry] = []
         pending: list[Pending] = []
         for entry, bodies in due:
-            events = readable(bodies)
+            events = call.readable(bodies)
             rows, final = unmarked(events, name)
             if not rows:
                 again_us = 0 if final else now_us + int(OPEN_AGAIN_S * 1e6)
                 settled.append(settled_as(entry, again_us))
-            elif self._is_first(entry.call_key):
+            elif self.replicas.is_nearest(entry.call_key):
                 pending.append(
                     Pending(
                         key=entry.call_key,
@@ -228,18 +238,11 @@ class Exporter(Part):
         done: list[OutboxEntry | EventRow] = [*settled, *marks]
         await asyncio.gather(*(self.committer.commit_wait(row) for row in done))
         for row in marks:
-            self._spread(row)
+            self.replicas.bring_to_others(RecordKind.CALL, row.call_key, row.body)
         progress.backlog = await self.committer.read(lambda db: db.outbox_backlog(name, now_us))
         return len(settled) + len(pending)
 
     # inner workings
-
-    def _figure(self, name: str, text: str, value: Callable[[Progress], float]) -> Figure:
-        def read() -> Iterator[Sample]:
-            for sink, progress in self.progress.items():
-                yield (sink,), value(progress)
-
-        return gauges(name, text, ("sink",), read)
 
     async def _begin(self) -> None:
         while True:
@@ -293,26 +296,4 @@ class Exporter(Part):
             )
             for row in pending.rows
         ]
-        return [
-            EventRow(
-                call_key=pending.key,
-                event_id=mark.event_id,
-                time_us=mark.time_us,
-                body=call.encode(mark),
-            )
-            for mark in marks
-        ]
-
-    def _spread(self, row: EventRow) -> None:
-        store = Store(kind=RecordKind.CALL, key=row.call_key, body=row.body)
-        for node in self.placement.of(row.call_key):
-            if node.node_id != self.own_id:
-                self.spreader.later(node.node_id, store)
-
-    def _is_first(self, key: bytes) -> bool:
-        nodes = self.placement.of(key)
-        return bool(nodes) and nodes[0].node_id == self.own_id
-
-
-def _lag_s(progress: Progress) -> float:
-    return time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0.0
+        return [event_row(pending.key, mark, call.encode(mark)) for mark in marks]

@@ -25,16 +25,14 @@ from overlay.billing import chain
 from overlay.billing.chain import Block, Entry
 from overlay.billing.witness import Witness
 from overlay.identity.identity import Identity
-from overlay.links.peer_messages import Store
-from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.figures import gauge, total
 from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
-from overlay.replication.placement import Placement
-from overlay.replication.spreader import Spreader
+from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
-from overlay.storage.rows import EventRow
+from overlay.storage.rows import EventRow, event_row
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +57,29 @@ _decode_head = decoding.msgpack(Head)
 class Ledger(Part):
     """One node's."""
 
+    FIGURES = (
+        gauge(
+            "sipfarm_unsigned_events",
+            "Call events of this node that no signed block has yet",
+            lambda ledger: ledger.unsigned,
+        ),
+        total(
+            "sipfarm_blocks_signed_total",
+            "Signed blocks of call events",
+            lambda ledger: ledger.blocks,
+        ),
+        total(
+            "sipfarm_block_failures_total",
+            "Failed tries at storing a signed block",
+            lambda ledger: ledger.failures,
+        ),
+    )
+
     def __init__(
         self,
         identity: Callable[[], Identity],
-        placement: Placement,
+        replicas: Replicas,
         committer: Committer,
-        spreader: Spreader,
         witness: Witness,
         tick: Callable[[], int],
         now_ms: Callable[[], int],
@@ -72,9 +87,8 @@ class Ledger(Part):
     ) -> None:
         """`incarnation` names the chain that a node without an earlier one begins."""
         self._identity = identity
-        self._placement = placement
+        self._replicas = replicas
         self._committer = committer
-        self._spreader = spreader
         self._witness = witness
         self._tick = tick
         self._now_ms = now_ms
@@ -112,21 +126,6 @@ class Ledger(Part):
             await tasks.end([self._task])
             while (self.unsigned or self._witness.calls_for_a_block) and await self.seal():
                 pass
-
-    def figures(self) -> Figures:
-        return (
-            gauge(
-                "sipfarm_unsigned_events",
-                "Call events of this node that no signed block has yet",
-                lambda: self.unsigned,
-            ),
-            total("sipfarm_blocks_signed", "Signed blocks of call events", lambda: self.blocks),
-            total(
-                "sipfarm_blocks_refused",
-                "Tries at storing one that failed",
-                lambda: self.failures,
-            ),
-        )
 
     def took_on(self, event: CallEvent) -> None:
         """This node writes the event."""
@@ -188,10 +187,7 @@ class Ledger(Part):
         self._witness.said(block.seen)
         self._last, self._after = _decode_head(row.head), block.until
         self.blocks += 1
-        store = Store(kind=RecordKind.CALL, key=row.call_key, body=row.body)
-        for node in self._placement.of(row.call_key):
-            if node.node_id != block.node_id:
-                self._spreader.later(node.node_id, store)
+        self._replicas.bring_to_others(RecordKind.CALL, row.call_key, row.body)
         return True
 
     def _next_block(self) -> tuple[Block, EventRow] | None:
@@ -214,13 +210,9 @@ class Ledger(Part):
             withdrawn=withdrawn,
             seen=self._witness.news(),
         )
-        event = chain.as_event(block, identity.key, identity.certificate, self._now_ms() * 1000)
-        head = Head(chain=last.chain, number=block.number, head=chain.head(chain.encode(block)))
-        row = EventRow(
-            call_key=key_of(RecordKind.CALL, event.call_id),
-            event_id=event.event_id,
-            time_us=event.time_us,
-            body=call.encode(event),
-            head=chain.encode(head),
-        )
-        return block, row
+        body = chain.encode(block)
+        time_us = self._now_ms() * 1000
+        event = chain.as_event(block, body, identity.key, identity.certificate, time_us)
+        head = Head(chain=last.chain, number=block.number, head=chain.head(body))
+        key = key_of(RecordKind.CALL, event.call_id)
+        return block, event_row(key, event, call.encode(event), head=chain.encode(head))

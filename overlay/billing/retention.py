@@ -16,7 +16,7 @@ from typing import Final
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.observe.figures import Figures, total
+from overlay.observe.figures import total
 from overlay.observe.part import Part
 from overlay.storage.committer import Committer
 from overlay.storage.rows import PastCalls
@@ -40,6 +40,14 @@ def horizon_us(now_ms: int, retention_days: int) -> int:
 class Retention(Part):
     """One node's."""
 
+    FIGURES = (
+        total(
+            "sipfarm_calls_deleted_total",
+            "Calls past `billing.retention_days` that were deleted here",
+            lambda retention: retention.deleted,
+        ),
+    )
+
     def __init__(self, committer: Committer, horizon: Callable[[], int]) -> None:
         self._committer = committer
         self._horizon = horizon
@@ -54,15 +62,6 @@ class Retention(Part):
     async def stop(self) -> None:
         """End the task."""
         await tasks.end([self._task])
-
-    def figures(self) -> Figures:
-        return (
-            total(
-                "sipfarm_calls_deleted",
-                "Calls past billing.retention_days that were deleted here",
-                lambda: self.deleted,
-            ),
-        )
 
     async def delete_past(self, pause_s: float = PAUSE_S) -> int:
         """One pass; how many calls were deleted. Raises `SipfarmError`."""

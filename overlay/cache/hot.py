@@ -22,7 +22,7 @@ import msgspec
 from overlay.base import limit_hits
 from overlay.base.limits import HOT_RECORDS_MAX
 from overlay.cache.projection import Projection
-from overlay.observe.figures import Figures, gauge
+from overlay.observe.figures import gauge
 from overlay.observe.part import Part
 from overlay.records import registration, subscriber
 from overlay.records.registration import Registration
@@ -56,30 +56,35 @@ class HotSubscriber(msgspec.Struct, kw_only=True):
 class HotRecords(Part):
     """The registrations and subscribers under a lease of this node."""
 
-    def __init__(self, projection: Projection, now_ms: Callable[[], int]) -> None:
+    FIGURES = (
+        gauge(
+            "sipfarm_hot_records",
+            "Registrations of other nodes that this node may answer from its cache",
+            len,
+        ),
+    )
+
+    def __init__(
+        self,
+        projection: Projection,
+        now_ms: Callable[[], int],
+        lost: Callable[[], frozenset[str]],
+    ) -> None:
+        """`lost` gives the names of nodes that are dead or have left: flows to them are no
+        targets."""
         self._now_ms = now_ms
+        self.lost = lost
         self._projection = projection
         self._loop = asyncio.get_running_loop()
         self._hot: OrderedDict[bytes, HotRecord] = OrderedDict()
         self._subscribers: OrderedDict[bytes, HotSubscriber] = OrderedDict()
         self._reading: dict[bytes, Registration] = {}
         self._reads: dict[bytes, int] = {}
-        self.lost: Callable[[], frozenset[str]] = frozenset
-        """Names of nodes that are dead or have left: flows to them are no targets."""
         self.turn = 0
         """Grows when leases end; a read that began in an earlier turn brings no lease."""
 
     def __len__(self) -> int:
         return len(self._hot)
-
-    def figures(self) -> Figures:
-        return (
-            gauge(
-                "sipfarm_hot_records",
-                "Registrations under a lease of this node",
-                lambda: len(self),
-            ),
-        )
 
     def end_leases_of(self, replica: bytes) -> None:
         """A link with this replica came or went: it may have changed what it could not push."""
@@ -161,12 +166,10 @@ class HotRecords(Part):
             del self._hot[key]
         return shown
 
-    def subscriber(self, key: bytes) -> tuple[bool, Subscriber | None]:
-        """(known, record): whether there is a lease, and the subscriber if there is one."""
+    def subscriber(self, key: bytes) -> HotSubscriber | None:
+        """What is under a lease; None when there is none and the replicas must be asked."""
         found = self._subscribers.get(key)
-        if found is None or found.until_s <= self._loop.time():
-            return False, None
-        return True, found.record
+        return found if found is not None and found.until_s > self._loop.time() else None
 
     def keep_subscriber(
         self, key: bytes, record: Subscriber | None, until_s: float, granters: Granters = ()

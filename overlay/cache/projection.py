@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from overlay.base import tasks
 from overlay.base.limits import HOT_RECORDS_MAX
 from overlay.cache.generations import Generations
-from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.figures import gauge, total
 from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,17 @@ RETRY_S = 1.0
 
 class Projection(Part):
     """Writes to this node's Redis."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_redis_up", "Whether Redis can be used", lambda projection: not projection.error
+        ),
+        total(
+            "sipfarm_redis_writes_total",
+            "Entries written to Redis",
+            lambda projection: projection.writes,
+        ),
+    )
 
     def __init__(self, socket_path: Path, generations: Generations) -> None:
         self._generations = generations
@@ -69,12 +80,6 @@ class Projection(Part):
         await tasks.end([self._task])
         self._finish()
         await self._redis.aclose()
-
-    def figures(self) -> Figures:
-        return (
-            gauge("sipfarm_redis_up", "Redis can be used", lambda: not self.error),
-            total("sipfarm_redis_writes", "Entries written to Redis", lambda: self.writes),
-        )
 
     def set(self, key: str, value: bytes, ttl_ms: int) -> "asyncio.Future[None]":
         """Show `value` for `ttl_ms`; the future is done when Redis has it, or cannot have it."""

@@ -434,8 +434,12 @@ class DnsUpdate(Section, frozen=True, kw_only=True):
 class Metrics(Section, frozen=True, kw_only=True):
     """What a Prometheus server and other monitoring ask a node."""
 
+    address: Address = "127.0.0.1"
+    """The IP address on which the node answers over HTTP. Choose one of the network by which the
+    node is managed: whoever reaches it may ask, without a password. By default only programs on the
+    node itself reach it."""
     port: Port = 9464
-    """The TCP port of HTTP for /metrics, /live and /ready."""
+    """The TCP port of HTTP for /metrics, /live, /ready and /sd."""
 
 
 class Enrollment(Section, frozen=True, kw_only=True):

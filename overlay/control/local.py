@@ -24,6 +24,7 @@ from overlay.links.peer_messages import (
 )
 from overlay.links.peer_part import Handlers, PeerPart, replies, waits
 from overlay.membership.membership import Membership
+from overlay.observe.figures import gauge
 from overlay.records.names import RecordKind, key_of, probe_name
 from overlay.records.node_info import NodeInfo
 from overlay.records.node_status import NodeStatus
@@ -33,6 +34,15 @@ from overlay.replication.replica import Replica
 
 class Local(PeerPart):
     """This node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_bindings",
+            "Registration records held, one for each address-of-record; "
+            "those of readiness probes do not count",
+            lambda local: local.count_bindings(),
+        ),
+    )
 
     def __init__(
         self,
@@ -79,7 +89,7 @@ class Local(PeerPart):
             version=VERSION,
             uptime_s=round(time.monotonic() - self._started_s, 1),
             ready=not unready,
-            bindings=self._count_bindings(),
+            bindings=self.count_bindings(),
             calls=await self._replica.committer.read(lambda db: db.count_calls()),
             subscribers=len(self._replica.subscribers),
             journal_depth=self._events.journal_depth,
@@ -104,7 +114,7 @@ class Local(PeerPart):
             return ""
         return "away" if self._proxy_away() else "ok"
 
-    def _count_bindings(self) -> int:
+    def count_bindings(self) -> int:
         """Registration records of phones: those of the readiness probes do not count."""
         names = [self._own.name, *(member.info.name for member in self._membership.members)]
         probes = (key_of(RecordKind.REGISTRATION, probe_name(name)) for name in names)

@@ -18,7 +18,7 @@ from overlay.base.limits import HEADER_CHARS_MAX, LOCKOUTS_MAX, LOGIN_FAILURES_R
 from overlay.config.sections import Proxy
 from overlay.links.peer_messages import Ack, Lockout
 from overlay.links.peer_part import Handlers, PeerPart, replies
-from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.figures import gauge, total
 
 WINDOW_S = 60.0
 """Failures within this are counted together."""
@@ -31,6 +31,24 @@ Place = tuple[str, str]
 
 class Lockouts(PeerPart):
     """What one node knows of them."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_lockouts",
+            "Users and addresses that are locked out",
+            len,
+        ),
+        total(
+            "sipfarm_lockouts_begun_total",
+            "Lockouts that this node found out",
+            lambda lockouts: lockouts.begun,
+        ),
+        total(
+            "sipfarm_login_failures_total",
+            "Wrong passwords that this node's proxy told it of",
+            lambda lockouts: lockouts.failures,
+        ),
+    )
 
     def __init__(self, settings: Proxy, now_s: Callable[[], float]) -> None:
         self._settings = settings
@@ -49,23 +67,6 @@ class Lockouts(PeerPart):
 
     def requests(self) -> Handlers:
         return (replies(Lockout, lambda _, told: self._told(told)),)
-
-    def figures(self) -> Figures:
-        return (
-            gauge(
-                "sipfarm_lockouts",
-                "Users and addresses that are locked out",
-                lambda: len(self),
-            ),
-            total(
-                "sipfarm_login_failures",
-                "Wrong passwords that this node's proxies were told",
-                lambda: self.failures,
-            ),
-            total(
-                "sipfarm_lockouts_begun", "Lockouts that this node found out", lambda: self.begun
-            ),
-        )
 
     def failed(self, aor: str, address: str) -> Place | None:
         """A proof was wrong; the lockout that follows, if one does."""

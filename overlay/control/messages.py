@@ -15,7 +15,7 @@ from overlay.records.call_record import CallRecord
 from overlay.records.draining import DrainPhase, DrainWish, Missing, Withheld
 from overlay.records.gateway_answer import GatewayAnswer
 from overlay.records.node_status import NodeStatus
-from overlay.records.register import BoundContact, ContactChange, RegisterOutcome
+from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from overlay.records.registration import Binding
 from overlay.records.subscriber import Policy, Subscriber
 from overlay.records.targets import Reach, Target
@@ -99,7 +99,7 @@ class Registered(Answer, frozen=True, kw_only=True, tag=3):
     """The answer to a REGISTER."""
 
     outcome: RegisterOutcome
-    bindings: tuple[BoundContact, ...] = ()
+    bindings: tuple[Contact, ...] = ()
     move: bool = False
     """The phone should find another node: its connection ends soon."""
     weak: bool = False

@@ -27,6 +27,7 @@ from overlay.maintenance.maintenance import Maintenance
 from overlay.observe.metrics import Metrics
 from overlay.records import settings as settings_record
 from overlay.records.assemble import assemble
+from overlay.records.call import Level
 from overlay.records.claim import Attempt
 from overlay.records.draining import DrainPhase, DrainWish
 from overlay.records.names import RecordKind, key_of
@@ -142,12 +143,13 @@ class Service:
             return
         kind = event.kind.name
 
-        def done(level: str, reason: str) -> None:
-            self._metrics.events.inc(kind, level or "refused")
-            if level:
-                answer(Written(id=0, level=level))
+        def done(outcome: Level | Refusal) -> None:
+            if isinstance(outcome, Refusal):
+                self._metrics.events.inc(kind, "refused")
+                answer(_refused(outcome))
             else:
-                answer(Refused(id=0, code="storage", reason=reason))
+                self._metrics.events.inc(kind, outcome)
+                answer(Written(id=0, level=outcome))
 
         self._events.write(event, deadline_s, done)
 

@@ -19,6 +19,7 @@ from overlay.identity.identity import Identity
 from overlay.kamailio.watcher import KamailioWatcher
 from overlay.links.member_claims import next_incarnation
 from overlay.links.network import Network, hello_of
+from overlay.membership import scrape_targets
 from overlay.membership.discovery import Discovery
 from overlay.membership.membership import Membership
 from overlay.records.clock import HybridClock
@@ -132,6 +133,8 @@ def _own(config: Config, identity: Identity, *, proxy_away: bool) -> NodeInfo:
             transports=sip_certificate.servable(config),
             address6=config.node.address6,
             proxy_away=proxy_away,
+            software=VERSION,
+            metrics=scrape_targets.told_by(config),
         ),
     )
 

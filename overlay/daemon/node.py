@@ -12,6 +12,7 @@ from overlay.base.version import VERSION
 from overlay.config.config import Config
 from overlay.daemon.base_parts import BaseParts, build_base
 from overlay.daemon.billing_parts import BillingParts, build_billing
+from overlay.daemon.call_watch import CallWatch
 from overlay.daemon.control_parts import ControlParts, build_control
 from overlay.daemon.dns_parts import DnsParts, build_dns
 from overlay.daemon.lifecycle import Lifecycle
@@ -77,8 +78,9 @@ class Node:
         self.own, self.network, self.membership = base.own, base.network, base.membership
         self.committer, self.bindings = base.committer, base.bindings
         self.dns = build_dns(base)
-        self.records = build_records(base, self.dns.changed)
-        self.billing = build_billing(base, self.records)
+        call_watch = CallWatch(base)
+        self.records = build_records(base, call_watch, self.dns.changed)
+        self.billing = build_billing(base, self.records, call_watch)
         self.operator = OperatorParts(base, self.stopped.set)
         self.control = build_control(base, self.records, self.operator, self.metrics, self.leave)
         links = Links(
@@ -109,9 +111,11 @@ class Node:
         return self.config.farm.name
 
     def _announce(self, parts: tuple[Part, ...]) -> None:
-        self.metrics.describe(farm=self._farm, node=self.own.name, version=VERSION)
+        self.metrics.describe(
+            farm=self._farm, node=self.own.name, zone=self.own.zone, version=VERSION
+        )
         for part in parts:
-            self.metrics.show(part.figures())
+            self.metrics.show(part)
             if isinstance(part, PeerPart):
                 self.requests.gather(part.requests())
 

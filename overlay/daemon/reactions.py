@@ -19,13 +19,21 @@ from overlay.kamailio.watcher import KamailioWatcher
 from overlay.links.peer_messages import Hello, Reply, Request
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
-from overlay.observe.figures import Figures
+from overlay.observe.figures import total
 from overlay.observe.part import Part
 from overlay.records.node_info import Traits
 
 
 class Links(Part):
     """The network: listens, and tells the other parts what the links and the members do."""
+
+    FIGURES = (
+        total(
+            "sipfarm_revoked_connections_refused_total",
+            "Connections of revoked nodes that were refused",
+            lambda links: links.network.revoked_refused,
+        ),
+    )
 
     def __init__(
         self,
@@ -38,7 +46,7 @@ class Links(Part):
         leaving: Callable[[], bool],
     ) -> None:
         """`leaving` says whether a node that stops leaves for good."""
-        self._network = base.network
+        self.network = base.network
         self._own = base.own
         self._membership = base.membership
         self._hot = records.hot
@@ -56,14 +64,11 @@ class Links(Part):
         self._membership.listen(self._member_changed)
         self._membership.listen_to_proxies(self._zone_changed)
         self._membership.compare_as_well(self._operator.compare)
-        await self._network.start(self, self._own.host, self._own.port)
+        await self.network.start(self, self._own.host, self._own.port)
 
     async def stop(self) -> None:
         """Close every link, telling the peers whether this node leaves for good."""
-        await self._network.stop(left=self._leaving())
-
-    def figures(self) -> Figures:
-        return self._network.figures()
+        await self.network.stop(left=self._leaving())
 
     # What the links tell (`overlay.links.network.Handler`).
 

@@ -7,9 +7,11 @@ say what each of them does.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from overlay.billing.ledger import Ledger
 from overlay.cache.hot import HotRecords
 from overlay.cache.projection import Projection
 from overlay.daemon.base_parts import BaseParts
+from overlay.daemon.call_watch import CallWatch
 from overlay.maintenance.record_names import RecordNames
 from overlay.replication.claims import Claims
 from overlay.replication.drain import Drain
@@ -20,6 +22,7 @@ from overlay.replication.reader import Reader
 from overlay.replication.registrations import Registrations
 from overlay.replication.repair import Repair
 from overlay.replication.replica import Replica
+from overlay.replication.replicas import Replicas
 from overlay.replication.spreader import Spreader
 from overlay.replication.subscribers import SubscriberDirectory
 from overlay.storage.scrubber import Scrubber
@@ -34,6 +37,9 @@ class RecordParts:
     changes: PushedChanges
     replica: Replica
     placement: Placement
+    replicas: Replicas
+    ledger: Ledger
+    """It signs what `events` writes."""
     reader: Reader
     spreader: Spreader
     registrations: Registrations
@@ -47,39 +53,52 @@ class RecordParts:
     """To be called when other nodes than before may hold a record, or see the farm otherwise."""
 
 
-def build_records(base: BaseParts, zone_changed: Callable[[], None]) -> RecordParts:
+def build_records(
+    base: BaseParts, call_watch: CallWatch, zone_changed: Callable[[], None]
+) -> RecordParts:
     """Make them; `zone_changed` is called when this node or another begins or ends to drain."""
-    config, own_id, now_ms = base.config, base.own_id, base.now_ms
-    membership, network, committer = base.membership, base.network, base.committer
-    projection = base.parts.projection(config)
-    hot = HotRecords(projection, now_ms)
-    hot.lost = membership.members.lost_names
+    overlay, membership, committer = base.config.overlay, base.membership, base.committer
+    projection = base.parts.projection(base.config)
+    hot = HotRecords(projection, base.now_ms, membership.members.lost_names)
     replica = Replica(
-        own_id,
-        base.bindings,
-        base.subscribers,
-        committer,
-        hot,
-        network,
-        now_ms,
-        base.vetting,
-        base.horizon_us,
+        own_id=base.own_id,
+        bindings=base.bindings,
+        subscribers=base.subscribers,
+        committer=committer,
+        hot=hot,
+        transport=base.network,
+        now_ms=base.now_ms,
+        vetting=base.vetting,
+        horizon_us=base.horizon_us,
+        event_stored=call_watch.saw,
     )
-    overlay = config.overlay
     placement = Placement(membership, overlay.replicas, overlay.write_quorum)
-    reader = Reader(own_id, placement, replica, network, overlay.read_quorum)
-    spreader = Spreader(network)
-    registrations = Registrations(
-        own_id, config, placement, replica, reader, network, spreader, base.clock
+    spreader = Spreader(base.network)
+    replicas = Replicas(
+        own_id=base.own_id,
+        own=replica,
+        placement=placement,
+        transport=base.network,
+        spreader=spreader,
+        count=overlay.replicas,
+        write_quorum=overlay.write_quorum,
+        read_quorum=overlay.read_quorum,
     )
-    events = EventWriter(
-        own_id, config, placement, committer, reader, network, spreader, base.clock
+    ledger = Ledger(
+        lambda: base.renewal.identity,
+        replicas,
+        committer,
+        call_watch.witness,
+        base.clock.tick,
+        base.now_ms,
+        base.incarnation,
     )
-    directory = SubscriberDirectory(
-        own_id, config, placement, replica, reader, hot, network, base.vetting
-    )
-    claims = Claims(own_id, placement, committer, network, base.clock, now_ms)
-    repair = Repair(own_id, overlay, placement, replica, network)
+    reader = Reader(replicas)
+    registrations = Registrations(base.config.proxy, replicas, reader, base.clock)
+    events = EventWriter(base.own.name, replicas, reader, committer, base.clock, ledger)
+    directory = SubscriberDirectory(overlay.lease_ms, replicas, reader, hot, base.vetting)
+    claims = Claims(replicas, committer, base.clock, base.now_ms)
+    repair = Repair(replicas, overlay.repair_interval_ms / 1000)
 
     def replicas_changed() -> None:
         hot.end_leases()
@@ -95,6 +114,8 @@ def build_records(base: BaseParts, zone_changed: Callable[[], None]) -> RecordPa
         changes=PushedChanges(hot, base.vetting),
         replica=replica,
         placement=placement,
+        replicas=replicas,
+        ledger=ledger,
         reader=reader,
         spreader=spreader,
         registrations=registrations,

@@ -47,7 +47,7 @@ from overlay.dns.publication import (
     read_mark,
 )
 from overlay.dns.zone import ZoneView
-from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.figures import gauge, total
 from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,24 @@ RETRY_LONGEST_S = 60.0
 
 class Publisher(Part):
     """One node's."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_dns_publishing",
+            "Whether this node publishes the farm's records",
+            lambda publisher: publisher.publishing,
+        ),
+        total(
+            "sipfarm_dns_updates_total",
+            "Dynamic updates of the farm's records that were accepted",
+            lambda publisher: publisher.updates,
+        ),
+        total(
+            "sipfarm_dns_update_failures_total",
+            "Failed tries at publishing the farm's records",
+            lambda publisher: publisher.failures,
+        ),
+    )
 
     def __init__(
         self,
@@ -96,25 +114,6 @@ class Publisher(Part):
     async def stop(self) -> None:
         """End the task; what is published stays."""
         await tasks.end([self._task])
-
-    def figures(self) -> Figures:
-        return (
-            gauge(
-                "sipfarm_dns_publishing",
-                "This node publishes the farm's records",
-                lambda: self.publishing,
-            ),
-            total(
-                "sipfarm_dns_updates",
-                "Dynamic updates of the farm's records that were accepted",
-                lambda: self.updates,
-            ),
-            total(
-                "sipfarm_dns_update_failures",
-                "Tries at publishing that failed",
-                lambda: self.failures,
-            ),
-        )
 
     def farm_changed(self) -> None:
         """Somebody came or went."""

@@ -9,7 +9,6 @@ import asyncio
 import dataclasses
 import logging
 import random
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,7 +26,8 @@ from overlay.enrollment.enrollment_messages import Renew, Renewed
 from overlay.identity import files, keys, request
 from overlay.identity.identity import Identity, load_ca_certificate, load_certificate
 from overlay.identity.peer import peer_of_certificate
-from overlay.observe.figures import Figures, gauge
+from overlay.observe.figures import gauge
+from overlay.observe.metric_families import Unit
 from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,15 @@ def due(certificate: x509.Certificate, now: datetime) -> bool:
 
 class Renewal(Part):
     """Watches over the certificate of one node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_certificate_expiry_timestamp_seconds",
+            "When the node's certificate expires, as Unix time",
+            lambda renewal: renewal.identity.expires_at.timestamp(),
+            Unit.SECONDS,
+        ),
+    )
 
     def __init__(
         self,
@@ -65,15 +74,6 @@ class Renewal(Part):
     async def stop(self) -> None:
         """End the task."""
         await tasks.end([self._task])
-
-    def figures(self) -> Figures:
-        return (
-            gauge(
-                "sipfarm_certificate_seconds",
-                "Time until the node's certificate expires",
-                lambda: self.identity.expires_at.timestamp() - time.time(),
-            ),
-        )
 
     async def _keep_renewing(self) -> None:
         while True:

@@ -28,7 +28,7 @@ from overlay.links.peer_messages import (
     RevocationsChanged,
 )
 from overlay.links.peer_part import Handlers, PeerPart, replies
-from overlay.observe.figures import Figures, gauge
+from overlay.observe.figures import gauge
 from overlay.records.node_info import NodeInfo
 from overlay.storage.committer import Committer
 from overlay.storage.rows import RevocationsRow
@@ -42,6 +42,19 @@ ASKED_AT_ONCE_MAX: Final = 3
 
 class Revoker(PeerPart):
     """The list in force at one node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_revoked_nodes",
+            "Nodes on the list of revoked nodes",
+            lambda revoker: len(revoker.current.node_ids),
+        ),
+        gauge(
+            "sipfarm_revocations_version",
+            "The version of the list of revoked nodes that is in force",
+            lambda revoker: revoker.current.version,
+        ),
+    )
 
     def __init__(
         self,
@@ -94,12 +107,6 @@ class Revoker(PeerPart):
         return (
             replies(AskRevocations, lambda _, asked: self.answer(asked)),
             replies(RevocationsChanged, self.announced),
-        )
-
-    def figures(self) -> Figures:
-        return (
-            gauge("sipfarm_revoked_nodes", "Nodes on the list", lambda: len(self.current.node_ids)),
-            gauge("sipfarm_revocations_version", "Of the list", lambda: self.current.version),
         )
 
     async def take(self, body: bytes) -> bool:

@@ -1,35 +1,46 @@
 """Kamailio's own figures, shown among the daemon's, so that a node has one address to scrape.
 
 In: answers of Kamailio's JSON-RPC datagram socket (module jsonrpcs, `stats.get_statistics`). Out:
-`kamailio_<group>_<name>`, and `sipfarm_kamailio_up`. Counterparts: `overlay.observe.metrics_http`
-has them refreshed; Kamailio's `kamailio.sock`. A Kamailio that is away, or answers nonsense, is no
-figures.
+the families of `statistics.py`, and whether Kamailio tells them. Counterparts:
+`overlay.observe.metrics_http` has them refreshed; Kamailio's `kamailio.sock`. A Kamailio that is
+away, or answers nonsense, is no figures.
 """
 
 import asyncio
 import re
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from overlay.base import decoding
 from overlay.base.limits import KAMAILIO_ANSWER_BYTES_MAX, KAMAILIO_FIGURES_MAX
+from overlay.kamailio.statistics import LEFT_OUT, TABLE
+from overlay.observe.metric_families import Family, Kind
 
 TIMEOUT_S: Final = 0.5
-SHED: Final = "kamailio_sipfarm_shed"
+SHED: Final = "sipfarm:shed"
 """The proxy's counter `proxy.counters.SHED`."""
 AGE_S_MAX: Final = 1.0
 """How long figures are shown again without asking."""
 
+UP: Final = Family(
+    name="sipfarm_kamailio_up", kind=Kind.GAUGE, text="Whether Kamailio tells its statistics"
+)
+UNKNOWN: Final = Family(
+    name="sipfarm_kamailio_unknown_statistics",
+    kind=Kind.GAUGE,
+    text="Statistics of Kamailio that are not shown, as nobody said whether they are counters",
+)
+FAMILIES: Final = (UP, UNKNOWN)
+
 _RECEIVED: Final = ("rcv_requests", "rcv_replies")
-_FIGURE: Final = re.compile(r"([\w.-]{1,64}):([\w.-]{1,128}) ?= ?(-?\d{1,20})")
-_UNFIT: Final = re.compile(r"[^a-zA-Z0-9_]")
+_STATISTIC: Final = re.compile(r"([\w.-]{1,64}:[\w.-]{1,128}) ?= ?(-?\d{1,20})", re.ASCII)
 
 
 class _Answer(msgspec.Struct):
@@ -54,13 +65,21 @@ class KamailioFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The figures of the last refresh."""
-        up = GaugeMetricFamily("sipfarm_kamailio_up", "Whether Kamailio tells its figures")
-        up.add_metric((), 1.0 if self._figures is not None else 0.0)
+        figures = self._figures or {}
+        up, unknown = UP.gauge(), UNKNOWN.gauge()
+        up.add_metric((), self._figures is not None)
+        unknown.add_metric((), sum(1 for _ in unlisted(figures)))
         yield up
-        for name, value in (self._figures or {}).items():
-            metric = UnknownMetricFamily(name, "Kamailio's own")
-            metric.add_metric((), value)
-            yield metric
+        yield unknown
+        shown: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for statistic, value in figures.items():
+            entry = TABLE.get(statistic)
+            if entry is None:
+                continue
+            if entry.family.name not in shown:
+                shown[entry.family.name] = entry.family.numbers()
+            shown[entry.family.name].add_metric(entry.values, value)
+        yield from shown.values()
 
     async def refresh(self) -> None:
         """Ask Kamailio, unless that was done just now; never raises for what Kamailio does."""
@@ -82,16 +101,21 @@ class KamailioFigures(Collector):
 
 
 def parse(answer: bytes, request_id: int) -> dict[str, int]:
-    """Metric names and values of an answer; raises `msgspec.MsgspecError` if it is not one."""
+    """Statistics (`group:name`) and values of an answer; raises `msgspec.MsgspecError` if it is not
+    one."""
     decoded = _decode_answer(answer)
     if decoded.id != request_id:
         raise msgspec.ValidationError("an answer to another question")
     figures: dict[str, int] = {}
     for line in decoded.result[:KAMAILIO_FIGURES_MAX]:
-        if found := _FIGURE.fullmatch(line):
-            name = _UNFIT.sub("_", f"kamailio_{found[1]}_{found[2]}")
-            figures.setdefault(name, int(found[3]))
+        if found := _STATISTIC.fullmatch(line):
+            figures.setdefault(found[1], int(found[2]))
     return figures
+
+
+def unlisted(statistics: Iterable[str]) -> Iterator[str]:
+    """Those of which the table says nothing."""
+    return (each for each in statistics if each not in TABLE and not each.startswith(LEFT_OUT))
 
 
 async def received(path: Path) -> int:

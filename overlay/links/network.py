@@ -30,7 +30,6 @@ from overlay.links.peer_messages import (
     Reply,
     Request,
 )
-from overlay.observe.figures import Figures, total
 from overlay.records.node_info import NodeInfo
 
 log = logging.getLogger(__name__)
@@ -155,16 +154,6 @@ class Network:
             self._datagrams.close()
         if self._server is not None:
             await self._server.wait_closed()
-
-    def figures(self) -> Figures:
-        """As of any `overlay.observe.part.Part`."""
-        return (
-            total(
-                "sipfarm_revoked_refused",
-                "Connections of revoked nodes that were refused",
-                lambda: self.revoked_refused,
-            ),
-        )
 
     def request(
         self, node_id: bytes, request: Request, answered: Answered, timeout_s: float

@@ -10,7 +10,7 @@ import msgspec
 from overlay.base import decoding
 from overlay.records.refusal import Refusal
 from overlay.records.register import (
-    BoundContact,
+    Contact,
     ContactChange,
     RegisterOutcome,
     RegisterRequest,
@@ -34,7 +34,7 @@ class _Asked(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=3):
 class _Done(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=3):
     unused: int = 0
     outcome: RegisterOutcome
-    bindings: tuple[BoundContact, ...] = ()
+    bindings: tuple[Contact, ...] = ()
     move: bool = False
     weak: bool = False
 

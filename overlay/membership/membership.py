@@ -13,6 +13,7 @@ and through that node's gossip to all; those with a link check for themselves.
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from heapq import nsmallest
 
@@ -54,7 +55,8 @@ from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.members import LIVING, Member, Members, Patience, Redial, State
 from overlay.membership.probe_order import BY_CHANCE, Turns
 from overlay.membership.prober import Prober
-from overlay.observe.figures import Figures, Sample, gauge, gauges, total
+from overlay.observe.figures import Figure, Sample, gauge, total
+from overlay.observe.metric_families import Family, Kind, Label
 from overlay.records.node_info import NodeInfo, Traits
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,44 @@ Resolve = Callable[[], AsyncIterator[list[tuple[str, int]]]]
 
 class Membership(PeerPart):
     """The farm as this node knows it."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_links",
+            "Nodes with a link",
+            lambda membership: len(membership.members.linked()),
+        ),
+        gauge(
+            "sipfarm_health_score",
+            "How far this node doubts its own probes; 0 is well",
+            lambda membership: membership.health.score,
+        ),
+        total(
+            "sipfarm_lookups_total",
+            "Lookups of a record's replicas that had to ask other nodes",
+            lambda membership: membership.lookups,
+        ),
+        total(
+            "sipfarm_lookup_hops_total",
+            "Steps that these lookups took",
+            lambda membership: membership.lookup_hops,
+        ),
+        Figure(
+            family=Family(
+                name="sipfarm_members",
+                kind=Kind.GAUGE,
+                text="Other nodes, by how this node sees them",
+                labels=(
+                    Label(
+                        name="state",
+                        text="how the node is",
+                        values=tuple(state.value for state in State),
+                    ),
+                ),
+            ),
+            read=lambda membership: membership.counts(),
+        ),
+    )
 
     def __init__(
         self,
@@ -176,22 +216,11 @@ class Membership(PeerPart):
             replies(FindNode, lambda peer, asked: self.dht.answer_find_node(asked.target, peer)),
         )
 
-    def figures(self) -> Figures:
-        return (
-            gauges("sipfarm_members", "Other nodes by state", ("state",), self._count_members),
-            gauge("sipfarm_links", "Peers with a link", lambda: len(self.members.linked())),
-            gauge(
-                "sipfarm_health_score",
-                "How far this node doubts its own probes, 0 is well",
-                lambda: self.health.score,
-            ),
-            total(
-                "sipfarm_lookups",
-                "Lookups of a record's replicas that had to ask others",
-                lambda: self.lookups,
-            ),
-            total("sipfarm_lookup_hops", "Steps that these took", lambda: self.lookup_hops),
-        )
+    def counts(self) -> Iterator[Sample]:
+        """How many other nodes are in each state."""
+        found = Counter(member.state for member in self.members)
+        for state in State:
+            yield (state.value,), found[state]
 
     async def settled(self) -> None:
         """Wait until this node has tried to reach every node that it knows of, or could hear of.
@@ -354,10 +383,6 @@ class Membership(PeerPart):
         self._prober.help(question.target, reply)
 
     # inner workings
-
-    def _count_members(self) -> Iterator[Sample]:
-        for state in State:
-            yield (state.value,), sum(member.state is state for member in self.members)
 
     def _claims(self) -> list[MemberUpdate]:
         """What the farm says of every member, this node among them; not who was only heard of."""

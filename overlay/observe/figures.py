@@ -1,51 +1,38 @@
-"""What a part shows to Prometheus: a figure's name, help text and the function that reads it.
+"""What a part shows to Prometheus: families, and how each is read off the part.
 
-In: nothing. Out: declarations. Counterparts: every `Part.figures` makes them; `metrics.py` shows
-them. A figure is declared in one place, by the part that knows it.
+In: nothing. Out: declarations. Counterparts: every `Part.FIGURES` is made of them; `metrics.py`
+shows them; docs/metrics.md lists them. A figure is declared once, by the part that knows it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from overlay.observe.metric_families import Family, Kind, Unit
 
 Sample = tuple[tuple[str, ...], float]
-"""The values of a figure's labels, and the number."""
+"""The values of a family's labels, and the number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One metric of a part, read when Prometheus asks."""
+    """A family, and how it is read off the part that shows it."""
 
-    name: str
-    """Without the `_total` that a sum gets when it is shown."""
-    text: str
-    read: Callable[[], Iterable[Sample]]
-    labels: tuple[str, ...] = ()
-    is_total: bool = False
-    """It never falls while the process lives."""
+    family: Family
+    read: Callable[[Any], Iterable[Sample]]
+    """Given the part, when Prometheus asks."""
 
 
 Figures = tuple[Figure, ...]
 
 
-def gauge(name: str, text: str, value: Callable[[], float]) -> Figure:
+def gauge(name: str, text: str, value: Callable[[Any], float], unit: Unit = Unit.NONE) -> Figure:
     """A figure that goes up and down."""
-    return Figure(name=name, text=text, read=_alone(value))
+    family = Family(name=name, kind=Kind.GAUGE, text=text, unit=unit)
+    return Figure(family=family, read=lambda part: [((), value(part))])
 
 
-def total(name: str, text: str, value: Callable[[], float]) -> Figure:
-    """A sum that the part counts since the start; `name` comes without `_total`."""
-    return Figure(name=name, text=text, read=_alone(value), is_total=True)
-
-
-def gauges(
-    name: str, text: str, labels: tuple[str, ...], read: Callable[[], Iterable[Sample]]
-) -> Figure:
-    """A figure for each set of label values; the sets may come and go."""
-    return Figure(name=name, text=text, read=read, labels=labels)
-
-
-def _alone(value: Callable[[], float]) -> Callable[[], Iterator[Sample]]:
-    def read() -> Iterator[Sample]:
-        yield (), value()
-
-    return read
+def total(name: str, text: str, value: Callable[[Any], float]) -> Figure:
+    """A sum that the part counts since the daemon's start; its name ends in `_total`."""
+    family = Family(name=name, kind=Kind.COUNTER, text=text)
+    return Figure(family=family, read=lambda part: [((), value(part))])

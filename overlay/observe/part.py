@@ -4,11 +4,16 @@ In: nothing. Out: the interface that `overlay.daemon` loops over. Counterpart: a
 requests of other nodes is an `overlay.links.peer_part.PeerPart`, too.
 """
 
+from typing import ClassVar
+
 from overlay.observe.figures import Figures
 
 
 class Part:
     """One part of a node. A part that has nothing to do at one of these moments inherits it."""
+
+    FIGURES: ClassVar[Figures] = ()
+    """What Prometheus is shown of this part."""
 
     async def start(self) -> None:
         """Begin to work; raises a `SipfarmError` or `OSError` if that is not possible."""
@@ -18,7 +23,3 @@ class Part:
 
         This works at any time: before the start, after one that failed, and twice.
         """
-
-    def figures(self) -> Figures:
-        """The figures that Prometheus is shown."""
-        return ()

@@ -12,17 +12,13 @@ remembers is not counted.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
-
-import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.limits import CLAIMS_PER_FRAME_MAX
-from overlay.links.network import Transport
 from overlay.links.peer_messages import (
     Ack,
     AskCalls,
@@ -35,7 +31,7 @@ from overlay.links.peer_messages import (
     ShareClaims,
 )
 from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, replies, waits
-from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.figures import gauge, total
 from overlay.records import call
 from overlay.records import claim as record
 from overlay.records.assemble import assemble
@@ -45,7 +41,7 @@ from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
 from overlay.records.node_info import NodeInfo
 from overlay.replication.claim_counts import ClaimCounts
-from overlay.replication.placement import Placement
+from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 
 log = logging.getLogger(__name__)
@@ -64,19 +60,28 @@ SETTLE_S = 0.1
 class Claims(PeerPart):
     """One node's part in it."""
 
+    FIGURES = (
+        gauge(
+            "sipfarm_claims",
+            "Calls of subscribers whose calls are limited that this node keeps in mind",
+            lambda claims: len(claims.counts),
+        ),
+        total(
+            "sipfarm_claims_refused_total",
+            "Calls above their subscriber's limit, by this node's word",
+            lambda claims: claims.refused,
+        ),
+    )
+
     def __init__(
         self,
-        own_id: bytes,
-        placement: Placement,
+        replicas: Replicas,
         committer: Committer,
-        transport: Transport,
         clock: HybridClock,
         now_ms: Callable[[], int],
     ) -> None:
-        self._own_id = own_id
-        self._placement = placement
+        self._replicas = replicas
         self._committer = committer
-        self._transport = transport
         self._clock = clock
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
@@ -102,20 +107,6 @@ class Claims(PeerPart):
             replies(ReleaseAt, lambda _, asked: self.released(asked)),
             replies(ShareClaims, lambda _, asked: self.shared(asked)),
             waits(AskCalls, lambda _, asked: self.heard(asked)),
-        )
-
-    def figures(self) -> Figures:
-        return (
-            gauge(
-                "sipfarm_claims",
-                "Calls of subscribers whose calls are limited that this node keeps in mind",
-                lambda: len(self.counts),
-            ),
-            total(
-                "sipfarm_claims_refused",
-                "Calls above their subscriber's limit, by this node's word",
-                lambda: self.refused,
-            ),
         )
 
     # What proxies ask.
@@ -183,7 +174,7 @@ class Claims(PeerPart):
             return Failed(code="bad-request", reason=f"more than {CLAIMS_PER_FRAME_MAX} calls")
         keys = {key for _, key in request.calls}
         bodies = await self._committer.read(lambda db: {key: db.events(key) for key in keys})
-        events = {key: _readable(found) for key, found in bodies.items()}
+        events = {key: call.readable(found) for key, found in bodies.items()}
         return CallsHeard(heard=tuple(heard_of(each, events[key]) for each, key in request.calls))
 
     # What happens in the farm.
@@ -239,7 +230,7 @@ class Claims(PeerPart):
         of_node: dict[NodeInfo, list[Claim]] = {}
         for each in claims:
             # All of them: one that is silent may be the one that knows of the end.
-            for node in self._placement.of(each.call_key):
+            for node in self._replicas.placement.of(each.call_key):
                 of_node.setdefault(node, []).append(each)
         parts = [(node, part) for node, each in of_node.items() for part in _parts(each)]
         found: dict[bytes, Heard | None] = {each.call: None for each in claims}
@@ -253,10 +244,10 @@ class Claims(PeerPart):
         """What a node says of these; nothing if it says nothing."""
         asked = AskCalls(calls=tuple((each.call, each.call_key) for each in claims))
         try:
-            if node.node_id == self._own_id:
+            if node.node_id == self._replicas.own_id:
                 reply = await self.heard(asked)
             else:
-                reply = await self._transport.ask(node.node_id, asked, LOOK_TIMEOUT_S)
+                reply = await self._replicas.transport.ask(node.node_id, asked, LOOK_TIMEOUT_S)
         except SipfarmError as error:
             log.error("what was heard of calls cannot be read: %s", error)
             return ()
@@ -267,16 +258,16 @@ class Claims(PeerPart):
     ) -> Reply:
         """The answer of the nearest replica that gives one, within `timeout_s`."""
         until_s = self._loop.time() + timeout_s
-        nodes = await self._placement.find(key, timeout_s / 2)
+        nodes = await self._replicas.placement.find(key, timeout_s / 2)
         reply: Reply = Failed(code="unavailable", reason="no replica")
         for index, node in enumerate(nodes):
             left_s = until_s - self._loop.time()
             if left_s <= 0:
                 break
-            if node.node_id == self._own_id:
+            if node.node_id == self._replicas.own_id:
                 return await self._answer_myself(request)
             patience_s = left_s / 2 if index + 1 < len(nodes) else left_s
-            reply = await self._transport.ask(node.node_id, request, patience_s)
+            reply = await self._replicas.transport.ask(node.node_id, request, patience_s)
             if not isinstance(reply, Failed):
                 break
         return reply
@@ -289,10 +280,9 @@ class Claims(PeerPart):
         return await self._decide(request)
 
     def _share(self, key: bytes, claim: Claim) -> None:
-        for node in self._placement.of(key):
-            if node.node_id != self._own_id:
-                message = ShareClaims(key=key, claims=(claim,))
-                self._transport.request(node.node_id, message, lambda _: None, TIMEOUT_S)
+        message = ShareClaims(key=key, claims=(claim,))
+        for node in self._replicas.others(self._replicas.placement.of(key)):
+            self._replicas.transport.request(node.node_id, message, lambda _: None, TIMEOUT_S)
 
     async def _keep_handing_over(self) -> None:
         while True:
@@ -306,14 +296,15 @@ class Claims(PeerPart):
 
     async def _hand_over(self, key: bytes) -> bool:
         """Give the replicas of a subscriber what they were not told yet; whether all have it."""
-        nodes = await self._placement.find(key, TIMEOUT_S)
-        others = {node.node_id for node in nodes} - {self._own_id}
+        nodes = await self._replicas.placement.find(key, TIMEOUT_S)
+        others = {node.node_id for node in self._replicas.others(nodes)}
+        ask = self._replicas.transport.ask
         told = self.counts.told(key)
         told &= others
         for node_id in others - told:
             claims = self.counts.all(key)
             messages = [ShareClaims(key=key, claims=tuple(part)) for part in _parts(claims)]
-            replies = [await self._transport.ask(node_id, each, TIMEOUT_S) for each in messages]
+            replies = [await ask(node_id, each, TIMEOUT_S) for each in messages]
             if all(isinstance(reply, Ack) or _too_old(reply) for reply in replies):
                 told.add(node_id)
         return told >= others
@@ -337,15 +328,6 @@ def heard_of(claimed: bytes, events: CallEvents) -> Heard:
         if each.answer_us and record.claim_id(each.call_id, each.from_tag) == claimed
     ]
     return Heard(answered=len(states), ended=len(states) - states.count("open"))
-
-
-def _readable(bodies: Iterable[bytes]) -> CallEvents:
-    """The events among these, but for those that this version cannot read."""
-    events = []
-    for body in bodies:
-        with contextlib.suppress(msgspec.MsgspecError):
-            events.append(call.decode(body))
-    return tuple(events)
 
 
 def _parts(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:

@@ -108,7 +108,7 @@ class Drain(Part):
                 Withheld(name=each.name, records=each.records, why=each.why)
                 for each in self._proof.lacking
             ),
-            events=self._events.waiting if self._events.journal_depth else (),
+            events=self._events.journal.waiting if self._events.journal_depth else (),
         )
 
     # inner workings
@@ -166,7 +166,7 @@ class Drain(Part):
                 kind=each.kind.name.lower(),
                 name=name,
                 key=each.key,
-                peers=tuple(peer for peer, _ in each.without),
+                peers=tuple(absence.node for absence in each.without),
             )
             for each, name in zip(missing, names, strict=True)
         )

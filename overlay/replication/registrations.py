@@ -9,32 +9,29 @@ node that is not a replica hands the request to the nearest that is.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
 
 from overlay.base.errors import UnavailableError
-from overlay.config.config import Config
+from overlay.config.sections import Proxy
 from overlay.links import register_bodies
-from overlay.links.network import Transport
-from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store
+from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store, Stored
 from overlay.links.peer_part import Handlers, PeerPart, calls_back
-from overlay.observe.figures import Figures, total
+from overlay.observe.figures import total
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
-from overlay.records.names import RecordKind, key_of
+from overlay.records.names import RESERVED, RecordKind, key_of
 from overlay.records.node_info import NodeInfo
 from overlay.records.refusal import Refusal
 from overlay.records.register import RegisterOutcome, RegisterRequest, RegisterResult
 from overlay.records.registration import Registration
-from overlay.replication.fanout import Fanout
-from overlay.replication.placement import Placement
-from overlay.replication.quorum import Votes
-from overlay.replication.reader import Found, Reader
-from overlay.replication.registration_write import RegistrationWrite
-from overlay.replication.replica import Replica, digest_of
-from overlay.replication.spreader import Spreader
+from overlay.replication.quorum import Outcome
+from overlay.replication.quorum_write import QuorumWrite
+from overlay.replication.reader import Found, Merged, Reader
+from overlay.replication.replica import digest_of
+from overlay.replication.replicas import Replicas
 
 Done = Callable[[RegisterResult | Refusal], None]
 UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
@@ -43,24 +40,21 @@ UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 class Registrations(PeerPart):
     """Registrations of the farm, through this node."""
 
+    FIGURES = (
+        total(
+            "sipfarm_registrations_weak_total",
+            "REGISTERs that fewer than W nodes hold, as there were no more",
+            lambda registrations: registrations.weak,
+        ),
+    )
+
     def __init__(
-        self,
-        own_id: bytes,
-        config: Config,
-        placement: Placement,
-        replica: Replica,
-        reader: Reader,
-        transport: Transport,
-        spreader: Spreader,
-        clock: HybridClock,
+        self, settings: Proxy, replicas: Replicas, reader: Reader, clock: HybridClock
     ) -> None:
-        self._own_id = own_id
-        self._config = config
-        self._placement = placement
-        self._replica = replica
+        self._settings = settings
+        self._replicas = replicas
+        self._replica = replicas.own
         self._reader = reader
-        self._transport = transport
-        self._spreader = spreader
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,19 +64,10 @@ class Registrations(PeerPart):
     def requests(self) -> Handlers:
         return (calls_back(RegisterAt, lambda _, asked, answer: self.register_at(asked, answer)),)
 
-    def figures(self) -> Figures:
-        return (
-            total(
-                "sipfarm_registrations_weak",
-                "REGISTERs that fewer than W nodes hold, as there were no more",
-                lambda: self.weak,
-            ),
-        )
-
     def register(self, request: RegisterRequest, timeout_s: float, done: Done) -> None:
         """Do a REGISTER; `done` is called once, within `timeout_s`."""
         key = key_of(RecordKind.REGISTRATION, request.aor)
-        nodes = self._placement.surely(key)
+        nodes = self._replicas.placement.surely(key)
         if nodes is None:
             self._as_task(self._find_first(request, key, timeout_s, done))
         else:
@@ -96,7 +81,7 @@ class Registrations(PeerPart):
             answer(RegisteredAt(body=register_bodies.encode_result(result)))
 
         key = key_of(RecordKind.REGISTRATION, asked.aor)
-        if all(node.node_id != self._own_id for node in self._placement.of(key)):
+        if not self._replicas.is_among(self._replicas.placement.of(key)):
             done(UNAVAILABLE)
             return
         self.register(asked, max(deadline_ms, 1) / 1000, done)
@@ -110,7 +95,6 @@ class Registrations(PeerPart):
             RecordKind.REGISTRATION,
             key,
             self._merge_bodies,
-            _bodies_of,
             timeout_s,
             lease_ms,
             copies_wanted,
@@ -119,13 +103,13 @@ class Registrations(PeerPart):
 
     # inner workings
 
-    def _merge_bodies(self, bodies: list[bytes]) -> Registration:
+    def _merge_bodies(self, bodies: Iterable[bytes]) -> Merged[Registration]:
         record: Registration = ()
         now_ms = self._replica.now_ms()
         for body in bodies:
             copy = registration.standing(registration.decode(body), now_ms)
             record = registration.merge(record, copy)
-        return record
+        return Merged(record=record, bodies=[registration.encode(record)] if record else [])
 
     def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -140,7 +124,7 @@ class Registrations(PeerPart):
         timeout_s: float,
         done: Done,
     ) -> None:
-        if all(node.node_id != self._own_id for node in nodes):
+        if not self._replicas.is_among(nodes):
             self._hand_over(request, list(nodes), self._loop.time() + timeout_s, done)
         elif request.contacts and not request.remove_all:
             self._write(request, key, nodes, timeout_s, done)
@@ -152,7 +136,7 @@ class Registrations(PeerPart):
     ) -> None:
         """In a farm that the table does not hold, others know who the replicas are."""
         until_s = self._loop.time() + timeout_s
-        nodes = await self._placement.find(key, timeout_s / 2)
+        nodes = await self._replicas.placement.find(key, timeout_s / 2)
         self._route(request, key, nodes, until_s - self._loop.time(), done)
 
     async def _read_first(
@@ -190,15 +174,15 @@ class Registrations(PeerPart):
         until_s = self._loop.time() + timeout_s
         now_ms = self._replica.now_ms()
         mine = self._replica.registration(key)
-        contacts_max = request.contacts_max or self._config.proxy.contacts_max
-        weak = len(nodes) < self._config.overlay.write_quorum
+        contacts_max = request.contacts_max or self._settings.contacts_max
+        weak = len(nodes) < self._replicas.write_quorum
         decision = registrar.decide(
             mine,
             request,
             now_ms,
             self._clock.tick(),
             contacts_max,
-            unseen_s=self._config.proxy.expires_max_s if weak else 0,
+            unseen_s=self._settings.expires_max_s if weak else 0,
         )
         if decision.outcome is not RegisterOutcome.DONE:
             done(RegisterResult(outcome=decision.outcome))
@@ -215,6 +199,8 @@ class Registrations(PeerPart):
                 refused = RegisterResult(outcome=RegisterOutcome.TOO_MANY)
                 self._replicate(key, undo, nodes, left_s, lambda _: done(refused), done)
             else:
+                # A node's own probes are no REGISTERs.
+                self.weak += weak and not request.aor.startswith(RESERVED)
                 self._finish(delta, record, done, weak=weak)
 
         self._replicate(key, delta, nodes, timeout_s, won, done)
@@ -235,28 +221,32 @@ class Registrations(PeerPart):
         except ValueError as error:
             done(Refusal(code="too-large", reason=str(error)))
             return
-        write = RegistrationWrite(
-            merged,
-            Votes(self.write_quorum(len(nodes)), len(nodes)),
-            lambda record: self._learned(key, record),
-            won,
-            lambda: done(UNAVAILABLE),
-        )
-        others = [node for node in nodes if node.node_id != self._own_id]
+
+        def heard(reply: Reply) -> None:
+            nonlocal merged
+            if isinstance(reply, Stored) and reply.body:
+                merged = registration.merge(merged, self._learned(key, reply.body))
+
+        def decided(outcome: Outcome) -> None:
+            if outcome is Outcome.WON:
+                won(merged)
+            else:
+                done(UNAVAILABLE)
+
         store = Store(
             kind=RecordKind.REGISTRATION,
             key=key,
             body=registration.encode(delta),
             expected=digest_of(self._replica.encoded(key, merged)),
         )
-        write.fanout = Fanout(
-            self._transport, self._spreader, store, others, write.answered, timeout_s
-        )
-        write.fanout.start(self.write_quorum(len(nodes)) - 1)
+        needed = self._replicas.needed(len(nodes))
+        write = QuorumWrite(self._replicas, store, nodes, needed, timeout_s, decided, heard)
+        write.start()
         if changed:
-            self._replica.spread(key, merged, self._own_id, write.spread)
+            # It counts once this node's proxies and lease holders know of it.
+            self._replica.spread(key, merged, self._replicas.own_id, write.own_copy)
         else:
-            write.spread()
+            write.own_copy()
 
     def _finish(self, delta: Registration, merged: Registration, done: Done, *, weak: bool) -> None:
         """The quorum is won: tell what it says."""
@@ -264,20 +254,20 @@ class Registrations(PeerPart):
         if registrar.overtaken(merged, delta):
             outcome = RegisterOutcome.STALE
         listed = registrar.listed(merged, self._replica.now_ms())
-        self.weak += weak
         done(RegisterResult(outcome=outcome, bindings=listed, weak=weak))
 
-    def _learned(self, key: bytes, record: Registration) -> None:
-        """Another replica knew more."""
-        for binding in record:
-            self._clock.observe(binding.changed)
-        merged, changed = self._replica.apply_registration(key, record)
+    def _learned(self, key: bytes, body: bytes) -> Registration:
+        """What another replica knew beyond this one; nothing if it cannot be read or kept."""
+        try:
+            record = registration.decode(body)
+            for binding in record:
+                self._clock.observe(binding.changed)
+            merged, changed = self._replica.apply_registration(key, record)
+        except (msgspec.MsgspecError, ValueError):
+            return ()
         if changed:
-            self._replica.spread(key, merged, self._own_id, lambda: None)
-
-    def write_quorum(self, replicas: int) -> int:
-        """W, or all there are in a farm that is smaller."""
-        return min(self._config.overlay.write_quorum, replicas)
+            self._replica.spread(key, merged, self._replicas.own_id, lambda: None)
+        return record
 
     def _hand_over(
         self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: Done
@@ -298,7 +288,7 @@ class Registrations(PeerPart):
             self._hand_over(request, nodes, until_s, done)
 
         body = register_bodies.encode_request(request, int(patience_s * 1000))
-        self._transport.request(node.node_id, RegisterAt(body=body), answered, patience_s)
+        self._replicas.transport.request(node.node_id, RegisterAt(body=body), answered, patience_s)
 
 
 def _readable(body: bytes) -> bool:
@@ -308,7 +298,3 @@ def _readable(body: bytes) -> bool:
     except msgspec.MsgspecError:
         return False
     return True
-
-
-def _bodies_of(record: Registration) -> list[bytes]:
-    return [registration.encode(record)] if record else []

@@ -13,16 +13,14 @@ from collections.abc import AsyncIterator
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.config.sections import Overlay
-from overlay.links.network import Transport
 from overlay.links.peer_messages import Failed, Offer, Reply, Store, Stored, Wanted
-from overlay.observe.figures import Figures, total
+from overlay.observe.figures import total
 from overlay.observe.part import Part
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
-from overlay.replication.placement import Placement
-from overlay.replication.proof import Findings, Looked, Proof
-from overlay.replication.replica import Replica, digest_of
+from overlay.replication.proof import Absence, Findings, Looked, Proof
+from overlay.replication.replica import digest_of
+from overlay.replication.replicas import Replicas
 
 log = logging.getLogger(__name__)
 
@@ -38,19 +36,19 @@ Bodies = tuple[bytes, ...]
 class Repair(Part):
     """The passes of one node over what it holds."""
 
-    def __init__(
-        self,
-        own_id: bytes,
-        settings: Overlay,
-        placement: Placement,
-        replica: Replica,
-        transport: Transport,
-    ) -> None:
-        self._own_id = own_id
-        self._interval_s = settings.repair_interval_ms / 1000
-        self._placement = placement
-        self._replica = replica
-        self._transport = transport
+    FIGURES = (
+        total(
+            "sipfarm_repairs_sent_total",
+            "Records handed to replicas that lacked them",
+            lambda repair: repair.sent,
+        ),
+    )
+
+    def __init__(self, replicas: Replicas, interval_s: float) -> None:
+        """`interval_s`: between two passes while the farm stays the same."""
+        self._replicas = replicas
+        self._replica = replicas.own
+        self._interval_s = interval_s
         self._urgent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.sent = 0
@@ -64,15 +62,6 @@ class Repair(Part):
     async def stop(self) -> None:
         """End the task."""
         await tasks.end([self._task])
-
-    def figures(self) -> Figures:
-        return (
-            total(
-                "sipfarm_repairs_sent",
-                "Records handed to replicas that lacked them",
-                lambda: self.sent,
-            ),
-        )
 
     def farm_changed(self) -> None:
         """Somebody came or went."""
@@ -142,11 +131,11 @@ class Repair(Part):
         copies = {k: bodies for k, bodies in (await self._copies(kind, keys)).items() if bodies}
         by_peer: dict[NodeInfo, list[bytes]] = {}
         there = dict.fromkeys(copies, 0)
-        without: dict[bytes, list[tuple[str, str]]] = {key: [] for key in copies}
+        without: dict[bytes, list[Absence]] = {key: [] for key in copies}
         for key in copies:
-            for node in await self._placement.find(key, TIMEOUT_S):
-                if node.node_id != self._own_id:
-                    by_peer.setdefault(node, []).append(key)
+            nodes = await self._replicas.placement.find(key, TIMEOUT_S)
+            for node in self._replicas.others(nodes):
+                by_peer.setdefault(node, []).append(key)
         refusals = await asyncio.gather(
             *(
                 self._offer_to(node, kind, {key: copies[key] for key in offered})
@@ -156,7 +145,7 @@ class Repair(Part):
         for (node, offered), refused in zip(by_peer.items(), refusals, strict=True):
             for key in offered:
                 if key in refused:
-                    without[key].append((node.name, refused[key]))
+                    without[key].append(Absence(node=node.name, why=refused[key]))
                 else:
                     there[key] += 1
         return [
@@ -178,9 +167,8 @@ class Repair(Part):
     ) -> dict[bytes, str]:
         """The keys of those that the peer does not have after all, and why."""
         records = tuple((key, digest_of(*bodies)) for key, bodies in copies.items())
-        reply = await self._transport.ask(
-            node.node_id, Offer(kind=kind, records=records), TIMEOUT_S
-        )
+        offer = Offer(kind=kind, records=records)
+        reply = await self._replicas.transport.ask(node.node_id, offer, TIMEOUT_S)
         if not isinstance(reply, Wanted):
             return dict.fromkeys(copies, why_not(reply))
         stores = [
@@ -189,7 +177,7 @@ class Repair(Part):
             for body in copies.get(key, ())
         ]
         self.sent += len(stores)
-        sending = (self._transport.ask(node.node_id, store, TIMEOUT_S) for store in stores)
+        sending = (self._replicas.ask(node, store, TIMEOUT_S) for store in stores)
         refused: dict[bytes, str] = {}
         for store, answer in zip(stores, await asyncio.gather(*sending), strict=True):
             if not isinstance(answer, Stored):

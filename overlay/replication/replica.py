@@ -39,7 +39,7 @@ from overlay.links.peer_messages import (
     Wanted,
 )
 from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, waits
-from overlay.observe.figures import Figures, gauge
+from overlay.observe.figures import gauge
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
@@ -47,14 +47,17 @@ from overlay.records.registration import Registration
 from overlay.replication.leases import Leases
 from overlay.replication.vetting import Vetting
 from overlay.storage.bindings import Bindings
-from overlay.storage.committer import Committer
-from overlay.storage.rows import EventRow, SubscriberRow
+from overlay.storage.committer import Committed, Committer
+from overlay.storage.rows import SubscriberRow, event_row
 from overlay.storage.subscribers import Subscribers
 
 log = logging.getLogger(__name__)
 
 PUSH_TIMEOUT_S = 0.2
 """How long an acknowledgement waits for a lease holder to confirm a push."""
+
+EventStored = Callable[[bytes, CallEvent], None]
+"""Given the call's key and the event."""
 
 
 def digest_of(*bodies: bytes) -> bytes:
@@ -68,8 +71,22 @@ def digest_of(*bodies: bytes) -> bytes:
 class Replica(PeerPart):
     """This node's copies."""
 
+    FIGURES = (
+        gauge(
+            "sipfarm_subscribers",
+            "Subscriber records held",
+            lambda replica: len(replica.subscribers),
+        ),
+        gauge(
+            "sipfarm_leased_keys",
+            "Records of this node that other nodes may answer from their caches",
+            lambda replica: len(replica.leases),
+        ),
+    )
+
     def __init__(
         self,
+        *,
         own_id: bytes,
         bindings: Bindings,
         subscribers: Subscribers,
@@ -78,19 +95,22 @@ class Replica(PeerPart):
         transport: Transport,
         now_ms: Callable[[], int],
         vetting: Vetting,
-        horizon_us: Callable[[], int] = lambda: 0,
+        horizon_us: Callable[[], int],
+        event_stored: EventStored,
     ) -> None:
+        """Calls without an event since `horizon_us` are past: shown to nobody, and offered to
+        nobody. `event_stored` is told of every call event that this node has on its disk as a
+        replica, whichever node wrote it.
+        """
         self.now_ms = now_ms
         self.horizon_us = horizon_us
-        """Calls without an event since then are past: shown to nobody, and offered to nobody."""
+        self._event_stored = event_stored
         self._vetting = vetting
         self._own_id = own_id
         self.bindings = bindings
         self.subscribers = subscribers
         self.committer = committer
         self.leases = Leases()
-        self.event_stored: Callable[[bytes, CallEvent], None] = lambda key, event: None
-        """Told of every call event that this node has on its disk as a replica."""
         self._events_of: OrderedDict[bytes, int] = OrderedDict()
         self.stored = 0
         """Records that coordinators and repairs sent here."""
@@ -104,16 +124,6 @@ class Replica(PeerPart):
             calls_back(StoreMany, self.store_many),
             calls_back(Fetch, self.fetch),
             waits(Offer, lambda _, offer: self.offered(offer)),
-        )
-
-    def figures(self) -> Figures:
-        return (
-            gauge("sipfarm_subscribers", "Subscriber records held", lambda: len(self.subscribers)),
-            gauge(
-                "sipfarm_leased_keys",
-                "Keys that others hold leases on",
-                lambda: len(self.leases),
-            ),
         )
 
     # Registrations
@@ -173,6 +183,18 @@ class Replica(PeerPart):
             push = Changed(kind=RecordKind.REGISTRATION, key=key, body=registration.encode(record))
             for holder in holders:
                 self._transport.request(holder, push, one_less, PUSH_TIMEOUT_S)
+
+    # Call events
+
+    def keep_event(self, key: bytes, event: CallEvent, body: bytes, committed: Committed) -> None:
+        """Put an event, encoded in `body`, on this node's disk as one of its replicas."""
+
+        def done(error: StorageError | None) -> None:
+            if error is None:
+                self._event_stored(key, event)
+            committed(error)
+
+        self.committer.commit(event_row(key, event, body), done)
 
     # What peers ask.
 
@@ -279,20 +301,7 @@ class Replica(PeerPart):
         if len(event.event_id) != 20 or key_of(RecordKind.CALL, event.call_id) != request.key:
             raise ValueError("an event's id or key is wrong")
         self._count_event(request.key)
-        row = EventRow(
-            call_key=request.key,
-            event_id=event.event_id,
-            time_us=event.time_us,
-            body=request.body,
-            new=event.kind in call.BEGINNINGS,
-        )
-
-        def committed(error: StorageError | None) -> None:
-            if error is None:
-                self.event_stored(request.key, event)
-            answer(_outcome(error))
-
-        self.committer.commit(row, committed)
+        self.keep_event(request.key, event, request.body, lambda error: answer(_outcome(error)))
 
     def _count_event(self, key: bytes) -> None:
         """Raises `ValueError` when a peer stores too many events under one key."""

@@ -26,7 +26,7 @@ from overlay.links.peer_messages import (
     SettingsChanged,
 )
 from overlay.links.peer_part import Handlers, PeerPart, replies
-from overlay.observe.figures import Figures, gauge
+from overlay.observe.figures import gauge
 from overlay.records import settings
 from overlay.records.node_info import NodeInfo
 from overlay.records.settings import FarmSettings, SettingsRecord
@@ -42,6 +42,14 @@ ASKED_AT_ONCE_MAX: Final = 3
 
 class SettingsKeeper(PeerPart):
     """The settings in force at one node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_settings_version",
+            "The version of the farm's settings that is in force, 0 for none",
+            lambda keeper: keeper.current.version,
+        ),
+    )
 
     def __init__(
         self,
@@ -80,15 +88,6 @@ class SettingsKeeper(PeerPart):
         return (
             replies(AskSettings, lambda _, asked: self.answer(asked)),
             replies(SettingsChanged, self.announced),
-        )
-
-    def figures(self) -> Figures:
-        return (
-            gauge(
-                "sipfarm_settings_version",
-                "Of the farm's settings, 0 for none",
-                lambda: self.current.version,
-            ),
         )
 
     async def take(self, body: bytes) -> bool:

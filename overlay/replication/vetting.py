@@ -11,7 +11,7 @@ import msgspec
 
 from overlay.base.errors import ForgedError
 from overlay.identity.operator import Operator
-from overlay.observe.figures import Figures, total
+from overlay.observe.figures import total
 from overlay.observe.part import Part
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
@@ -23,18 +23,17 @@ log = logging.getLogger(__name__)
 class Vetting(Part):
     """The operator's signature under records, checked for one node."""
 
+    FIGURES = (
+        total(
+            "sipfarm_records_forged_total",
+            "Records refused as the operator had not signed them",
+            lambda vetting: vetting.refused,
+        ),
+    )
+
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
         self.refused = 0
-
-    def figures(self) -> Figures:
-        return (
-            total(
-                "sipfarm_records_forged",
-                "Records refused as not the operator's",
-                lambda: self.refused,
-            ),
-        )
 
     def subscriber(self, key: bytes, body: bytes) -> Subscriber:
         """The record in `body`, which came as the one under `key`.

@@ -16,7 +16,6 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import StorageError
-from overlay.observe.figures import Figures, gauge
 from overlay.observe.part import Part
 from overlay.records import registration
 from overlay.storage.bindings_database import BindingsDatabase
@@ -70,9 +69,6 @@ class Bindings(Part):
         except StorageError as error:
             log.error("bindings.db is left to be recovered at the next start: %s", error)
         self._thread.shutdown()
-
-    def figures(self) -> Figures:
-        return (gauge("sipfarm_bindings", "Registration records held", lambda: len(self)),)
 
     def get(self, key: bytes) -> bytes | None:
         """The encoded record, if it is here."""

@@ -13,7 +13,8 @@ from typing import Protocol, TypeVar
 from overlay.base import limit_hits
 from overlay.base.errors import StorageError
 from overlay.base.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
-from overlay.observe.figures import Figures, gauge, total
+from overlay.observe.figures import gauge, total
+from overlay.observe.metric_families import Unit
 from overlay.observe.part import Part
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
@@ -51,6 +52,40 @@ class Disk(Protocol):
 
 class Committer(Part):
     """The one writer and reader of the durable records."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_disk_ok",
+            "Whether the last commit succeeded",
+            lambda committer: not committer.last_error,
+        ),
+        gauge(
+            "sipfarm_disk_free_bytes",
+            "Free space where the data directory is",
+            lambda committer: committer.space.free_bytes(),
+            Unit.BYTES,
+        ),
+        total(
+            "sipfarm_commits_total",
+            "Commits of call events and subscribers",
+            lambda committer: committer.batches,
+        ),
+        total(
+            "sipfarm_committed_rows_total",
+            "Rows in those commits",
+            lambda committer: committer.rows,
+        ),
+        total(
+            "sipfarm_rotten_rows_total",
+            "Rows on disk that were not as they were written",
+            lambda committer: committer.damage.rotten_rows,
+        ),
+        gauge(
+            "sipfarm_broken_files",
+            "Files that were broken and are set aside in the data directory",
+            lambda committer: len(committer.damage.files),
+        ),
+    )
 
     def __init__(self, disk: Disk, space: Space | None = None) -> None:
         self.space = space or unlimited()
@@ -117,30 +152,6 @@ class Committer(Part):
         self._closed = True
         await self._idle.wait()
         await self._disk.close()
-
-    def figures(self) -> Figures:
-        return (
-            gauge("sipfarm_disk_ok", "The last commit succeeded", lambda: not self.last_error),
-            gauge(
-                "sipfarm_disk_free_bytes",
-                "Free where the data directory is",
-                self.space.free_bytes,
-            ),
-            gauge(
-                "sipfarm_broken_files",
-                "Files that were broken and are set aside in the data directory",
-                lambda: len(self.damage.files),
-            ),
-            total(
-                "sipfarm_commits", "Commits of call events and subscribers", lambda: self.batches
-            ),
-            total("sipfarm_committed_rows", "Rows in those commits", lambda: self.rows),
-            total(
-                "sipfarm_rotten_rows",
-                "Rows on disk that were not as they were written, since the start",
-                lambda: self.damage.rotten_rows,
-            ),
-        )
 
     async def _told(self, begin: Callable[[Committed], None]) -> None:
         future: asyncio.Future[None] = self._loop.create_future()

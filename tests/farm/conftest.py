@@ -9,7 +9,8 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from deploy.lab import Lab, Phone
-from tests.farm.asking import PASSWORD, PATIENT, add_subscriber
+from tests.farm.asking import PATIENT, lab_of_three
+from tests.sip.credentials import PASSWORD
 
 # A job in the background of a shell begins with Ctrl-C ignored and hands that on to what it starts;
 # some tests press it.
@@ -29,9 +30,7 @@ class LabKeeper:
         if self.in_doubt:
             self.take_away()
         if self._lab is None:
-            self._lab = Lab.up(3, settings=PATIENT)
-            for user in ("alice", "bob", "carol", "dave"):
-                add_subscriber(self._lab, user)
+            self._lab = lab_of_three(PATIENT)
         return self._lab
 
     def take_away(self) -> None:
@@ -42,12 +41,15 @@ class LabKeeper:
             Lab.down()
 
 
+_KEEPER = LabKeeper()
+"""One for all folders that use these fixtures: a machine has room for one lab."""
+
+
 @pytest.fixture(scope="session")
 def keeper() -> Iterator[LabKeeper]:
     """Holds the lab between tests."""
-    keeper = LabKeeper()
-    yield keeper
-    keeper.take_away()
+    yield _KEEPER
+    _KEEPER.take_away()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,7 +19,7 @@ from overlay.kamailio.options_ping import why_silent
 from overlay.records.node_status import NodeStatus
 from tests.farm.asking import all_records, eventually, sipfarm
 from tests.farm.rolling import lab_under_load
-from tests.farm.rolling_load import Tally
+from tests.sip.rolling_load import Tally
 
 RATE = 20
 TRANSPORTS = ("udp", "tcp", "tls")

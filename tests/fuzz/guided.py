@@ -90,7 +90,7 @@ def sip(provider: Any) -> None:
     for parse in (digest.parse, route_token.parameters_of, fork_plan.decode, fork_plan.breadth):
         parse(text)
     try:
-        contacts.parse([text])
+        contacts.parse([text], 3600)
     except ValueError:
         return
 

@@ -1,7 +1,7 @@
 """The farm on test hosts, seen and used from outside: by ssh, DNS, HTTP and SIP.
 
 In: `Hosts`. Out: what nodes say, and load on them. Counterparts: `sipfarm` on the nodes; the phones
-of `tests/farm/rolling_load.py`, on this machine.
+of `tests/sip/rolling_load.py`, on this machine.
 """
 
 import asyncio
@@ -9,8 +9,6 @@ import contextlib
 import json
 import shlex
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +17,17 @@ from typing import Any, Final
 
 from deploy.hosts import Hosts, HostsError
 from deploy.hosts.layout import DATA_DIR, MACHINE
-from tests.farm.asking import PASSWORD, eventually
-from tests.farm.phone_site import PhoneSite, on_machine
-from tests.farm.registration import Registration
+from tests.farm.asking import eventually
 from tests.farm.rolling import under_load
-from tests.farm.rolling_load import EXPIRES_S, Places, RollingLoad, Tally
-from tests.farm.srv_lookup import SrvLookup
-from tests.farm.srv_sender import SrvSender
 from tests.hosts import inventory
 from tests.hosts.inventory import FARM, NODES, OPERATOR
 from tests.hosts.playbooks import Played, play
+from tests.sip.credentials import PASSWORD
+from tests.sip.registration import Registration
+from tests.sip.rolling_load import EXPIRES_S, Places, RollingLoad, Tally
+from tests.sip.site import PhoneSite, on_machine
+from tests.sip.srv_lookup import SrvLookup
+from tests.sip.srv_sender import SrvSender
 
 CALLEE: Final = "called"
 USERS: Final = tuple(f"phone-{number}" for number in range(12))
@@ -37,7 +36,6 @@ KEPT: Final = tuple(f"kept-{number}" for number in range(30))
 """Who registers once, and must be found for ever after."""
 RATE: Final = 20
 TRANSPORTS: Final = ("udp", "tcp", "tls")
-_METRICS_PORT: Final = 9464
 _PLAY_WITHIN_S: Final = 280.0
 _RECORDED_WITHIN_S: Final = 40.0
 _OPERATOR_KEY: Final = "/var/lib/sipfarm-authority/ca/operator.key"
@@ -157,12 +155,11 @@ class HostsFarm:
 
     def is_ready(self, name: str) -> bool:
         """Whether a node says that it serves."""
-        url = f"http://{self.hosts.address(name)}:{_METRICS_PORT}/ready"
         try:
-            with urllib.request.urlopen(url, timeout=1) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+            done = self.hosts.ssh(name, ["sipfarm", "status"], check=False, timeout_s=2.0)
+        except HostsError:
             return False
+        return done.returncode == 0
 
     def status(self, at: str) -> dict[str, dict[str, Any]]:
         """How each node is, as one of them sees it."""

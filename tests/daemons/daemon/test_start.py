@@ -8,12 +8,16 @@ from typing import Any, get_args
 
 import pytest
 
+from deploy.docs.metrics import FAMILIES
 from overlay.daemon import node as node_module
 from overlay.daemon.node import Node
 from overlay.identity import identity
+from overlay.kamailio import figures as kamailio_figures
+from overlay.kamailio import statistics
 from overlay.links.peer_messages import DatagramKey, Idle, Request
 from overlay.observe.part import Part
 from tests.daemons.farm_of_nodes import Farm, play
+from tests.unit.observe.test_metric_families import name_of
 
 OF_THE_LINKS = {Idle, DatagramKey}
 """Kinds that `overlay.links.network` answers itself."""
@@ -139,5 +143,10 @@ def test_a_node_answers_every_kind_of_request_and_shows_every_part(
         started = {id(part) for part in seen}
         left_out = {type(part).__name__ for part in made if id(part) not in started}
         assert left_out == {"Committer", "Bindings"}, "started before all others"
+        figures = {each.family.name for part in (*seen, node.committer) for each in part.FIGURES}
+        named = {name_of(metric) for metric in node.metrics.registry.collect()}
+        assert figures < named
+        others = {each.name for each in (*statistics.FAMILIES, *kamailio_figures.FAMILIES)}
+        assert named | others == set(FAMILIES), "docs/metrics.md lists every metric"
 
     play(tmp_path, story)

@@ -4,14 +4,12 @@ Each test ends when the node has done what it must; nobody waits for a time.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from overlay.base import limit_hits
-from overlay.base.frames import FrameBuffer, pack
+from overlay.base.frames import pack
 from overlay.base.limits import LINK_FRAME_BYTES_MAX, LINKS_PER_PEER_MAX
 from overlay.identity import identity
 from overlay.links import link, network, peer_messages
@@ -19,9 +17,8 @@ from overlay.links.network import Network, hello_of
 from overlay.links.peer_messages import Ack, Failed, Fetched, Hello, Ping, Reply
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import FARM, Farm, play
+from tests.daemons.framed import SOON_S, answers, cut_off, hits, in_one_write
 from tests.waiting import until
-
-SOON_S = 20.0
 
 
 class Keeper:
@@ -101,32 +98,20 @@ class Scene:
         return hello_of(who, self.info("n2"), 1, "test")
 
 
-async def cut_off(reader: asyncio.StreamReader) -> None:
-    """Wait until the other end has closed; what it says before is read away."""
-    try:
-        async with asyncio.timeout(SOON_S):
-            while await reader.read(1 << 16):
-                pass
-    except (ConnectionError, ssl.SSLError):
-        pass
+def reply_of(payload: bytes) -> Reply | None:
+    """An answer; None for what the other end says by itself."""
+    message = peer_messages.decode(payload)
+    return message if isinstance(message, peer_messages.REPLIES) else None
 
 
-async def answers(reader: asyncio.StreamReader, count: int) -> list[Reply]:
+async def replies(reader: asyncio.StreamReader, count: int) -> list[Reply]:
     """The next answers on a connection."""
-    frames = FrameBuffer(LINK_FRAME_BYTES_MAX)
-    found: list[Reply] = []
-    async with asyncio.timeout(SOON_S):
-        while len(found) < count:
-            data = await reader.read(1 << 16)
-            assert data, "cut off"
-            decoded = map(peer_messages.decode, frames.feed(data))
-            found += [each for each in decoded if isinstance(each, peer_messages.REPLIES)]
-    return found
+    return await answers(reader, count, LINK_FRAME_BYTES_MAX, reply_of)
 
 
 def pings(count: int) -> bytes:
     """Requests in one write."""
-    return b"".join(pack(peer_messages.encode(Ping(id=number + 1))) for number in range(count))
+    return in_one_write(peer_messages.encode(Ping(id=number + 1)) for number in range(count))
 
 
 def test_who_never_begins_tls_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,10 +157,10 @@ def test_connections_without_a_hello_are_bounded(
     async def story(farm: Farm) -> None:
         async with Scene(farm, Keeper()) as scene:
             silent = [await scene.connect(hello=False) for _ in range(3)]
-            before = limit_hits.counted().get("HANDSHAKES_MAX", 0)
+            before = hits("HANDSHAKES_MAX")
             reader, writer = await scene.connect(hello=False)
             await cut_off(reader)
-            assert limit_hits.counted()["HANDSHAKES_MAX"] == before + 1
+            assert hits("HANDSHAKES_MAX") == before + 1
             for _, other in [*silent, (reader, writer)]:
                 other.transport.abort()
             await until(lambda: not scene.one._silent, SOON_S, "they are forgotten")
@@ -191,7 +176,7 @@ def test_one_peer_cannot_have_all_links(tmp_path: Path) -> None:
             opened = [await scene.connect(hello=False) for _ in range(3 * LINKS_PER_PEER_MAX)]
             for reader, writer in opened:
                 writer.write(pack(peer_messages.encode(scene.hello())) + pings(1))
-                with_answer = asyncio.ensure_future(answers(reader, 1))
+                with_answer = asyncio.ensure_future(replies(reader, 1))
                 await asyncio.wait([with_answer], timeout=SOON_S)
                 assert with_answer.exception() is None
             for reader, _ in opened[: -LINKS_PER_PEER_MAX - 1]:
@@ -209,12 +194,12 @@ def test_who_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monkey
 
     async def story(farm: Farm) -> None:
         async with Scene(farm, Keeper(large)) as scene:
-            before = limit_hits.counted().get("LINK_SEND_BUFFER_BYTES_MAX", 0)
+            before = hits("LINK_SEND_BUFFER_BYTES_MAX")
             _, writer = await scene.connect()
             writer.transport.pause_reading()
             writer.write(pings(200))
             await until(lambda: len(scene.handler.down) == 1, SOON_S, "the link is broken")
-            assert limit_hits.counted()["LINK_SEND_BUFFER_BYTES_MAX"] > before
+            assert hits("LINK_SEND_BUFFER_BYTES_MAX") > before
             writer.transport.abort()
 
     play(tmp_path, story)
@@ -233,13 +218,13 @@ def test_a_flood_of_requests_is_answered_busy(
         async with Scene(farm, Keeper()) as scene:
             reader, writer = await scene.connect()
             writer.write(pings(500))
-            busy = await answers(reader, 490)
+            busy = await replies(reader, 490)
             assert {each.code for each in busy if isinstance(each, Failed)} == {"busy"}
             assert await scene.serves_others()
             assert len(scene.handler.kept) == 10
             for reply in scene.handler.kept:
                 reply(Ack())
-            assert [type(each) for each in await answers(reader, 10)] == [Ack] * 10
+            assert [type(each) for each in await replies(reader, 10)] == [Ack] * 10
             writer.write(pings(1))
             await until(lambda: len(scene.handler.kept) == 11, SOON_S, "it is served again")
             writer.transport.abort()

@@ -223,6 +223,8 @@ def test_a_node_alone_journals_and_hands_over_when_others_come_back(tmp_path: Pa
         await until(lambda: len(farm.nodes["n1"].membership.alive()) == 1)
         done = await farm.ask("n1", register(ALICE, CONTACT))
         assert (done.outcome, done.weak) == (RegisterOutcome.DONE, True)
+        await farm.nodes["n1"].control.readiness.check()
+        assert farm.nodes["n1"].records.registrations.weak == 1, "a node's own probe is no REGISTER"
         assert not (await farm.ask("n1", messages.GetLocation(aor=ALICE))).complete
         assert (await farm.ask("n1", start_event("call-1"))).level == "journal"
         assert farm.nodes["n1"].records.events.journal_depth == 1
@@ -275,7 +277,7 @@ def test_a_note_that_a_full_disk_kept_is_taken_away_later(
     async def story(farm: Farm) -> None:
         await three(farm)
         events = farm.nodes["n1"].records.events
-        kept: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        kept: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         event = CallEvent(
             kind=EventKind.START,
             event_id=b"e" * 20,
@@ -285,10 +287,10 @@ def test_a_note_that_a_full_disk_kept_is_taken_away_later(
             time_us=1,
         )
         key = key_of(RecordKind.CALL, "call-1")
-        events.journal(key, event, lambda level, reason: kept.set_result(level or reason))
-        assert await kept == "journal"
+        events.journal.keep(key, event, kept.set_result)
+        assert await kept is None, "no error"
         monkeypatch.setattr(RecordsDatabase, "commit", full_at_first)
-        events.journal_done(event.event_id)
+        events.journal.settled(event.event_id)
         await until(lambda: bool(refused) and events.journal_depth == 0, what="it is gone")
         assert await farm.nodes["n1"].committer.read(lambda db: db.journal_depth()) == 0
 

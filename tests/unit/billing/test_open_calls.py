@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from overlay.billing.closer import closing
-from overlay.billing.open_calls import OpenCalls
+from overlay.billing.open_calls import ENDS_REMEMBERED_MAX, OpenCalls
 from overlay.config.sections import Billing
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
@@ -65,6 +65,81 @@ def test_an_end_is_the_end_in_any_order() -> None:
             known.saw(KEY, event(kind, 100))
         assert len(known) == 0
         assert known.overdue(2**62) == []
+
+
+@given(st.permutations([*range(4), 0, 1]))
+def test_what_is_told_again_does_not_open_what_has_ended(order: list[int]) -> None:
+    """A repair, or a proxy, tells of events again, in any order and without what came later."""
+    told = [
+        event(EventKind.START, 100, session_s=1_800),
+        event(EventKind.INTERIM, 1_000, session_s=1_800),
+        replace(event(EventKind.START, 1_000), kind=EventKind.CLOSED),
+        event(EventKind.STOP, 1_100),
+    ]
+    known = calls()
+    for number in order:
+        known.saw(KEY, told[number])
+    assert len(known) == 0
+    # Where only its start was closed, a repetition of the start opens nothing either.
+    known = calls()
+    for each in (told[0], replace(told[0], kind=EventKind.CLOSED), told[0]):
+        known.saw(KEY, each)
+    assert len(known) == 0
+
+
+def test_an_end_that_is_forgotten_is_looked_up_before_the_call_counts() -> None:
+    known = calls()
+    ends_s = range(100, 101 + ENDS_REMEMBERED_MAX)
+    for at_s in ends_s:
+        known.saw(KEY, event(EventKind.STOP, at_s, tags=f"a{chr(at_s)}"))
+    first, last = (f"a{chr(at_s)}" for at_s in (ends_s[0], ends_s[-1]))
+    # It began before an end that was forgotten: that may have been its own.
+    known.saw(KEY, event(EventKind.START, 50, tags=first))
+    known.saw(KEY, event(EventKind.START, 50, tags=last))
+    assert (len(known), known.doubtful(10)) == (0, [KEY])
+    known.settle(KEY, [event(kind, 50, tags=first) for kind in (EventKind.START, EventKind.STOP)])
+    assert (len(known), known.doubtful(10)) == (0, [])
+    # One that began since cannot have.
+    known.saw(KEY, event(EventKind.START, 102, tags="xy"))
+    assert (len(known), known.doubtful(10)) == (1, [])
+
+
+def test_a_refresh_without_a_start_is_looked_up_and_is_no_call() -> None:
+    known = calls()
+    refresh = event(EventKind.INTERIM, 1_000, session_s=1_800)
+    known.saw(KEY, refresh)
+    assert (len(known), known.doubtful(10)) == (0, [KEY])
+    known.settle(KEY, [refresh])
+    assert (len(known), known.overdue(2**62)) == (0, [])
+    known.saw(KEY, refresh)
+    start = event(EventKind.START, 100, session_s=1_800)
+    known.settle(KEY, [start, refresh])
+    assert len(known) == 1
+    assert known.overdue((1_000 + 1_860) * S - 1) == []
+    assert known.overdue((1_000 + 1_860) * S) == [KEY]
+
+
+def test_a_call_that_others_keep_does_not_count_and_is_not_lost() -> None:
+    known = calls()
+    known.saw(KEY, event(EventKind.START, 100, session_s=90))
+    known.sort(10, lambda key: False)
+    assert len(known) == 0
+    assert known.overdue(2**62) == [KEY]
+    known.again(KEY, 1_000 * S, 30)
+    known.sort(10, lambda key: True)
+    assert len(known) == 1
+    known.sort(10, lambda key: False)
+    known.saw(KEY, event(EventKind.STOP, 160))
+    assert (len(known), known.overdue(2**62)) == (0, [])
+    known.saw(KEY, event(EventKind.START, 100, tags="xy"))
+    assert len(known) == 1
+
+
+def test_a_call_of_which_nothing_is_left_is_forgotten() -> None:
+    known = calls()
+    known.saw(KEY, event(EventKind.START, 100))
+    known.settle(KEY, [])
+    assert (len(known), known.overdue(2**62)) == (0, [])
 
 
 def test_a_refresh_opens_what_was_closed_too_early() -> None:

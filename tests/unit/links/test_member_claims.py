@@ -113,6 +113,16 @@ traits = st.none() | st.builds(
         (Traits(address6="n1.farm.test"), False),
         (Traits(transports=("tls",) * 9), False),
         (Traits(transports=("x" * 64,)), False),
+        (Traits(software="0.3.0", metrics="192.0.2.1:9464"), True),
+        (Traits(software="0.3.0", metrics="[2001:db8::1]:9464"), True),
+        (Traits(software="x" * 64), False),
+        (Traits(metrics="192.0.2.1"), False),
+        (Traits(metrics="192.0.2.1:0"), False),
+        (Traits(metrics="192.0.2.1:99999"), False),
+        (Traits(metrics="n1.farm.test:9464"), False),
+        (Traits(metrics="2001:db8::1:9464"), False),
+        (Traits(metrics="[fe80::1%eth0]:9464"), False),
+        (Traits(metrics="192.0.2.1:9464/x"), False),
     ],
 )
 def test_traits_that_cannot_be_ours_are_refused(said: Traits, good: bool) -> None:
@@ -135,6 +145,7 @@ def test_traits_are_agreed_in_any_order(
     [
         (Traits(), Traits(proxy_away=True), True),
         (Traits(zone="a", proxy_away=True), Traits(zone="a"), True),
+        (Traits(), Traits(software="0.3.0", metrics="192.0.2.1:9464"), True),
         (Traits(proxy_away=True), Traits(draining=True), False),
         (Traits(zone="a"), Traits(zone="b"), False),
         (None, None, True),

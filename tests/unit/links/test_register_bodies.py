@@ -7,7 +7,7 @@ from overlay.control import messages
 from overlay.links import register_bodies
 from overlay.records.refusal import Refusal
 from overlay.records.register import (
-    BoundContact,
+    Contact,
     ContactChange,
     RegisterOutcome,
     RegisterRequest,
@@ -25,7 +25,7 @@ REQUEST = RegisterRequest(
 )
 RESULT = RegisterResult(
     outcome=RegisterOutcome.DONE,
-    bindings=(BoundContact(uri="sip:alice@192.0.2.1", expires_s=60),),
+    bindings=(Contact(uri="sip:alice@192.0.2.1", expires_s=60),),
     weak=True,
 )
 
