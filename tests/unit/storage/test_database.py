@@ -169,6 +169,6 @@ def test_bindings_are_there_at_once_and_after_a_restart(tmp_path: Path) -> None:
         await bindings.stop()
         again = Bindings(BindingsDatabase(tmp_path), now_ms)
         assert again.get(KEY) == b"\x90"
-        await again.close()
+        await again.stop()
 
     asyncio.run(scenario())

@@ -260,7 +260,7 @@ def test_a_node_that_dies_before_it_settles_has_all_that_it_acknowledged(tmp_pat
         again = Committer(RecordsDisk(copy, Damage()))
         assert await again.read(lambda db: db.events(KEY)) == (b"1", b"2")
         assert await again.read(lambda db: db.journal_depth()) == 1
-        await again.close()
+        await again.stop()
 
     asyncio.run(scenario())
 
