@@ -15,19 +15,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from overlay.control.operator_messages import GetLocation, GetStatus, Location, Status
+from overlay.control.proxy_messages import Authenticate, Locate, Located, Secrets
+
 from deploy.lab import Lab, LabError, Phone
 from overlay.base.errors import SipfarmError
 from overlay.control.client import ControlClient
-from overlay.control.messages import (
-    Authenticate,
-    GetLocation,
-    GetStatus,
-    Locate,
-    Located,
-    Location,
-    Secrets,
-    Status,
-)
 from overlay.records.targets import Reach
 
 _PASSWORD = "wonderland"

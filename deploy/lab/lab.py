@@ -21,7 +21,7 @@ from deploy.lab.readiness import Report, quiet
 from overlay.cli.arguments import CONFIG_VARIABLE
 from overlay.config import config as configuration
 from overlay.config.config import Config
-from overlay.control import messages
+from overlay.control import control_protocol
 from overlay.control.client import ControlClient
 
 
@@ -184,8 +184,8 @@ class Lab:
         )
 
     def ask(
-        self, name: str, request: messages.Requests, deadline_s: float = 5.0
-    ) -> messages.Answers:
+        self, name: str, request: control_protocol.ControlRequest, deadline_s: float = 5.0
+    ) -> control_protocol.ControlAnswer:
         """The answer of a node's daemon; raises what `ControlClient.ask` raises."""
         with ControlClient(self.config(name).control_socket) as client:
             return client.ask(request, deadline_s)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import redis
+from overlay.control.operator_messages import GetStatus, Status
 
 from deploy.lab import certificates, units
 from deploy.lab.layout import Host
@@ -19,7 +20,6 @@ from overlay.base.errors import SipfarmError
 from overlay.cli.render import write_files
 from overlay.config.config import Config, dump
 from overlay.control.client import ControlClient
-from overlay.control.messages import GetStatus, Status
 from overlay.identity import ca, files
 from overlay.kamailio.options_ping import why_silent
 from proxy.render import command_line_values

@@ -16,7 +16,7 @@ from typing import Final
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.billing.open_calls import OpenCalls, overdue_us
-from overlay.config.sections import Billing
+from overlay.config.sections import BillingSection
 from overlay.observe.figures import gauge, total
 from overlay.observe.part import Part
 from overlay.records import call
@@ -41,7 +41,7 @@ SETTLED_PER_CHECK_MAX: Final = 500
 """Doubtful calls that are looked up at each look."""
 
 
-def closing(events: Iterable[CallEvent], now_us: int, settings: Billing) -> CallEvent | None:
+def closing(events: Iterable[CallEvent], now_us: int, settings: BillingSection) -> CallEvent | None:
     """What closes the dialog of which these are all events; None if it is over or not overdue."""
     known = sorted(events, key=lambda event: (event.time_us, event.event_id))
     start = next((event for event in known if event.kind is EventKind.START), None)
@@ -84,7 +84,7 @@ class Closer(Part):
 
     def __init__(
         self,
-        settings: Billing,
+        settings: BillingSection,
         replicas: Replicas,
         committer: Committer,
         events: EventWriter,

@@ -16,7 +16,7 @@ from overlay.cli import arguments, cdr_rows, exits, output, table
 from overlay.cli.ask_daemon import Daemon, daemon
 from overlay.cli.exits import Exit
 from overlay.control.client import RefusedError
-from overlay.control.messages import Copies, ListCopies
+from overlay.control.operator_messages import Copies, ListCopies
 from overlay.records import call
 from overlay.records.call import CallEvent
 

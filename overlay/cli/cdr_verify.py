@@ -17,7 +17,7 @@ from overlay.billing.retention import horizon_us
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Copies, EventCopy, ListCopies
+from overlay.control.operator_messages import Copies, EventCopy, ListCopies
 from overlay.identity import files
 from overlay.identity.identity import load_ca_certificate
 from overlay.records import call

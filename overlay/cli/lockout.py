@@ -9,7 +9,8 @@ import argparse
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Done, EndLockout, ListLockouts, LockoutsAre
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import EndLockout, ListLockouts, LockoutsAre
 
 _HEADER = ("USER", "FROM", "LEFT")
 _ANYBODY = "anybody"

@@ -15,7 +15,8 @@ from overlay.base.limits import REVOKED_FILE_BYTES_MAX
 from overlay.cli import arguments, drain, ok_to_stop, output, withdraw
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Done, Leave, PutRevocations
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import Leave, PutRevocations
 from overlay.enrollment.joining import Wishes, join
 from overlay.enrollment.token import TOKEN_CHARS_MAX, parse_token
 from overlay.identity import files, keys, request

@@ -10,7 +10,7 @@ import msgspec
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import GetStatus, Status
+from overlay.control.operator_messages import GetStatus, Status
 
 _STATES = ("alive", "suspect", "dead", "left")
 

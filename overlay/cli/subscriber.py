@@ -17,7 +17,7 @@ from overlay.cli.ask_daemon import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
 from overlay.cli.subscriber_change import put, remove_bindings
-from overlay.control.messages import (
+from overlay.control.operator_messages import (
     GetSubscriber,
     ListSubscribers,
     SubscriberInForce,

@@ -15,7 +15,8 @@ from overlay.base.errors import SipfarmError
 from overlay.cli import arguments, output
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Done, Withdraw
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import Withdraw
 from overlay.kamailio import rpc
 from overlay.kamailio.rpc import KamailioError
 

@@ -20,7 +20,7 @@ from overlay.base.limits import (
     CONTROL_REQUEST_BYTES_MAX,
     FRAME_HEADER_BYTES,
 )
-from overlay.control import messages
+from overlay.control import control_codec, control_protocol
 
 _RECEIVE_BYTES = 65_536
 
@@ -28,7 +28,7 @@ _RECEIVE_BYTES = 65_536
 class RefusedError(SipfarmError):
     """The daemon refused the request; `code` is one of `messages.Refused.code`."""
 
-    def __init__(self, refused: messages.Refused) -> None:
+    def __init__(self, refused: control_protocol.Refused) -> None:
         super().__init__(refused.reason)
         self.code = refused.code
 
@@ -42,7 +42,9 @@ class ControlClient:
         self._deadline_s = 0.0
         self._last_id = 0
 
-    def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:
+    def ask(
+        self, request: control_protocol.ControlRequest, deadline_s: float
+    ) -> control_protocol.ControlAnswer:
         """The answer to `request`.
 
         Raises `UnavailableError` when there is none within `deadline_s` seconds, `RefusedError`
@@ -52,7 +54,7 @@ class ControlClient:
         request = msgspec.structs.replace(
             request, id=self._last_id, deadline_ms=request.deadline_ms or int(deadline_s * 1000)
         )
-        payload = messages.encode(request)
+        payload = control_codec.encode(request)
         if len(payload) > CONTROL_REQUEST_BYTES_MAX:
             raise ProtocolError(f"request of {len(payload)} bytes is too large")
         until_s = time.monotonic() + deadline_s
@@ -67,7 +69,7 @@ class ControlClient:
             if isinstance(error, BlockingIOError):
                 raise UnavailableError(f"{self._path}: no answer in {deadline_s:g} s") from error
             raise UnavailableError(f"{self._path}: {error or type(error).__name__}") from error
-        if isinstance(answer, messages.Refused):
+        if isinstance(answer, control_protocol.Refused):
             raise RefusedError(answer)
         return answer
 
@@ -110,7 +112,7 @@ class ControlClient:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
         self._deadline_s = deadline_s
 
-    def _receive(self, connection: socket.socket, until_s: float) -> messages.Answers:
+    def _receive(self, connection: socket.socket, until_s: float) -> control_protocol.ControlAnswer:
         buffer = connection.recv(_RECEIVE_BYTES)
         size = _size(buffer)
         while buffer and (size < 0 or len(buffer) < FRAME_HEADER_BYTES + size):
@@ -125,7 +127,9 @@ class ControlClient:
             raise EOFError("connection closed by the daemon")
         if len(buffer) != FRAME_HEADER_BYTES + size:
             raise ProtocolError("answer to a question that was not asked")
-        answer: messages.Answers = messages.decode_answer(buffer[FRAME_HEADER_BYTES:])
+        answer: control_protocol.ControlAnswer = control_codec.decode_answer(
+            buffer[FRAME_HEADER_BYTES:]
+        )
         if answer.id != self._last_id:
             raise ProtocolError("answer to another question")
         return answer

@@ -15,9 +15,10 @@ from collections.abc import Callable
 
 from overlay.base import limit_hits
 from overlay.base.limits import HEADER_CHARS_MAX, LOCKOUTS_MAX, LOGIN_FAILURES_REMEMBERED_MAX
-from overlay.config.sections import Proxy
-from overlay.links.peer_messages import Ack, Lockout
+from overlay.config.sections import ProxySection
+from overlay.links.farm_messages import Lockout
 from overlay.links.peer_part import Handlers, PeerPart, replies
+from overlay.links.peer_protocol import Ack
 from overlay.observe.figures import gauge, total
 
 WINDOW_S = 60.0
@@ -50,7 +51,7 @@ class Lockouts(PeerPart):
         ),
     )
 
-    def __init__(self, settings: Proxy, now_s: Callable[[], float]) -> None:
+    def __init__(self, settings: ProxySection, now_s: Callable[[], float]) -> None:
         self._settings = settings
         self._now_s = now_s
         self._failures: OrderedDict[Place, tuple[float, int]] = OrderedDict()

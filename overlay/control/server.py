@@ -34,7 +34,7 @@ from overlay.base.limits import (
     CONTROL_REQUESTS_OUTSTANDING_MAX,
     CONTROL_SEND_BUFFER_BYTES_MAX,
 )
-from overlay.control import messages
+from overlay.control import control_codec, control_protocol, proxy_messages
 from overlay.control.service import Service
 from overlay.observe.metrics import Metrics
 from overlay.observe.part import Part
@@ -122,69 +122,73 @@ class _Connection(asyncio.Protocol):
             for payload in self._frames.feed(data):
                 if self._transport is None or self._transport.is_closing():
                     return
-                self._received(messages.decode_request(payload))
+                self._received(control_codec.decode_request(payload))
         except (msgspec.MsgspecError, ProtocolError) as error:
             log.warning("control connection closed: %s", error)
             self._server.metrics.frames_refused.inc()
             self.close()
 
-    def _received(self, request: messages.Requests) -> None:
+    def _received(self, request: control_protocol.ControlRequest) -> None:
         began_s = self._loop.time()
         deadline_s = min(request.deadline_ms / 1000 or DEADLINE_DEFAULT_S, DEADLINE_MAX_S)
         name, request_id = type(request).__name__, request.id
 
         self._outstanding += 1
 
-        def answer(result: messages.Answers) -> None:
+        def answer(result: control_protocol.ControlAnswer) -> None:
             self._outstanding -= 1
             self._answer(request_id, name, result, began_s)
 
         if self._outstanding > CONTROL_REQUESTS_OUTSTANDING_MAX:
             limit_hits.hit("CONTROL_REQUESTS_OUTSTANDING_MAX")
             reason = "too many requests are under way on this connection"
-            answer(messages.Refused(id=0, code="busy", reason=reason))
+            answer(control_protocol.Refused(id=0, code="busy", reason=reason))
             return
         service = self._server.service
-        if isinstance(request, messages.Register):
+        if isinstance(request, proxy_messages.Register):
             service.register(request, deadline_s, answer)
-        elif isinstance(request, messages.WriteEvent):
+        elif isinstance(request, proxy_messages.WriteEvent):
             service.write_event(request, deadline_s, answer)
-        elif isinstance(request, messages.Locate) and (hot := service.located(request)):
+        elif isinstance(request, proxy_messages.Locate) and (hot := service.located(request)):
             answer(hot)
         else:
             self._as_task(service.answer(request, deadline_s), answer)
 
     def _as_task(
         self,
-        work: Awaitable[messages.Answers],
-        answer: Callable[[messages.Answers], None],
+        work: Awaitable[control_protocol.ControlAnswer],
+        answer: Callable[[control_protocol.ControlAnswer], None],
     ) -> None:
         async def run() -> None:
             try:
                 answer(await work)
             except SipfarmError as error:
-                answer(messages.Refused(id=0, code=_code(error), reason=str(error)))
+                answer(control_protocol.Refused(id=0, code=_code(error), reason=str(error)))
             except Exception:
                 log.exception("a control request failed")
-                answer(messages.Refused(id=0, code="internal", reason="see the daemon's log"))
+                answer(
+                    control_protocol.Refused(id=0, code="internal", reason="see the daemon's log")
+                )
 
         task = asyncio.create_task(run())
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
 
-    def _answer(self, request_id: int, name: str, result: messages.Answers, began_s: float) -> None:
+    def _answer(
+        self, request_id: int, name: str, result: control_protocol.ControlAnswer, began_s: float
+    ) -> None:
         metrics = self._server.metrics
-        refused = isinstance(result, messages.Refused)
-        outcome = cast(messages.Refused, result).code if refused else "answered"
+        refused = isinstance(result, control_protocol.Refused)
+        outcome = cast(control_protocol.Refused, result).code if refused else "answered"
         metrics.answered(name, outcome, self._loop.time() - began_s)
         if self._transport is None:
             return
-        payload = messages.encode(msgspec.structs.replace(result, id=request_id))
+        payload = control_codec.encode(msgspec.structs.replace(result, id=request_id))
         if len(payload) > CONTROL_REPLY_BYTES_MAX:
             limit_hits.hit("CONTROL_REPLY_BYTES_MAX")
             reason = f"the answer has {len(payload)} bytes; ask for fewer rows"
-            payload = messages.encode(
-                messages.Refused(id=request_id, code="too-large", reason=reason)
+            payload = control_codec.encode(
+                control_protocol.Refused(id=request_id, code="too-large", reason=reason)
             )
         self._transport.write(pack(payload))
         unread = self._transport.get_write_buffer_size() if self._unread else 0

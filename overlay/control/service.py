@@ -16,13 +16,14 @@ from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.billing import door
 from overlay.cache.hot import HotRecords
 from overlay.config.config import Config
-from overlay.control import messages
+from overlay.control import control_protocol, operator_messages, proxy_messages
+from overlay.control.control_protocol import ControlAnswer, ControlRequest, Refused
 from overlay.control.farm_wide import FarmWide
 from overlay.control.lockouts import Lockouts
-from overlay.control.messages import Answers, Located, Refused, Requests, Written
+from overlay.control.proxy_messages import Located, Written
 from overlay.enrollment.revoker import Revoker
 from overlay.gateways.watching import Gateways
-from overlay.links.peer_messages import Lockout
+from overlay.links.farm_messages import Lockout
 from overlay.maintenance.maintenance import Maintenance
 from overlay.observe.metrics import Metrics
 from overlay.records import settings as settings_record
@@ -36,7 +37,7 @@ from overlay.records.register import ContactChange, RegisterRequest, RegisterRes
 from overlay.records.routing import targets_of
 from overlay.records.targets import Reach
 from overlay.replication.claims import Claims
-from overlay.replication.drain import Drain
+from overlay.replication.drain import Drainer
 from overlay.replication.events import EventWriter
 from overlay.replication.registrations import Registrations
 from overlay.replication.settings_keeper import SettingsKeeper
@@ -44,7 +45,7 @@ from overlay.replication.subscribers import SubscriberDirectory
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[Answers], None]
+Answer = Callable[[ControlAnswer], None]
 
 
 class Service:
@@ -65,7 +66,7 @@ class Service:
         now_ms: Callable[[], int],
         leave: Callable[[], None],
         withdraw: Callable[[], None],
-        drain: Drain,
+        drain: Drainer,
         maintenance: Maintenance,
         lockouts: Lockouts,
         claims: Claims,
@@ -92,12 +93,12 @@ class Service:
 
     # On the path of every message: no tasks.
 
-    def located(self, request: messages.Locate) -> Located | None:
+    def located(self, request: proxy_messages.Locate) -> Located | None:
         """The answer from what is under a lease; None when the overlay must be asked."""
         targets = self._hot.targets(key_of(RecordKind.REGISTRATION, request.aor))
         return Located(id=0, reach=Reach.FOUND, targets=targets) if targets else None
 
-    def register(self, request: messages.Register, deadline_s: float, answer: Answer) -> None:
+    def register(self, request: proxy_messages.Register, deadline_s: float, answer: Answer) -> None:
         """A REGISTER."""
         longest = max(
             (len(text) for c in request.contacts for text in (c.uri, c.instance)), default=0
@@ -113,7 +114,7 @@ class Service:
                 answer(_refused(result))
                 return
             answer(
-                messages.Registered(
+                proxy_messages.Registered(
                     id=0,
                     outcome=result.outcome,
                     bindings=result.bindings,
@@ -134,7 +135,9 @@ class Service:
         )
         self._registrations.register(asked, deadline_s, done)
 
-    def write_event(self, request: messages.WriteEvent, deadline_s: float, answer: Answer) -> None:
+    def write_event(
+        self, request: proxy_messages.WriteEvent, deadline_s: float, answer: Answer
+    ) -> None:
         """A call event."""
         event = door.taken(request.event, self._now_ms() * 1000)
         if isinstance(event, Refusal):
@@ -155,95 +158,99 @@ class Service:
 
     # Everything else.
 
-    async def answer(self, request: Requests, deadline_s: float) -> Answers:
+    async def answer(self, request: ControlRequest, deadline_s: float) -> ControlAnswer:
         """The answer; raises `SipfarmError`s that say why there is none."""
-        if isinstance(request, messages.Locate):
+        if isinstance(request, proxy_messages.Locate):
             return await self._locate(request.aor, deadline_s)
-        if isinstance(request, messages.Authenticate):
+        if isinstance(request, proxy_messages.Authenticate):
             if locked_s := self._lockouts.left_s(request.aor, request.address):
-                return messages.Secrets(id=0, ha1="", ha1_sha256="", locked_s=locked_s)
+                return proxy_messages.Secrets(id=0, ha1="", ha1_sha256="", locked_s=locked_s)
             record = await self._subscribers.get(request.aor, deadline_s)
             if record is None:
-                return messages.Secrets(id=0, ha1="", ha1_sha256="")
-            return messages.Secrets(
+                return proxy_messages.Secrets(id=0, ha1="", ha1_sha256="")
+            return proxy_messages.Secrets(
                 id=0, ha1=record.ha1, ha1_sha256=record.ha1_sha256, policy=record.policy
             )
-        if isinstance(request, messages.ClaimCall):
+        if isinstance(request, proxy_messages.ClaimCall):
             decided = await self._claims.claim(_attempt(request), request.calls_max, deadline_s)
-            return messages.CallClaimed(id=0, granted=decided.granted, calls=decided.calls)
-        if isinstance(request, messages.ReleaseCall):
+            return proxy_messages.CallClaimed(id=0, granted=decided.granted, calls=decided.calls)
+        if isinstance(request, proxy_messages.ReleaseCall):
             self._claims.release(_attempt(request))
-            return messages.Done(id=0)
-        if isinstance(request, messages.GetStatus):
+            return control_protocol.Done(id=0)
+        if isinstance(request, operator_messages.GetStatus):
             nodes = await self._farm_wide.status(deadline_s)
-            return messages.Status(id=0, farm=self._config.farm.name, nodes=nodes)
-        if isinstance(request, messages.GetLocation):
+            return operator_messages.Status(id=0, farm=self._config.farm.name, nodes=nodes)
+        if isinstance(request, operator_messages.GetLocation):
             return await self._location(request.aor, deadline_s)
-        if isinstance(request, messages.ListCalls):
+        if isinstance(request, operator_messages.ListCalls):
             return await self._farm_wide.calls(request, deadline_s)
-        if isinstance(request, messages.ListCopies):
+        if isinstance(request, operator_messages.ListCopies):
             return await self._farm_wide.copies(request, deadline_s)
-        if isinstance(request, messages.ShowCall):
+        if isinstance(request, operator_messages.ShowCall):
             found = await self._events.read(request.call_id, deadline_s)
-            return messages.Calls(id=0, calls=tuple(assemble(found.record, found.replicas)))
-        if isinstance(request, messages.PutSubscriber):
+            return operator_messages.Calls(
+                id=0, calls=tuple(assemble(found.record, found.replicas))
+            )
+        if isinstance(request, operator_messages.PutSubscriber):
             return await self._put_subscriber(request, deadline_s)
-        if isinstance(request, messages.GetSubscriber):
+        if isinstance(request, operator_messages.GetSubscriber):
             latest = await self._subscribers.latest(request.aor, deadline_s)
             if latest is None:
-                return messages.SubscriberInForce(id=0)
-            return messages.SubscriberInForce(
+                return operator_messages.SubscriberInForce(id=0)
+            return operator_messages.SubscriberInForce(
                 id=0,
                 version=latest.version,
                 removed=latest.removed,
                 record=None if latest.removed else latest,
             )
-        if isinstance(request, messages.ListSubscribers):
+        if isinstance(request, operator_messages.ListSubscribers):
             return await self._farm_wide.subscribers(request, deadline_s)
-        if isinstance(request, messages.PutRevocations):
+        if isinstance(request, operator_messages.PutRevocations):
             newer = await self._revoker.take(request.body)
             count = len(self._revoker.current.node_ids)
-            return messages.Done(
+            return control_protocol.Done(
                 id=0,
                 detail=f"{'now' if newer else 'already'} in force: {count} nodes are revoked",
             )
-        if isinstance(request, messages.GetSettings):
-            return messages.SettingsInForce(
+        if isinstance(request, operator_messages.GetSettings):
+            return operator_messages.SettingsInForce(
                 id=0, body=settings_record.encode(self._settings.current)
             )
-        if isinstance(request, messages.AskGateways):
+        if isinstance(request, operator_messages.AskGateways):
             said = await self._gateways.test(request.name)
-            return messages.GatewaysSaid(id=0, node=self._config.node.name, gateways=said)
-        if isinstance(request, messages.PutSettings):
+            return operator_messages.GatewaysSaid(id=0, node=self._config.node.name, gateways=said)
+        if isinstance(request, operator_messages.PutSettings):
             if not await self._settings.take(request.body):
                 raise OutdatedError("later settings are in force")
-            return messages.Done(id=0, detail="in force")
-        if isinstance(request, messages.Leave):
+            return control_protocol.Done(id=0, detail="in force")
+        if isinstance(request, operator_messages.Leave):
             self._loop.call_soon(self._leave)
-            return messages.Done(id=0, detail="leaving")
-        if isinstance(request, messages.Withdraw):
+            return control_protocol.Done(id=0, detail="leaving")
+        if isinstance(request, operator_messages.Withdraw):
             self._withdraw()
-            return messages.Done(id=0, detail="out of DNS")
-        if isinstance(request, messages.LoginFailed):
+            return control_protocol.Done(id=0, detail="out of DNS")
+        if isinstance(request, proxy_messages.LoginFailed):
             return await self._login_failed(request, deadline_s)
-        if isinstance(request, messages.ListLockouts):
+        if isinstance(request, operator_messages.ListLockouts):
             locked = (
-                messages.LockedOut(aor=aor, address=address, left_s=left_s)
+                operator_messages.LockedOut(aor=aor, address=address, left_s=left_s)
                 for (aor, address), left_s in self._lockouts.all()
             )
-            return messages.LockoutsAre(id=0, lockouts=tuple(locked))
-        if isinstance(request, messages.EndLockout):
+            return operator_messages.LockoutsAre(id=0, lockouts=tuple(locked))
+        if isinstance(request, operator_messages.EndLockout):
             self._lockouts.learn((request.aor, request.address), 0)
             told = Lockout(aor=request.aor, address=request.address, seconds=0)
             heard = await self._farm_wide.tell_all(told, deadline_s)
-            return messages.Done(id=0, detail=f"ended here and on {heard} other nodes")
-        if isinstance(request, messages.Drain):
+            return control_protocol.Done(id=0, detail=f"ended here and on {heard} other nodes")
+        if isinstance(request, operator_messages.Drain):
             return await self._drained(request.wish, deadline_s)
-        if isinstance(request, messages.OkToStop):
+        if isinstance(request, operator_messages.OkToStop):
             against = await self._maintenance.ok_to_stop(request.node, deadline_s)
             if isinstance(against, Refusal):
                 return _refused(against)
-            return messages.StopAdvice(id=0, node=request.node, ok=not against, reasons=against)
+            return operator_messages.StopAdvice(
+                id=0, node=request.node, ok=not against, reasons=against
+            )
         raise ProtocolError(f"{type(request).__name__} cannot be asked this way")
 
     def _shortened(self, contacts: tuple[ContactChange, ...]) -> tuple[ContactChange, ...]:
@@ -255,8 +262,8 @@ class Service:
         )
 
     async def _login_failed(
-        self, request: messages.LoginFailed, deadline_s: float
-    ) -> messages.Done:
+        self, request: proxy_messages.LoginFailed, deadline_s: float
+    ) -> control_protocol.Done:
         place = self._lockouts.failed(request.aor, request.address)
         if place is not None:
             who, address = place
@@ -264,9 +271,9 @@ class Service:
             log.warning("%s is locked out from %s for %d s", who or "everybody", address, seconds)
             told = Lockout(aor=who, address=address, seconds=seconds)
             await self._farm_wide.tell_all(told, deadline_s)
-        return messages.Done(id=0)
+        return control_protocol.Done(id=0)
 
-    async def _drained(self, wish: DrainWish, deadline_s: float) -> messages.Drained:
+    async def _drained(self, wish: DrainWish, deadline_s: float) -> operator_messages.Drained:
         if wish is DrainWish.LOOK:
             state = self._drain.state()
         elif wish is DrainWish.END:
@@ -274,7 +281,7 @@ class Service:
         else:
             forced = wish is DrainWish.BEGIN_FORCED
             state = await self._maintenance.begin(deadline_s, forced=forced)
-        return messages.Drained(id=0, **msgspec.structs.asdict(state))
+        return operator_messages.Drained(id=0, **msgspec.structs.asdict(state))
 
     async def _locate(self, aor: str, deadline_s: float) -> Located:
         """A read from the overlay; one at a time for an address-of-record, however many wait."""
@@ -306,7 +313,7 @@ class Service:
         known = await self._subscribers.get(aor, left_s)
         return Located(id=0, reach=Reach.OFFLINE if known else Reach.UNKNOWN)
 
-    async def _location(self, aor: str, deadline_s: float) -> messages.Location:
+    async def _location(self, aor: str, deadline_s: float) -> operator_messages.Location:
         began_s = self._loop.time()
         replicas = self._config.overlay.replicas
         found = await self._registrations.read(aor, deadline_s, copies_wanted=replicas)
@@ -318,7 +325,7 @@ class Service:
             except UnavailableError:
                 known = None
             reach = Reach.OFFLINE if known else Reach.UNKNOWN
-        return messages.Location(
+        return operator_messages.Location(
             id=0,
             aor=aor,
             reach=reach,
@@ -329,21 +336,21 @@ class Service:
         )
 
     async def _put_subscriber(
-        self, request: messages.PutSubscriber, deadline_s: float
-    ) -> messages.Done:
+        self, request: operator_messages.PutSubscriber, deadline_s: float
+    ) -> control_protocol.Done:
         record = request.record
         user, _, domain = record.aor.rpartition("@")
         if not user or not domain or len(record.aor) > HEADER_CHARS_MAX:
             raise ProtocolError(f"{record.aor!r} is not user@domain")
         stored = await self._subscribers.put(record, deadline_s)
-        return messages.Done(id=0, detail=f"stored on {stored} nodes")
+        return control_protocol.Done(id=0, detail=f"stored on {stored} nodes")
 
 
 def _refused(refusal: Refusal) -> Refused:
     return Refused(id=0, code=refusal.code, reason=refusal.reason)
 
 
-def _attempt(request: messages.ClaimCall | messages.ReleaseCall) -> Attempt:
+def _attempt(request: proxy_messages.ClaimCall | proxy_messages.ReleaseCall) -> Attempt:
     return Attempt(
         aor=request.aor,
         call_id=request.call_id,

@@ -28,7 +28,7 @@ from overlay.replication.vetting import Vetting
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
 from overlay.storage.rows import IncarnationRow
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class BaseParts:
     vetting: Vetting
     committer: Committer
     bindings: Bindings
-    subscribers: Subscribers
+    subscribers: StoredSubscribers
     kamailio: KamailioWatcher | None
     network: Network
     discovery: Discovery
@@ -88,7 +88,7 @@ async def build_base(
         # Before anybody hears of this node, so that what it says of itself is right.
         await life.start(kamailio)
     own = _own(config, identity, proxy_away=bool(kamailio is not None and kamailio.away))
-    subscribers = Subscribers(await committer.read(lambda db: db.subscribers()))
+    subscribers = StoredSubscribers(await committer.read(lambda db: db.subscribers()))
     known = await committer.read(lambda db: db.peers())
     incarnation = await _new_incarnation(committer, parts)
     network = parts.network(identity, hello_of(identity, own, incarnation, VERSION))

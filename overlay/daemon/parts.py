@@ -18,7 +18,7 @@ from overlay.control.service import Service
 from overlay.identity.identity import Identity
 from overlay.kamailio.watcher import KamailioWatcher
 from overlay.links.network import Network
-from overlay.links.peer_messages import Hello
+from overlay.links.peer_protocol import Hello
 from overlay.membership.discovery import Discovery
 from overlay.observe.metrics import Metrics
 from overlay.records.settings import Shown

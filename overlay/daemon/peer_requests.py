@@ -13,8 +13,8 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.links.peer_messages import Failed, Message, Reply, Request
 from overlay.links.peer_part import Answer, Handler, InTime
+from overlay.links.peer_protocol import Failed, Message, PeerReply, PeerRequest
 from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class PeerRequests(Part):
         """The kinds of requests that some part answers."""
         return frozenset(self._handlers)
 
-    def answer(self, peer: bytes, request: Request, reply: Answer) -> None:
+    def answer(self, peer: bytes, request: PeerRequest, reply: Answer) -> None:
         """Answer a peer; what can be answered at once is."""
         kind = type(request)
         self._count(kind.__name__)
@@ -62,10 +62,10 @@ class PeerRequests(Part):
 
     # inner workings
 
-    def _as_task(self, wait: InTime, peer: bytes, request: Request, reply: Answer) -> None:
+    def _as_task(self, wait: InTime, peer: bytes, request: PeerRequest, reply: Answer) -> None:
         async def run() -> None:
             try:
-                answer: Reply = await wait(peer, request)
+                answer: PeerReply = await wait(peer, request)
             except SipfarmError as error:
                 answer = Failed(code="storage", reason=str(error))
             except Exception:

@@ -16,7 +16,7 @@ from overlay.daemon.operator_parts import OperatorParts
 from overlay.daemon.peer_requests import PeerRequests
 from overlay.daemon.record_parts import RecordParts
 from overlay.kamailio.watcher import KamailioWatcher
-from overlay.links.peer_messages import Hello, Reply, Request
+from overlay.links.peer_protocol import Hello, PeerReply, PeerRequest
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.observe.figures import total
@@ -85,7 +85,7 @@ class Links(Part):
         self._membership.peer_down(node_id, reason, left)
 
     def request_received(
-        self, sender: Hello, request: Request, reply: Callable[[Reply], None]
+        self, sender: Hello, request: PeerRequest, reply: Callable[[PeerReply], None]
     ) -> None:
         self._requests.answer(sender.node.node_id, request, reply)
 

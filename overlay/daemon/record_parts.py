@@ -14,7 +14,7 @@ from overlay.daemon.base_parts import BaseParts
 from overlay.daemon.call_watch import CallWatch
 from overlay.maintenance.record_names import RecordNames
 from overlay.replication.claims import Claims
-from overlay.replication.drain import Drain
+from overlay.replication.drain import Drainer
 from overlay.replication.events import EventWriter
 from overlay.replication.placement import Placement
 from overlay.replication.pushed_changes import PushedChanges
@@ -48,7 +48,7 @@ class RecordParts:
     claims: Claims
     repair: Repair
     scrubber: Scrubber
-    drain: Drain
+    drain: Drainer
     replicas_changed: Callable[[], None]
     """To be called when other nodes than before may hold a record, or see the farm otherwise."""
 
@@ -107,7 +107,7 @@ def build_records(
         claims.farm_changed()
 
     names = RecordNames(replica, base.node_names)
-    drain = Drain(overlay, membership, repair, replica, events, names.of, replicas_changed)
+    drain = Drainer(overlay, membership, repair, replica, events, names.of, replicas_changed)
     return RecordParts(
         projection=projection,
         hot=hot,

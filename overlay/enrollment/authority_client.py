@@ -20,7 +20,7 @@ from overlay.identity import files, template
 
 ANSWER_WITHIN_S: Final = 10.0
 
-A = TypeVar("A", bound=enrollment_messages.Replies)
+A = TypeVar("A", bound=enrollment_messages.EnrollmentReply)
 
 
 def trusting(authority: x509.Certificate) -> ssl.SSLContext:
@@ -34,7 +34,7 @@ def trusting(authority: x509.Certificate) -> ssl.SSLContext:
 
 def ask(
     service: tuple[str, int],
-    question: enrollment_messages.Questions,
+    question: enrollment_messages.EnrollmentQuestion,
     kind: type[A],
     context: ssl.SSLContext,
     farm: str,

@@ -69,9 +69,9 @@ class Renewed(_Message, frozen=True, kw_only=True, tag=3):
     certificate_pem: bytes
 
 
-Questions = AskAuthority | Enroll | Renew
-Replies = Denied | Authority | Enrolled | Renewed
+EnrollmentQuestion = AskAuthority | Enroll | Renew
+EnrollmentReply = Denied | Authority | Enrolled | Renewed
 
 encode = msgspec.msgpack.Encoder().encode
-decode_question = decoding.msgpack(Questions)
-decode_reply = decoding.msgpack(Replies)
+decode_question = decoding.msgpack(EnrollmentQuestion)
+decode_reply = decoding.msgpack(EnrollmentReply)

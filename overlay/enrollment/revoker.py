@@ -18,16 +18,10 @@ from overlay.base.errors import ForgedError, IdentityError, StorageError
 from overlay.identity import revocations
 from overlay.identity.operator import Operator
 from overlay.identity.revocations import Revocations
+from overlay.links.farm_messages import AskRevocations, RevocationsAre, RevocationsChanged
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
-    AskRevocations,
-    Failed,
-    Reply,
-    RevocationsAre,
-    RevocationsChanged,
-)
 from overlay.links.peer_part import Handlers, PeerPart, replies
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.observe.figures import gauge
 from overlay.records.node_info import NodeInfo
 from overlay.storage.committer import Committer
@@ -127,13 +121,13 @@ class Revoker(PeerPart):
         await self._committer.commit_wait(RevocationsRow(body=revocations.encode(revoked)))
         return True
 
-    def answer(self, request: AskRevocations) -> Reply:
+    def answer(self, request: AskRevocations) -> PeerReply:
         """What a peer that has version `have` lacks."""
         if self.current.version <= request.have:
             return RevocationsAre(body=b"")
         return RevocationsAre(body=revocations.encode(self.current))
 
-    def announced(self, peer: bytes, announcement: RevocationsChanged) -> Reply:
+    def announced(self, peer: bytes, announcement: RevocationsChanged) -> PeerReply:
         """A peer has this version."""
         if announcement.version > self.current.version:
             self._ask_soon(peer)

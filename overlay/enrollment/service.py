@@ -34,9 +34,9 @@ from overlay.enrollment.enrollment_messages import (
     Denied,
     Enroll,
     Enrolled,
+    EnrollmentReply,
     Renew,
     Renewed,
-    Replies,
 )
 from overlay.enrollment.rate import RateLimit
 from overlay.enrollment.token_book import TokenError
@@ -121,7 +121,7 @@ class EnrollmentService:
 
     async def _reply(
         self, reader: asyncio.StreamReader, peer: str, certificate: bytes | None
-    ) -> Replies:
+    ) -> EnrollmentReply:
         loop = asyncio.get_running_loop()
         if self._open > ENROLLMENT_CONNECTIONS_MAX or not self._rate.allows(peer, loop.time()):
             limit_hits.hit("ENROLLMENT_CONNECTIONS_MAX")
@@ -150,8 +150,8 @@ class EnrollmentService:
     # In a thread.
 
     def _answer(
-        self, question: enrollment_messages.Questions, peer: str, certificate: bytes | None
-    ) -> Replies:
+        self, question: enrollment_messages.EnrollmentQuestion, peer: str, certificate: bytes | None
+    ) -> EnrollmentReply:
         if isinstance(question, AskAuthority):
             return Authority(
                 certificate_pem=files.read_public(self._directory / files.CA_CERTIFICATE)

@@ -27,12 +27,13 @@ from overlay.base.limits import (
     REQUESTS_SERVED_PER_LINK_MAX,
 )
 from overlay.identity.peer import Peer
-from overlay.links import peer_messages
-from overlay.links.peer_messages import UPKEEP, Failed, Goodbye, Hello, Reply, Request
+from overlay.links import peer_codec, peer_messages, peer_protocol
+from overlay.links.peer_messages import UPKEEP
+from overlay.links.peer_protocol import Failed, Goodbye, Hello, PeerReply, PeerRequest
 
 log = logging.getLogger(__name__)
 
-Answered = Callable[[Reply], None]
+Answered = Callable[[PeerReply], None]
 EXPIRE_PAUSE_S = 0.05
 """Between two looks for requests whose time is over, at least."""
 TIMER_EARLY_S = 0.001
@@ -55,7 +56,7 @@ class LinkOwner(Protocol):
     def identify(self, transport: asyncio.Transport) -> Peer: ...
     def link_up(self, link: "Link") -> None: ...
     def link_down(self, link: "Link", reason: str) -> None: ...
-    def request_received(self, link: "Link", request: Request, reply: Answered) -> None: ...
+    def request_received(self, link: "Link", request: PeerRequest, reply: Answered) -> None: ...
     def goodbye_received(self, link: "Link", goodbye: Goodbye) -> None: ...
 
 
@@ -114,7 +115,7 @@ class Link(asyncio.Protocol):
         """Close as soon as the connection is made."""
         self._refusal = reason
 
-    def request(self, request: Request, answered: Answered, timeout_s: float) -> None:
+    def request(self, request: PeerRequest, answered: Answered, timeout_s: float) -> None:
         """Ask the peer; `answered` is called once, with `Failed` when there is no answer."""
         if not self.usable:
             answered(Failed(code="unavailable", reason="link is down"))
@@ -141,20 +142,20 @@ class Link(asyncio.Protocol):
             self._expiry.cancel()
             self._expire_at(until_s)
 
-    def ask(self, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
+    def ask(self, request: PeerRequest, timeout_s: float) -> "asyncio.Future[PeerReply]":
         """`request` as a future, for what is not on the hot path; it never raises."""
-        future: asyncio.Future[Reply] = self._loop.create_future()
+        future: asyncio.Future[PeerReply] = self._loop.create_future()
 
-        def answered(reply: Reply) -> None:
+        def answered(reply: PeerReply) -> None:
             if not future.done():
                 future.set_result(reply)
 
         self.request(request, answered, timeout_s)
         return future
 
-    def send(self, message: peer_messages.Message) -> bool:
+    def send(self, message: peer_protocol.Message) -> bool:
         """Queue a message; it leaves at the end of this turn of the loop. False: too large."""
-        payload = peer_messages.encode(message)
+        payload = peer_codec.encode(message)
         if len(payload) > LINK_FRAME_BYTES_MAX:
             limit_hits.hit("LINK_FRAME_BYTES_MAX")
             return False
@@ -236,19 +237,19 @@ class Link(asyncio.Protocol):
     def _decoded(self, payload: bytes) -> None:
         """One frame; a newer peer's request of an unknown kind is no reason to close the link."""
         try:
-            message = peer_messages.decode(payload)
+            message = peer_codec.decode(payload)
         except msgspec.ValidationError:
-            head = peer_messages.unknown_kind(payload) if self.peer is not None else None
+            head = peer_codec.unknown_kind(payload) if self.peer is not None else None
             if head is None:
                 raise
             self.send(Failed(id=head.id, code="unknown-kind", reason=f"kind {head.tag}"))
             return
         self._received(message, len(payload))
 
-    def _received(self, message: peer_messages.Message, size_bytes: int) -> None:
+    def _received(self, message: peer_protocol.Message, size_bytes: int) -> None:
         if self.peer is None:
             self._greeted(message)
-        elif isinstance(message, peer_messages.REPLIES):
+        elif isinstance(message, peer_codec.REPLIES):
             entry = self._waiting.pop(message.id, None)
             if entry is not None:
                 entry[0](message)
@@ -260,9 +261,9 @@ class Link(asyncio.Protocol):
         else:
             if not isinstance(message, UPKEEP):
                 self.used_at_s = self.heard_at_s
-            self._asked(cast(Request, message), size_bytes)
+            self._asked(cast(PeerRequest, message), size_bytes)
 
-    def _asked(self, request: Request, size_bytes: int) -> None:
+    def _asked(self, request: PeerRequest, size_bytes: int) -> None:
         """A request of the peer; one who asks for more than can be answered is told so."""
         if self.served >= REQUESTS_SERVED_PER_LINK_MAX:
             self._busy(request.id, "REQUESTS_SERVED_PER_LINK_MAX")
@@ -273,7 +274,7 @@ class Link(asyncio.Protocol):
         self.served += 1
         self._served_bytes += size_bytes
 
-        def reply(answer: Reply) -> None:
+        def reply(answer: PeerReply) -> None:
             self.served -= 1
             self._served_bytes -= size_bytes
             if not self.send(msgspec.structs.replace(answer, id=request.id)):
@@ -287,7 +288,7 @@ class Link(asyncio.Protocol):
         reason = "too many requests of this peer are under way"
         self.send(Failed(id=request_id, code="busy", reason=reason))
 
-    def _greeted(self, message: peer_messages.Message) -> None:
+    def _greeted(self, message: peer_protocol.Message) -> None:
         if isinstance(message, Goodbye):
             self.abort(message.reason)
             return

@@ -9,15 +9,15 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from overlay.links.peer_messages import Message, Reply
+from overlay.links.peer_protocol import Message, PeerReply
 from overlay.observe.part import Part
 
 R = TypeVar("R", bound=Message)
-Answer = Callable[[Reply], None]
+Answer = Callable[[PeerReply], None]
 """Sends the reply; to be called once."""
 AtOnce = Callable[[bytes, Any, Answer], None]
 """Given the peer's node id, its request, and the way to answer; must return at once."""
-InTime = Callable[[bytes, Any], Coroutine[Any, Any, Reply]]
+InTime = Callable[[bytes, Any], Coroutine[Any, Any, PeerReply]]
 """Given the peer's node id and its request; may wait, and raise `SipfarmError`."""
 
 
@@ -34,7 +34,7 @@ class Handler:
 Handlers = tuple[Handler, ...]
 
 
-def replies(kind: type[R], method: Callable[[bytes, R], Reply]) -> Handler:
+def replies(kind: type[R], method: Callable[[bytes, R], PeerReply]) -> Handler:
     """`method` returns the reply. A `ValueError` from it, or from decoding, is a bad request."""
 
     def serve(peer: bytes, request: R, answer: Answer) -> None:
@@ -48,7 +48,7 @@ def calls_back(kind: type[R], method: Callable[[bytes, R, Answer], None]) -> Han
     return Handler(kind=kind, serve=method)
 
 
-def waits(kind: type[R], method: Callable[[bytes, R], Coroutine[Any, Any, Reply]]) -> Handler:
+def waits(kind: type[R], method: Callable[[bytes, R], Coroutine[Any, Any, PeerReply]]) -> Handler:
     """`method` is run as a task. A `SipfarmError` from it tells the peer why it failed."""
     return Handler(kind=kind, wait=method)
 

@@ -24,7 +24,7 @@ from overlay.base import limit_hits
 from overlay.base.limits import MEMBERS_MAX
 from overlay.links.member_claims import (
     RANK,
-    Claim,
+    MemberClaim,
     State,
     agreed,
     claim_of,
@@ -33,7 +33,8 @@ from overlay.links.member_claims import (
     same_place,
     with_traits,
 )
-from overlay.links.peer_messages import Hello, MemberUpdate
+from overlay.links.member_messages import MemberUpdate
+from overlay.links.peer_protocol import Hello
 from overlay.membership.kept_links import KeptLinks
 from overlay.membership.member import LIVING, Learned, Member, Redial
 from overlay.membership.suspicion import Patience, Suspicion
@@ -314,7 +315,7 @@ class Members:
         member.dial_after_s = now_s
         self._linked.pop(member.info.node_id, None)
 
-    def _set_claim(self, member: Member, claim: Claim) -> None:
+    def _set_claim(self, member: Member, claim: MemberClaim) -> None:
         if claim == member.claim:
             return
         before, member.claim = member.claim, claim

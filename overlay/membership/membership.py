@@ -22,10 +22,10 @@ from kademlia.node import Node
 
 from overlay.base import tasks
 from overlay.base.limits import CONTACTS_TOLD_MAX, GOSSIP_UPDATES_MAX
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
-from overlay.dht.table import Contact
+from overlay.dht.table import TableContact
 from overlay.links.member_claims import (
     INCARNATION_MAX,
     RANK,
@@ -34,20 +34,18 @@ from overlay.links.member_claims import (
     sane,
     sane_node,
 )
-from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.links.member_messages import (
     CompareMembers,
     FindNode,
     Gossip,
-    Hello,
     MembersAre,
     MemberUpdate,
     Ping,
     PingFor,
-    Reply,
 )
+from overlay.links.network import Transport
 from overlay.links.peer_part import Handlers, PeerPart, calls_back, replies
+from overlay.links.peer_protocol import Ack, Hello, PeerReply
 from overlay.membership.comparer import Comparer
 from overlay.membership.dialler import Dialler
 from overlay.membership.gossip import Gossiper
@@ -125,7 +123,7 @@ class Membership(PeerPart):
     def __init__(
         self,
         own: NodeInfo,
-        settings: Overlay,
+        settings: OverlaySection,
         transport: Transport,
         chance: random.Random,
         resolve: Resolve,
@@ -145,7 +143,7 @@ class Membership(PeerPart):
         redial = Redial(first_s=settings.redial_ms / 1000, longest_s=settings.redial_max_ms / 1000)
         self.members = Members(own.node_id, patience, redial, chance, settings.links_kept)
         self.dht = FarmProtocol(
-            Contact(own),
+            TableContact(own),
             settings.bucket_size,
             transport,
             self.heard_of,
@@ -378,7 +376,7 @@ class Membership(PeerPart):
         """A peer compares its list of members with this node's."""
         return self._comparer.answer(question)
 
-    def ping_for(self, question: PingFor, reply: Callable[[Reply], None]) -> None:
+    def ping_for(self, question: PingFor, reply: Callable[[PeerReply], None]) -> None:
         """A peer has no answer from another, and asks this node to try."""
         self._prober.help(question.target, reply)
 
@@ -423,7 +421,7 @@ class Membership(PeerPart):
         elif was not in LIVING and member.state in LIVING:
             self._heard_alive(member)
         elif (learned.dial or member.info.traits != traits) and member.state in LIVING:
-            self.dht.router.add_contact(Contact(member.info, proven=member.proven))
+            self.dht.router.add_contact(TableContact(member.info, proven=member.proven))
             if not placed_alike(member.info.traits, traits):
                 self._changed(member)
             elif member.info.traits != traits:
@@ -476,7 +474,7 @@ class Membership(PeerPart):
     def _reached(self, member: Member) -> None:
         """It answered by a link."""
         info = member.info
-        self.dht.router.add_contact(Contact(info))
+        self.dht.router.add_contact(TableContact(info))
         if member.claim[1] is not State.ALIVE:
             # It has to hear what is said of it, so that it can refute it.
             self._gossiper.drop(info.node_id)
@@ -484,7 +482,7 @@ class Membership(PeerPart):
 
     def _heard_alive(self, member: Member) -> None:
         """Others say that it is alive; in a large farm that has to do."""
-        self.dht.router.add_contact(Contact(member.info, proven=member.proven))
+        self.dht.router.add_contact(TableContact(member.info, proven=member.proven))
         self._changed(member)
 
     def _missed(self, node_id: bytes) -> None:
@@ -596,7 +594,7 @@ class Membership(PeerPart):
             await Lookup(self.dht, target, start, told, alpha).find_within(REFRESH_S)
 
     def _gone(self, member: Member) -> None:
-        self.dht.router.remove_contact(Contact(member.info))
+        self.dht.router.remove_contact(TableContact(member.info))
         log.warning("%s is %s", member.info.name, member.state)
         self._transport.drop(member.info.node_id, f"taken for {member.state}")
         self._changed(member)

@@ -19,18 +19,16 @@ from typing import Any
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.limits import CLAIMS_PER_FRAME_MAX
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, replies, waits
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import (
     AskCalls,
     CallsHeard,
     ClaimAt,
     ClaimedAt,
-    Failed,
     ReleaseAt,
-    Reply,
     ShareClaims,
 )
-from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, replies, waits
 from overlay.observe.figures import gauge, total
 from overlay.records import call
 from overlay.records import claim as record
@@ -151,7 +149,7 @@ class Claims(PeerPart):
 
         self._in_background(look())
 
-    def released(self, request: ReleaseAt) -> Reply:
+    def released(self, request: ReleaseAt) -> PeerReply:
         """An INVITE was refused."""
         changed = self._clock.tick()
         claim = self.counts.release(
@@ -161,14 +159,14 @@ class Claims(PeerPart):
             self._share(request.key, claim)
         return Ack()
 
-    def shared(self, request: ShareClaims) -> Reply:
+    def shared(self, request: ShareClaims) -> PeerReply:
         """Another replica has decided."""
         if not all(self._clock.observe(each.changed) for each in request.claims):
             return Failed(code="clock", reason="a claim of tomorrow: whose clock is wrong?")
         self.counts.merge(request.key, request.claims, self._now_ms())
         return Ack()
 
-    async def heard(self, request: AskCalls) -> Reply:
+    async def heard(self, request: AskCalls) -> PeerReply:
         """What this node's records say of these calls; raises `StorageError`."""
         if len(request.calls) > CLAIMS_PER_FRAME_MAX:
             return Failed(code="bad-request", reason=f"more than {CLAIMS_PER_FRAME_MAX} calls")
@@ -255,11 +253,11 @@ class Claims(PeerPart):
 
     async def _ask_nearest(
         self, key: bytes, request: ClaimAt | ReleaseAt, timeout_s: float
-    ) -> Reply:
+    ) -> PeerReply:
         """The answer of the nearest replica that gives one, within `timeout_s`."""
         until_s = self._loop.time() + timeout_s
         nodes = await self._replicas.placement.find(key, timeout_s / 2)
-        reply: Reply = Failed(code="unavailable", reason="no replica")
+        reply: PeerReply = Failed(code="unavailable", reason="no replica")
         for index, node in enumerate(nodes):
             left_s = until_s - self._loop.time()
             if left_s <= 0:
@@ -272,7 +270,7 @@ class Claims(PeerPart):
                 break
         return reply
 
-    async def _answer_myself(self, request: ClaimAt | ReleaseAt) -> Reply:
+    async def _answer_myself(self, request: ClaimAt | ReleaseAt) -> PeerReply:
         if isinstance(request, ReleaseAt):
             return self.released(request)
         if self._granted(request):
@@ -315,7 +313,7 @@ class Claims(PeerPart):
         task.add_done_callback(self._under_way.discard)
 
 
-def _too_old(reply: Reply) -> bool:
+def _too_old(reply: PeerReply) -> bool:
     """Whether a node of this version would have taken it."""
     return isinstance(reply, Failed) and reply.code == "unknown-kind"
 

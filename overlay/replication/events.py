@@ -17,7 +17,7 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import StorageError
-from overlay.links.peer_messages import Store
+from overlay.links.record_messages import Store
 from overlay.observe.figures import gauge
 from overlay.observe.part import Part
 from overlay.records import call
@@ -33,7 +33,7 @@ from overlay.replication.reader import Found, Merged, Reader
 from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 
-Done = Callable[[Level | Refusal], None]
+OnWritten = Callable[[Level | Refusal], None]
 """Called with how safe the event is, or why it is not safe at all."""
 
 
@@ -96,7 +96,7 @@ class EventWriter(Part):
         """Peers came: the journal may be emptied now."""
         self.journal.wake()
 
-    def write(self, event: CallEvent, timeout_s: float, done: Done) -> None:
+    def write(self, event: CallEvent, timeout_s: float, done: OnWritten) -> None:
         """Make `event` safe; `done` is called once, in about `timeout_s` at the latest."""
         event = msgspec.structs.replace(
             event, node=self._name, changed=self._clock.tick(), level=Level.QUORUM
@@ -125,7 +125,9 @@ class EventWriter(Part):
 
     # inner workings
 
-    async def _find_first(self, key: bytes, event: CallEvent, timeout_s: float, done: Done) -> None:
+    async def _find_first(
+        self, key: bytes, event: CallEvent, timeout_s: float, done: OnWritten
+    ) -> None:
         """In a farm that the table does not hold, others know where the replicas are."""
         until_s = self._loop.time() + timeout_s
         nodes = await self._replicas.placement.find(key, timeout_s / 2)
@@ -137,7 +139,7 @@ class EventWriter(Part):
         event: CallEvent,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnWritten,
     ) -> None:
         replicas = self._replicas
         write = _EventWrite(self.journal, self._signer, key, event, done)
@@ -171,13 +173,13 @@ class _EventWrite:
     )
 
     def __init__(
-        self, journal: Journal, signer: Signer, key: bytes, event: CallEvent, done: Done
+        self, journal: Journal, signer: Signer, key: bytes, event: CallEvent, done: OnWritten
     ) -> None:
         self._journal = journal
         self._signer = signer
         self._key = key
         self._event = event
-        self._done: Done | None = done
+        self._done: OnWritten | None = done
         self._asked_journal = False
         self._in_journal = False
         self._won = False

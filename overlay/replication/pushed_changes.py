@@ -5,8 +5,9 @@ Counterpart: `replica.py` on the node that took the write waits for the answer.
 """
 
 from overlay.cache.hot import HotRecords
-from overlay.links.peer_messages import Ack, Changed, Failed
 from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back
+from overlay.links.peer_protocol import Ack, Failed
+from overlay.links.record_messages import Changed
 from overlay.records import registration, subscriber
 from overlay.records.names import RecordKind
 from overlay.replication.vetting import Vetting

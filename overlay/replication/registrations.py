@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from overlay.base.errors import UnavailableError
-from overlay.config.sections import Proxy
+from overlay.config.sections import ProxySection
 from overlay.links import register_bodies
-from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store, Stored
 from overlay.links.peer_part import Handlers, PeerPart, calls_back
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import RegisterAt, RegisteredAt, Store, Stored
 from overlay.observe.figures import total
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
@@ -33,7 +34,7 @@ from overlay.replication.reader import Found, Merged, Reader
 from overlay.replication.replica import digest_of
 from overlay.replication.replicas import Replicas
 
-Done = Callable[[RegisterResult | Refusal], None]
+OnRegistered = Callable[[RegisterResult | Refusal], None]
 UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 
 
@@ -49,7 +50,7 @@ class Registrations(PeerPart):
     )
 
     def __init__(
-        self, settings: Proxy, replicas: Replicas, reader: Reader, clock: HybridClock
+        self, settings: ProxySection, replicas: Replicas, reader: Reader, clock: HybridClock
     ) -> None:
         self._settings = settings
         self._replicas = replicas
@@ -64,7 +65,7 @@ class Registrations(PeerPart):
     def requests(self) -> Handlers:
         return (calls_back(RegisterAt, lambda _, asked, answer: self.register_at(asked, answer)),)
 
-    def register(self, request: RegisterRequest, timeout_s: float, done: Done) -> None:
+    def register(self, request: RegisterRequest, timeout_s: float, done: OnRegistered) -> None:
         """Do a REGISTER; `done` is called once, within `timeout_s`."""
         key = key_of(RecordKind.REGISTRATION, request.aor)
         nodes = self._replicas.placement.surely(key)
@@ -73,7 +74,7 @@ class Registrations(PeerPart):
         else:
             self._route(request, key, nodes, timeout_s, done)
 
-    def register_at(self, request: RegisterAt, answer: Callable[[Reply], None]) -> None:
+    def register_at(self, request: RegisterAt, answer: Callable[[PeerReply], None]) -> None:
         """A REGISTER that another node handed over."""
         asked, deadline_ms = register_bodies.decode_request(request.body)
 
@@ -122,7 +123,7 @@ class Registrations(PeerPart):
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         if not self._replicas.is_among(nodes):
             self._hand_over(request, list(nodes), self._loop.time() + timeout_s, done)
@@ -132,7 +133,7 @@ class Registrations(PeerPart):
             self._as_task(self._read_first(request, key, nodes, timeout_s, done))
 
     async def _find_first(
-        self, request: RegisterRequest, key: bytes, timeout_s: float, done: Done
+        self, request: RegisterRequest, key: bytes, timeout_s: float, done: OnRegistered
     ) -> None:
         """In a farm that the table does not hold, others know who the replicas are."""
         until_s = self._loop.time() + timeout_s
@@ -145,7 +146,7 @@ class Registrations(PeerPart):
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         """Removing all bindings, or listing them, needs to know all of them."""
         began_s = self._loop.time()
@@ -167,7 +168,7 @@ class Registrations(PeerPart):
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
         *,
         again: bool = True,
     ) -> None:
@@ -212,7 +213,7 @@ class Registrations(PeerPart):
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
         won: Callable[[Registration], None],
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         """Have W replicas merge `delta`: `won` gets the record as the quorum has it, `done` the
         reason why there is no quorum."""
@@ -222,7 +223,7 @@ class Registrations(PeerPart):
             done(Refusal(code="too-large", reason=str(error)))
             return
 
-        def heard(reply: Reply) -> None:
+        def heard(reply: PeerReply) -> None:
             nonlocal merged
             if isinstance(reply, Stored) and reply.body:
                 merged = registration.merge(merged, self._learned(key, reply.body))
@@ -248,7 +249,9 @@ class Registrations(PeerPart):
         else:
             write.own_copy()
 
-    def _finish(self, delta: Registration, merged: Registration, done: Done, *, weak: bool) -> None:
+    def _finish(
+        self, delta: Registration, merged: Registration, done: OnRegistered, *, weak: bool
+    ) -> None:
         """The quorum is won: tell what it says."""
         outcome = RegisterOutcome.DONE
         if registrar.overtaken(merged, delta):
@@ -270,7 +273,7 @@ class Registrations(PeerPart):
         return record
 
     def _hand_over(
-        self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: Done
+        self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: OnRegistered
     ) -> None:
         left_s = until_s - self._loop.time()
         if not nodes or left_s <= 0:
@@ -279,7 +282,7 @@ class Registrations(PeerPart):
         node = nodes.pop(0)
         patience_s = left_s / 2 if nodes else left_s
 
-        def answered(reply: Reply) -> None:
+        def answered(reply: PeerReply) -> None:
             if isinstance(reply, RegisteredAt):
                 result = register_bodies.decode_result(reply.body)
                 if result != UNAVAILABLE:

@@ -25,20 +25,18 @@ from overlay.base.limits import (
 )
 from overlay.cache.hot import HotRecords
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, waits
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import (
     Changed,
-    Failed,
     Fetch,
     Fetched,
     Offer,
-    Reply,
     Store,
     Stored,
     StoreMany,
     Wanted,
 )
-from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, waits
 from overlay.observe.figures import gauge
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent
@@ -49,7 +47,7 @@ from overlay.replication.vetting import Vetting
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committed, Committer
 from overlay.storage.rows import SubscriberRow, event_row
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +87,7 @@ class Replica(PeerPart):
         *,
         own_id: bytes,
         bindings: Bindings,
-        subscribers: Subscribers,
+        subscribers: StoredSubscribers,
         committer: Committer,
         hot: HotRecords,
         transport: Transport,
@@ -219,7 +217,7 @@ class Replica(PeerPart):
         """Merge records that W replicas hold already."""
         left, failed = len(request.records), ""
 
-        def one_less(reply: Reply) -> None:
+        def one_less(reply: PeerReply) -> None:
             nonlocal left, failed
             left -= 1
             if isinstance(reply, Failed):
@@ -264,7 +262,7 @@ class Replica(PeerPart):
             return self.bindings.get(key)
         return self.subscribers.get(key)
 
-    async def offered(self, offer: Offer) -> Reply:
+    async def offered(self, offer: Offer) -> PeerReply:
         """Which of the offered records this node lacks or has otherwise."""
         if offer.kind == RecordKind.CALL:
             since_us = self.horizon_us()
@@ -329,5 +327,5 @@ class Replica(PeerPart):
         self.committer.commit(row, lambda error: answer(_outcome(error) if error else reply))
 
 
-def _outcome(error: StorageError | None) -> Reply:
+def _outcome(error: StorageError | None) -> PeerReply:
     return Failed(code="storage", reason=str(error)) if error else Stored()

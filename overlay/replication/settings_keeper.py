@@ -16,16 +16,10 @@ from typing import Any, Final
 from overlay.base import tasks
 from overlay.base.errors import ForgedError, ProtocolError, StorageError
 from overlay.identity.operator import Operator
+from overlay.links.farm_messages import AskSettings, SettingsAre, SettingsChanged
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
-    AskSettings,
-    Failed,
-    Reply,
-    SettingsAre,
-    SettingsChanged,
-)
 from overlay.links.peer_part import Handlers, PeerPart, replies
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.observe.figures import gauge
 from overlay.records import settings
 from overlay.records.node_info import NodeInfo
@@ -109,13 +103,13 @@ class SettingsKeeper(PeerPart):
         await self._committer.commit_wait(SettingsRow(body=settings.encode(record)))
         return True
 
-    def answer(self, request: AskSettings) -> Reply:
+    def answer(self, request: AskSettings) -> PeerReply:
         """What a peer that has version `have` lacks."""
         if self.current.version <= request.have:
             return SettingsAre(body=b"")
         return SettingsAre(body=settings.encode(self.current))
 
-    def announced(self, peer: bytes, announcement: SettingsChanged) -> Reply:
+    def announced(self, peer: bytes, announcement: SettingsChanged) -> PeerReply:
         """A peer has this version."""
         if announcement.version > self.current.version and self._asking < ASKED_AT_ONCE_MAX:
             self._spawn(self._ask(peer))

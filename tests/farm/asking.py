@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.lab import Lab
-from overlay.base.errors import SipfarmError
-from overlay.control.messages import (
+from overlay.control.operator_messages import (
     Calls,
     GetLocation,
     GetStatus,
@@ -19,6 +17,9 @@ from overlay.control.messages import (
     ShowCall,
     Status,
 )
+
+from deploy.lab import Lab
+from overlay.base.errors import SipfarmError
 from overlay.records.call_record import CallRecord
 from tests.sip.credentials import PASSWORD
 

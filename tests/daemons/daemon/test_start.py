@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from overlay.links.member_messages import DatagramKey, Idle
+from overlay.links.peer_protocol import PeerRequest
 
 from deploy.docs.metrics import FAMILIES
 from overlay.daemon import node as node_module
@@ -14,7 +16,6 @@ from overlay.daemon.node import Node
 from overlay.identity import identity
 from overlay.kamailio import figures as kamailio_figures
 from overlay.kamailio import statistics
-from overlay.links.peer_messages import DatagramKey, Idle, Request
 from overlay.observe.part import Part
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.unit.observe.test_metric_families import name_of
@@ -136,7 +137,7 @@ def test_a_node_answers_every_kind_of_request_and_shows_every_part(
     async def story(farm: Farm) -> None:
         await farm.start("n1")
         node = farm.nodes["n1"]
-        assert node.requests.kinds == set(get_args(Request)) - OF_THE_LINKS
+        assert node.requests.kinds == set(get_args(PeerRequest)) - OF_THE_LINKS
         # A part that is made, and is in no list, neither starts nor answers.
         groups = (node.base, node.records, node.billing, node.operator, node.dns, node.control)
         made = [part for group in groups for part in vars(group).values() if isinstance(part, Part)]

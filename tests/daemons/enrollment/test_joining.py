@@ -15,7 +15,7 @@ from overlay.base.errors import ConfigError, IdentityError, UnavailableError
 from overlay.base.frames import pack
 from overlay.base.limits import ENROLLMENT_FAILURES_PER_MINUTE_MAX
 from overlay.config import config as configuration
-from overlay.control import messages as control
+from overlay.control import operator_messages, proxy_messages
 from overlay.daemon.node import Node
 from overlay.enrollment import enrollment_messages, token_book
 from overlay.enrollment.enrollment_messages import AskAuthority, Authority, Denied, Enroll
@@ -32,7 +32,7 @@ def wishes(home: Path, node: str = "n1", address: str = "192.0.2.1") -> Wishes:
 
 
 def used(operator: Operator, token: Token) -> bool:
-    with ledger.locked_lines(operator.ca / files.TOKENS, token_book.Entry) as book:
+    with ledger.locked_lines(operator.ca / files.TOKENS, token_book.TokenEntry) as book:
         return any(e.used_by for e in book.entries if e.token_id == token.token_id.hex())
 
 
@@ -237,7 +237,9 @@ def test_a_node_serves_within_seconds_of_its_token(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await farm.start("n1", "n2")
         await farm.joined()
-        await farm.ask("n1", control.PutSubscriber(record=farm.subscriber("a@farm.test", "x", 1)))
+        await farm.ask(
+            "n1", operator_messages.PutSubscriber(record=farm.subscriber("a@farm.test", "x", 1))
+        )
         port = farm.nodes["n1"].config.overlay.port
         loop = asyncio.get_running_loop()
         home = tmp_path / "n3"
@@ -268,7 +270,7 @@ def test_a_node_serves_within_seconds_of_its_token(tmp_path: Path) -> None:
             unready = await node.control.readiness.check()
             took_s = time.monotonic() - began_s
         assert unready == ()
-        assert (await farm.ask("n3", control.Authenticate(aor="a@farm.test"))).ha1
+        assert (await farm.ask("n3", proxy_messages.Authenticate(aor="a@farm.test"))).ha1
         assert took_s < 15.0
 
     play(tmp_path, story)

@@ -5,14 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from overlay.links.farm_messages import RevocationsAre, RevocationsChanged
+from overlay.links.peer_protocol import Ack, Failed
 
 from overlay.base.errors import IdentityError
-from overlay.control import messages as control
+from overlay.control import operator_messages
 from overlay.control.client import RefusedError
 from overlay.daemon.node import Node
 from overlay.identity import ca, identity, operator, revocations
 from overlay.identity.revocations import Revocations
-from overlay.links.peer_messages import Ack, Failed, RevocationsAre, RevocationsChanged
 from overlay.membership import membership
 from overlay.membership.members import State
 from tests.daemons.farm_of_nodes import Farm, play
@@ -31,7 +32,7 @@ def revoke(farm: Farm, name: str) -> Revocations:
 
 
 async def publish(farm: Farm, at: str, revoked: Revocations) -> str:
-    done = await farm.ask(at, control.PutRevocations(body=revocations.encode(revoked)))
+    done = await farm.ask(at, operator_messages.PutRevocations(body=revocations.encode(revoked)))
     return str(done.detail)
 
 
@@ -134,10 +135,10 @@ def test_only_the_operator_can_revoke(tmp_path: Path) -> None:
         forged = revocations.signed(1 << 60, {victim_id}, operator.generate())
         body = revocations.encode(forged)
         with pytest.raises(RefusedError) as refused:
-            await farm.ask("n2", control.PutRevocations(body=body))
+            await farm.ask("n2", operator_messages.PutRevocations(body=body))
         assert refused.value.code == "forged"
         with pytest.raises(RefusedError) as refused:
-            await farm.ask("n2", control.PutRevocations(body=b"nonsense"))
+            await farm.ask("n2", operator_messages.PutRevocations(body=b"nonsense"))
         assert refused.value.code == "forged"
         thief.operator.revoker.answer = lambda request: RevocationsAre(body=body)  # type: ignore[method-assign]
         announcement = RevocationsChanged(version=1 << 60)

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from overlay.links.farm_messages import SettingsAre, SettingsChanged
+from overlay.links.peer_protocol import Ack
 
 from overlay.config.config import Config
-from overlay.control import messages as control
+from overlay.control import operator_messages
 from overlay.control.client import RefusedError
 from overlay.daemon.parts import Parts
 from overlay.identity import operator
-from overlay.links.peer_messages import Ack, SettingsAre, SettingsChanged
 from overlay.membership import membership
 from overlay.records import settings
 from overlay.records.settings import FarmSettings, Gateway, SettingsRecord, Shown, Trunk
@@ -27,7 +28,7 @@ def make(farm: Farm, version: int, *names: str) -> SettingsRecord:
 
 
 async def put(farm: Farm, at: str, record: SettingsRecord) -> None:
-    await farm.ask(at, control.PutSettings(body=settings.encode(record)))
+    await farm.ask(at, operator_messages.PutSettings(body=settings.encode(record)))
 
 
 def shown_by(farm: Farm, name: str) -> list[Shown]:
@@ -104,7 +105,7 @@ def test_only_the_operators_are_taken_and_no_older_ones(tmp_path: Path) -> None:
             lambda: victim.operator.settings.refused >= 2, what="the forged ones are refused"
         )
         assert victim.operator.settings.current.version == 9
-        answer = await farm.ask("n2", control.GetSettings())
+        answer = await farm.ask("n2", operator_messages.GetSettings())
         assert settings.admit(answer.body, farm.operator_key.public).version == 9
 
     play(tmp_path, story)

@@ -6,12 +6,12 @@ from msgspec.structs import replace
 
 from overlay.billing.closer import closing
 from overlay.billing.open_calls import ENDS_REMEMBERED_MAX, OpenCalls
-from overlay.config.sections import Billing
+from overlay.config.sections import BillingSection
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
 
 S = 1_000_000
-SETTINGS = Billing(close_grace_s=60, call_max_s=43_200)
+SETTINGS = BillingSection(close_grace_s=60, call_max_s=43_200)
 KEY = b"k" * 20
 
 

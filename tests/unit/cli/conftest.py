@@ -8,15 +8,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from overlay.control.control_protocol import ControlAnswer, ControlRequest
 
 from overlay.cli.main import main
 from overlay.config import config as configuration
-from overlay.control import messages
-from overlay.control.messages import Answers, Requests
+from overlay.control import control_codec
 
 FARM = "farm.test"
 
-Script = Callable[[Requests], Answers | bytes | None]
+Script = Callable[[ControlRequest], ControlAnswer | bytes | None]
 """What to answer: a message, raw bytes of a frame's payload, or nothing at all."""
 
 
@@ -24,7 +24,7 @@ class PlayedDaemon:
     """Answers on a Unix socket with what `script` says, and keeps what it was asked."""
 
     def __init__(self, path: Path) -> None:
-        self.asked: list[Requests] = []
+        self.asked: list[ControlRequest] = []
         self.script: Script = lambda request: None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
@@ -32,7 +32,7 @@ class PlayedDaemon:
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
-    def answer(self, *answers: Answers) -> None:
+    def answer(self, *answers: ControlAnswer) -> None:
         """Give these answers, one after the other."""
         left = list(answers)
         self.script = lambda request: left.pop(0)
@@ -54,7 +54,7 @@ class PlayedDaemon:
     def _serve(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
             while header := stream.read(4):
-                request: Requests = messages.decode_request(
+                request: ControlRequest = control_codec.decode_request(
                     stream.read(int.from_bytes(header, "big"))
                 )
                 self.asked.append(request)
@@ -64,7 +64,7 @@ class PlayedDaemon:
                 if isinstance(answer, bytes):
                     payload = answer
                 else:
-                    payload = messages.encode(msgspec.structs.replace(answer, id=request.id))
+                    payload = control_codec.encode(msgspec.structs.replace(answer, id=request.id))
                 connection.sendall(len(payload).to_bytes(4, "big") + payload)
 
 

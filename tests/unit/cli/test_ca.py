@@ -5,9 +5,10 @@ import ssl
 from pathlib import Path
 
 import pytest
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import Leave, PutRevocations
 
 from overlay.config import config as configuration
-from overlay.control.messages import Done, Leave, PutRevocations
 from overlay.identity import identity, keys
 
 from .conftest import FARM, Cli, PlayedDaemon

@@ -5,39 +5,31 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from overlay.links.farm_messages import AskRevocations, RevocationsAre
+from overlay.links.member_messages import Ping
+from overlay.links.peer_protocol import Ack, Failed, PeerReply, PeerRequest
+from overlay.links.record_messages import Fetch, Offer, Wanted
 
 from overlay.base.errors import StorageError
 from overlay.daemon.peer_requests import PeerRequests
-from overlay.links.peer_messages import (
-    Ack,
-    AskRevocations,
-    Failed,
-    Fetch,
-    Offer,
-    Ping,
-    Reply,
-    Request,
-    RevocationsAre,
-    Wanted,
-)
 from overlay.links.peer_part import Answer, calls_back, replies, waits
 
 PEER = b"p" * 20
 
 
-def asked(requests: PeerRequests, request: Request) -> Reply:
+def asked(requests: PeerRequests, request: PeerRequest) -> PeerReply:
     """What a peer is answered, at once or in time."""
 
-    async def run() -> Reply:
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    async def run() -> PeerReply:
+        answer: asyncio.Future[PeerReply] = asyncio.get_running_loop().create_future()
         requests.answer(PEER, request, answer.set_result)
         return await asyncio.wait_for(answer, 5.0)
 
     return asyncio.run(run())
 
 
-def failing(error: Exception) -> Callable[[bytes, Any], Reply]:
-    def answer(peer: bytes, request: Any) -> Reply:
+def failing(error: Exception) -> Callable[[bytes, Any], PeerReply]:
+    def answer(peer: bytes, request: Any) -> PeerReply:
         raise error
 
     return answer
@@ -50,7 +42,7 @@ def test_a_part_answers_by_return_by_calling_back_or_in_a_task() -> None:
     def fetch(peer: bytes, request: Fetch, answer: Answer) -> None:
         asyncio.get_running_loop().call_soon(answer, Failed(code=peer.hex(), reason="later"))
 
-    async def offered(peer: bytes, offer: Offer) -> Reply:
+    async def offered(peer: bytes, offer: Offer) -> PeerReply:
         await asyncio.sleep(0)
         return Wanted(keys=(peer,))
 
@@ -66,10 +58,10 @@ def test_a_part_answers_by_return_by_calling_back_or_in_a_task() -> None:
 def test_what_goes_wrong_is_told_to_the_peer() -> None:
     requests = PeerRequests(lambda _: None)
 
-    async def no_disk(peer: bytes, offer: Offer) -> Reply:
+    async def no_disk(peer: bytes, offer: Offer) -> PeerReply:
         raise StorageError("the disk is gone")
 
-    async def mistaken(peer: bytes, fetch: Fetch) -> Reply:
+    async def mistaken(peer: bytes, fetch: Fetch) -> PeerReply:
         raise KeyError("a mistake")
 
     requests.gather((replies(Ping, failing(ValueError("nonsense"))),))
@@ -93,10 +85,10 @@ def test_two_parts_cannot_answer_the_same() -> None:
 def test_stop_ends_what_is_under_way() -> None:
     async def story() -> None:
         requests = PeerRequests(lambda _: None)
-        answers: list[Reply] = []
+        answers: list[PeerReply] = []
         ended = asyncio.Event()
 
-        async def offered(peer: bytes, offer: Offer) -> Reply:
+        async def offered(peer: bytes, offer: Offer) -> PeerReply:
             try:
                 await asyncio.Event().wait()
             finally:

@@ -6,9 +6,9 @@ import pytest
 
 from deploy.docs.metrics import FAMILIES
 from overlay.base import limits
-from overlay.control import messages as control
+from overlay.control import control_protocol
 from overlay.kamailio import figures, statistics
-from overlay.links import peer_messages as links
+from overlay.links import peer_protocol
 from overlay.observe import metrics
 from overlay.observe.figures import total
 from overlay.observe.metric_families import TARGET_LABELS, Family, Kind, Label, Unit
@@ -87,7 +87,7 @@ def test_no_statistic_of_kamailio_becomes_the_same_series_as_another() -> None:
 def test_the_values_of_labels_are_those_that_are_counted() -> None:
     """The declarations are below the protocols, and cannot derive from them."""
     assert tuple(kind.name for kind in EventKind) == metrics.EVENT_KINDS
-    for questions in (control.Requests, links.Request):
+    for questions in (control_protocol.ControlRequest, peer_protocol.PeerRequest):
         assert len(get_args(questions)) <= metrics.REQUESTS_MAX
 
 

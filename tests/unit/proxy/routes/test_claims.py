@@ -1,18 +1,16 @@
 """Calls at a time: claimed before the INVITE goes on, released by whoever hears that it failed."""
 
 import pytest
-
-from overlay.control.messages import (
+from overlay.control.control_protocol import ControlRequest, Done, Refused
+from overlay.control.proxy_messages import (
     Authenticate,
     CallClaimed,
     ClaimCall,
-    Done,
-    Refused,
     ReleaseCall,
-    Requests,
     WriteEvent,
     Written,
 )
+
 from overlay.records.settings import Emergency, FarmSettings, Gateway, Trunk
 from overlay.records.subscriber import Policy
 from overlay.records.targets import Reach, Target
@@ -50,7 +48,7 @@ def call(worker: Worker, kamailio: FakeKsr) -> list[object]:
     return kamailio.done
 
 
-def asked(daemon: FakeDaemon) -> list[Requests]:
+def asked(daemon: FakeDaemon) -> list[ControlRequest]:
     """Of claims, since it was last asked."""
     found = [each for each in daemon.asked if isinstance(each, ClaimCall | ReleaseCall)]
     daemon.asked.clear()
