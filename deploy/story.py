@@ -15,12 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from overlay.control.operator_messages import GetLocation, GetStatus, Location, Status
-from overlay.control.proxy_messages import Authenticate, Locate, Located, Secrets
-
 from deploy.lab import Lab, LabError, Phone
 from overlay.base.errors import SipfarmError
 from overlay.control.client import ControlClient
+from overlay.control.operator_messages import GetLocation, GetStatus, Location, Status
+from overlay.control.proxy_messages import Authenticate, Locate, Located, Secrets
 from overlay.records.targets import Reach
 
 _PASSWORD = "wonderland"

@@ -1,8 +1,9 @@
 """A billing record as it leaves the farm: flat columns, the same in every sink.
 
-In: records of `assemble.py`. Out: `BilledRow`s. Counterparts: the sinks. Where Kamailio's acc module has
-a column of the same meaning, it has the same name here (`callid`, `from_tag`, `to_tag`, `sip_code`,
-`start_time`, `end_time`, `duration`), so that what reads those tables reads these.
+In: records of `overlay.records.assemble`. Out: `BilledRow`s. Counterparts: the sinks. Where
+Kamailio's acc module has a column of the same meaning, it has the same name here (`callid`,
+`from_tag`, `to_tag`, `sip_code`, `start_time`, `end_time`, `duration`), so that what reads those
+tables reads these.
 """
 
 from datetime import UTC, datetime

@@ -1,7 +1,7 @@
 """How verbs ask the daemon of this node, which answers for the farm.
 
-In: requests of `overlay.control.messages`. Out: their answers, of the type that belongs to the
-request. Counterpart: `overlay.control.server`.
+In: requests of `overlay.control.operator_messages`. Out: their answers, of the type that belongs
+to the request. Counterpart: `overlay.control.server`.
 """
 
 import argparse

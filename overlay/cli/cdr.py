@@ -1,7 +1,7 @@
 """`sipfarm cdr`: billing records of the whole farm.
 
 In: the command line. Out: a line a call, or all that is known of one. Counterpart:
-`messages.Calls`.
+`operator_messages.Calls`.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """`sipfarm cdr tail`: billing records as they come about.
 
 In: the command line; once a second, the calls with an event in the last seconds, of all nodes.
-Out: a line a record, again when it changes. Counterparts: `messages.ListCopies`;
+Out: a line a record, again when it changes. Counterparts: `operator_messages.ListCopies`;
 `overlay.billing.following` tells what is new.
 """
 

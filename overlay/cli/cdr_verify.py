@@ -1,7 +1,7 @@
 """`sipfarm cdr verify`: whether billing records were altered, removed or put in.
 
 In: the command line, the CA's certificate, every node's copies. Out: what is wrong, by name.
-Counterparts: `messages.ListCopies`; `overlay.billing.audit` compares.
+Counterparts: `operator_messages.ListCopies`; `overlay.billing.audit` compares.
 """
 
 import argparse

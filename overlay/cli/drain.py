@@ -1,7 +1,7 @@
 """`sipfarm node drain` and `undrain`: take this node out of service, and back.
 
 In: the command line. Out: progress while others take over, then what was proven. Counterparts:
-`messages.Drain`; `overlay.replication.drain` does it.
+`operator_messages.Drain`; `overlay.replication.drain` does it.
 """
 
 import argparse

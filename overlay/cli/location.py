@@ -1,7 +1,7 @@
 """`sipfarm location`: where a subscriber is registered.
 
 In: the command line. Out: the bindings, and which nodes hold them. Exit 1 if there is none in
-force. Counterpart: `messages.Location`.
+force. Counterpart: `operator_messages.Location`.
 """
 
 import argparse

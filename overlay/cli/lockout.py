@@ -1,7 +1,7 @@
 """`sipfarm lockout`: who guessed too many passwords, and how to let him in again.
 
-In: the command line. Out: a table, or an end. Counterparts: `messages.ListLockouts`,
-`messages.EndLockout`; `overlay.control.lockouts` decides.
+In: the command line. Out: a table, or an end. Counterparts: `operator_messages.ListLockouts`,
+`operator_messages.EndLockout`; `overlay.control.lockouts` decides.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """`sipfarm nodes`: the farm's members, as the asked node knows them.
 
-In: the command line. Out: a line a node: name, address, id, state. Counterpart: `messages.Status`.
+In: the command line. Out: a line a node: name, address, id, state.
+Counterpart: `operator_messages.Status`.
 """
 
 import argparse

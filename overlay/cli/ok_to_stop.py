@@ -1,7 +1,7 @@
 """`sipfarm node ok-to-stop`: may this node be stopped now?
 
 In: the command line. Out: yes, or the reasons why not, one a line. Counterparts:
-`messages.OkToStop`; `overlay.maintenance.verdict` decides.
+`operator_messages.OkToStop`; `overlay.maintenance.verdict` decides.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """What `sipfarm` prints: answers on stdout, all else on stderr.
 
 In: answers of the daemon. Out: a table or text for people; with `--json`, one object a line, whose
-keys are the fields of `overlay.control.messages`.
+keys are the fields of `overlay.control.operator_messages`.
 """
 
 import json

@@ -1,7 +1,7 @@
 """`sipfarm status`: how every node is.
 
 In: the command line. Out: a line a node, the asked one first. Exit 1 if the asked node is not
-ready. Counterpart: `messages.Status`.
+ready. Counterpart: `operator_messages.Status`.
 """
 
 import argparse

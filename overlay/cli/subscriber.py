@@ -1,8 +1,8 @@
 """`sipfarm subscriber`: who may register and call.
 
 In: the command line; passwords from a prompt, a file or stdin. Out: the digest secrets to the
-daemon, signed with the operator's key, never the passwords. Counterparts: `messages.PutSubscriber`,
-`overlay.records.subscriber`.
+daemon, signed with the operator's key, never the passwords. Counterparts:
+`operator_messages.PutSubscriber`, `overlay.records.subscriber`.
 """
 
 import argparse

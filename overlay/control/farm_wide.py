@@ -16,7 +16,7 @@ import msgspec
 from overlay.base import decoding
 from overlay.base.errors import ProtocolError
 from overlay.base.limits import PAGE_ROWS_MAX
-from overlay.control.copies import RawPage, page_of_copies
+from overlay.control.copies import Position, RawPage, page_of_copies
 from overlay.control.local import Local
 from overlay.control.operator_messages import (
     Calls,
@@ -195,7 +195,6 @@ class FarmWide:
         return found
 
 
-Position = tuple[int, bytes]
 CallPage = tuple[list[tuple[Position, CallEvents]], bool]
 """Calls in order, and whether there are more."""
 

@@ -2,8 +2,8 @@
 
 In: failed proofs of identity, with the address that they came from. Out: for how long a user from
 an address, or anybody from it, is refused without a look at his answer. Counterparts: the proxies
-report failures and ask before they check (`overlay/control/service.py`); peers are told of each
-lockout, once.
+report failures and ask before they check (`overlay/control/proxy_service.py`); peers are told of
+each lockout, once.
 
 A user's own phones are not locked out by somebody else's guesses: what is locked is a user *from an
 address*, and only after many more failures, whoever they were about, the address itself.

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from overlay.control.farm_wide import FarmWide
 from overlay.control.local import Local
 from overlay.control.lockouts import Lockouts
+from overlay.control.operator_service import OperatorService
+from overlay.control.proxy_service import ProxyService
 from overlay.control.readiness import Readiness
 from overlay.control.server import ControlServer
-from overlay.control.service import Service
+from overlay.control.service import ControlService
 from overlay.daemon.base_parts import BaseParts
 from overlay.daemon.operator_parts import OperatorParts
 from overlay.daemon.record_parts import RecordParts
@@ -68,25 +70,37 @@ def build_control(
         farm_wide.status,
         lambda: operator.revoker.current.node_ids,
     )
-    service = Service(
-        config,
-        records.hot,
-        records.registrations,
-        records.events,
-        records.directory,
-        farm_wide,
-        operator.revoker,
-        operator.settings,
-        operator.gateways,
-        metrics,
-        base.now_ms,
-        leave,
-        kamailio.withdraw if kamailio is not None else _nothing,
-        records.drain,
-        maintenance,
-        lockouts,
-        records.claims,
+    proxies = ProxyService(
+        config=config,
+        hot=records.hot,
+        registrations=records.registrations,
+        events=records.events,
+        subscribers=records.directory,
+        farm_wide=farm_wide,
+        metrics=metrics,
+        now_ms=base.now_ms,
+        drain=records.drain,
+        lockouts=lockouts,
+        claims=records.claims,
     )
+    operators = OperatorService(
+        config=config,
+        hot=records.hot,
+        registrations=records.registrations,
+        events=records.events,
+        subscribers=records.directory,
+        farm_wide=farm_wide,
+        revoker=operator.revoker,
+        settings=operator.settings,
+        gateways=operator.gateways,
+        now_ms=base.now_ms,
+        leave=leave,
+        withdraw=kamailio.withdraw if kamailio is not None else _nothing,
+        drain=records.drain,
+        maintenance=maintenance,
+        lockouts=lockouts,
+    )
+    service = ControlService(proxies, operators)
     return ControlParts(
         lockouts=lockouts,
         readiness=readiness,

@@ -14,7 +14,7 @@ from overlay.cache.generations import Generations
 from overlay.cache.projection import Projection
 from overlay.config.config import Config
 from overlay.control.server import ControlServer
-from overlay.control.service import Service
+from overlay.control.service import ControlService
 from overlay.identity.identity import Identity
 from overlay.kamailio.watcher import KamailioWatcher
 from overlay.links.network import Network
@@ -77,7 +77,7 @@ class Parts:
     discovery: Callable[[Config], Discovery] = Discovery
     storage: Callable[[Config, NowMs], tuple[Committer, Bindings]] = open_storage
     projection: Callable[[Config], Projection] = open_projection
-    control: Callable[[Service, Metrics, Path], ControlServer] = ControlServer
+    control: Callable[[ControlService, Metrics, Path], ControlServer] = ControlServer
     kamailio: Callable[[Config], KamailioWatcher] | None = None
     """None for a node without a Kamailio, which then is never away."""
     show: Callable[[Config, Shown], None] = show_nobody

@@ -1,20 +1,20 @@
 """Hands each request of another node to the part that answers its kind.
 
 In: requests from the links. Out: their answers, at once where they can be. Counterparts:
-`overlay.links.peer_messages` says what each request is; each `PeerPart.requests` which ones a part
-answers.
+the message modules of `overlay.links` say what each request is; each `PeerPart.requests` which ones
+a part answers.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
 import msgspec
 
-from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.links.peer_part import Answer, Handler, InTime
-from overlay.links.peer_protocol import Failed, Message, PeerReply, PeerRequest
+from overlay.base.tasks import Background
+from overlay.links.link import Answered
+from overlay.links.peer_part import InTime, RequestHandler
+from overlay.links.peer_protocol import Failed, PeerReply, PeerRequest
 from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
@@ -26,21 +26,21 @@ class PeerRequests(Part):
     def __init__(self, count: Callable[[str], None]) -> None:
         """`count` is given the name of each request's kind."""
         self._count = count
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._handlers: dict[type[Message], Handler] = {}
+        self._tasks = Background()
+        self._handlers: dict[type[PeerRequest], RequestHandler] = {}
 
-    def gather(self, handlers: Iterable[Handler]) -> None:
+    def gather(self, handlers: Iterable[RequestHandler]) -> None:
         """Have a part answer these; raises `ValueError` if another answers one of them."""
         for handler in handlers:
             if self._handlers.setdefault(handler.kind, handler) is not handler:
                 raise ValueError(f"two parts answer {handler.kind.__name__}")
 
     @property
-    def kinds(self) -> frozenset[type[Message]]:
+    def kinds(self) -> frozenset[type[PeerRequest]]:
         """The kinds of requests that some part answers."""
         return frozenset(self._handlers)
 
-    def answer(self, peer: bytes, request: PeerRequest, reply: Answer) -> None:
+    def answer(self, peer: bytes, request: PeerRequest, reply: Answered) -> None:
         """Answer a peer; what can be answered at once is."""
         kind = type(request)
         self._count(kind.__name__)
@@ -58,11 +58,11 @@ class PeerRequests(Part):
 
     async def stop(self) -> None:
         """End what is still being answered."""
-        await tasks.end(self._tasks)
+        await self._tasks.end()
 
     # inner workings
 
-    def _as_task(self, wait: InTime, peer: bytes, request: PeerRequest, reply: Answer) -> None:
+    def _as_task(self, wait: InTime, peer: bytes, request: PeerRequest, reply: Answered) -> None:
         async def run() -> None:
             try:
                 answer: PeerReply = await wait(peer, request)
@@ -73,6 +73,4 @@ class PeerRequests(Part):
                 answer = Failed(code="internal", reason="see the log")
             reply(answer)
 
-        task = asyncio.create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(run())

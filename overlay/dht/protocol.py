@@ -17,9 +17,8 @@ from overlay.base.errors import SipfarmError
 from overlay.base.limits import CONTACTS_TOLD_MAX
 from overlay.dht.table import FarmTable, TableContact
 from overlay.links.member_claims import sane_node
-from overlay.links.member_messages import FindNode, Nodes, Ping
+from overlay.links.member_messages import FindNode, Nodes
 from overlay.links.network import Transport
-from overlay.links.peer_protocol import Ack
 from overlay.records.node_info import NodeInfo
 
 OnHearsay = Callable[[NodeInfo], None]
@@ -42,12 +41,7 @@ class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
         self._heard = heard
         self._timeout_s = timeout_s
 
-    # Calls to others: these shadow the package's `__getattr__`, which would send datagrams.
-
-    async def call_ping(self, node_to_ask: Node) -> tuple[bool, Any]:
-        """Is it there?"""
-        reply = await self._links.ask(node_to_ask.id, Ping(), self._timeout_s)
-        return (isinstance(reply, Ack), node_to_ask.id)
+    # A call to others: it shadows the package's `__getattr__`, which would send datagrams.
 
     async def call_find_node(self, node_to_ask: Node, node_to_find: Node) -> tuple[bool, Any]:
         """The contacts that a peer knows nearest to a key, as (answered, contacts)."""

@@ -27,8 +27,7 @@ from overlay.base.limits import (
     REQUESTS_SERVED_PER_LINK_MAX,
 )
 from overlay.identity.peer import Peer
-from overlay.links import peer_codec, peer_messages, peer_protocol
-from overlay.links.peer_messages import UPKEEP
+from overlay.links import peer_codec, peer_protocol
 from overlay.links.peer_protocol import Failed, Goodbye, Hello, PeerReply, PeerRequest
 
 log = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ class Link(asyncio.Protocol):
         """Requests of the peer that have no answer yet."""
         self._served_bytes = 0
         self._hello_due: asyncio.TimerHandle | None = None
-        self._waiting: dict[int, tuple[Answered, float]] = {}
+        self._waiting: dict[int, tuple[Answered, float, type[PeerReply]]] = {}
         self._last_id = 0
         self._expiry: asyncio.TimerHandle | None = None
         self._expiry_due_s = 0.0
@@ -120,7 +119,7 @@ class Link(asyncio.Protocol):
         if not self.usable:
             answered(Failed(code="unavailable", reason="link is down"))
             return
-        needed = peer_messages.NEEDS.get(type(request))
+        needed = request.needs
         if needed is not None and self.peer is not None and needed not in self.peer.capabilities:
             answered(Failed(code="unknown-kind", reason=f"{self._peer_name()} is too old for it"))
             return
@@ -128,30 +127,19 @@ class Link(asyncio.Protocol):
             limit_hits.hit("REQUESTS_OUTSTANDING_PER_LINK_MAX")
             answered(Failed(code="busy", reason="too many requests outstanding"))
             return
-        if not isinstance(request, UPKEEP):
+        if not request.upkeep:
             self.used_at_s = self._loop.time()
         self._last_id = request_id = self._last_id + 1
         if not self.send(msgspec.structs.replace(request, id=request_id)):
             answered(Failed(code="too-large", reason="the request does not fit into a frame"))
             return
         until_s = self._loop.time() + timeout_s
-        self._waiting[request_id] = (answered, until_s)
+        self._waiting[request_id] = (answered, until_s, request.answered_by)
         if self._expiry is None:
             self._expire_at(until_s)
         elif until_s + EXPIRE_PAUSE_S < self._expiry_due_s:
             self._expiry.cancel()
             self._expire_at(until_s)
-
-    def ask(self, request: PeerRequest, timeout_s: float) -> "asyncio.Future[PeerReply]":
-        """`request` as a future, for what is not on the hot path; it never raises."""
-        future: asyncio.Future[PeerReply] = self._loop.create_future()
-
-        def answered(reply: PeerReply) -> None:
-            if not future.done():
-                future.set_result(reply)
-
-        self.request(request, answered, timeout_s)
-        return future
 
     def send(self, message: peer_protocol.Message) -> bool:
         """Queue a message; it leaves at the end of this turn of the loop. False: too large."""
@@ -228,7 +216,7 @@ class Link(asyncio.Protocol):
                 timer.cancel()
         self._expiry = self._hello_due = None
         waiting, self._waiting = self._waiting, {}
-        for answered, _ in waiting.values():
+        for answered, _, _ in waiting.values():
             answered(Failed(code="unavailable", reason="link broke"))
         self._owner.link_down(self, str(exc) if exc else self._reason)
 
@@ -249,19 +237,29 @@ class Link(asyncio.Protocol):
     def _received(self, message: peer_protocol.Message, size_bytes: int) -> None:
         if self.peer is None:
             self._greeted(message)
-        elif isinstance(message, peer_codec.REPLIES):
-            entry = self._waiting.pop(message.id, None)
-            if entry is not None:
-                entry[0](message)
+        elif isinstance(message, PeerReply):
+            self._told(message)
         elif isinstance(message, Goodbye):
             self._reason = message.reason
             self._owner.goodbye_received(self, message)
         elif isinstance(message, Hello):
             raise ProtocolError("a second hello")
         else:
-            if not isinstance(message, UPKEEP):
+            request = cast(PeerRequest, message)
+            if not request.upkeep:
                 self.used_at_s = self.heard_at_s
-            self._asked(cast(PeerRequest, message), size_bytes)
+            self._asked(request, size_bytes)
+
+    def _told(self, reply: PeerReply) -> None:
+        """An answer of the peer; nobody waits any more for one that is late."""
+        entry = self._waiting.pop(reply.id, None)
+        if entry is None:
+            return
+        answered, _, fitting = entry
+        if not isinstance(reply, (fitting, Failed)):
+            log.warning("link to %s: %s is no answer", self._peer_name(), type(reply).__name__)
+            reply = Failed(code="bad-answer", reason="an answer to another question")
+        answered(reply)
 
     def _asked(self, request: PeerRequest, size_bytes: int) -> None:
         """A request of the peer; one who asks for more than can be answered is told so."""
@@ -331,13 +329,13 @@ class Link(asyncio.Protocol):
     def _expire(self) -> None:
         self._expiry = None
         now_s = self._loop.time()
-        late = [key for key, (_, until_s) in self._waiting.items() if until_s <= now_s]
+        late = [key for key, (_, until_s, _) in self._waiting.items() if until_s <= now_s]
         for key in late:
             # Who is told may close the link, which tells all.
             if entry := self._waiting.pop(key, None):
                 entry[0](Failed(code="unavailable", reason="no answer in time"))
         if self._waiting and self._expiry is None:
-            first_s = min(until_s for _, until_s in self._waiting.values())
+            first_s = min(until_s for _, until_s, _ in self._waiting.values())
             self._expire_at(max(first_s, now_s + EXPIRE_PAUSE_S))
 
     def _peer_name(self) -> str:

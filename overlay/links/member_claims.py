@@ -1,7 +1,7 @@
 """What one node claims about another, and which of two claims holds.
 
 In: claims from links and from gossip, in any order. Out: the one that holds. Counterparts:
-`members.py` applies them, `gossip.py` passes them on.
+`overlay.membership.members` applies them, `overlay.membership.gossip` passes them on.
 
 A claim holds over another if its incarnation is higher, or, within one incarnation, if it says
 something worse: only the node itself raises its incarnation, and does so to refute. The greater of

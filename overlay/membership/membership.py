@@ -154,7 +154,6 @@ class Membership(PeerPart):
         self.lookups = 0
         """Asked for so far, by how many steps in all, and by how many at most."""
         self.lookup_hops = 0
-        self.lookup_hops_max = 1
         self.health = LocalHealth(settings.health_score_max)
         self._settings = settings
         self._transport = transport
@@ -289,7 +288,6 @@ class Membership(PeerPart):
         contacts = sorted([*found, self.dht.source_node], key=target.distance_to)[:count]
         hops = max((looking.depth.get(contact.id, 0) for contact in contacts), default=0)
         self.lookup_hops += hops
-        self.lookup_hops_max = max(self.lookup_hops_max, hops)
         return [contact.info for contact in contacts]
 
     def surely_nearest(self, key: bytes, count: int) -> list[NodeInfo] | None:

@@ -128,8 +128,8 @@ class ClaimCounts:
         return tuple(each for each in calls.claims.values() if each.cseqs)
 
     def looked_up(self, key: bytes, found: Mapping[bytes, Heard | None], now_ms: int) -> None:
-        """What was heard of these calls; None: nothing, from nobody. Of those, who might ring
-        counts, and others do not: service goes before limits."""
+        """What was heard of these calls; None: nothing, from nobody. A call of which nothing was
+        heard counts while it might ring, and not afterwards: service goes before limits."""
         calls = self._calls.get(key)
         if calls is None:
             return

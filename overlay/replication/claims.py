@@ -13,13 +13,13 @@ remembers is not counted.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
-from overlay.base import tasks
 from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.limits import CLAIMS_PER_FRAME_MAX
-from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, replies, waits
+from overlay.base.tasks import Background
+from overlay.links.link import Answered
+from overlay.links.peer_part import Handlers, PeerPart, calls_back, replies, waits
 from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.links.record_messages import (
     AskCalls,
@@ -85,19 +85,18 @@ class Claims(PeerPart):
         self._loop = asyncio.get_running_loop()
         self.counts = ClaimCounts()
         self._looking: dict[bytes, asyncio.Task[None]] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way = Background()
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self.refused = 0
         """Calls above their subscriber's limit, by this node's word."""
 
     async def start(self) -> None:
         """Begin to hand claims over when the farm changes."""
-        self._task = asyncio.create_task(self._keep_handing_over(), name="claims")
+        self._under_way.start(self._keep_handing_over(), name="claims")
 
     async def stop(self) -> None:
         """End every task."""
-        await tasks.end([self._task, *self._under_way])
+        await self._under_way.end()
 
     def requests(self) -> Handlers:
         return (
@@ -134,11 +133,11 @@ class Claims(PeerPart):
         async def tell() -> None:
             await self._ask_nearest(asked.key, asked, TIMEOUT_S)
 
-        self._in_background(tell())
+        self._under_way.start(tell())
 
     # What peers ask.
 
-    def claimed(self, request: ClaimAt, answer: Answer) -> None:
+    def claimed(self, request: ClaimAt, answer: Answered) -> None:
         """Decide about a call, at once if it is clear."""
         if self._granted(request):
             answer(self._told(request, granted=True))
@@ -147,7 +146,7 @@ class Claims(PeerPart):
         async def look() -> None:
             answer(await self._decide(request))
 
-        self._in_background(look())
+        self._under_way.start(look())
 
     def released(self, request: ReleaseAt) -> PeerReply:
         """An INVITE was refused."""
@@ -214,11 +213,8 @@ class Claims(PeerPart):
         """Find out which of the counted calls have ended; once for all who wait for it."""
         task = self._looking.get(key)
         if task is None:
-            task = asyncio.create_task(self._look_once(key))
-            self._looking[key] = task
-            self._under_way.add(task)
+            task = self._looking[key] = self._under_way.start(self._look_once(key))
             task.add_done_callback(lambda _: self._looking.pop(key, None))
-            task.add_done_callback(self._under_way.discard)
         await asyncio.shield(task)
 
     async def _look_once(self, key: bytes) -> None:
@@ -306,11 +302,6 @@ class Claims(PeerPart):
             if all(isinstance(reply, Ack) or _too_old(reply) for reply in replies):
                 told.add(node_id)
         return told >= others
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
 
 
 def _too_old(reply: PeerReply) -> bool:

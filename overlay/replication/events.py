@@ -15,8 +15,8 @@ from typing import Protocol
 
 import msgspec
 
-from overlay.base import tasks
 from overlay.base.errors import StorageError
+from overlay.base.tasks import Background
 from overlay.links.record_messages import Store
 from overlay.observe.figures import gauge
 from overlay.observe.part import Part
@@ -76,7 +76,7 @@ class EventWriter(Part):
         self._signer = signer
         self.journal = Journal(replicas, committer)
         self._loop = asyncio.get_running_loop()
-        self._finding: set[asyncio.Task[None]] = set()
+        self._finding = Background()
 
     @property
     def journal_depth(self) -> int:
@@ -89,7 +89,7 @@ class EventWriter(Part):
 
     async def stop(self) -> None:
         """End every task; what is in the journal stays there for the next start."""
-        await tasks.end(self._finding)
+        await self._finding.end()
         await self.journal.stop()
 
     def farm_changed(self) -> None:
@@ -105,9 +105,7 @@ class EventWriter(Part):
         key = key_of(RecordKind.CALL, event.call_id)
         nodes = self._replicas.placement.surely(key)
         if nodes is None:
-            task = asyncio.create_task(self._find_first(key, event, timeout_s, done))
-            self._finding.add(task)
-            task.add_done_callback(self._finding.discard)
+            self._finding.start(self._find_first(key, event, timeout_s, done))
         else:
             self._write(key, event, nodes, timeout_s, done)
 

@@ -5,7 +5,8 @@ Counterpart: `replica.py` on the node that took the write waits for the answer.
 """
 
 from overlay.cache.hot import HotRecords
-from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back
+from overlay.links.link import Answered
+from overlay.links.peer_part import Handlers, PeerPart, calls_back
 from overlay.links.peer_protocol import Ack, Failed
 from overlay.links.record_messages import Changed
 from overlay.records import registration, subscriber
@@ -23,7 +24,7 @@ class PushedChanges(PeerPart):
     def requests(self) -> Handlers:
         return (calls_back(Changed, self._changed),)
 
-    def _changed(self, peer: bytes, push: Changed, answer: Answer) -> None:
+    def _changed(self, peer: bytes, push: Changed, answer: Answered) -> None:
         if push.kind == RecordKind.SUBSCRIBER:
             self._subscriber_changed(push, answer)
             return
@@ -33,7 +34,7 @@ class PushedChanges(PeerPart):
         else:
             shown.add_done_callback(lambda _: answer(Ack()))
 
-    def _subscriber_changed(self, push: Changed, answer: Answer) -> None:
+    def _subscriber_changed(self, push: Changed, answer: Answered) -> None:
         if not self._vetting.genuine(push.key, push.body):
             answer(Failed(code="forged", reason="not signed by the operator"))
             return

@@ -9,12 +9,12 @@ node that is not a replica hands the request to the nearest that is.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from overlay.base.errors import UnavailableError
+from overlay.base.tasks import Background
 from overlay.config.sections import ProxySection
 from overlay.links import register_bodies
 from overlay.links.peer_part import Handlers, PeerPart, calls_back
@@ -58,7 +58,7 @@ class Registrations(PeerPart):
         self._reader = reader
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Background()
         self.weak = 0
         """REGISTERs done with fewer than W nodes, as there were no more."""
 
@@ -70,7 +70,7 @@ class Registrations(PeerPart):
         key = key_of(RecordKind.REGISTRATION, request.aor)
         nodes = self._replicas.placement.surely(key)
         if nodes is None:
-            self._as_task(self._find_first(request, key, timeout_s, done))
+            self._tasks.start(self._find_first(request, key, timeout_s, done))
         else:
             self._route(request, key, nodes, timeout_s, done)
 
@@ -112,11 +112,6 @@ class Registrations(PeerPart):
             record = registration.merge(record, copy)
         return Merged(record=record, bodies=[registration.encode(record)] if record else [])
 
-    def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def _route(
         self,
         request: RegisterRequest,
@@ -130,7 +125,7 @@ class Registrations(PeerPart):
         elif request.contacts and not request.remove_all:
             self._write(request, key, nodes, timeout_s, done)
         else:
-            self._as_task(self._read_first(request, key, nodes, timeout_s, done))
+            self._tasks.start(self._read_first(request, key, nodes, timeout_s, done))
 
     async def _find_first(
         self, request: RegisterRequest, key: bytes, timeout_s: float, done: OnRegistered

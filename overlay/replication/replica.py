@@ -24,8 +24,9 @@ from overlay.base.limits import (
     REGISTRATIONS_MAX,
 )
 from overlay.cache.hot import HotRecords
+from overlay.links.link import Answered
 from overlay.links.network import Transport
-from overlay.links.peer_part import Answer, Handlers, PeerPart, calls_back, waits
+from overlay.links.peer_part import Handlers, PeerPart, calls_back, waits
 from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.links.record_messages import (
     Changed,
@@ -196,7 +197,7 @@ class Replica(PeerPart):
 
     # What peers ask.
 
-    def store(self, sender: bytes, request: Store, answer: Answer) -> None:
+    def store(self, sender: bytes, request: Store, answer: Answered) -> None:
         """Merge a record that a coordinator sends."""
         self.stored += sender != self._own_id
         try:
@@ -213,7 +214,7 @@ class Replica(PeerPart):
         except (msgspec.MsgspecError, ValueError) as error:
             answer(Failed(code="bad-request", reason=str(error)))
 
-    def store_many(self, sender: bytes, request: StoreMany, answer: Answer) -> None:
+    def store_many(self, sender: bytes, request: StoreMany, answer: Answered) -> None:
         """Merge records that W replicas hold already."""
         left, failed = len(request.records), ""
 
@@ -230,7 +231,7 @@ class Replica(PeerPart):
         if not request.records:
             answer(Ack())
 
-    def fetch(self, sender: bytes, request: Fetch, answer: Answer) -> None:
+    def fetch(self, sender: bytes, request: Fetch, answer: Answered) -> None:
         """Read the local copy."""
         lease_ms = request.lease_ms
         if lease_ms > 0 and sender != self._own_id:
@@ -277,7 +278,7 @@ class Replica(PeerPart):
 
     # inner workings
 
-    def _store_registration(self, sender: bytes, request: Store, answer: Answer) -> None:
+    def _store_registration(self, sender: bytes, request: Store, answer: Answered) -> None:
         delta = registration.decode(request.body)
         if request.expected and registration.ended(delta, self.now_ms()):
             # To acknowledge it and then prune it would bring back what it replaces.
@@ -294,7 +295,7 @@ class Replica(PeerPart):
         else:
             answer(reply)
 
-    def _store_event(self, request: Store, answer: Answer) -> None:
+    def _store_event(self, request: Store, answer: Answered) -> None:
         event = call.decode(request.body)
         if len(event.event_id) != 20 or key_of(RecordKind.CALL, event.call_id) != request.key:
             raise ValueError("an event's id or key is wrong")
@@ -311,7 +312,7 @@ class Replica(PeerPart):
             limit_hits.hit("EVENTS_PER_CALL_MAX")
             raise ValueError(f"more than {EVENTS_PER_CALL_MAX} events of one call")
 
-    def _store_subscriber(self, request: Store, answer: Answer) -> None:
+    def _store_subscriber(self, request: Store, answer: Answered) -> None:
         sent = self._vetting.subscriber(request.key, request.body)
         is_new = self.subscribers.get(request.key) is None and not sent.removed
         record = self.subscribers.merge(request.key, sent)

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Final
 
-from overlay.control.proxy_messages import Secrets
-
 from overlay.base.limits import URI_CHARS_MAX
+from overlay.control.proxy_messages import Secrets
 from overlay.records.subscriber import Policy
 from proxy import counters, digest
 from proxy.digest import Credentials

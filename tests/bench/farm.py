@@ -12,12 +12,12 @@ from pathlib import Path
 
 from bench.network import Host
 from bench.processes import MeasureError
-from overlay.control.control_protocol import ControlRequest
-from overlay.control.operator_messages import Calls, GetStatus, ListCalls, Status
 
 from deploy.lab import Lab
 from deploy.lab.layout import DATA_DIR
 from overlay.control.client import ControlClient
+from overlay.control.control_protocol import ControlRequest
+from overlay.control.operator_messages import Calls, GetStatus, ListCalls, Status
 from overlay.records.node_status import NodeStatus
 
 DOMAIN = "farm.test"

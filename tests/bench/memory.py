@@ -16,12 +16,12 @@ from bench.asker import Job, Question, address_of_record
 from bench.plan import Plan
 from bench.processes import MeasureError
 from bench.reading import Reading
-from overlay.control.operator_messages import GetStatus, Status
-from overlay.control.proxy_messages import Locate, Located
 
 from deploy.lab import Lab
 from overlay.base.errors import SipfarmError
 from overlay.control.client import ControlClient
+from overlay.control.operator_messages import GetStatus, Status
+from overlay.control.proxy_messages import Locate, Located
 
 BINDINGS = 300_000
 BINDINGS_QUICK = 20_000

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.lab import Lab
+from overlay.base.errors import SipfarmError
 from overlay.control.operator_messages import (
     Calls,
     GetLocation,
@@ -17,9 +19,6 @@ from overlay.control.operator_messages import (
     ShowCall,
     Status,
 )
-
-from deploy.lab import Lab
-from overlay.base.errors import SipfarmError
 from overlay.records.call_record import CallRecord
 from tests.sip.credentials import PASSWORD
 

@@ -23,9 +23,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from overlay.control.proxy_messages import Register, Registered
-
 from deploy.lab import Lab
+from overlay.control.proxy_messages import Register, Registered
 from overlay.records.register import ContactChange, RegisterOutcome
 from tests.farm.asking import eventually, states
 from tests.farm.sipp import Sipp

@@ -13,9 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from overlay.control.operator_messages import Drain
-
 from deploy.lab import Lab, processes
+from overlay.control.operator_messages import Drain
 from overlay.records.draining import DrainWish
 from tests.farm.phones import Heard, PjsipPhone, RealPhone
 from tests.farm.sip_seen import SipSeen

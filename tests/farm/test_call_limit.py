@@ -7,9 +7,9 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from overlay.control.proxy_messages import CallClaimed, ClaimCall, ReleaseCall
 
 from deploy.lab import Lab
+from overlay.control.proxy_messages import CallClaimed, ClaimCall, ReleaseCall
 from tests.farm import calling
 from tests.farm.asking import add_subscriber, eventually, sipfarm_json, states
 from tests.farm.raw_phone import RawPhone

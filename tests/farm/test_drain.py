@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import pytest
-from overlay.control.operator_messages import Drain
-from overlay.control.proxy_messages import Register, Registered, WriteEvent, Written
 
 from deploy.lab import Lab
 from overlay.base.errors import UnavailableError
+from overlay.control.operator_messages import Drain
+from overlay.control.proxy_messages import Register, Registered, WriteEvent, Written
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.draining import DrainWish

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import dns.message
 import dns.query
 import pytest
-from overlay.control.operator_messages import GetStatus, Status
 
 from deploy.lab import Lab
+from overlay.control.operator_messages import GetStatus, Status
 from overlay.kamailio.options_ping import why_silent
 from overlay.records.node_status import NodeStatus
 from tests.farm.asking import all_records, eventually, sipfarm

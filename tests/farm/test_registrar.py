@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from overlay.control.proxy_messages import Locate, Located
 
 from deploy.lab import Lab
+from overlay.control.proxy_messages import Locate, Located
 from tests.farm.asking import eventually
 from tests.farm.raw_phone import RawPhone
 from tests.sip.message import Message, ack_of, cancel_of

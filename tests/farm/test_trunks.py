@@ -11,9 +11,9 @@ from itertools import count
 
 import httpx
 import pytest
-from overlay.control.operator_messages import GetSettings, SettingsInForce
 
 from deploy.lab import Lab, Phone
+from overlay.control.operator_messages import GetSettings, SettingsInForce
 from overlay.records import settings
 from proxy import digest, shown_settings
 from tests.farm.asking import add_subscriber, eventually, one_record, sipfarm, sipfarm_json

@@ -16,7 +16,7 @@ import msgspec
 from overlay.base.errors import ProtocolError
 from overlay.base.frames import FrameBuffer, pack
 from overlay.control import control_codec, operator_messages, proxy_messages
-from overlay.links import farm_messages, member_messages, peer_codec, peer_protocol, record_messages
+from overlay.links import peer_codec
 from overlay.records.register import ContactChange
 from tests.fuzz import hostile
 from tests.fuzz.hostile import Choices, pick
@@ -102,8 +102,7 @@ async def answers(fire: UnderFire, choices: Choices) -> None:
         return hostile.link_message(choices, kind, request.id)
 
     def fitting(request: Any) -> bytes:
-        kind = FITTING.get(type(request), peer_protocol.Ack)
-        return hostile.link_message(choices, kind, request.id)
+        return hostile.link_message(choices, request.answered_by, request.id)
 
     peer.answer_with(pick(choices, (answered, fitting, fitting, fitting)))
     try:
@@ -174,18 +173,6 @@ async def stored_bodies(fire: UnderFire, choices: Choices) -> None:
             decode(body)
 
 
-FITTING: dict[type[peer_protocol.Message], type[peer_protocol.Message]] = {
-    member_messages.FindNode: member_messages.Nodes,
-    record_messages.Store: record_messages.Stored,
-    record_messages.Fetch: record_messages.Fetched,
-    record_messages.RegisterAt: record_messages.RegisteredAt,
-    record_messages.Offer: record_messages.Wanted,
-    record_messages.ListCallsAt: record_messages.CallsAt,
-    record_messages.ListSubscribersAt: record_messages.SubscribersAt,
-    farm_messages.DescribeNode: farm_messages.Described,
-    farm_messages.AskRevocations: farm_messages.RevocationsAre,
-    member_messages.CompareMembers: member_messages.MembersAre,
-}
 _HEAD = {"id": 3, "deadline_ms": 300}
 CLIENTS = (
     proxy_messages.Locate(aor=hostile.AOR, **_HEAD),

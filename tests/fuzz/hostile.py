@@ -9,12 +9,12 @@ deep inside as well.
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import msgspec
 
 from overlay.control import control_protocol, proxy_messages
-from overlay.links import peer_protocol
+from overlay.links import peer_codec, peer_protocol
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.names import RecordKind, key_of
@@ -156,9 +156,9 @@ KEYS = {
 KINDS: tuple[Any, ...] = (
     peer_protocol.Hello,
     peer_protocol.Goodbye,
-    *get_args(peer_protocol.PeerRequest),
+    *peer_codec.REQUESTS,
 )
-REPLIES: tuple[Any, ...] = get_args(peer_protocol.PeerReply)
+REPLIES: tuple[Any, ...] = peer_codec.REPLIES
 CLAIM: list[Any] = [b"c" * 20, KEYS[RecordKind.CALL], 5, [1, 2]]
 UPDATE = [NODE, 0, 5, b"o" * 20]
 

@@ -16,15 +16,15 @@ from typing import Any
 
 import msgspec
 import uvloop
-from overlay.control.operator_messages import GetStatus
-from overlay.links.member_messages import Ping
-from overlay.links.peer_protocol import Hello
 
 from overlay.base.frames import FrameBuffer, pack
 from overlay.base.limits import CONTROL_REPLY_BYTES_MAX, LINK_FRAME_BYTES_MAX
+from overlay.control.operator_messages import GetStatus
 from overlay.identity import identity
 from overlay.links import peer_codec, peer_protocol
+from overlay.links.member_messages import Ping
 from overlay.links.network import hello_of
+from overlay.links.peer_protocol import Hello
 from overlay.records import subscriber
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import Farm
@@ -102,7 +102,7 @@ class HostilePeer:
             self.closed.set()
 
     def _heard(self, message: Any) -> None:
-        if isinstance(message, peer_codec.REPLIES):
+        if isinstance(message, peer_protocol.PeerReply):
             if message.id == _PING_ID:
                 self._ponged.set()
         elif not isinstance(message, Hello | peer_protocol.Goodbye):

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from overlay.base.frames import FrameBuffer
+from overlay.base.limits import LINK_FRAME_BYTES_MAX
 from overlay.control import operator_messages, proxy_messages
 from overlay.membership.members import LIVING
 from overlay.records.call import CallEvent, EventKind, event_id
@@ -78,10 +80,7 @@ class CountingWires(Wires):
 
     def saw(self, end: End, data: bytes) -> None:
         self.bytes += len(data)
-        at = 0
-        while at < len(data):
-            self.frames += 1
-            at += 4 + int.from_bytes(data[at : at + 4])
+        self.frames += len(FrameBuffer(LINK_FRAME_BYTES_MAX).feed(data))
 
 
 class BigLoop(VirtualLoop):

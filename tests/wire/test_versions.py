@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from overlay.control.operator_messages import ListSubscribers, ShowCall
-from overlay.control.proxy_messages import Locate
-from overlay.links.peer_protocol import Failed, Hello
 
 from overlay.base.frames import FrameBuffer, pack
 from overlay.base.limits import LINK_FRAME_BYTES_MAX
+from overlay.control.operator_messages import ListSubscribers, ShowCall
+from overlay.control.proxy_messages import Locate
 from overlay.identity import identity
-from overlay.links import peer_codec, peer_messages, peer_protocol
+from overlay.links import peer_codec, peer_protocol
+from overlay.links.peer_protocol import Failed, Hello
 from overlay.records.node_info import NodeInfo
 from overlay.records.targets import Reach
 from tests.daemons.farm_of_nodes import Farm, play
@@ -111,7 +111,7 @@ class OldPeer:
         """The answer to a request; what the daemon asks meanwhile is acknowledged."""
         while True:
             heard = await self.hear()
-            if not isinstance(heard, peer_codec.REPLIES):
+            if not isinstance(heard, peer_protocol.PeerReply):
                 self.say(msgspec.msgpack.encode([_ACK, heard.id]))
             elif heard.id == request_id:
                 return heard
@@ -160,8 +160,10 @@ def test_a_node_of_then_is_answered_by_one_of_today(version: Path, tmp_path: Pat
         linked = farm.nodes["n1"].network
         n2 = identity.load(farm.config("n2")).node_id
         capable = peer_codec.decode(frames["Hello"]).capabilities
-        for kind, capability in peer_messages.NEEDS.items():
-            if capability in capable:
+        for kind in peer_codec.REQUESTS:
+            if kind.needs is None:
+                continue
+            if kind.needs in capable:
                 assert kind.__name__ in frames
                 continue
             required: dict[str, object] = {"digests": b"", "have": 0, "version": 0}

@@ -1,4 +1,4 @@
-"""What a sink is, to `exporter.py`.
+"""What a sink is, to `overlay.billing.exporter`.
 
 A sink takes rows in batches. When `take` returns, all of them are safe there; when it raises, any
 of them may be there and all will come again: rows have stable ids, so that is no harm.

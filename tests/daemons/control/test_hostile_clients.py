@@ -4,13 +4,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from overlay.control.control_protocol import Refused
-from overlay.control.operator_messages import GetStatus
-from overlay.control.proxy_messages import Locate
 
 from overlay.base.frames import pack
 from overlay.base.limits import CONTROL_REPLY_BYTES_MAX
 from overlay.control import control_codec, server
+from overlay.control.control_protocol import Refused
+from overlay.control.operator_messages import GetStatus
+from overlay.control.proxy_messages import Locate
 from overlay.daemon.node import Node
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.daemons.framed import SOON_S, answers, hits, in_one_write

@@ -4,11 +4,9 @@ import asyncio
 import socket
 import threading
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from overlay.links.member_messages import DatagramKey, Idle
-from overlay.links.peer_protocol import PeerRequest
 
 from deploy.docs.metrics import FAMILIES
 from overlay.daemon import node as node_module
@@ -16,6 +14,8 @@ from overlay.daemon.node import Node
 from overlay.identity import identity
 from overlay.kamailio import figures as kamailio_figures
 from overlay.kamailio import statistics
+from overlay.links import peer_codec
+from overlay.links.member_messages import DatagramKey, Idle
 from overlay.observe.part import Part
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.unit.observe.test_metric_families import name_of
@@ -137,7 +137,7 @@ def test_a_node_answers_every_kind_of_request_and_shows_every_part(
     async def story(farm: Farm) -> None:
         await farm.start("n1")
         node = farm.nodes["n1"]
-        assert node.requests.kinds == set(get_args(PeerRequest)) - OF_THE_LINKS
+        assert node.requests.kinds == set(peer_codec.REQUESTS) - OF_THE_LINKS
         # A part that is made, and is in no list, neither starts nor answers.
         groups = (node.base, node.records, node.billing, node.operator, node.dns, node.control)
         made = [part for group in groups for part in vars(group).values() if isinstance(part, Part)]

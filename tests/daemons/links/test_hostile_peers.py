@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from overlay.links.member_messages import Ping
-from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply
-from overlay.links.record_messages import Fetched
 
 from overlay.base.frames import pack
 from overlay.base.limits import LINK_FRAME_BYTES_MAX, LINKS_PER_PEER_MAX
 from overlay.identity import identity
 from overlay.links import link, network, peer_codec
+from overlay.links.member_messages import FindNode, Ping
 from overlay.links.network import Network, hello_of
+from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply
+from overlay.links.record_messages import Fetched
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import FARM, Farm, play
 from tests.daemons.framed import SOON_S, answers, cut_off, hits, in_one_write
@@ -230,6 +230,18 @@ def test_a_flood_of_requests_is_answered_busy(
             writer.write(pings(1))
             await until(lambda: len(scene.handler.kept) == 11, SOON_S, "it is served again")
             writer.transport.abort()
+
+    play(tmp_path, story)
+
+
+def test_an_answer_of_the_wrong_kind_is_a_failure(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        async with Scene(farm, Keeper()) as scene:
+            # n1 answers all that n3 asks with `Ack`, which says nothing to this.
+            asked = FindNode(target=b"t" * 20)
+            answer = await scene.three.ask(scene.info("n1").node_id, asked, SOON_S)
+            assert isinstance(answer, Failed)
+            assert answer.code == "bad-answer"
 
     play(tmp_path, story)
 

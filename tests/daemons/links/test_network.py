@@ -7,8 +7,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from overlay.links.member_messages import Ping
-from overlay.links.peer_protocol import Ack, Failed, Hello
 
 from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.frames import pack
@@ -17,7 +15,9 @@ from overlay.config import config as configuration
 from overlay.identity import ca, identity
 from overlay.links import peer_codec
 from overlay.links.link import Link
+from overlay.links.member_messages import Ping
 from overlay.links.network import Network, hello_of
+from overlay.links.peer_protocol import Ack, Failed, Hello
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import FARM, Farm, play
 from tests.daemons.framed import cut_off

@@ -6,12 +6,11 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from overlay.links.farm_messages import DescribeNode
-from overlay.links.member_messages import Ping
-from overlay.links.peer_protocol import Ack, Failed, PeerReply
-
 from overlay.base.errors import SipfarmError
+from overlay.links.farm_messages import EndLease
+from overlay.links.member_messages import Ping
 from overlay.links.network import Network
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.daemons.links.test_network import Recorder, make
@@ -65,7 +64,7 @@ class End:
         self.network.keep_by(self.policy, IDLE_S)
 
     async def ask(self, other: "End") -> PeerReply:
-        return await self.network.ask(other.info.node_id, DescribeNode(), 2.0)
+        return await self.network.ask(other.info.node_id, EndLease(), 2.0)
 
 
 Story = Callable[[End, End], Coroutine[Any, Any, None]]
@@ -158,7 +157,7 @@ def test_a_request_to_nobody_fails_when_its_dial_does_or_its_time_is_up(tmp_path
 
         one.policy.dial = slow  # type: ignore[method-assign, assignment]
         began = loop.time()
-        answer = await one.network.ask(two.info.node_id, DescribeNode(), 0.05)
+        answer = await one.network.ask(two.info.node_id, EndLease(), 0.05)
         assert isinstance(answer, Failed)
         assert loop.time() - began < 9.0
 

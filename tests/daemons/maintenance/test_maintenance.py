@@ -4,13 +4,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from overlay.control.operator_messages import Drain, Drained, OkToStop
-from overlay.links.farm_messages import EndLease
-from overlay.links.peer_protocol import Failed, PeerReply, PeerRequest
 
 from overlay.control import operator_messages
 from overlay.control.client import RefusedError
+from overlay.control.operator_messages import Drain, Drained, OkToStop
 from overlay.daemon.node import Node
+from overlay.links.farm_messages import EndLease
+from overlay.links.peer_protocol import Failed, PeerReply, PeerRequest
 from overlay.maintenance import lease_keeper
 from overlay.records.draining import DrainPhase, DrainWish
 from tests.daemons.farm_of_nodes import Farm, play

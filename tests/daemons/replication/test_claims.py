@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from overlay.links.peer_protocol import Failed
-from overlay.links.record_messages import ShareClaims
 
 from overlay.control import proxy_messages
 from overlay.control.client import RefusedError
+from overlay.links.peer_protocol import Failed
+from overlay.links.record_messages import ShareClaims
 from overlay.records.claim import Claim
 from overlay.records.clock import COUNTER_BITS
 from overlay.records.names import RecordKind, key_of

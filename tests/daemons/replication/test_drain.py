@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from overlay.control.operator_messages import Drain
-from overlay.links.peer_protocol import Failed, PeerReply
-from overlay.links.record_messages import Offer
 
 from overlay.control import operator_messages, proxy_messages
 from overlay.control.client import RefusedError
+from overlay.control.operator_messages import Drain
 from overlay.daemon.node import Node
 from overlay.links.peer_part import waits
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Offer
 from overlay.records.draining import DrainPhase, DrainWish
 from overlay.records.names import RecordKind, key_of
 from overlay.records.register import RegisterOutcome

@@ -172,7 +172,7 @@ def test_a_full_disk_here_makes_the_others_hold_the_event(tmp_path: Path) -> Non
         await three(farm)
         node = farm.nodes["n1"]
         disk = node.committer._disk
-        disk._database.limit_pages(1)
+        disk._database._connection.pragma("max_page_count", 1)
 
         def no_room(_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -187,7 +187,7 @@ def test_a_full_disk_here_makes_the_others_hold_the_event(tmp_path: Path) -> Non
             ).calls
             assert set(record.replicas) >= {"n2", "n3"}
         assert "Full" in node.committer.last_error
-        disk._database.limit_pages(1_000_000)
+        disk._database._connection.pragma("max_page_count", 1_000_000)
 
     play(tmp_path, story)
 

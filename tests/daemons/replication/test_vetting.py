@@ -4,14 +4,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from overlay.links.peer_protocol import Failed
-from overlay.links.record_messages import Changed, Fetch, Fetched, Offer, Store, Wanted
 
 from overlay.base.errors import ForgedError
 from overlay.control import operator_messages, proxy_messages
 from overlay.control.client import RefusedError
 from overlay.daemon.node import Node
 from overlay.identity import operator
+from overlay.links.peer_protocol import Failed
+from overlay.links.record_messages import Changed, Fetch, Fetched, Offer, Store, Wanted
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.subscriber import Subscriber

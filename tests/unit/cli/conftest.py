@@ -8,11 +8,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from overlay.control.control_protocol import ControlAnswer, ControlRequest
 
+from overlay.base.frames import FrameBuffer, pack
+from overlay.base.limits import CONTROL_REQUEST_BYTES_MAX
 from overlay.cli.main import main
 from overlay.config import config as configuration
 from overlay.control import control_codec
+from overlay.control.control_protocol import ControlAnswer, ControlRequest
 
 FARM = "farm.test"
 
@@ -52,11 +54,10 @@ class PlayedDaemon:
                 self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection.makefile("rb") as stream:
-            while header := stream.read(4):
-                request: ControlRequest = control_codec.decode_request(
-                    stream.read(int.from_bytes(header, "big"))
-                )
+        buffer = FrameBuffer(CONTROL_REQUEST_BYTES_MAX)
+        while data := connection.recv(1 << 16):
+            for received in buffer.feed(data):
+                request = control_codec.decode_request(received)
                 self.asked.append(request)
                 answer = self.script(request)
                 if answer is None:
@@ -65,7 +66,7 @@ class PlayedDaemon:
                     payload = answer
                 else:
                     payload = control_codec.encode(msgspec.structs.replace(answer, id=request.id))
-                connection.sendall(len(payload).to_bytes(4, "big") + payload)
+                connection.sendall(pack(payload))
 
 
 @dataclass(frozen=True, kw_only=True)

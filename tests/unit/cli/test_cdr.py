@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from overlay.control.operator_messages import Calls, ListCalls, ShowCall
 
+from overlay.control.operator_messages import Calls, ListCalls, ShowCall
 from overlay.records.billed import DESCRIPTION
 from overlay.records.call_record import CallRecord
 

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from overlay.control.control_protocol import Refused
-from overlay.control.operator_messages import Drain, Drained
 
 from overlay.cli import drain
+from overlay.control.control_protocol import Refused
+from overlay.control.operator_messages import Drain, Drained
 from overlay.records.draining import DrainPhase, DrainWish, Missing, Withheld
 from tests.unit.cli.conftest import Cli, PlayedDaemon
 

@@ -4,8 +4,8 @@ import json
 import time
 
 import pytest
-from overlay.control.operator_messages import GetLocation, Location
 
+from overlay.control.operator_messages import GetLocation, Location
 from overlay.records.registration import Binding
 from overlay.records.targets import Reach
 

@@ -7,13 +7,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from overlay.control.control_protocol import Done, Refused
-from overlay.control.operator_messages import GetStatus, Status
 
 from overlay.base.version import VERSION
 from overlay.cli import exits
 from overlay.cli.exits import Exit
 from overlay.cli.main import VERBS
+from overlay.control.control_protocol import Done, Refused
+from overlay.control.operator_messages import GetStatus, Status
 
 from .conftest import Cli, PlayedDaemon
 

@@ -4,7 +4,6 @@ import json
 
 from overlay.control.control_protocol import Refused
 from overlay.control.operator_messages import OkToStop, StopAdvice
-
 from tests.unit.cli.conftest import Cli, PlayedDaemon
 
 NOT_OK = StopAdvice(id=0, node="n2", ok=False, reasons=("n3 is dead for 7 s", "n1 is not ready"))

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 import pytest
-from overlay.control.control_protocol import Done
 
 from overlay.cli import output
+from overlay.control.control_protocol import Done
 from overlay.records.targets import Reach
 
 

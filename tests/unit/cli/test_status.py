@@ -4,8 +4,8 @@ import json
 
 import msgspec
 import pytest
-from overlay.control.operator_messages import Status
 
+from overlay.control.operator_messages import Status
 from overlay.records.node_status import NodeStatus
 
 from .conftest import Cli, PlayedDaemon

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from overlay.control.control_protocol import ControlAnswer, ControlRequest, Done, Refused
 from overlay.control.operator_messages import (
     GetSubscriber,
@@ -17,7 +18,6 @@ from overlay.control.operator_messages import (
     Subscribers,
 )
 from overlay.control.proxy_messages import Register, Registered
-
 from overlay.identity import operator
 from overlay.records.register import RegisterOutcome
 from overlay.records.subscriber import PURPOSE, Policy, Subscriber, signed_part, with_password

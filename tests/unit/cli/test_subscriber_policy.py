@@ -4,10 +4,10 @@ import json
 
 import msgspec
 import pytest
+
 from overlay.control.control_protocol import ControlAnswer, ControlRequest, Done
 from overlay.control.operator_messages import GetSubscriber, PutSubscriber, SubscriberInForce
 from overlay.control.proxy_messages import Register, Registered
-
 from overlay.identity import operator
 from overlay.records.register import RegisterOutcome
 from overlay.records.subscriber import PURPOSE, Policy, Subscriber, signed_part, with_password

@@ -4,9 +4,9 @@ import json
 
 import msgspec
 import pytest
-from overlay.control.control_protocol import ControlAnswer, ControlRequest
 
 from overlay.control import control_protocol, operator_messages
+from overlay.control.control_protocol import ControlAnswer, ControlRequest
 from overlay.identity import operator
 from overlay.identity.operator import OperatorKey
 from overlay.records import settings

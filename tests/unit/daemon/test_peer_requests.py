@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from overlay.links.farm_messages import AskRevocations, RevocationsAre
-from overlay.links.member_messages import Ping
-from overlay.links.peer_protocol import Ack, Failed, PeerReply, PeerRequest
-from overlay.links.record_messages import Fetch, Offer, Wanted
 
 from overlay.base.errors import StorageError
 from overlay.daemon.peer_requests import PeerRequests
-from overlay.links.peer_part import Answer, calls_back, replies, waits
+from overlay.links.farm_messages import AskRevocations, RevocationsAre
+from overlay.links.link import Answered
+from overlay.links.member_messages import Ping
+from overlay.links.peer_part import calls_back, replies, waits
+from overlay.links.peer_protocol import Ack, Failed, PeerReply, PeerRequest
+from overlay.links.record_messages import Fetch, Offer, Wanted
 
 PEER = b"p" * 20
 
@@ -39,7 +40,7 @@ def test_a_part_answers_by_return_by_calling_back_or_in_a_task() -> None:
     counted: list[str] = []
     requests = PeerRequests(counted.append)
 
-    def fetch(peer: bytes, request: Fetch, answer: Answer) -> None:
+    def fetch(peer: bytes, request: Fetch, answer: Answered) -> None:
         asyncio.get_running_loop().call_soon(answer, Failed(code=peer.hex(), reason="later"))
 
     async def offered(peer: bytes, offer: Offer) -> PeerReply:

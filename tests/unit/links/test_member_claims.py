@@ -5,7 +5,6 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from overlay.links.member_messages import MemberUpdate
 
 from overlay.links.member_claims import (
     BY_RANK,
@@ -19,6 +18,7 @@ from overlay.links.member_claims import (
     sane,
     sane_node,
 )
+from overlay.links.member_messages import MemberUpdate
 from overlay.membership.members import Members, State
 from overlay.records.node_info import NodeInfo, Traits
 from tests.unit.membership.test_members import INFO, OTHERS, PEER, hello, members_of

@@ -2,9 +2,9 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from overlay.links.member_messages import MemberUpdate
 
 from overlay.links.member_claims import RANK, State
+from overlay.links.member_messages import MemberUpdate
 from overlay.membership.gossip_queue import GossipQueue, times_told
 from overlay.records.node_info import NodeInfo
 

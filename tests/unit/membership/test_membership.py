@@ -8,6 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
+
+from overlay.base.errors import UnavailableError
+from overlay.config.sections import OverlaySection
+from overlay.daemon.parts import now_ms
+from overlay.links.member_claims import RANK
 from overlay.links.member_messages import (
     CompareMembers,
     FindNode,
@@ -16,13 +21,8 @@ from overlay.links.member_messages import (
     Ping,
     PingFor,
 )
-from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply, PeerRequest
-
-from overlay.base.errors import UnavailableError
-from overlay.config.sections import OverlaySection
-from overlay.daemon.parts import now_ms
-from overlay.links.member_claims import RANK
 from overlay.links.on_demand import LinkPolicy
+from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply, PeerRequest
 from overlay.membership import membership
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership

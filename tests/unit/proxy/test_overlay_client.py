@@ -1,10 +1,9 @@
 """The worker's view of its daemon: answers or nothing, and no waiting for the dead."""
 
-from overlay.control.proxy_messages import Locate
-
 from overlay.base.errors import UnavailableError
 from overlay.control import control_protocol, proxy_messages
 from overlay.control.client import RefusedError
+from overlay.control.proxy_messages import Locate
 from overlay.records.targets import Reach
 from proxy import counters
 from proxy.overlay_client import MISSED_DEADLINES_MAX, PAUSE_S, OverlayClient

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from overlay.links.peer_protocol import PeerReply, PeerRequest
-
 from overlay.base.errors import StorageError
+from overlay.links.peer_protocol import PeerReply, PeerRequest
 from overlay.records.node_info import NodeInfo
 from overlay.replication.replica import EventStored, Replica
 from overlay.replication.replicas import Replicas

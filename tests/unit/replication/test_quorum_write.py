@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
-from overlay.links.peer_protocol import Failed, PeerReply
-from overlay.links.record_messages import Store, Stored
 
 from overlay.base.errors import StorageError
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Store, Stored
 from overlay.records.names import RecordKind
 from overlay.replication.quorum import Outcome
 from overlay.replication.quorum_write import QuorumWrite

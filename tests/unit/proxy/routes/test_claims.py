@@ -1,6 +1,7 @@
 """Calls at a time: claimed before the INVITE goes on, released by whoever hears that it failed."""
 
 import pytest
+
 from overlay.control.control_protocol import ControlRequest, Done, Refused
 from overlay.control.proxy_messages import (
     Authenticate,
@@ -10,7 +11,6 @@ from overlay.control.proxy_messages import (
     WriteEvent,
     Written,
 )
-
 from overlay.records.settings import Emergency, FarmSettings, Gateway, Trunk
 from overlay.records.subscriber import Policy
 from overlay.records.targets import Reach, Target

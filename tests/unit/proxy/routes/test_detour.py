@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from overlay.control.proxy_messages import WriteEvent, Written
 
 from overlay.cache import shown_settings
+from overlay.control.proxy_messages import WriteEvent, Written
 from overlay.records.settings import Shown
 from overlay.records.targets import Reach, Target
 from proxy import counters, route_token

@@ -1,8 +1,8 @@
 """Requests inside a dialog, on any node."""
 
 import pytest
-from overlay.control.proxy_messages import WriteEvent, Written
 
+from overlay.control.proxy_messages import WriteEvent, Written
 from overlay.records.call import EventKind
 from proxy import counters, route_token
 from proxy.route_token import Flow

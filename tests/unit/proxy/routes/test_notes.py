@@ -1,8 +1,8 @@
 """What events say of who called whom, from where and by which way."""
 
 import pytest
-from overlay.control.proxy_messages import WriteEvent, Written
 
+from overlay.control.proxy_messages import WriteEvent, Written
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.targets import Target
 from proxy import counters, route_token

@@ -3,8 +3,8 @@
 from collections import Counter
 
 import pytest
-from overlay.control.proxy_messages import Authenticate, Register, Registered
 
+from overlay.control.proxy_messages import Authenticate, Register, Registered
 from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from overlay.records.subscriber import Policy
 from proxy.routes import registrar

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from overlay.control.proxy_messages import Authenticate, Locate, Located, Secrets
 
+from overlay.control.proxy_messages import Authenticate, Locate, Located, Secrets
 from overlay.records.settings import (
     Emergency,
     FarmSettings,
