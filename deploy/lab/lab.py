@@ -237,7 +237,7 @@ class Lab:
             self._change(cut=())
 
     def restore(self, *, timeout_s: float = 60.0) -> None:
-        """Heal, thaw and start all that is not as it was after `up`, and wait until all is ready."""
+        """Undo cuts and freezes, start what has ended, and wait until all is ready again."""
         self.heal()
         for name in self._state.nodes:
             self.thaw(name)
