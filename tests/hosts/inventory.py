@@ -1,7 +1,7 @@
-"""The inventory of the tests' farm, as an operator would write it.
+"""Writes the inventory of the tests' farm, as an operator would write it.
 
-In: names of nodes. Out: a file for Ansible. Counterpart: `ansible/inventory/example.yml`, whose
-names and addresses these are.
+In: names of nodes. Out: a file for Ansible. Counterpart: `ansible/inventory/example.yml`, which has
+the same names and addresses.
 """
 
 import json

@@ -1,8 +1,9 @@
-"""An operator who types what docs/ says gets what docs/ says: every console block, on real hosts.
+"""Every console block of docs/ does on real hosts what the document says.
 
-In: install.md on the operator's host and one node; then rollout.md, which makes a farm of them and
-of bare hosts; then what is done with a farm. Out: a line for each command, with the time it took.
-Counterparts: `doc_commands.py` reads and runs them; `deploy.hosts` has the hosts.
+In: install.md on the operator's host and one node; then rollout.md, which makes a farm of these and
+of bare hosts; then the documents for a running farm. Out: a line for each command, with the time it
+took. Counterparts: `doc_commands.py`, which reads and runs them; `deploy.hosts`, which has the
+hosts.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A worker with a fake Kamailio on one side and a daemon that plays its part on the other."""
+"""Fixtures: a worker with a fake Kamailio on one side and a stand-in for the daemon on the other."""
 
 import os
 import time
