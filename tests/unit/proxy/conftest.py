@@ -1,4 +1,4 @@
-"""Fixtures: a worker with a fake Kamailio on one side and a stand-in for the daemon on the other."""
+"""Fixtures: a worker between a fake Kamailio and a stand-in for the daemon."""
 
 import os
 import time
