@@ -1,4 +1,4 @@
-"""The units: systemd accepts them, their rights are as small as promised, the lab starts the same."""
+"""The units: systemd accepts them, their rights are as few as promised, the lab starts the same."""
 
 import subprocess
 from pathlib import Path

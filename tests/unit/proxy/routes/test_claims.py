@@ -1,4 +1,4 @@
-"""Calls at a time: claimed before the INVITE goes on, released by any worker that sees a failure."""
+"""Calls at a time: claimed before the INVITE goes on, released by any worker that sees it fail."""
 
 import pytest
 
