@@ -1,4 +1,4 @@
-"""Messages of RFC 4475 and RFC 5118: a node passes those that only look wrong, refuses wrong ones."""
+"""Messages of RFC 4475 and 5118: a node passes those that only look wrong, and refuses wrong ones."""
 
 from collections.abc import Iterator
 
