@@ -1,4 +1,4 @@
-"""docs/configuration.md: every setting and every limit with its sentence, default and range.
+"""Generates docs/configuration.md: every setting and limit with its sentence, default and range.
 
 In: the sections of `overlay.config`, and `overlay.base.limits`. Out: Markdown.
 """
@@ -53,7 +53,7 @@ _UNITS = ((1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 def generate() -> str:
-    """The whole document."""
+    """The whole document as Markdown."""
     sections = (line for item in _sections("", Config) for line in _section(*item))
     return "\n".join((_HEAD, *sections, _LIMITS_HEAD, *_limits())) + "\n"
 
@@ -110,7 +110,7 @@ def _entry(plain: Any) -> str:
 
 
 def _limits() -> Iterator[str]:
-    """A row for each; raises `KeyError` for a limit without a sentence."""
+    """A table row for each limit; raises `KeyError` for a limit without a sentence."""
     sentences = sentences_of(limits)[""]
     for name in (name for name in vars(limits) if name.isupper()):
         value: int = getattr(limits, name)

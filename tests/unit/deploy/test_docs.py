@@ -1,4 +1,4 @@
-"""The documents are what the code says, fit their bounds, and point to what is there."""
+"""The documents agree with the code, keep their bounds, and link to files that exist."""
 
 import re
 from pathlib import Path
