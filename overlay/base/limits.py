@@ -1,8 +1,8 @@
-"""Every bound of the daemon and of the control socket, in one place, a sentence for each.
+"""Every bound of the daemon and of the control socket, in one place, with a sentence for each.
 
-A bound that is hit gives its caller a clear error and is counted; nothing grows without one.
-Counterparts: docs/configuration.md, which `deploy/docs` makes of this file; DESIGN.md says what
-happens when one is hit.
+Nothing that others can make large grows without a bound. Code that hits a bound gives its caller a
+clear error, and the hit is counted. Counterparts: docs/configuration.md, which `deploy/docs` makes
+of this file; DESIGN.md says what happens when a bound is hit.
 """
 
 from typing import Final

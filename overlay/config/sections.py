@@ -40,18 +40,18 @@ from overlay.config.values import (
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all sections have in common: a setting that is not declared is an error."""
+    """The base of all sections: a setting that is not declared is an error."""
 
 
 class FarmSection(Section, frozen=True, kw_only=True):
-    """What names the farm. The same on every node."""
+    """The name of the farm. The same on every node."""
 
     name: FarmName
     """The SIP domain that phones are configured with. Nodes write it into Via and Record-Route."""
 
 
 class NodeSection(Section, frozen=True, kw_only=True):
-    """What tells this node from the other nodes."""
+    """What distinguishes this node from the other nodes."""
 
     name: Label
     """The node's name, unique in the farm. `name.farm` is the node's host name."""
@@ -280,12 +280,13 @@ class ProxySection(Section, frozen=True, kw_only=True):
 
     @property
     def worker_count(self) -> int:
-        """`workers`, on this machine."""
+        """`workers`, or the number that 0 stands for on this machine."""
         return self.workers or max(2, len(os.sched_getaffinity(0)))
 
     @property
     def further_ports(self) -> dict[str, int]:
-        """The ports of the transports besides UDP and TCP that are to be served, by name."""
+        """The ports of all transports that the node serves besides UDP and TCP, by the transport's
+        name."""
         ports = {"tls": self.tls_port, "ws": self.ws_port, "wss": self.wss_port}
         return {name: port for name, port in ports.items() if port}
 
@@ -320,7 +321,7 @@ class BillingSection(Section, frozen=True, kw_only=True):
 
 
 class StorageSection(Section, frozen=True, kw_only=True):
-    """The node's disk."""
+    """How the node uses its disk."""
 
     free_bytes_min: ZeroOrMore = 67_108_864
     """The least free space, in bytes, on the disk of `node.data_dir`. With less, the node refuses
@@ -432,7 +433,7 @@ class DnsUpdateSection(Section, frozen=True, kw_only=True):
 
 
 class MetricsSection(Section, frozen=True, kw_only=True):
-    """What a Prometheus server and other monitoring ask a node."""
+    """Where a node answers a Prometheus server and other monitoring."""
 
     address: HostAddress = "127.0.0.1"
     """The IP address on which the node answers over HTTP. Choose one of the network by which the
