@@ -1,7 +1,7 @@
 """One TOML file, `farm.toml`, checked once when a process starts.
 
 - section: a table of the file; each is a class
-- setting: a key with a type, a range, a default and a sentence, declared in `sections.py`
+- setting: a key with a type, a range, a default and a sentence, declared in `sections/`
 - value: a type that says which values a setting may have (`values.py`)
 - check: a rule about two or more settings (`checks.py`)
 

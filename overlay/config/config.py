@@ -1,7 +1,7 @@
 """Reads the node's configuration: one TOML file, one struct a section, checked once at the door.
 
 In: `/etc/sipfarm/farm.toml`. Out: a frozen `Config`, or a `ConfigError` that names the key.
-Counterparts: `config/sections.py` declares every setting, and docs/configuration.md shows them;
+Counterparts: `config/sections/` declares every setting, and docs/configuration.md shows them;
 `config/checks.py` and `config/values.py` find mistakes in the values.
 """
 

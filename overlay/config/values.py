@@ -1,6 +1,6 @@
 """Says which values a setting may have. The rule stands beside the setting, as data.
 
-In: a type such as `Annotated[int, Range(1, 65_535)]` in a section of `config/sections.py`. Out: a
+In: a type such as `Annotated[int, Range(1, 65_535)]` in a section of `config/sections/`. Out: a
 line for each value of a section that breaks its rule; and the rule in words. Counterparts:
 `config.py` refuses a file because of those lines; `deploy/docs` prints the words.
 """

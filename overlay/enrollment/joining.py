@@ -53,8 +53,8 @@ class Joined:
 
 
 def join(token: Token, wishes: Wishes) -> Joined:
-    """Enroll this node. It may be repeated until it works. A node that is refused has no more than it
-    had before.
+    """Enroll this node. It may be repeated until it works. A node that is refused has no more
+    files than before.
 
     Raises `UnavailableError` if the service cannot be reached, `IdentityError` if it refuses or is
     not that of the token, `ConfigError` if an existing farm.toml does not fit.
@@ -132,8 +132,8 @@ def _names(
 
 @contextmanager
 def _own_key(path: Path) -> Iterator[ec.EllipticCurvePrivateKey]:
-    """The node's key. One that had to be made goes again, with its directories, if the node is
-    refused.
+    """The node's key. A key that had to be made is deleted again, with the directories that were
+    made for it, if the node is refused.
 
     If the answer is lost, the key stays: a token is good for one key, and may have been used.
     """
