@@ -33,7 +33,7 @@ _REFUSALS: Final = (
     "unavailable",
 )
 REQUESTS_MAX: Final = 64
-"""Kinds of questions of one protocol."""
+"""The largest number of kinds of requests in one protocol."""
 _REQUEST: Final = Label(name="request", text="the kind of the question", values_max=REQUESTS_MAX)
 CONTROL_REQUESTS: Final = Family(
     name="sipfarm_control_requests_total",
@@ -174,7 +174,7 @@ class Metrics:
         self.request_seconds.observe(request, seconds)
 
     def describe(self, *, farm: str, node: str, zone: str, version: str) -> None:
-        """Say which node this is; once."""
+        """Say which node this is. To be called once."""
         values = {"farm_name": farm, "node_name": node, "zone_name": zone, "version": version}
         self.registry.register(_Info(INFO, values))
 
