@@ -18,6 +18,8 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.billing.open_calls import OpenCalls, overdue_us
 from overlay.config.sections import BillingSection
+from overlay.observe.figures import gauge, total
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.assemble import last_proof_us
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, Level, event_id
@@ -66,8 +68,21 @@ def closing(events: Iterable[CallEvent], now_us: int, settings: BillingSection) 
     )
 
 
-class Closer:
+class Closer(Part):
     """One node's."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_open_calls",
+            "Calls without an end of which this node is a replica",
+            lambda closer: len(closer.open_calls),
+        ),
+        total(
+            "sipfarm_calls_closed_total",
+            "Calls that this node closed, as their BYE never came",
+            lambda closer: closer.closed,
+        ),
+    )
 
     def __init__(
         self,
@@ -89,7 +104,7 @@ class Closer:
         self.closed = 0
         """Calls that this node closed."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin with what is on disk."""
         self._task = asyncio.create_task(self._keep_closing(), name="closer")
 

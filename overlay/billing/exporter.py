@@ -17,7 +17,8 @@ mark dies with its node, the sink gets the row again, with the same id.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +28,9 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.billing.columns import FINAL_STATES, BilledRow, row_of
 from overlay.billing.sinks.sink import Sink
+from overlay.observe.figures import Figure, Sample
+from overlay.observe.metric_families import Family, Kind, Label, Unit
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
@@ -52,6 +56,9 @@ SETTLE_LONGEST_S: Final = 20.0
 """The longest such pause, however often the farm changes."""
 RETRY_FIRST_S: Final = 1.0
 RETRY_LONGEST_S: Final = 60.0
+
+_SINKS_MAX: Final = 6
+"""Two kinds of files, PostgreSQL, a webhook, Kafka; and one more to come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +108,60 @@ def settled_as(entry: OutboxEntry, due_us: int) -> OutboxEntry:
     return msgspec.structs.replace(entry, due_us=due_us)
 
 
+def _figure(
+    name: str,
+    text: str,
+    value: Callable[[Progress], float],
+    kind: Kind = Kind.GAUGE,
+    unit: Unit = Unit.NONE,
+) -> Figure:
+    """A figure of each place that records are exported to."""
+    sink = Label(name="sink", text="where records are exported to", values_max=_SINKS_MAX)
+    family = Family(name=f"sipfarm_export_{name}", kind=kind, text=text, unit=unit, labels=(sink,))
+
+    def read(exporter: "Exporter") -> Iterator[Sample]:
+        for name, progress in exporter.progress.items():
+            yield (name,), value(progress)
+
+    return Figure(family=family, read=read)
+
+
+def _lag_s(progress: Progress) -> float:
+    return time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0.0
+
+
 @dataclass(kw_only=True)
-class Exporter:
+class Exporter(Part):
     """One node's."""
+
+    FIGURES = (
+        _figure(
+            "backlog_calls",
+            "Calls that the sink may lack and this node has to look at",
+            lambda progress: progress.backlog,
+        ),
+        _figure(
+            "lag_seconds",
+            "Since the last event of the call that waits the longest here for the sink; 0 if none "
+            "waits",
+            _lag_s,
+            unit=Unit.SECONDS,
+        ),
+        _figure(
+            "up",
+            "Whether the sink took what it was last given",
+            lambda progress: not progress.last_error,
+        ),
+        _figure(
+            "rows_total", "Rows that the sink took", lambda progress: progress.taken, Kind.COUNTER
+        ),
+        _figure(
+            "failures_total",
+            "Failed tries at giving the sink rows",
+            lambda progress: progress.failures,
+            Kind.COUNTER,
+        ),
+    )
 
     node: str
     sinks: Sequence[Sink]
@@ -124,7 +182,7 @@ class Exporter:
     def __post_init__(self) -> None:
         self.progress = {sink.name: Progress() for sink in self.sinks}
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Tell the storage which sinks there are, and begin."""
         self._tasks = [asyncio.create_task(self._begin(), name="export")]
 

@@ -25,6 +25,8 @@ from overlay.billing import chain
 from overlay.billing.chain import Block, ChainEntry
 from overlay.billing.witness import Witness
 from overlay.identity.identity import Identity
+from overlay.observe.figures import gauge, total
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
@@ -53,8 +55,26 @@ class Head(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 _decode_head = decoding.msgpack(Head)
 
 
-class Ledger:
+class Ledger(Part):
     """One node's."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_unsigned_events",
+            "Call events of this node that no signed block has yet",
+            lambda ledger: ledger.unsigned,
+        ),
+        total(
+            "sipfarm_blocks_signed_total",
+            "Signed blocks of call events",
+            lambda ledger: ledger.blocks,
+        ),
+        total(
+            "sipfarm_block_failures_total",
+            "Failed tries at storing a signed block",
+            lambda ledger: ledger.failures,
+        ),
+    )
 
     def __init__(
         self,
@@ -64,13 +84,16 @@ class Ledger:
         witness: Witness,
         tick: Callable[[], int],
         now_ms: Callable[[], int],
+        incarnation: int,
     ) -> None:
+        """`incarnation` names the chain that a node without an earlier one begins."""
         self._identity = identity
         self._replicas = replicas
         self._committer = committer
         self._witness = witness
         self._tick = tick
         self._now_ms = now_ms
+        self._incarnation = incarnation
         self._fresh: list[CallEvent] = []
         """Events that have no entry yet; fewer than `TOGETHER`."""
         self._entries: list[ChainEntry] = []
@@ -90,10 +113,10 @@ class Ledger:
         """The number of events that are in no block yet."""
         return len(self._entries) + len(self._fresh)
 
-    async def start(self, incarnation: int) -> None:
+    async def start(self) -> None:
         """Go on where the node's last run ended; raises `StorageError`."""
         body = await self._committer.read(lambda db: db.chain_head())
-        self._last = _decode_head(body) if body else Head(chain=incarnation)
+        self._last = _decode_head(body) if body else Head(chain=self._incarnation)
         self._after = self._tick()
         if self._identity().key is not None:
             self._task = asyncio.create_task(self._keep_sealing(), name="ledger")

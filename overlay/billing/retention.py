@@ -17,6 +17,8 @@ from typing import Final
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
+from overlay.observe.figures import total
+from overlay.observe.part import Part
 from overlay.storage.committer import Committer
 from overlay.storage.rows import PastCalls
 
@@ -36,8 +38,16 @@ def horizon_us(now_ms: int, retention_days: int) -> int:
     return max(0, now_ms * 1000 - retention_days * DAY_US) if retention_days else 0
 
 
-class Retention:
+class Retention(Part):
     """One node's."""
+
+    FIGURES = (
+        total(
+            "sipfarm_calls_deleted_total",
+            "Calls past `billing.retention_days` that were deleted here",
+            lambda retention: retention.deleted,
+        ),
+    )
 
     def __init__(self, committer: Committer, horizon: Callable[[], int]) -> None:
         self._committer = committer
@@ -46,7 +56,7 @@ class Retention:
         self.deleted = 0
         """Calls that were deleted since the start."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to look."""
         self._task = asyncio.create_task(self._keep_deleting(), name="retention")
 

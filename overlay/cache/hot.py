@@ -22,6 +22,8 @@ import msgspec
 from overlay.base import limit_hits
 from overlay.base.limits import HOT_RECORDS_MAX
 from overlay.cache.projection import Projection
+from overlay.observe.figures import gauge
+from overlay.observe.part import Part
 from overlay.records import registration, subscriber
 from overlay.records.registration import Registration
 from overlay.records.routing import targets_of
@@ -51,8 +53,16 @@ class HotSubscriber(msgspec.Struct, kw_only=True):
     granters: Granters
 
 
-class HotRecords:
+class HotRecords(Part):
     """The registrations and subscribers under a lease of this node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_hot_records",
+            "Registrations of other nodes that this node may answer from its cache",
+            len,
+        ),
+    )
 
     def __init__(
         self,

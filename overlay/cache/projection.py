@@ -24,6 +24,8 @@ from redis.exceptions import RedisError
 from overlay.base import tasks
 from overlay.base.limits import HOT_RECORDS_MAX
 from overlay.cache.generations import Generations
+from overlay.observe.figures import gauge, total
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +33,19 @@ TIMEOUT_S = 0.25
 RETRY_S = 1.0
 
 
-class Projection:
+class Projection(Part):
     """Writes to this node's Redis."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_redis_up", "Whether Redis can be used", lambda projection: not projection.error
+        ),
+        total(
+            "sipfarm_redis_writes_total",
+            "Entries written to Redis",
+            lambda projection: projection.writes,
+        ),
+    )
 
     def __init__(self, socket_path: Path, generations: Generations) -> None:
         self._generations = generations
@@ -55,7 +68,7 @@ class Projection:
         """Why Redis does not work; empty while it works."""
         self.writes = 0
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to write."""
         self._task = asyncio.create_task(self._keep_writing(), name="projection")
 
@@ -63,7 +76,7 @@ class Projection:
         """Wait until Redis shows nothing of an earlier run, or was found to be out of reach."""
         await self._tried.wait()
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Stop, and let nobody wait."""
         await tasks.end([self._task])
         self._finish()

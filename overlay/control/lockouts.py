@@ -16,6 +16,10 @@ from collections.abc import Callable
 from overlay.base import limit_hits
 from overlay.base.limits import HEADER_CHARS_MAX, LOCKOUTS_MAX, LOGIN_FAILURES_REMEMBERED_MAX
 from overlay.config.sections import ProxySection
+from overlay.links.farm_messages import Lockout
+from overlay.links.peer_part import Handlers, PeerPart, replies
+from overlay.links.peer_protocol import Ack
+from overlay.observe.figures import gauge, total
 
 WINDOW_S = 60.0
 """Failures within this time are counted together."""
@@ -26,8 +30,26 @@ Place = tuple[str, str]
 """Address-of-record, empty for all users; and address."""
 
 
-class Lockouts:
+class Lockouts(PeerPart):
     """What one node knows of them."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_lockouts",
+            "Users and addresses that are locked out",
+            len,
+        ),
+        total(
+            "sipfarm_lockouts_begun_total",
+            "Lockouts that this node found out",
+            lambda lockouts: lockouts.begun,
+        ),
+        total(
+            "sipfarm_login_failures_total",
+            "Wrong passwords that this node's proxy told it of",
+            lambda lockouts: lockouts.failures,
+        ),
+    )
 
     def __init__(self, settings: ProxySection, now_s: Callable[[], float]) -> None:
         self._settings = settings
@@ -43,6 +65,9 @@ class Lockouts:
     def __len__(self) -> int:
         now_s = self._now_s()
         return sum(until_s > now_s for until_s in self._locked.values())
+
+    def requests(self) -> Handlers:
+        return (replies(Lockout, lambda _, told: self._told(told)),)
 
     def failed(self, aor: str, address: str) -> Place | None:
         """Count a wrong proof; returns the lockout that follows, if one does."""
@@ -79,6 +104,10 @@ class Lockouts:
         now_s = self._now_s()
         left = ((place, int(until_s - now_s)) for place, until_s in self._locked.items())
         return [(place, left_s) for place, left_s in left if left_s > 0]
+
+    def _told(self, told: Lockout) -> Ack:
+        self.learn((told.aor, told.address), told.seconds)
+        return Ack()
 
     def _count(self, place: Place) -> int:
         since_s, count = self._failures.pop(place, (self._now_s(), 0))

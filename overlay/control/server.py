@@ -40,6 +40,7 @@ from overlay.control.answering import Respond
 from overlay.control.control_protocol import ControlAnswer, ControlRequest, Refused
 from overlay.control.service import ControlService
 from overlay.observe.metrics import Metrics
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -48,24 +49,24 @@ DEADLINE_MAX_S = 30.0
 SOCKET_MODE = 0o660
 
 
-class ControlServer:
+class ControlServer(Part):
     """Listens on the control socket."""
 
-    def __init__(self, service: ControlService, metrics: Metrics) -> None:
+    def __init__(self, service: ControlService, metrics: Metrics, path: Path) -> None:
+        """`path` is where it listens."""
         self.service = service
         self.metrics = metrics
         self.connections: set[_ControlConnection] = set()
         self.tasks = Background()
         self._server: asyncio.Server | None = None
-        self._path: Path | None = None
-
-    async def start(self, path: Path) -> None:
-        """Listen at `path`, taking the place of a socket that was left there."""
-        _clear(path)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self.connection, str(path))
-        os.chmod(path, SOCKET_MODE)
         self._path = path
+
+    async def start(self) -> None:
+        """Listen, taking the place of a socket that was left there."""
+        _clear(self._path)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self.connection, str(self._path))
+        os.chmod(self._path, SOCKET_MODE)
 
     def connection(self) -> asyncio.Protocol:
         """The server's side of a new connection."""
@@ -78,7 +79,7 @@ class ControlServer:
         for connection in list(self.connections):
             connection.close()
         await self.tasks.end()
-        if self._path is not None:
+        if self._server is not None:
             _clear(self._path)
 
 

@@ -48,6 +48,8 @@ from overlay.dns.publication import (
     read_mark,
 )
 from overlay.dns.zone import ZoneView
+from overlay.observe.figures import gauge, total
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +61,26 @@ RETRY_FIRST_S = 1.0
 RETRY_LONGEST_S = 60.0
 
 
-class Publisher:
+class Publisher(Part):
     """One node's."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_dns_publishing",
+            "Whether this node publishes the farm's records",
+            lambda publisher: publisher.publishing,
+        ),
+        total(
+            "sipfarm_dns_updates_total",
+            "Dynamic updates of the farm's records that were accepted",
+            lambda publisher: publisher.updates,
+        ),
+        total(
+            "sipfarm_dns_update_failures_total",
+            "Failed tries at publishing the farm's records",
+            lambda publisher: publisher.failures,
+        ),
+    )
 
     def __init__(
         self,
@@ -87,7 +107,7 @@ class Publisher:
         self.failures = 0
         self.last_error = ""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin, if the configuration names a server."""
         if self._settings.server:
             self._task = asyncio.create_task(self._keep_publishing(), name="dns publisher")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from overlay.base import tasks
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ TIMEOUT_S: Final = 1.0
 _ANSWER_BYTES_MAX: Final = 1_000
 
 
-class Purging:
+class Purging(Part):
     """One node's."""
 
     def __init__(self, path: Path, farm: str) -> None:
@@ -31,7 +32,7 @@ class Purging:
         self.failed = ""
         """Why the last command was not carried out; empty if it was."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to listen to `zone_changed`."""
         self._task = asyncio.create_task(self._keep_purging(), name="dns purging")
 

@@ -19,6 +19,7 @@ import msgspec
 from overlay.base import decoding, limit_hits
 from overlay.base.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 from overlay.dns.zone import Record, Zone, ZoneView, steady
+from overlay.observe.part import Part
 
 SOCKET_MODE: Final = 0o660
 POWERDNS_GROUP: Final = "sipfarm-pdns"
@@ -171,28 +172,38 @@ class _Connection(asyncio.Protocol):
         self.transport.abort()
 
 
-class DnsServer:
+class DnsServer(Part):
     """The listening socket and what came in over it."""
 
-    def __init__(
-        self, path: Path, listener: asyncio.AbstractServer, connections: set[_Connection]
-    ) -> None:
-        self._path = path
-        self._listener = listener
-        self._connections = connections
-        path.chmod(SOCKET_MODE)
-        _give_to_powerdns(path)
+    def __init__(self, path: Path, provide: Callable[[], ZoneView]) -> None:
+        """`path` is the Unix socket where PowerDNS asks.
 
-    def close(self) -> None:
+        `provide` is called for each question and must return at once; while it names no live node,
+        the last view that did is served.
+        """
+        self._path = path
+        self._answerer = Answerer(provide)
+        self._listener: asyncio.AbstractServer | None = None
+        self._connections: set[_Connection] = set()
+
+    async def start(self) -> None:
+        """Listen, taking the place of a socket that was left there; raises `OSError`."""
+        self._path.unlink(missing_ok=True)
+        self._listener = await asyncio.get_running_loop().create_unix_server(
+            lambda: _Connection(self._answerer, self._connections), str(self._path)
+        )
+        self._path.chmod(SOCKET_MODE)
+        _give_to_powerdns(self._path)
+
+    async def stop(self) -> None:
         """Stop listening, end every connection and remove the socket."""
+        if self._listener is None:
+            return
         self._listener.close()
         for connection in self._connections:
             if connection.transport is not None:
                 connection.transport.abort()
         self._path.unlink(missing_ok=True)
-
-    async def wait_closed(self) -> None:
-        """Return when the listening socket is closed."""
         await self._listener.wait_closed()
 
 
@@ -204,17 +215,3 @@ def _give_to_powerdns(path: Path) -> None:
         return
     if group in os.getgroups():
         os.chown(path, -1, group)
-
-
-async def serve(path: Path, provide: Callable[[], ZoneView]) -> DnsServer:
-    """Answer PowerDNS on the Unix socket `path` until the server is closed.
-
-    `provide` is called for each question and must return at once; while it names no live node, the
-    last view that did is served. Raises `OSError` if the socket cannot be made.
-    """
-    answerer = Answerer(provide)
-    connections: set[_Connection] = set()
-    listener = await asyncio.get_running_loop().create_unix_server(
-        lambda: _Connection(answerer, connections), str(path)
-    )
-    return DnsServer(path, listener, connections)

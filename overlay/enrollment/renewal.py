@@ -9,7 +9,6 @@ import asyncio
 import dataclasses
 import logging
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,9 @@ from overlay.enrollment.enrollment_messages import Renew, Renewed
 from overlay.identity import files, keys, request
 from overlay.identity.identity import Identity, load_ca_certificate, load_certificate
 from overlay.identity.peer import peer_of_certificate
+from overlay.observe.figures import gauge
+from overlay.observe.metric_families import Unit
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -40,23 +42,31 @@ def due(certificate: x509.Certificate, now: datetime) -> bool:
     return now >= end - (end - begin) / 3
 
 
-class Renewal:
+class Renewal(Part):
     """Watches over the certificate of one node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_certificate_expiry_timestamp_seconds",
+            "When the node's certificate expires, as Unix time",
+            lambda renewal: renewal.identity.expires_at.timestamp(),
+            Unit.SECONDS,
+        ),
+    )
 
     def __init__(
         self,
         config: Config,
         identity: Identity,
-        renewed: Callable[[Identity], None],
         chance: random.Random,
     ) -> None:
         self._config = config
-        self._identity = identity
-        self._renewed = renewed
+        self.identity = identity
+        """This node's, as of its latest certificate."""
         self._chance = chance
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to watch, if the configuration names a service."""
         if self._config.enrollment.service:
             self._task = asyncio.create_task(self._keep_renewing(), name="renewal")
@@ -73,8 +83,7 @@ class Renewal:
                 log.warning("the certificate cannot be renewed: %s", error)
             else:
                 if identity is not None:
-                    self._identity = identity
-                    self._renewed(identity)
+                    self.identity = identity
                     log.info("the certificate is renewed until %s", identity.expires_at)
             await asyncio.sleep(CHECK_EVERY_S * (0.5 + self._chance.random()))
 
@@ -84,7 +93,7 @@ class Renewal:
         directory = Path(self._config.node.identity_dir)
         if not due(load_certificate(directory / files.NODE_CERTIFICATE), datetime.now(UTC)):
             return None
-        mine = self._identity
+        mine = self.identity
         authority = load_ca_certificate(directory / files.CA_CERTIFICATE)
         context = trusting(authority)
         chain = (str(directory / files.NODE_CERTIFICATE), str(directory / files.NODE_KEY))

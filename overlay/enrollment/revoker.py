@@ -15,7 +15,9 @@ from overlay.identity.operator import Operator
 from overlay.identity.revocations import Revocations
 from overlay.links.farm_messages import AskRevocations, RevocationsAre, RevocationsChanged
 from overlay.links.network import Transport
+from overlay.links.peer_part import Handlers, replies
 from overlay.links.peer_protocol import PeerReply
+from overlay.observe.figures import gauge
 from overlay.records.node_info import NodeInfo
 from overlay.replication.document_keeper import DocumentKeeper, DocumentKind
 from overlay.storage.committer import Committer
@@ -40,33 +42,57 @@ REVOCATIONS: Final = DocumentKind(
 class Revoker(DocumentKeeper[Revocations]):
     """The list in force at one node."""
 
+    FIGURES = (
+        gauge(
+            "sipfarm_revoked_nodes",
+            "Nodes on the list of revoked nodes",
+            lambda revoker: len(revoker.current.node_ids),
+        ),
+        gauge(
+            "sipfarm_revocations_version",
+            "The version of the list of revoked nodes that is in force",
+            lambda revoker: revoker.current.version,
+        ),
+    )
+
     kind = REVOCATIONS
 
     def __init__(
         self,
         own_id: bytes,
         operator: Operator,
+        given: Revocations,
         transport: Transport,
         linked: Callable[[], list[NodeInfo]],
         committer: Committer,
         revoked_myself: Callable[[], None],
     ) -> None:
-        """`revoked_myself` is called when this node is on the list."""
+        """`given` is the list that came with the identity.
+
+        `revoked_myself` is called when this node is on the list that is in force.
+        """
         super().__init__(operator, transport, linked, committer)
         self._own_id = own_id
+        self._given = given
         self._revoked_myself = revoked_myself
 
-    async def start(self, given: Revocations) -> None:
+    async def start(self) -> None:
         """Take up the newer of the list that came with the identity and the one on disk.
 
         Raises `StorageError`, and `IdentityError` if this node itself is revoked.
         """
-        newest = max(given, await self._stored(), key=lambda each: each.version)
+        newest = max(self._given, await self._stored(), key=lambda each: each.version)
         if self._own_id in newest.node_ids:
             raise IdentityError("this node was revoked by the operator; it must be enrolled anew")
         if newest.version:
             self.current = newest
             self._put_in_force(newest)
+
+    def requests(self) -> Handlers:
+        return (
+            replies(AskRevocations, lambda _, asked: self.answer(asked)),
+            replies(RevocationsChanged, self.announced),
+        )
 
     def answer(self, request: AskRevocations) -> PeerReply:
         """What a peer that has version `have` lacks."""

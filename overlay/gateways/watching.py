@@ -10,9 +10,13 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
+from overlay.base.limits import GATEWAYS_PER_TRUNK_MAX, TRUNKS_MAX
 from overlay.base.tasks import Background
 from overlay.gateways import options
 from overlay.gateways.health import Health
+from overlay.observe.figures import Figure
+from overlay.observe.metric_families import Family, Kind, Label
+from overlay.observe.part import Part
 from overlay.records.gateway_answer import GatewayAnswer
 from overlay.records.settings import FarmSettings, Gateway
 
@@ -21,8 +25,27 @@ log = logging.getLogger(__name__)
 Ask = Callable[[Gateway], Awaitable[GatewayAnswer]]
 
 
-class Gateways:
+class Gateways(Part):
     """Asks every gateway now and then."""
+
+    FIGURES = (
+        Figure(
+            family=Family(
+                name="sipfarm_gateway_up",
+                kind=Kind.GAUGE,
+                text="Whether the gateway answers this node's OPTIONS",
+                labels=(
+                    Label(name="trunk", text="the trunk's name", values_max=TRUNKS_MAX),
+                    Label(
+                        name="gateway",
+                        text="the gateway's URI; the bound is each trunk's",
+                        values_max=GATEWAYS_PER_TRUNK_MAX,
+                    ),
+                ),
+            ),
+            read=lambda gateways: gateways.states().items(),
+        ),
+    )
 
     def __init__(self, ask: Ask, chance: random.Random, changed: Callable[[], None]) -> None:
         self._ask = ask

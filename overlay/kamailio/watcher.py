@@ -19,6 +19,7 @@ from overlay.kamailio import rpc
 from overlay.kamailio.options_ping import DATAGRAM_BYTES_MAX, Questions
 from overlay.kamailio.rpc import KamailioError
 from overlay.kamailio.watch import ASK_AGAIN_S, ASK_EVERY_S, KamailioWatch
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _RECEIVED: Final = ("rcv_requests", "rcv_replies")
 """Statistics: the messages that the workers have taken in since Kamailio's start."""
 
 
-class KamailioWatcher:
+class KamailioWatcher(Part):
     """One node's."""
 
     def __init__(self, config: Config) -> None:
@@ -49,14 +50,14 @@ class KamailioWatcher:
         """Why Kamailio counts as away; empty while it answers."""
         return self._watch.away
 
-    async def first(self) -> None:
+    async def start(self) -> None:
         """Ask once, and wait a moment for the answer."""
         self._ask()
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_WITHIN_S):
                 await self._heard.wait()
 
-    def start(self, changed: Callable[[], None]) -> None:
+    def go_on(self, changed: Callable[[], None]) -> None:
         """Go on asking; `changed` is called whenever Kamailio has gone or come back."""
         self._changed = changed
         self._timer = self._loop.call_later(ASK_AGAIN_S, self._turn)

@@ -18,6 +18,7 @@ from overlay.base import tasks
 from overlay.links.farm_messages import AskLease, EndLease, LeaseIs, LeaseKept
 from overlay.links.member_claims import State
 from overlay.links.network import Transport
+from overlay.links.peer_part import Handlers, PeerPart, replies
 from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply
 from overlay.maintenance.lease import RENEWED_EVERY_S, Grant, LeaseBook
 from overlay.maintenance.verdict import Reason, seconds
@@ -32,7 +33,7 @@ READY_LOOK_S = 0.2
 """Pause between two checks whether a node that came back is in service."""
 
 
-class LeaseKeeper:
+class LeaseKeeper(PeerPart):
     """One node's part in the farm's lease."""
 
     def __init__(
@@ -77,6 +78,13 @@ class LeaseKeeper:
     async def stop(self) -> None:
         """End the tasks. The peers keep the lease until it lapses."""
         await tasks.end([self._renewing, self._returning])
+
+    def requests(self) -> Handlers:
+        return (
+            replies(AskLease, self.asked),
+            replies(EndLease, lambda peer, _: self.ended(peer)),
+            replies(LeaseKept, lambda peer, _: self.kept()),
+        )
 
     def told(self) -> tuple[str, float]:
         """Name of the node that has the lease, and the seconds since it got it; an empty name if

@@ -17,6 +17,7 @@ import dns.rdtypes.IN.SRV
 from overlay.base.addresses import HostPort, split_address
 from overlay.base.limits import DISCOVERED_ADDRESSES_MAX
 from overlay.config.config import Config
+from overlay.observe.part import Part
 
 if TYPE_CHECKING:
     from overlay.membership.neighbours import Neighbours
@@ -25,7 +26,7 @@ SRV_LABEL: Final = "_sipfarm-overlay._tcp"
 DNS_TIMEOUT_S: Final = 1.0
 
 
-class Discovery:
+class Discovery(Part):
     """Finds addresses for one node."""
 
     def __init__(self, config: Config) -> None:

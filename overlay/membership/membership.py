@@ -14,7 +14,8 @@ peer check for themselves.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from heapq import nsmallest
 
 import msgspec
@@ -34,9 +35,18 @@ from overlay.links.member_claims import (
     sane,
     sane_node,
 )
-from overlay.links.member_messages import CompareMembers, Gossip, MembersAre, MemberUpdate, PingFor
+from overlay.links.member_messages import (
+    CompareMembers,
+    FindNode,
+    Gossip,
+    MembersAre,
+    MemberUpdate,
+    Ping,
+    PingFor,
+)
 from overlay.links.network import Transport
-from overlay.links.peer_protocol import Hello, PeerReply
+from overlay.links.peer_part import Handlers, PeerPart, calls_back, replies
+from overlay.links.peer_protocol import Ack, Hello, PeerReply
 from overlay.membership.comparer import Comparer
 from overlay.membership.dialler import Dialler
 from overlay.membership.gossip import Gossiper
@@ -44,6 +54,8 @@ from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.members import LIVING, Member, Members, Patience, Redial, State
 from overlay.membership.probe_order import BY_CHANCE, Turns
 from overlay.membership.prober import Prober
+from overlay.observe.figures import Figure, Sample, gauge, total
+from overlay.observe.metric_families import Family, Kind, Label
 from overlay.records.node_info import NodeInfo, Traits
 
 log = logging.getLogger(__name__)
@@ -69,8 +81,46 @@ Listener = Callable[[Member], None]
 Resolve = Callable[[], AsyncIterator[list[tuple[str, int]]]]
 
 
-class Membership:
+class Membership(PeerPart):
     """The farm as this node knows it."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_links",
+            "Nodes with a link",
+            lambda membership: len(membership.members.linked()),
+        ),
+        gauge(
+            "sipfarm_health_score",
+            "How far this node doubts its own probes; 0 is well",
+            lambda membership: membership.health.score,
+        ),
+        total(
+            "sipfarm_lookups_total",
+            "Lookups of a record's replicas that had to ask other nodes",
+            lambda membership: membership.lookups,
+        ),
+        total(
+            "sipfarm_lookup_hops_total",
+            "Steps that these lookups took",
+            lambda membership: membership.lookup_hops,
+        ),
+        Figure(
+            family=Family(
+                name="sipfarm_members",
+                kind=Kind.GAUGE,
+                text="Other nodes, by how this node sees them",
+                labels=(
+                    Label(
+                        name="state",
+                        text="how the node is",
+                        values=tuple(state.value for state in State),
+                    ),
+                ),
+            ),
+            read=lambda membership: membership.counts(),
+        ),
+    )
 
     def __init__(
         self,
@@ -81,7 +131,9 @@ class Membership:
         resolve: Resolve,
         incarnation: int,
         now_ms: Callable[[], int],
+        known: Iterable[NodeInfo] = (),
     ) -> None:
+        """`known` are the peers remembered from before."""
         self.own = own
         self.incarnation = incarnation
         """This node's incarnation. It is higher than the one in its Hello once it refuted a
@@ -121,6 +173,7 @@ class Membership:
             settings.request_timeout_ms / 1000,
         )
         self._now_ms = now_ms
+        self._known = tuple(known)
         self._turns = turns = Turns(own.node_id, settings.probe_interval_ms)
         self._prober = Prober(
             settings, transport, chance, turns, self.health, linked, self._answered, self._missed
@@ -137,9 +190,9 @@ class Membership:
         self._wake = asyncio.Event()
         self._refresh = asyncio.Event()
 
-    def start(self, known: Iterable[NodeInfo]) -> None:
+    async def start(self) -> None:
         """Begin to dial, with the peers remembered from before."""
-        for info in known:
+        for info in self._known:
             self.heard_of(info)
         self._transport.keep_by(self, self._settings.link_idle_ms / 1000)
         self._tasks = [
@@ -154,6 +207,21 @@ class Membership:
         self._gossiper.stop()
         await tasks.end(self._tasks)
         await self._dialler.stop()
+
+    def requests(self) -> Handlers:
+        return (
+            replies(Ping, lambda _, asked: Ack()),
+            replies(Gossip, lambda _, asked: self.gossip_received(asked)),
+            calls_back(PingFor, lambda _, asked, answer: self.ping_for(asked, answer)),
+            replies(CompareMembers, lambda _, asked: self.compare(asked)),
+            replies(FindNode, lambda peer, asked: self.dht.answer_find_node(asked.target, peer)),
+        )
+
+    def counts(self) -> Iterator[Sample]:
+        """How many other nodes are in each state."""
+        found = Counter(member.state for member in self.members)
+        for state in State:
+            yield (state.value,), found[state]
 
     async def settled(self) -> None:
         """Wait until this node has tried to reach every node that it knows of, or could hear of.
@@ -298,17 +366,17 @@ class Membership:
         if sane_node(info) and self.members.heard_of(info, self._loop.time()):
             self._wake.set()
 
-    def gossip_received(self, gossip: Gossip) -> None:
+    def gossip_received(self, gossip: Gossip) -> Ack:
         """A peer passes on news."""
-        if self._stopped:
-            return
-        for update in gossip.updates[:GOSSIP_UPDATES_MAX]:
+        updates = () if self._stopped else gossip.updates[:GOSSIP_UPDATES_MAX]
+        for update in updates:
             if not sane(update):
                 continue
             if update.node.node_id == self.own.node_id:
                 self._refute(update)
             else:
                 self._learn(update)
+        return Ack()
 
     def compare(self, question: CompareMembers) -> MembersAre:
         """Answer a peer that compares its list of members with this node's."""

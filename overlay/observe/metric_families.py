@@ -1,7 +1,7 @@
 """What a metric is: one declaration of its name, type, unit, help and labels.
 
 In: nothing. Out: families that exposition, docs/metrics.md and tests derive from. Counterparts:
-`metrics.py`, `overlay.daemon.node_metrics` and `overlay.kamailio.statistics` declare them. A
+`metrics.py`, the `FIGURES` of parts and `overlay.kamailio.statistics` declare them. A
 declaration that breaks the naming rules of Prometheus cannot be made: counters end in `_total`,
 base units come last, no label is one that Prometheus or /sd sets on a target, and the values of
 every label are bounded.

@@ -1,12 +1,12 @@
 """The daemon's figures for Prometheus: those counted as things happen, and the registry of all.
 
-In: what happens. Out: a registry. Counterparts: `metrics_http.py` serves it;
-`overlay.daemon.node_metrics` adds the figures that are read off the node's parts,
-`overlay.kamailio.figures` Kamailio's. No label names a subscriber or a call: the number of series
-must not grow with either.
+In: what happens, and the figures that parts declare (`part.py`). Out: a registry. Counterparts:
+`metrics_http.py` serves it; `overlay.kamailio.figures` adds Kamailio's. No label names a subscriber
+or a call: the number of series must not grow with either.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -14,11 +14,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from overlay.base import limit_hits, limits
+from overlay.observe.figures import Sample
 from overlay.observe.metric_families import Family, Kind, Label, Unit
+from overlay.observe.part import Part
 from overlay.observe.tallies import Durations, Tally
-
-Sample = tuple[tuple[str, ...], float]
-"""The values of a family's labels, and the figure."""
 
 ANSWERED: Final = "answered"
 _REFUSALS: Final = (
@@ -123,7 +122,7 @@ FAMILIES: Final = (
 )
 
 
-class Readings(Collector):
+class _Readings(Collector):
     """Figures that are read when Prometheus asks."""
 
     def __init__(self, family: Family, read: Callable[[], Iterable[Sample]]) -> None:
@@ -152,6 +151,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._shown: set[str] = set()
         self.requests = Tally(CONTROL_REQUESTS)
         self.request_seconds = Durations(CONTROL_SECONDS)
         self.frames_refused = Tally(CONTROL_FRAMES_REFUSED)
@@ -165,7 +165,7 @@ class Metrics:
             self.peer_requests,
         ):
             self.registry.register(counted)
-        self.read(LIMIT_HITS, _limit_hits)
+        self._read(LIMIT_HITS, _limit_hits)
         ProcessCollector(registry=self.registry)
 
     def answered(self, request: str, outcome: str, seconds: float) -> None:
@@ -178,9 +178,16 @@ class Metrics:
         values = {"farm_name": farm, "node_name": node, "zone_name": zone, "version": version}
         self.registry.register(_Info(INFO, values))
 
-    def read(self, family: Family, read: Callable[[], Iterable[Sample]]) -> None:
-        """Show figures that `read` gives when Prometheus asks."""
-        self.registry.register(Readings(family, read))
+    def show(self, part: Part) -> None:
+        """Show the figures of a part; raises `ValueError` for one that another part shows."""
+        for figure in part.FIGURES:
+            if figure.family.name in self._shown:
+                raise ValueError(f"two parts show {figure.family.name}")
+            self._shown.add(figure.family.name)
+            self._read(figure.family, partial(figure.read, part))
+
+    def _read(self, family: Family, read: Callable[[], Iterable[Sample]]) -> None:
+        self.registry.register(_Readings(family, read))
 
 
 def _limit_hits() -> Iterator[Sample]:

@@ -19,6 +19,7 @@ from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.limits import CLAIMS_PER_FRAME_MAX
 from overlay.base.tasks import Background
 from overlay.links.link import Answered
+from overlay.links.peer_part import Handlers, PeerPart, calls_back, replies, waits
 from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.links.record_messages import (
     AskCalls,
@@ -28,6 +29,7 @@ from overlay.links.record_messages import (
     ReleaseAt,
     ShareClaims,
 )
+from overlay.observe.figures import gauge, total
 from overlay.records import call
 from overlay.records import claim as record
 from overlay.records.assemble import assemble
@@ -54,8 +56,21 @@ SETTLE_S = 0.1
 """Wait after a change in the farm, before claims are handed over."""
 
 
-class Claims:
+class Claims(PeerPart):
     """One node's part in it."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_claims",
+            "Calls of subscribers whose calls are limited that this node keeps in mind",
+            lambda claims: len(claims.counts),
+        ),
+        total(
+            "sipfarm_claims_refused_total",
+            "Calls above their subscriber's limit, by this node's word",
+            lambda claims: claims.refused,
+        ),
+    )
 
     def __init__(
         self,
@@ -76,13 +91,21 @@ class Claims:
         self.refused = 0
         """The number of calls that this node refused, as they exceeded their subscriber's limit."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to hand claims over when the farm changes."""
         self._under_way.start(self._keep_handing_over(), name="claims")
 
     async def stop(self) -> None:
         """End every task."""
         await self._under_way.end()
+
+    def requests(self) -> Handlers:
+        return (
+            calls_back(ClaimAt, lambda _, asked, answer: self.claimed(asked, answer)),
+            replies(ReleaseAt, lambda _, asked: self.released(asked)),
+            replies(ShareClaims, lambda _, asked: self.shared(asked)),
+            waits(AskCalls, lambda _, asked: self.heard(asked)),
+        )
 
     # What proxies ask.
 

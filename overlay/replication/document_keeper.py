@@ -11,7 +11,7 @@ members. So a lost announcement costs a few seconds at most.
 """
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
@@ -20,6 +20,7 @@ from overlay.base.errors import ForgedError, StorageError
 from overlay.base.tasks import Background
 from overlay.identity.operator import Operator
 from overlay.links.network import Transport
+from overlay.links.peer_part import PeerPart
 from overlay.links.peer_protocol import Ack, Failed, PeerReply, PeerRequest
 from overlay.records.node_info import NodeInfo
 from overlay.storage.committer import Committer
@@ -70,7 +71,7 @@ class DocumentKind(Generic[D]):
     """Makes the message which says that this node has this version."""
 
 
-class DocumentKeeper(ABC, Generic[D]):
+class DocumentKeeper(PeerPart, Generic[D]):
     """The document in force at one node."""
 
     kind: DocumentKind[D]

@@ -22,6 +22,7 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.config.sections import OverlaySection
 from overlay.membership.membership import Membership
+from overlay.observe.part import Part
 from overlay.records.draining import DrainPhase, DrainState, Missing, Withheld
 from overlay.records.names import RecordKind
 from overlay.records.node_info import Traits
@@ -42,7 +43,7 @@ NAMED_AFTER_S = 3.0
 NamesOf = Callable[[Sequence[tuple[RecordKind, bytes]]], Awaitable[list[str]]]
 
 
-class Drainer:
+class Drainer(Part):
     """The draining of one node."""
 
     def __init__(

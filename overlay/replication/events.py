@@ -18,6 +18,8 @@ import msgspec
 from overlay.base.errors import StorageError
 from overlay.base.tasks import Background
 from overlay.links.record_messages import Store
+from overlay.observe.figures import gauge
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.call import CallEvent, CallEvents, Level
 from overlay.records.clock import HybridClock
@@ -47,8 +49,16 @@ class Signer(Protocol):
         ...
 
 
-class EventWriter:
+class EventWriter(Part):
     """Call events of the farm, through this node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_journal_depth",
+            "Call events of this node that are on fewer than W disks",
+            lambda events: events.journal_depth,
+        ),
+    )
 
     def __init__(
         self,
@@ -73,7 +83,7 @@ class EventWriter:
         """The number of events that fewer than W disks have."""
         return self.journal.depth
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to bring journalled events to their replicas."""
         self.journal.start()
 

@@ -17,6 +17,8 @@ import msgspec
 from overlay.base.errors import UnavailableError
 from overlay.links.peer_protocol import PeerReply
 from overlay.links.record_messages import Fetch, Fetched, Store
+from overlay.observe.figures import total
+from overlay.observe.part import Part
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.replicas import Replicas
@@ -51,8 +53,16 @@ class Found(msgspec.Struct, Generic[R], kw_only=True):
     """The number of replicas that answered."""
 
 
-class Reader:
+class Reader(Part):
     """Reads of this node."""
+
+    FIGURES = (
+        total(
+            "sipfarm_read_repairs_total",
+            "Stale copies found when records were read",
+            lambda reader: reader.repairs,
+        ),
+    )
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas

@@ -17,8 +17,10 @@ from overlay.base.errors import UnavailableError
 from overlay.base.tasks import Background
 from overlay.config.sections import ProxySection
 from overlay.links import register_bodies
+from overlay.links.peer_part import Handlers, PeerPart, calls_back
 from overlay.links.peer_protocol import PeerReply
 from overlay.links.record_messages import RegisterAt, RegisteredAt, Store, Stored
+from overlay.observe.figures import total
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RESERVED, RecordKind, key_of
@@ -36,8 +38,16 @@ OnRegistered = Callable[[RegisterResult | Refusal], None]
 UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 
 
-class Registrations:
+class Registrations(PeerPart):
     """Registrations of the farm, through this node."""
+
+    FIGURES = (
+        total(
+            "sipfarm_registrations_weak_total",
+            "REGISTERs that fewer than W nodes hold, as there were no more",
+            lambda registrations: registrations.weak,
+        ),
+    )
 
     def __init__(
         self, settings: ProxySection, replicas: Replicas, reader: Reader, clock: HybridClock
@@ -51,6 +61,9 @@ class Registrations:
         self._tasks = Background()
         self.weak = 0
         """REGISTERs done with fewer than W nodes, as there were no more."""
+
+    def requests(self) -> Handlers:
+        return (calls_back(RegisterAt, lambda _, asked, answer: self.register_at(asked, answer)),)
 
     def register(self, request: RegisterRequest, timeout_s: float, done: OnRegistered) -> None:
         """Carry out a REGISTER. `done` is called once, within `timeout_s`."""

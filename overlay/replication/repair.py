@@ -16,6 +16,8 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.links.peer_protocol import Failed, PeerReply
 from overlay.links.record_messages import Offer, Store, Stored, Wanted
+from overlay.observe.figures import total
+from overlay.observe.part import Part
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.proof import Absence, Findings, Looked, Proof
@@ -33,8 +35,16 @@ TIMEOUT_S = 2.0
 Bodies = tuple[bytes, ...]
 
 
-class Repair:
+class Repair(Part):
     """The passes of one node over what it holds."""
+
+    FIGURES = (
+        total(
+            "sipfarm_repairs_sent_total",
+            "Records handed to replicas that lacked them",
+            lambda repair: repair.sent,
+        ),
+    )
 
     def __init__(self, replicas: Replicas, interval_s: float) -> None:
         """`interval_s`: time between two passes while the farm stays the same."""
@@ -46,7 +56,7 @@ class Repair:
         self.sent = 0
         """Records that were sent to peers that lacked them."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin the first pass."""
         self._urgent.set()
         self._task = asyncio.create_task(self._keep_passing(), name="repair")

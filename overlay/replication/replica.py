@@ -26,6 +26,7 @@ from overlay.base.limits import (
 from overlay.cache.hot import HotRecords
 from overlay.links.link import Answered
 from overlay.links.network import Transport
+from overlay.links.peer_part import Handlers, PeerPart, calls_back, waits
 from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.links.record_messages import (
     Changed,
@@ -37,6 +38,7 @@ from overlay.links.record_messages import (
     StoreMany,
     Wanted,
 )
+from overlay.observe.figures import gauge
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
@@ -65,8 +67,21 @@ def digest_of(*bodies: bytes) -> bytes:
     return state.digest()
 
 
-class Replica:
+class Replica(PeerPart):
     """This node's copies."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_subscribers",
+            "Subscriber records held",
+            lambda replica: len(replica.subscribers),
+        ),
+        gauge(
+            "sipfarm_leased_keys",
+            "Records of this node that other nodes may answer from their caches",
+            lambda replica: len(replica.leases),
+        ),
+    )
 
     def __init__(
         self,
@@ -100,6 +115,14 @@ class Replica:
         self._hot = hot
         self._transport = transport
         self._loop = asyncio.get_running_loop()
+
+    def requests(self) -> Handlers:
+        return (
+            calls_back(Store, self.store),
+            calls_back(StoreMany, self.store_many),
+            calls_back(Fetch, self.fetch),
+            waits(Offer, lambda _, offer: self.offered(offer)),
+        )
 
     # Registrations
 

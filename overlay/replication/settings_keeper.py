@@ -12,7 +12,9 @@ from overlay.base.errors import ProtocolError
 from overlay.identity.operator import Operator
 from overlay.links.farm_messages import AskSettings, SettingsAre, SettingsChanged
 from overlay.links.network import Transport
+from overlay.links.peer_part import Handlers, replies
 from overlay.links.peer_protocol import PeerReply
+from overlay.observe.figures import gauge
 from overlay.records import settings
 from overlay.records.node_info import NodeInfo
 from overlay.records.settings import FarmSettings, SettingsRecord
@@ -39,6 +41,14 @@ SETTINGS: Final = DocumentKind(
 class SettingsKeeper(DocumentKeeper[SettingsRecord]):
     """The settings in force at one node."""
 
+    FIGURES = (
+        gauge(
+            "sipfarm_settings_version",
+            "The version of the farm's settings that is in force, 0 for none",
+            lambda keeper: keeper.current.version,
+        ),
+    )
+
     kind = SETTINGS
 
     def __init__(
@@ -57,6 +67,12 @@ class SettingsKeeper(DocumentKeeper[SettingsRecord]):
         """Put the settings on disk in force; raises `StorageError`."""
         self.current = await self._stored()
         self._put_in_force(self.current)
+
+    def requests(self) -> Handlers:
+        return (
+            replies(AskSettings, lambda _, asked: self.answer(asked)),
+            replies(SettingsChanged, self.announced),
+        )
 
     def answer(self, request: AskSettings) -> PeerReply:
         """The reply to a peer that has version `have`: the settings, if they are newer."""

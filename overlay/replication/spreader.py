@@ -10,6 +10,7 @@ import asyncio
 from overlay.base.limits import LINK_FRAME_BYTES_MAX
 from overlay.links.network import Transport
 from overlay.links.record_messages import Store, StoreMany
+from overlay.observe.part import Part
 
 PAUSE_S = 0.05
 """How long a record waits for others in the same batch."""
@@ -18,7 +19,7 @@ BYTES_PER_FRAME_MAX = LINK_FRAME_BYTES_MAX // 2
 TIMEOUT_S = 2.0
 
 
-class Spreader:
+class Spreader(Part):
     """The batches of one node, one a peer and kind."""
 
     def __init__(self, transport: Transport) -> None:
@@ -40,6 +41,10 @@ class Spreader:
             self._send(where)
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PAUSE_S, self.flush)
+
+    async def stop(self) -> None:
+        """Send what waits."""
+        self.flush()
 
     def flush(self) -> None:
         """Send all waiting records now."""

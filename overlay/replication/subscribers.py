@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from overlay.base.errors import OutdatedError, UnavailableError
 from overlay.cache.hot import HotRecords
-from overlay.links.peer_protocol import Ack, Failed, PeerReply
-from overlay.links.record_messages import Changed, Store, Stored
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Store, Stored
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.node_info import NodeInfo
@@ -97,13 +97,6 @@ class SubscriberDirectory:
             why = ": " + "; ".join(refusals) if refusals else ""
             raise UnavailableError(f"only {len(taken)} of {needed} replicas stored it{why}")
         return len(taken)
-
-    def pushed(self, push: Changed) -> PeerReply:
-        """A replica tells of a change."""
-        if not self._vetting.genuine(push.key, push.body):
-            return Failed(code="forged", reason="not signed by the operator")
-        self._hot.subscriber_changed(push.key, subscriber.decode(push.body))
-        return Ack()
 
     async def _read(
         self, key: bytes, timeout_s: float, lease_ms: int = 0, copies_wanted: int = 0

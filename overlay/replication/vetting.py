@@ -11,6 +11,8 @@ import msgspec
 
 from overlay.base.errors import ForgedError
 from overlay.identity.operator import Operator
+from overlay.observe.figures import total
+from overlay.observe.part import Part
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.subscriber import Subscriber
@@ -18,8 +20,16 @@ from overlay.records.subscriber import Subscriber
 log = logging.getLogger(__name__)
 
 
-class Vetting:
+class Vetting(Part):
     """The operator's signature under records, checked for one node."""
+
+    FIGURES = (
+        total(
+            "sipfarm_records_forged_total",
+            "Records refused as the operator had not signed them",
+            lambda vetting: vetting.refused,
+        ),
+    )
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator

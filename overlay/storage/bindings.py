@@ -16,6 +16,7 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import StorageError
+from overlay.observe.part import Part
 from overlay.records import registration
 from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.space import Space, unlimited
@@ -32,7 +33,7 @@ SWEEP_PAUSE_S = 30.0
 """Between the end of one sweep over all records and the next; what has expired is not served."""
 
 
-class Bindings:
+class Bindings(Part):
     """All registration records of this node."""
 
     def __init__(
@@ -55,11 +56,11 @@ class Bindings:
     def __len__(self) -> int:
         return len(self._records)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to write behind."""
         self._task = asyncio.create_task(self._keep_flushing(), name="bindings")
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Write what is not yet written, and close the file."""
         await tasks.end([self._task])
         await self._flush()

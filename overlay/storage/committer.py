@@ -13,6 +13,9 @@ from typing import Protocol, TypeVar
 from overlay.base import limit_hits
 from overlay.base.errors import StorageError
 from overlay.base.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
+from overlay.observe.figures import gauge, total
+from overlay.observe.metric_families import Unit
+from overlay.observe.part import Part
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
 from overlay.storage.rows import EventRow, Row, SubscriberRow
@@ -47,8 +50,42 @@ class Disk(Protocol):
         ...
 
 
-class Committer:
+class Committer(Part):
     """The one writer and reader of the durable records."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_disk_ok",
+            "Whether the last commit succeeded",
+            lambda committer: not committer.last_error,
+        ),
+        gauge(
+            "sipfarm_disk_free_bytes",
+            "Free space where the data directory is",
+            lambda committer: committer.space.free_bytes(),
+            Unit.BYTES,
+        ),
+        total(
+            "sipfarm_commits_total",
+            "Commits of call events and subscribers",
+            lambda committer: committer.batches,
+        ),
+        total(
+            "sipfarm_committed_rows_total",
+            "Rows in those commits",
+            lambda committer: committer.rows,
+        ),
+        total(
+            "sipfarm_rotten_rows_total",
+            "Rows on disk that were not as they were written",
+            lambda committer: committer.damage.rotten_rows,
+        ),
+        gauge(
+            "sipfarm_broken_files",
+            "Files that were broken and are set aside in the data directory",
+            lambda committer: len(committer.damage.files),
+        ),
+    )
 
     def __init__(self, disk: Disk, space: Space | None = None) -> None:
         self.space = space or unlimited()
@@ -110,7 +147,7 @@ class Committer:
             self.commit(row, lambda _: None)
         return answer
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Commit what is queued, then close the files."""
         self._closed = True
         await self._idle.wait()

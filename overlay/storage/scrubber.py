@@ -11,6 +11,7 @@ from typing import Final
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
+from overlay.observe.part import Part
 from overlay.records import subscriber
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
@@ -28,7 +29,7 @@ LOOK_S: Final = 5.0
 """After a file was rebuilt, a pass begins so soon."""
 
 
-class Scrubber:
+class Scrubber(Part):
     """Of one node."""
 
     def __init__(
@@ -39,7 +40,7 @@ class Scrubber:
         self._committer = committer
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin the first pass."""
         self._task = asyncio.create_task(self._keep_scrubbing(), name="scrubber")
 

@@ -1,0 +1,45 @@
+"""Starts parts in order, and stops them in the opposite order.
+
+In: parts. Out: all of them run, or none does. Counterpart: `node.py` says the order.
+"""
+
+import logging
+
+from overlay.observe.part import Part
+
+log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """The parts of a node that were started, or whose start failed."""
+
+    def __init__(self) -> None:
+        self._begun: list[Part] = []
+
+    @property
+    def begun(self) -> tuple[Part, ...]:
+        """These parts, the first one first."""
+        return tuple(self._begun)
+
+    async def start(self, *parts: Part) -> None:
+        """Start them one after the other; raises what a start raises, and starts no more then."""
+        for part in parts:
+            # Before its start: one that fails may have taken something that its stop gives back.
+            self._begun.append(part)
+            await part.start()
+
+    async def stop(self) -> None:
+        """Stop the last one first. One that fails keeps no other from being stopped.
+
+        Raises the first failure when all are stopped.
+        """
+        failures: list[Exception] = []
+        while self._begun:
+            part = self._begun.pop()
+            try:
+                await part.stop()
+            except Exception as failure:
+                log.exception("%s did not stop in order", type(part).__name__)
+                failures.append(failure)
+        if failures:
+            raise failures[0]
