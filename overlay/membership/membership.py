@@ -191,7 +191,7 @@ class Membership(PeerPart):
         self._refresh = asyncio.Event()
 
     async def start(self) -> None:
-        """Begin to dial, with the peers remembered from before."""
+        """Begin to dial, first the peers remembered from before."""
         for info in self._known:
             self.heard_of(info)
         self._transport.keep_by(self, self._settings.link_idle_ms / 1000)
@@ -218,7 +218,7 @@ class Membership(PeerPart):
         )
 
     def counts(self) -> Iterator[Sample]:
-        """How many other nodes are in each state."""
+        """The number of other nodes in each state."""
         found = Counter(member.state for member in self.members)
         for state in State:
             yield (state.value,), found[state]
@@ -367,7 +367,7 @@ class Membership(PeerPart):
             self._wake.set()
 
     def gossip_received(self, gossip: Gossip) -> Ack:
-        """A peer passes on news."""
+        """Take in the news that a peer passes on."""
         updates = () if self._stopped else gossip.updates[:GOSSIP_UPDATES_MAX]
         for update in updates:
             if not sane(update):
