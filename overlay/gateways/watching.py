@@ -26,7 +26,7 @@ Ask = Callable[[Gateway], Awaitable[GatewayAnswer]]
 
 
 class Gateways(Part):
-    """Asks every gateway now and then."""
+    """Asks every gateway again and again whether it answers."""
 
     FIGURES = (
         Figure(
