@@ -57,7 +57,7 @@ SETTLE_S = 0.1
 
 
 class Claims(PeerPart):
-    """One node's part in it."""
+    """One node's share in counting the calls of subscribers."""
 
     FIGURES = (
         gauge(

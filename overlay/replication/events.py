@@ -50,7 +50,7 @@ class Signer(Protocol):
 
 
 class EventWriter(Part):
-    """Call events of the farm, through this node."""
+    """The farm's call events, written and read through this node."""
 
     FIGURES = (
         gauge(

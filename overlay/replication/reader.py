@@ -54,7 +54,7 @@ class Found(msgspec.Struct, Generic[R], kw_only=True):
 
 
 class Reader(Part):
-    """Reads of this node."""
+    """The reads of this node."""
 
     FIGURES = (
         total(

@@ -39,7 +39,7 @@ UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 
 
 class Registrations(PeerPart):
-    """Registrations of the farm, through this node."""
+    """The farm's registrations, written and read through this node."""
 
     FIGURES = (
         total(
@@ -60,7 +60,7 @@ class Registrations(PeerPart):
         self._loop = asyncio.get_running_loop()
         self._tasks = Background()
         self.weak = 0
-        """REGISTERs done with fewer than W nodes, as there were no more."""
+        """The number of REGISTERs stored on fewer than W nodes, as there were no more nodes."""
 
     def requests(self) -> Handlers:
         return (calls_back(RegisterAt, lambda _, asked, answer: self.register_at(asked, answer)),)

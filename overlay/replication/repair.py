@@ -36,7 +36,7 @@ Bodies = tuple[bytes, ...]
 
 
 class Repair(Part):
-    """The passes of one node over what it holds."""
+    """The passes of one node over the records that it holds."""
 
     FIGURES = (
         total(

@@ -68,7 +68,7 @@ def digest_of(*bodies: bytes) -> bytes:
 
 
 class Replica(PeerPart):
-    """This node's copies."""
+    """The copies of records that this node holds."""
 
     FIGURES = (
         gauge(

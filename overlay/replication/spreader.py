@@ -20,7 +20,7 @@ TIMEOUT_S = 2.0
 
 
 class Spreader(Part):
-    """The batches of one node, one a peer and kind."""
+    """The batches of one node: one for each peer and kind of record."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -43,7 +43,7 @@ class Spreader(Part):
             self._timer = asyncio.get_running_loop().call_later(PAUSE_S, self.flush)
 
     async def stop(self) -> None:
-        """Send what waits."""
+        """Send the records that still wait."""
         self.flush()
 
     def flush(self) -> None:

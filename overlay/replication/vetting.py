@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Vetting(Part):
-    """The operator's signature under records, checked for one node."""
+    """Checks the operator's signature under records, for one node."""
 
     FIGURES = (
         total(
