@@ -69,7 +69,7 @@ def closing(events: Iterable[CallEvent], now_us: int, settings: BillingSection) 
 
 
 class Closer(Part):
-    """One node's."""
+    """The closer of one node."""
 
     FIGURES = (
         gauge(
@@ -105,7 +105,7 @@ class Closer(Part):
         """Calls that this node closed."""
 
     async def start(self) -> None:
-        """Begin with what is on disk."""
+        """Take in the calls on disk, and begin to look for overdue ones."""
         self._task = asyncio.create_task(self._keep_closing(), name="closer")
 
     async def stop(self) -> None:

@@ -58,7 +58,7 @@ RETRY_FIRST_S: Final = 1.0
 RETRY_LONGEST_S: Final = 60.0
 
 _SINKS_MAX: Final = 6
-"""Two kinds of files, PostgreSQL, a webhook, Kafka; and one more to come."""
+"""Two kinds of files, PostgreSQL, a webhook, Kafka; and room for one more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def _figure(
     kind: Kind = Kind.GAUGE,
     unit: Unit = Unit.NONE,
 ) -> Figure:
-    """A figure of each place that records are exported to."""
+    """A figure that has one series for each sink."""
     sink = Label(name="sink", text="where records are exported to", values_max=_SINKS_MAX)
     family = Family(name=f"sipfarm_export_{name}", kind=kind, text=text, unit=unit, labels=(sink,))
 
@@ -132,7 +132,7 @@ def _lag_s(progress: Progress) -> float:
 
 @dataclass(kw_only=True)
 class Exporter(Part):
-    """One node's."""
+    """The exporter of one node."""
 
     FIGURES = (
         _figure(
@@ -183,7 +183,7 @@ class Exporter(Part):
         self.progress = {sink.name: Progress() for sink in self.sinks}
 
     async def start(self) -> None:
-        """Tell the storage which sinks there are, and begin."""
+        """Tell the storage which sinks there are, and begin to export."""
         self._tasks = [asyncio.create_task(self._begin(), name="export")]
 
     async def stop(self) -> None:

@@ -56,7 +56,7 @@ _decode_head = decoding.msgpack(Head)
 
 
 class Ledger(Part):
-    """One node's."""
+    """The ledger of one node: its chain of signed blocks."""
 
     FIGURES = (
         gauge(
@@ -86,7 +86,7 @@ class Ledger(Part):
         now_ms: Callable[[], int],
         incarnation: int,
     ) -> None:
-        """`incarnation` names the chain that a node without an earlier one begins."""
+        """`incarnation` names the chain that this node begins if it has none yet."""
         self._identity = identity
         self._replicas = replicas
         self._committer = committer
@@ -114,7 +114,7 @@ class Ledger(Part):
         return len(self._entries) + len(self._fresh)
 
     async def start(self) -> None:
-        """Go on where the node's last run ended; raises `StorageError`."""
+        """Go on with the chain where the node's last run ended; raises `StorageError`."""
         body = await self._committer.read(lambda db: db.chain_head())
         self._last = _decode_head(body) if body else Head(chain=self._incarnation)
         self._after = self._tick()

@@ -39,7 +39,7 @@ def horizon_us(now_ms: int, retention_days: int) -> int:
 
 
 class Retention(Part):
-    """One node's."""
+    """Deletes expired calls at one node."""
 
     FIGURES = (
         total(
@@ -57,7 +57,7 @@ class Retention(Part):
         """Calls that were deleted since the start."""
 
     async def start(self) -> None:
-        """Begin to look."""
+        """Begin to delete."""
         self._task = asyncio.create_task(self._keep_deleting(), name="retention")
 
     async def stop(self) -> None:
