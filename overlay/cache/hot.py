@@ -54,7 +54,7 @@ class HotSubscriber(msgspec.Struct, kw_only=True):
 
 
 class HotRecords(Part):
-    """The registrations and subscribers under a lease of this node."""
+    """The registrations and subscribers that this node holds under a lease."""
 
     FIGURES = (
         gauge(

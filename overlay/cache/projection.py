@@ -77,7 +77,7 @@ class Projection(Part):
         await self._tried.wait()
 
     async def stop(self) -> None:
-        """Stop, and let nobody wait."""
+        """Stop, and end the waits for Redis."""
         await tasks.end([self._task])
         self._finish()
         await self._redis.aclose()
