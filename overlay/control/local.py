@@ -27,7 +27,7 @@ from overlay.replication.replica import Replica
 
 
 class Local(PeerPart):
-    """This node."""
+    """This node's own answers."""
 
     FIGURES = (
         gauge(
@@ -50,8 +50,8 @@ class Local(PeerPart):
         proxy_away: Callable[[], str] | None,
         shed: Callable[[], Awaitable[int]],
     ) -> None:
-        """`proxy_away` says why Kamailio counts as away; None where there is no Kamailio. `shed`
-        says how many requests it refused, being overloaded."""
+        """`proxy_away` returns why Kamailio counts as away; it is None where there is no Kamailio.
+        `shed` returns how many requests Kamailio refused, as it was overloaded."""
         self._own = own
         self._membership = membership
         self._replica = replica

@@ -31,7 +31,7 @@ Place = tuple[str, str]
 
 
 class Lockouts(PeerPart):
-    """What one node knows of them."""
+    """The lockouts that one node knows."""
 
     FIGURES = (
         gauge(

@@ -53,7 +53,7 @@ class ControlServer(Part):
     """Listens on the control socket."""
 
     def __init__(self, service: ControlService, metrics: Metrics, path: Path) -> None:
-        """`path` is where it listens."""
+        """`path` is the path of the socket."""
         self.service = service
         self.metrics = metrics
         self.connections: set[_ControlConnection] = set()
@@ -62,7 +62,7 @@ class ControlServer(Part):
         self._path = path
 
     async def start(self) -> None:
-        """Listen, taking the place of a socket that was left there."""
+        """Listen, in the place of a socket that an earlier process left."""
         _clear(self._path)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self.connection, str(self._path))
