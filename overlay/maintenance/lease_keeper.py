@@ -34,7 +34,7 @@ READY_LOOK_S = 0.2
 
 
 class LeaseKeeper(PeerPart):
-    """One node's part in the farm's lease."""
+    """One node's share in the farm's maintenance lease."""
 
     def __init__(
         self,
