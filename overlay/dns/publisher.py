@@ -62,7 +62,7 @@ RETRY_LONGEST_S = 60.0
 
 
 class Publisher(Part):
-    """One node's."""
+    """The publisher of one node."""
 
     FIGURES = (
         gauge(
@@ -108,7 +108,7 @@ class Publisher(Part):
         self.last_error = ""
 
     async def start(self) -> None:
-        """Begin, if the configuration names a server."""
+        """Begin, if the configuration names a server to publish to."""
         if self._settings.server:
             self._task = asyncio.create_task(self._keep_publishing(), name="dns publisher")
 

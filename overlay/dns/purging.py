@@ -21,7 +21,7 @@ _ANSWER_BYTES_MAX: Final = 1_000
 
 
 class Purging(Part):
-    """One node's."""
+    """Purges the PowerDNS of one node."""
 
     def __init__(self, path: Path, farm: str) -> None:
         """`path` is PowerDNS's control socket."""
@@ -33,7 +33,7 @@ class Purging(Part):
         """Why the last command was not carried out; empty if it was."""
 
     async def start(self) -> None:
-        """Begin to listen to `zone_changed`."""
+        """Begin to purge when `zone_changed` is called."""
         self._task = asyncio.create_task(self._keep_purging(), name="dns purging")
 
     async def stop(self) -> None:

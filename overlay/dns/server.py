@@ -173,13 +173,13 @@ class _Connection(asyncio.Protocol):
 
 
 class DnsServer(Part):
-    """The listening socket and what came in over it."""
+    """The listening socket and its connections."""
 
     def __init__(self, path: Path, provide: Callable[[], ZoneView]) -> None:
-        """`path` is the Unix socket where PowerDNS asks.
+        """`path` is the Unix socket on which PowerDNS asks.
 
-        `provide` is called for each question and must return at once; while it names no live node,
-        the last view that did is served.
+        `provide` is called for each question and must return at once. While its view has no live
+        node, the last view that had one is served.
         """
         self._path = path
         self._answerer = Answerer(provide)
@@ -187,7 +187,7 @@ class DnsServer(Part):
         self._connections: set[_Connection] = set()
 
     async def start(self) -> None:
-        """Listen, taking the place of a socket that was left there; raises `OSError`."""
+        """Listen, in the place of a socket that an earlier process left; raises `OSError`."""
         self._path.unlink(missing_ok=True)
         self._listener = await asyncio.get_running_loop().create_unix_server(
             lambda: _Connection(self._answerer, self._connections), str(self._path)
