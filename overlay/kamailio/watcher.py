@@ -30,7 +30,7 @@ _RECEIVED: Final = ("rcv_requests", "rcv_replies")
 
 
 class KamailioWatcher(Part):
-    """One node's."""
+    """Watches the Kamailio of one node."""
 
     def __init__(self, config: Config) -> None:
         self._questions = Questions(config)
