@@ -1,9 +1,10 @@
-"""What a metric is: one declaration of its name, type, unit, help and labels.
+"""The declaration of a metric: name, type, unit, help and labels.
 
-In: nothing. Out: families that exposition, docs/metrics.md and tests derive from. Counterparts:
-`metrics.py`, the `FIGURES` of parts and `overlay.kamailio.statistics` declare them. A
-declaration that breaks the naming rules of Prometheus cannot be made: counters end in `_total`,
-base units come last, no label is one that Prometheus or /sd sets on a target, and the values of
+In: nothing. Out: families, from which exposition, docs/metrics.md and tests derive. Counterparts:
+`metrics.py`, the `FIGURES` of parts and `overlay.kamailio.statistics` declare them.
+
+A declaration that breaks the naming rules of Prometheus cannot be made. Counters end in `_total`.
+Base units come last. No label has a name that Prometheus or /sd sets on a target. The values of
 every label are bounded.
 """
 
