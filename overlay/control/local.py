@@ -1,7 +1,7 @@
-"""What this node alone can say, to its own CLI and to the others' questions.
+"""What this node alone can answer, to its own CLI and to other nodes.
 
-In: lists and descriptions asked for. Out: this node's part of them. Counterpart: `farm_wide.py`
-puts the parts of all nodes together.
+In: requests for lists and for a description. Out: this node's part of them. Counterpart:
+`farm_wide.py` joins the parts of all nodes.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from overlay.replication.replica import Replica
 
 
 class Local(PeerPart):
-    """This node."""
+    """This node's own answers."""
 
     FIGURES = (
         gauge(
@@ -50,8 +50,8 @@ class Local(PeerPart):
         proxy_away: Callable[[], str] | None,
         shed: Callable[[], Awaitable[int]],
     ) -> None:
-        """`proxy_away` says why Kamailio counts as away; None where there is no Kamailio. `shed`
-        says how many requests it refused, being overloaded."""
+        """`proxy_away` returns why Kamailio counts as away; it is None where there is no Kamailio.
+        `shed` returns how many requests Kamailio refused, as it was overloaded."""
         self._own = own
         self._membership = membership
         self._replica = replica
@@ -72,7 +72,7 @@ class Local(PeerPart):
         )
 
     async def describe(self) -> NodeStatus:
-        """How this node is."""
+        """The status of this node."""
         lease, lease_s = self._lease()
         unready, shed = await asyncio.gather(self._readiness.check(), self._shed())
         return NodeStatus(
@@ -109,14 +109,14 @@ class Local(PeerPart):
         return "away" if self._proxy_away() else "ok"
 
     def count_bindings(self) -> int:
-        """Registration records of phones: those of the readiness probes do not count."""
+        """The number of registration records of phones, without those of the readiness probes."""
         names = [self._own.name, *(member.info.name for member in self._membership.members)]
         probes = (key_of(RecordKind.REGISTRATION, probe_name(name)) for name in names)
         held = self._replica.bindings
         return len(held) - sum(held.get(key) is not None for key in probes)
 
     async def described(self) -> Described:
-        """The same, for another node."""
+        """The status of this node, encoded for another node."""
         return Described(body=msgspec.msgpack.encode(await self.describe()))
 
     async def list_calls(self, question: ListCallsAt) -> CallsAt:

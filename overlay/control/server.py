@@ -1,10 +1,10 @@
 """The control socket: answers the node's proxies and its CLI.
 
-In: frames on a Unix socket. Out: one answer a request; a request that cannot be read closes its
-connection. Counterpart: `client.py`. `service.py` has the answers.
+In: frames on a Unix socket. Out: one answer for each request. A request that cannot be read closes
+its connection. Counterparts: `client.py`; `service.py`, which has the answers.
 
-Requests that need no waiting are answered in the same turn of the loop; the others as tasks or by
-callbacks, so that one slow answer holds nobody up.
+Requests that need no waiting are answered in the same turn of the loop. The others are answered by
+tasks or callbacks, so that one slow answer holds up no other.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class ControlServer(Part):
     """Listens on the control socket."""
 
     def __init__(self, service: ControlService, metrics: Metrics, path: Path) -> None:
-        """`path` is where it listens."""
+        """`path` is the path of the socket."""
         self.service = service
         self.metrics = metrics
         self.connections: set[_ControlConnection] = set()
@@ -62,7 +62,7 @@ class ControlServer(Part):
         self._path = path
 
     async def start(self) -> None:
-        """Listen, taking the place of a socket that was left there."""
+        """Listen, in the place of a socket that an earlier process left."""
         _clear(self._path)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self.connection, str(self._path))
@@ -73,7 +73,7 @@ class ControlServer(Part):
         return _ControlConnection(self)
 
     async def stop(self) -> None:
-        """Close every connection and end what is under way."""
+        """Close every connection and end the requests under way."""
         if self._server is not None:
             self._server.close()
         for connection in list(self.connections):
@@ -110,7 +110,7 @@ class _ControlConnection(asyncio.Protocol):
             self._transport.close()
 
     def pause_writing(self) -> None:
-        """The client does not read: it is heard again when it has read."""
+        """Stop reading while the client does not read its answers."""
         self._unread = True
         if self._transport is not None:
             self._transport.pause_reading()
@@ -171,7 +171,7 @@ class _ControlConnection(asyncio.Protocol):
 
 
 def _clear(path: Path) -> None:
-    """Make room for a socket: the last process may have left its own."""
+    """Remove a socket that an earlier process left at this path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
 """The parts that all others need: a node's disk, its links, and the members that it knows.
 
-In: configuration, identity, and the makers of `parts.py`. Out: these parts. The disk is open; the
-links do not listen yet. Counterparts: the other `..._parts.py` of this package build on them.
+In: configuration, identity, and the makers of `parts.py`. Out: these parts. The disk is open, but
+the links do not listen yet. Counterparts: the other `..._parts.py` of this package build on them.
 """
 
 import logging
@@ -35,16 +35,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class BaseParts:
-    """One node's."""
+    """The base parts of one node."""
 
     config: Config
     parts: Parts
     identity: Identity
-    """The one that the node started with; `renewal` has the latest."""
+    """The identity that the node started with. `renewal` has the latest."""
     own: NodeInfo
-    """The node as it was at its start; `membership` has it as it is now."""
+    """The node as it was at its start. `membership` has it as it is now."""
     incarnation: int
-    """That no run of this node had before."""
+    """A number that no earlier run of this node had."""
     clock: HybridClock
     vetting: Vetting
     committer: Committer
@@ -66,7 +66,7 @@ class BaseParts:
         return self.parts.now_ms()
 
     def horizon_us(self) -> int:
-        """Calls without an event since then are past (`overlay.billing.retention`)."""
+        """Calls without an event since this time have expired (`overlay.billing.retention`)."""
         return horizon_us(self.now_ms(), self.config.billing.retention_days)
 
     def node_names(self) -> list[str]:
@@ -77,7 +77,7 @@ class BaseParts:
 async def build_base(
     config: Config, identity: Identity, parts: Parts, life: Lifecycle
 ) -> BaseParts:
-    """Open the disk and read what it remembers; ask Kamailio whether it is there.
+    """Open the disk, read what it remembers, and ask Kamailio whether it answers.
 
     Raises `StorageError` or `OSError` if the files cannot be had.
     """
@@ -85,7 +85,8 @@ async def build_base(
     await life.start(committer, bindings)
     kamailio = parts.kamailio(config) if parts.kamailio is not None else None
     if kamailio is not None:
-        # Before anybody hears of this node, so that what it says of itself is right.
+        # No other node has heard of this node yet. So what it says of itself is right from the
+        # start.
         await life.start(kamailio)
     own = _own(config, identity, proxy_away=bool(kamailio is not None and kamailio.away))
     subscribers = StoredSubscribers(await committer.read(lambda db: db.subscribers()))

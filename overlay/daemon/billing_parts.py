@@ -1,7 +1,7 @@
-"""The parts that make bills of call events: signed, closed, exported, and deleted when past.
+"""The parts that turn call events into bills: they sign, close, export, and delete expired calls.
 
-In: the base and the record parts of a node. Out: these parts. Counterparts: `overlay.billing` says
-what each of them does.
+In: the base parts and the record parts of a node. Out: these parts. Counterpart: `overlay.billing`
+documents each of them.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from overlay.daemon.record_parts import RecordParts
 
 @dataclass(frozen=True, kw_only=True)
 class BillingParts:
-    """One node's."""
+    """The billing parts of one node."""
 
     retention: Retention
     exporter: Exporter
@@ -29,7 +29,7 @@ class BillingParts:
 
 
 def build_billing(base: BaseParts, records: RecordParts, call_watch: CallWatch) -> BillingParts:
-    """Make them."""
+    """Make the billing parts."""
     billing, committer, now_ms = base.config.billing, base.committer, base.now_ms
     return BillingParts(
         retention=Retention(committer, base.horizon_us),

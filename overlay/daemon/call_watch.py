@@ -1,7 +1,7 @@
-"""What looks at each call event that this node has on its disk, whichever node wrote it.
+"""Shows each call event on this node's disk to the parts that watch calls, whichever node wrote it.
 
-In: events, as the replica stores them. Out: calls without an end, and what a block has to witness.
-Counterparts: `overlay.billing.closer` and `overlay.billing.ledger` act on them.
+In: events, as the replica stores them. Out: calls without an end, and chains that a block has to
+vouch for. Counterparts: `overlay.billing.closer` and `overlay.billing.ledger` act on them.
 """
 
 from overlay.billing.open_calls import OpenCalls
@@ -11,7 +11,7 @@ from overlay.records.call import CallEvent
 
 
 class CallWatch:
-    """One node's."""
+    """The call watch of one node."""
 
     def __init__(self, base: BaseParts) -> None:
         billing = base.config.billing
@@ -19,6 +19,6 @@ class CallWatch:
         self.witness = Witness(base.own_id, lambda: base.renewal.identity.authority, base.now_ms)
 
     def saw(self, key: bytes, event: CallEvent) -> None:
-        """The event of the call with this key is on the disk."""
+        """The event, of the call with this key, is on the disk."""
         self.open_calls.saw(key, event)
         self.witness.saw(event)

@@ -1,7 +1,7 @@
 """The parts that answer this node's proxies and its CLI.
 
-In: a node's other parts. Out: these. Counterparts: `overlay.control` and
-`overlay.maintenance` say what each of them does.
+In: a node's other parts. Out: these parts. Counterparts: `overlay.control` and
+`overlay.maintenance` document each of them.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from overlay.observe.metrics import Metrics
 
 @dataclass(frozen=True, kw_only=True)
 class ControlParts:
-    """One node's."""
+    """The control parts of one node."""
 
     lockouts: Lockouts
     readiness: Readiness
@@ -41,7 +41,7 @@ def build_control(
     metrics: Metrics,
     leave: Callable[[], None],
 ) -> ControlParts:
-    """Make them; `leave` is called when an operator has the node leave the farm."""
+    """Make the control parts. `leave` is called when an operator has the node leave the farm."""
     config, membership, network = base.config, base.membership, base.network
     kamailio = base.kamailio
     away = (lambda: kamailio.away) if kamailio is not None else None
@@ -111,4 +111,4 @@ def build_control(
 
 
 def _nothing() -> None:
-    """There is no Kamailio that could be out of service."""
+    """Do nothing: there is no Kamailio to withdraw."""

@@ -1,6 +1,6 @@
 """The parts that tell resolvers and PowerDNS which nodes serve.
 
-In: a node's base parts. Out: these parts. Counterparts: `overlay.dns` says what each of them does.
+In: a node's base parts. Out: these parts. Counterpart: `overlay.dns` documents each of them.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from overlay.observe.part import Part
 
 @dataclass(frozen=True, kw_only=True)
 class DnsParts:
-    """One node's."""
+    """The DNS parts of one node."""
 
     zone: FarmZone
     publisher: Publisher
@@ -30,14 +30,14 @@ class DnsParts:
         return (self.server, self.purging) if self.enabled else ()
 
     def changed(self) -> None:
-        """Other nodes than before are to be named."""
+        """Name other nodes than before, as the farm changed."""
         self.zone.changed()
         self.publisher.farm_changed()
         self.purging.zone_changed()
 
 
 def build_dns(base: BaseParts) -> DnsParts:
-    """Make them."""
+    """Make the DNS parts."""
     config, membership = base.config, base.membership
     zone = FarmZone(config, membership, base.now_ms)
     return DnsParts(

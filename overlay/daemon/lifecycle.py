@@ -1,6 +1,6 @@
 """Starts parts in order, and stops them in the opposite order.
 
-In: parts. Out: all of them run, or none does. Counterpart: `node.py` says the order.
+In: parts. Out: all of them run, or none does. Counterpart: `node.py` decides the order.
 """
 
 import logging
@@ -18,18 +18,20 @@ class Lifecycle:
 
     @property
     def begun(self) -> tuple[Part, ...]:
-        """These parts, the first one first."""
+        """These parts, in the order of their start."""
         return tuple(self._begun)
 
     async def start(self, *parts: Part) -> None:
-        """Start them one after the other; raises what a start raises, and starts no more then."""
+        """Start the parts one after the other. If a start raises, no more parts are started, and
+        the error is raised."""
         for part in parts:
-            # Before its start: one that fails may have taken something that its stop gives back.
+            # Noted before the start: a start that fails may have taken something that only `stop`
+            # gives back.
             self._begun.append(part)
             await part.start()
 
     async def stop(self) -> None:
-        """Stop the last one first. One that fails keeps no other from being stopped.
+        """Stop the parts, the last one first. If one fails, the others are stopped all the same.
 
         Raises the first failure when all are stopped.
         """

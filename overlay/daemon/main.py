@@ -1,6 +1,7 @@
 """The overlay daemon's process: configuration, logging, signals.
 
-In: `--config`, signals. Out: a running `Node`, or a message that says what to mend and exit 2.
+In: `--config`, and signals. Out: a running `Node`, or exit code 2 and a message that says what to
+mend.
 """
 
 import argparse
@@ -79,7 +80,7 @@ async def run(config: Config) -> None:
 
 
 def show_proxies(config: Config, shown: Shown) -> None:
-    """Write what this node's proxies are to know of the farm's settings where they look."""
+    """Write the farm's settings to the file where this node's proxies look for them."""
     shown_settings.write(config.settings_file, shown)
 
 

@@ -1,7 +1,7 @@
-"""One node of the overlay: its parts, put together.
+"""One node of the overlay: all its parts, put together.
 
 In: a configuration and an identity. Out: a running node. Counterparts: `main.py` gives it a
-process; the tests run several in one.
+process; the tests run several nodes in one process.
 """
 
 import asyncio
@@ -38,17 +38,18 @@ class Node:
         self.metrics = Metrics()
         self.requests = PeerRequests(self.metrics.peer_requests.inc)
         self.stopped = asyncio.Event()
-        """Set when the process is to end."""
+        """Set when the process should end."""
         self.leaving = False
         self._parts = parts or Parts()
         self._identity = identity
         self._life = Lifecycle()
 
     async def start(self) -> None:
-        """Open the files, listen, and begin to look for the farm; wait until it was looked for.
+        """Open the files, listen, and look for the farm; returns when the node has looked
+        everywhere.
 
-        Raises `StorageError` or `OSError` when a file or an address cannot be had, and
-        `IdentityError` when the operator has revoked this node. Nothing of it runs then.
+        Raises `StorageError` or `OSError` if a file or an address cannot be had, and
+        `IdentityError` if the operator has revoked this node. No part runs then.
         """
         try:
             await self._start()
@@ -58,17 +59,17 @@ class Node:
             raise
 
     async def stop(self) -> None:
-        """End everything, in the order opposite to that of `in_order`."""
+        """Stop all parts, in the opposite order of `in_order`."""
         await self._life.stop()
 
     def leave(self) -> None:
-        """Stop for good: the peers need not wait for this node."""
+        """Leave the farm for good, so that the peers do not wait for this node."""
         self.leaving = True
         self.stopped.set()
 
     @property
     def identity(self) -> Identity:
-        """This node's, as of its latest certificate."""
+        """This node's identity, with its latest certificate."""
         return self.base.renewal.identity
 
     # inner workings
@@ -130,17 +131,18 @@ def in_order(
     requests: PeerRequests,
     links: Links,
 ) -> tuple[Part, ...]:
-    """All parts in the order of their start; the disk, and a first look at Kamailio, came before.
+    """All parts in the order of their start, after the disk and the first look at Kamailio.
 
-    The order of their stop is the opposite: first those that ask (proxies, resolvers, this node's
-    own work), then the peers, and at last the disk. So nothing asks a part that has stopped, what
-    is under way can still be written, and what a peer asks is answered until its link is closed.
+    They stop in the opposite order. First those stop that ask: proxies, resolvers and this node's
+    own work. Then the peers' links close, and at last the disk. So no part asks one that has
+    stopped, the writes under way still reach the disk, and peers get answers until their links are
+    closed.
     """
     kamailio = base.kamailio
     disk = (base.vetting, records.projection, records.hot, records.reader, records.replica)
     peers = (
         requests,
-        # Before the first link: who is revoked gets none.
+        # Before the first link, so that a revoked node gets none.
         operator.revoker,
         operator.gateways,
         operator.settings,
@@ -153,7 +155,8 @@ def in_order(
         base.renewal,
         base.discovery,
         base.membership,
-        # After membership, which begins with them: a start that fails before forgets nobody.
+        # After membership, which begins with the remembered peers: a start that fails before that
+        # must not overwrite them.
         RememberedPeers(base.membership, base.committer),
     )
     work = (

@@ -1,7 +1,7 @@
-"""The parts that carry out what the operator has signed: who is revoked, and the farm's settings.
+"""The parts that carry out what the operator has signed: revocations and the farm's settings.
 
-In: a node's base parts. Out: links that are refused; what this node's proxies are shown of the
-settings, of gateways that do not answer, and of nodes that are gone. Counterparts:
+In: a node's base parts. Out: links that are refused; for this node's proxies, the settings, the
+gateways that do not answer, and the nodes that are gone. Counterparts:
 `overlay.enrollment.revoker`, `overlay.replication.settings_keeper`, `overlay.gateways`.
 """
 
@@ -17,7 +17,7 @@ from overlay.replication.settings_keeper import SettingsKeeper
 
 
 class OperatorParts:
-    """One node's."""
+    """The operator parts of one node."""
 
     def __init__(self, base: BaseParts, end: Callable[[], None]) -> None:
         """`end` is called if this node itself is revoked."""
@@ -30,7 +30,7 @@ class OperatorParts:
         """None until this node has settings that it understands."""
         self._gone: frozenset[str] = frozenset()
         self._names_due = False
-        """A member came or went since the names of the lost were looked at."""
+        """Whether a member came or went since the names of the lost nodes were looked at."""
         self.revoker = Revoker(
             base.own_id,
             operator,
@@ -48,14 +48,15 @@ class OperatorParts:
         )
 
     def compare(self, node_id: bytes) -> None:
-        """What do we know that this peer does not, and what does it?"""
+        """Compare the operator's documents with this peer's, so that both have the newest
+        versions."""
         self.revoker.compare(node_id)
         self.settings.compare(node_id)
 
     def member_changed(self) -> None:
-        """The proxies are to know if the names of the lost nodes are others now."""
+        """Show the proxies the names of the lost nodes, if these have changed."""
         if not self._names_due:
-            # Once for all that a message, or a look around, tells.
+            # Once for all changes of one message, or of one comparison of lists.
             self._names_due = True
             asyncio.get_running_loop().call_soon(self._look_for_lost_names)
 

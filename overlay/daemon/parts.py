@@ -1,7 +1,7 @@
-"""What a node takes from the world around it: network, disk, cache, clock, chance.
+"""The world around a node: network, disk, cache, clock and random source.
 
 In: nothing. Out: makers of these for one node. Counterpart: `node.py` builds on them. A simulation
-hands in its own; the defaults are the real ones.
+passes its own makers. The defaults are the real ones.
 """
 
 import random
@@ -53,22 +53,22 @@ def open_storage(config: Config, now: NowMs) -> tuple[Committer, Bindings]:
 
 
 def open_projection(config: Config) -> Projection:
-    """What the node's proxies see of its leases."""
+    """The Redis that shows the node's leases to its proxies."""
     return Projection(config.redis_socket, Generations.in_file(config.generations_file))
 
 
 def show_nobody(config: Config, shown: Shown) -> None:
-    """There is no proxy."""
+    """Do nothing: there is no proxy."""
 
 
 async def none_shed() -> int:
-    """There is no Kamailio that could refuse requests."""
+    """0: there is no Kamailio that could refuse requests."""
     return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """One node's world."""
+    """The world of one node."""
 
     now_ms: NowMs = now_ms
     """The wall clock, Unix time in ms."""
@@ -79,8 +79,8 @@ class Parts:
     projection: Callable[[Config], Projection] = open_projection
     control: Callable[[ControlService, Metrics, Path], ControlServer] = ControlServer
     kamailio: Callable[[Config], KamailioWatcher] | None = None
-    """None for a node without a Kamailio, which then is never away."""
+    """None for a node without a Kamailio. Such a node never counts Kamailio as away."""
     show: Callable[[Config, Shown], None] = show_nobody
-    """Given what the proxies are to know of the farm's settings."""
+    """Called with the settings to show to the proxies."""
     shed: Callable[[], Awaitable[int]] = none_shed
-    """How many requests the node's Kamailio refused, being overloaded."""
+    """Returns the number of requests that the node's Kamailio refused, as it was overloaded."""

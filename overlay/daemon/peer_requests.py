@@ -1,8 +1,8 @@
 """Hands each request of another node to the part that answers its kind.
 
-In: requests from the links. Out: their answers, at once where they can be. Counterparts:
-the message modules of `overlay.links` say what each request is; each `PeerPart.requests` which ones
-a part answers.
+In: requests from the links. Out: their answers, at once where that is possible. Counterparts: the
+message modules of `overlay.links` declare the requests; each `PeerPart.requests` names those that a
+part answers.
 """
 
 import logging
@@ -24,13 +24,14 @@ class PeerRequests(Part):
     """The requests of all peers to one node."""
 
     def __init__(self, count: Callable[[str], None]) -> None:
-        """`count` is given the name of each request's kind."""
+        """`count` is called with the name of each request's kind."""
         self._count = count
         self._tasks = Background()
         self._handlers: dict[type[PeerRequest], RequestHandler] = {}
 
     def gather(self, handlers: Iterable[RequestHandler]) -> None:
-        """Have a part answer these; raises `ValueError` if another answers one of them."""
+        """Register the handlers of a part; raises `ValueError` if another part answers one of the
+        kinds."""
         for handler in handlers:
             if self._handlers.setdefault(handler.kind, handler) is not handler:
                 raise ValueError(f"two parts answer {handler.kind.__name__}")
@@ -41,7 +42,7 @@ class PeerRequests(Part):
         return frozenset(self._handlers)
 
     def answer(self, peer: bytes, request: PeerRequest, reply: Answered) -> None:
-        """Answer a peer; what can be answered at once is."""
+        """Answer a peer, at once where that is possible."""
         kind = type(request)
         self._count(kind.__name__)
         handler = self._handlers.get(kind)
@@ -57,7 +58,7 @@ class PeerRequests(Part):
                 reply(Failed(code="bad-request", reason=str(error)))
 
     async def stop(self) -> None:
-        """End what is still being answered."""
+        """End the requests that are still being answered."""
         await self._tasks.end()
 
     # inner workings

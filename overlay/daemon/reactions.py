@@ -1,8 +1,8 @@
-"""What a node does when the farm around it changes: which parts hear of it, and in which order.
+"""How a node reacts when the farm around it changes: which parts are told, and in which order.
 
-In: peers that come and go, members that change, a Kamailio that turns. Out: calls of the parts.
-Counterparts: `overlay.links.network`, `overlay.membership.membership` and
-`overlay.kamailio.watcher` tell.
+In: peers that come and go, members that change, a Kamailio that goes or comes back. Out: calls of
+the parts. Counterparts: `overlay.links.network`, `overlay.membership.membership` and
+`overlay.kamailio.watcher` report the changes.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from overlay.records.node_info import Traits
 
 
 class Links(Part):
-    """The network: listens, and tells the other parts what the links and the members do."""
+    """The network: it listens, and tells the other parts what happens to links and members."""
 
     FIGURES = (
         total(
@@ -45,7 +45,7 @@ class Links(Part):
         requests: PeerRequests,
         leaving: Callable[[], bool],
     ) -> None:
-        """`leaving` says whether a node that stops leaves for good."""
+        """`leaving` returns whether a node that stops leaves for good."""
         self.network = base.network
         self._own = base.own
         self._membership = base.membership
@@ -60,17 +60,17 @@ class Links(Part):
         self._leaving = leaving
 
     async def start(self) -> None:
-        """Listen; raises `OSError` when the address cannot be had."""
+        """Listen; raises `OSError` if the address cannot be had."""
         self._membership.listen(self._member_changed)
         self._membership.listen_to_proxies(self._zone_changed)
         self._membership.compare_as_well(self._operator.compare)
         await self.network.start(self, self._own.host, self._own.port)
 
     async def stop(self) -> None:
-        """Close every link, telling the peers whether this node leaves for good."""
+        """Close every link, and tell the peers whether this node leaves for good."""
         await self.network.stop(left=self._leaving())
 
-    # What the links tell (`overlay.links.network.Handler`).
+    # What the links report (`overlay.links.network.Handler`).
 
     def peer_up(self, hello: Hello) -> None:
         node_id = hello.node.node_id
@@ -102,7 +102,7 @@ class Links(Part):
 class ProxyWatch(Part):
     """Tells the farm when this node's Kamailio has gone or come back.
 
-    Phones are to know, and nothing else changes.
+    Only DNS, and so the phones, follow that. Records stay where they are.
     """
 
     def __init__(
@@ -113,13 +113,14 @@ class ProxyWatch(Part):
         self._zone_changed = zone_changed
 
     async def start(self) -> None:
-        """Go on watching, and tell at once if it turned since the node's start."""
+        """Go on watching. If Kamailio has gone or come back since the node's start, tell the farm
+        at once."""
         self._kamailio.go_on(self._turned)
         if bool(self._kamailio.away) != self._membership.own.proxy_away:
             self._turned()
 
     async def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         await self._kamailio.stop()
 
     def _turned(self) -> None:
@@ -130,13 +131,14 @@ class ProxyWatch(Part):
 
 
 class Settled(Part):
-    """Keeps the parts after it from starting before this node knows its farm and its Redis."""
+    """Delays the parts after it until this node knows its farm and its Redis."""
 
     def __init__(self, records: RecordParts, membership: Membership) -> None:
         self._projection = records.projection
         self._membership = membership
 
     async def start(self) -> None:
-        """Wait until Redis shows nothing of an earlier run, and the farm was looked for."""
+        """Wait until Redis shows nothing of an earlier run, and the node has looked for the
+        farm."""
         await self._projection.tried()
         await self._membership.settled()

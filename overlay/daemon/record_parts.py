@@ -1,7 +1,7 @@
-"""The parts that keep the farm's records on N nodes, and show this node's proxies what they need.
+"""The parts that keep the farm's records on N nodes, and show this node's proxies those they need.
 
 In: a node's base parts. Out: these parts. Counterparts: `overlay.replication` and `overlay.cache`
-say what each of them does.
+document each of them.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from overlay.storage.scrubber import Scrubber
 
 @dataclass(frozen=True, kw_only=True)
 class RecordParts:
-    """One node's."""
+    """The record parts of one node."""
 
     projection: Projection
     hot: HotRecords
@@ -39,7 +39,7 @@ class RecordParts:
     placement: Placement
     replicas: Replicas
     ledger: Ledger
-    """It signs what `events` writes."""
+    """Signs the events that `events` writes."""
     reader: Reader
     spreader: Spreader
     registrations: Registrations
@@ -50,13 +50,15 @@ class RecordParts:
     scrubber: Scrubber
     drain: Drainer
     replicas_changed: Callable[[], None]
-    """To be called when other nodes than before may hold a record, or see the farm otherwise."""
+    """To be called when other nodes than before may hold a record, or when nodes see the farm in
+    another way."""
 
 
 def build_records(
     base: BaseParts, call_watch: CallWatch, zone_changed: Callable[[], None]
 ) -> RecordParts:
-    """Make them; `zone_changed` is called when this node or another begins or ends to drain."""
+    """Make the record parts. `zone_changed` is called when this node or another begins or ends to
+    drain."""
     overlay, membership, committer = base.config.overlay, base.membership, base.committer
     projection = base.parts.projection(base.config)
     hot = HotRecords(projection, base.now_ms, membership.members.lost_names)

@@ -1,6 +1,6 @@
-"""The zone of the farm as one node sees it.
+"""The farm's zone as one node sees it.
 
-In: the members, and word that they changed. Out: a `ZoneView` whose serial grows with each change.
+In: the members, and calls when they change. Out: a `ZoneView` whose serial grows with each change.
 Counterparts: `server.py` serves it to PowerDNS; `publisher.py` publishes it elsewhere.
 """
 
@@ -13,11 +13,12 @@ from overlay.membership.membership import Membership
 from overlay.records.node_info import NodeInfo, Traits
 
 GOOD = (State.ALIVE, State.SUSPECT)
-"""A suspect is as good as alive: its time is short, and most refute."""
+"""A suspect counts as alive here: it is a suspect for a short time only, and most suspects
+refute."""
 
 
 class FarmZone:
-    """One node's view."""
+    """One node's view of the zone."""
 
     def __init__(self, config: Config, membership: Membership, now_ms: Callable[[], int]) -> None:
         self._config = config
@@ -26,11 +27,11 @@ class FarmZone:
         self._changed_s = now_ms() // 1000
 
     def changed(self) -> None:
-        """A member came, went, or is to be served otherwise."""
+        """Note that a member came or went, or that its records should change."""
         self._changed_s = max(self._changed_s + 1, self._now_ms() // 1000)
 
     def view(self) -> ZoneView:
-        """The zone now."""
+        """The zone as it is now."""
         nodes = [_zone_node(self._membership.own, live=True)]
         nodes += [_zone_node(m.info, live=m.state in GOOD) for m in self._membership.members]
         return ZoneView(

@@ -1,7 +1,7 @@
 """Which gateways of the farm's trunks answer this node.
 
-In: the farm's settings. Out: the gateways that are down, whenever that changes. Counterparts:
-`ask_gateway.py`, which asks; the proxies of the node, which try those last
+In: the farm's settings. Out: the gateways that are down, whenever they change. Counterparts:
+`ask_gateway.py`, which asks; the node's proxies, which try these gateways last
 (`proxy/trunk_choice.py`).
 """
 
@@ -26,7 +26,7 @@ Ask = Callable[[Gateway], Awaitable[GatewayAnswer]]
 
 
 class Gateways(Part):
-    """Asks every gateway now and then."""
+    """Asks every gateway again and again whether it answers."""
 
     FIGURES = (
         Figure(
@@ -57,7 +57,7 @@ class Gateways(Part):
         self._settings = FarmSettings()
 
     def watch(self, settings: FarmSettings) -> None:
-        """These are the trunks now."""
+        """Watch the gateways of the trunks in these settings, and no others."""
         self._settings = settings
         wanted = {gateway for trunk in settings.trunks for gateway in trunk.gateways}
         for gone in set(self._watches) - wanted:
@@ -77,7 +77,7 @@ class Gateways(Part):
         return tuple(sorted({each.uri for each, health in self._health.items() if health.down}))
 
     def states(self) -> dict[tuple[str, str], bool]:
-        """Whether it answers, by trunk and gateway."""
+        """By trunk and gateway: whether the gateway answers."""
         return {
             (trunk.name, gateway.uri): not self._health[gateway].down
             for trunk in self._settings.trunks
@@ -85,7 +85,7 @@ class Gateways(Part):
         }
 
     async def test(self, name: str) -> tuple[GatewayAnswer, ...]:
-        """What each gateway of a trunk says now; nothing if there is no such trunk."""
+        """The present answer of each gateway of a trunk; empty if there is no such trunk."""
         trunk = self._settings.trunk(name)
         if trunk is None:
             return ()

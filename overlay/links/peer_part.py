@@ -1,8 +1,8 @@
-"""What a part says about the requests of other nodes that it answers.
+"""How a part declares the requests of other nodes that it answers.
 
 In: kinds of requests, from the message modules of this package; the part's methods. Out: handlers.
-Counterpart: the dispatcher, `overlay.daemon.peer_requests`, gathers the handlers of all parts and
-calls them.
+Counterpart: the dispatcher, `overlay.daemon.peer_requests`, which gathers the handlers of all parts
+and calls them.
 """
 
 from abc import ABC, abstractmethod
@@ -16,9 +16,10 @@ from overlay.observe.part import Part
 
 R = TypeVar("R", bound=PeerRequest)
 AtOnce = Callable[[bytes, Any, Answered], None]
-"""Given the peer's node id, its request, and the way to answer; must return at once."""
+"""Called with the peer's node id, its request, and the function that answers. Must return at
+once."""
 InTime = Callable[[bytes, Any], Coroutine[Any, Any, PeerReply]]
-"""Given the peer's node id and its request; may wait, and raise `SipfarmError`."""
+"""Called with the peer's node id and its request. May wait, and may raise `SipfarmError`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +29,14 @@ class RequestHandler:
     kind: type[PeerRequest]
     serve: AtOnce | None = None
     wait: InTime | None = None
-    """Run as a task; the one or the other is set."""
+    """Runs as a task. Either this or the other method is set."""
 
 
 Handlers = tuple[RequestHandler, ...]
 
 
 def replies(kind: type[R], method: Callable[[bytes, R], PeerReply]) -> RequestHandler:
-    """`method` returns the reply. A `ValueError` from it, or from decoding, is a bad request."""
+    """`method` returns the reply. A `ValueError` in it, or in decoding, means a bad request."""
 
     def serve(peer: bytes, request: R, answer: Answered) -> None:
         answer(method(peer, request))
@@ -44,14 +45,15 @@ def replies(kind: type[R], method: Callable[[bytes, R], PeerReply]) -> RequestHa
 
 
 def calls_back(kind: type[R], method: Callable[[bytes, R, Answered], None]) -> RequestHandler:
-    """`method` returns at once and sends the reply now or later; errors as for `replies`."""
+    """`method` returns at once and sends the reply now or later. Errors are as for `replies`."""
     return RequestHandler(kind=kind, serve=method)
 
 
 def waits(
     kind: type[R], method: Callable[[bytes, R], Coroutine[Any, Any, PeerReply]]
 ) -> RequestHandler:
-    """`method` is run as a task. A `SipfarmError` from it tells the peer why it failed."""
+    """`method` runs as a task. If it raises a `SipfarmError`, the peer gets its text as the
+    reason."""
     return RequestHandler(kind=kind, wait=method)
 
 
@@ -60,4 +62,5 @@ class PeerPart(Part, ABC):
 
     @abstractmethod
     def requests(self) -> Handlers:
-        """The kinds of requests that this part answers, and how. No other part answers them."""
+        """The kinds of requests that this part answers, each with its method. No other part answers
+        them."""

@@ -1,4 +1,4 @@
-"""Remembers on disk which nodes there are, so that a node that starts again finds the farm.
+"""Remembers the farm's nodes on disk, so that a node that starts again finds the farm.
 
 In: the members when the node stops. Out: their addresses when it starts. Counterpart:
 `membership.py` dials them.
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 
 class RememberedPeers(Part):
-    """Those of one node."""
+    """The peers that one node remembers."""
 
     def __init__(self, membership: Membership, committer: Committer) -> None:
         self._membership = membership
         self._committer = committer
 
     async def stop(self) -> None:
-        """Store who is there: all but the nodes that left for good."""
+        """Store the members, without the nodes that left for good."""
         members = self._membership.members
         infos = tuple(member.info for member in members if member.state is not State.LEFT)
         try:

@@ -1,6 +1,6 @@
-"""What a part shows to Prometheus: families, and how each is read off the part.
+"""The figures that a part shows to Prometheus: their families, and how each is read from the part.
 
-In: nothing. Out: declarations. Counterparts: every `Part.FIGURES` is made of them; `metrics.py`
+In: nothing. Out: declarations. Counterparts: every `Part.FIGURES` consists of them; `metrics.py`
 shows them; docs/metrics.md lists them. A figure is declared once, by the part that knows it.
 """
 
@@ -16,11 +16,11 @@ Sample = tuple[tuple[str, ...], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A family, and how it is read off the part that shows it."""
+    """A family, and how it is read from the part that shows it."""
 
     family: Family
     read: Callable[[Any], Iterable[Sample]]
-    """Given the part, when Prometheus asks."""
+    """Called with the part, when Prometheus asks."""
 
 
 Figures = tuple[Figure, ...]
@@ -33,6 +33,6 @@ def gauge(name: str, text: str, value: Callable[[Any], float], unit: Unit = Unit
 
 
 def total(name: str, text: str, value: Callable[[Any], float]) -> Figure:
-    """A sum that the part counts since the daemon's start; its name ends in `_total`."""
+    """A sum that the part counts since the daemon's start. Its name ends in `_total`."""
     family = Family(name=name, kind=Kind.COUNTER, text=text)
     return Figure(family=family, read=lambda part: [((), value(part))])

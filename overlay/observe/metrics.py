@@ -1,8 +1,8 @@
 """The daemon's figures for Prometheus: those counted as things happen, and the registry of all.
 
-In: what happens, and the figures that parts declare (`part.py`). Out: a registry. Counterparts:
-`metrics_http.py` serves it; `overlay.kamailio.figures` adds Kamailio's. No label names a subscriber
-or a call: the number of series must not grow with either.
+In: calls for things that happen, and the figures that parts declare (`part.py`). Out: a registry.
+Counterparts: `metrics_http.py` serves it; `overlay.kamailio.figures` adds Kamailio's figures. No
+label names a subscriber or a call, as the number of series must not grow with either.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +32,7 @@ _REFUSALS: Final = (
     "unavailable",
 )
 REQUESTS_MAX: Final = 64
-"""Kinds of questions of one protocol."""
+"""The largest number of kinds of requests in one protocol."""
 _REQUEST: Final = Label(name="request", text="the kind of the question", values_max=REQUESTS_MAX)
 CONTROL_REQUESTS: Final = Family(
     name="sipfarm_control_requests_total",
@@ -129,7 +129,7 @@ class _Readings(Collector):
         self._family, self._read = family, read
 
     def collect(self) -> Iterator[Metric]:
-        """For the registry."""
+        """The figures, for the registry."""
         shown = self._family.numbers()
         for values, figure in self._read():
             shown.add_metric(values, figure)
@@ -174,12 +174,12 @@ class Metrics:
         self.request_seconds.observe(request, seconds)
 
     def describe(self, *, farm: str, node: str, zone: str, version: str) -> None:
-        """Say which node this is; once."""
+        """Say which node this is. To be called once."""
         values = {"farm_name": farm, "node_name": node, "zone_name": zone, "version": version}
         self.registry.register(_Info(INFO, values))
 
     def show(self, part: Part) -> None:
-        """Show the figures of a part; raises `ValueError` for one that another part shows."""
+        """Show the figures of a part; raises `ValueError` for a figure that another part shows."""
         for figure in part.FIGURES:
             if figure.family.name in self._shown:
                 raise ValueError(f"two parts show {figure.family.name}")

@@ -1,7 +1,7 @@
-"""What every part of the daemon has: it starts, it stops, and it shows figures.
+"""The interface that every part of the daemon has: it starts, it stops, and it shows figures.
 
 In: nothing. Out: the interface that `overlay.daemon` loops over. Counterpart: a part that answers
-requests of other nodes is an `overlay.links.peer_part.PeerPart`, too.
+requests of other nodes is also an `overlay.links.peer_part.PeerPart`.
 """
 
 from typing import ClassVar
@@ -10,16 +10,16 @@ from overlay.observe.figures import Figures
 
 
 class Part:
-    """One part of a node. A part that has nothing to do at one of these moments inherits it."""
+    """One part of a node. A method that a part has no use for is inherited, and does nothing."""
 
     FIGURES: ClassVar[Figures] = ()
-    """What Prometheus is shown of this part."""
+    """The figures of this part that Prometheus sees."""
 
     async def start(self) -> None:
         """Begin to work; raises a `SipfarmError` or `OSError` if that is not possible."""
 
     async def stop(self) -> None:
-        """End every task and give back what the part holds.
+        """End every task, and give back all that the part holds.
 
-        This works at any time: before the start, after one that failed, and twice.
+        This works at any time: before the start, after a start that failed, and twice.
         """

@@ -1,7 +1,7 @@
-"""Takes what replicas tell the holders of leases: a record that this node shows has changed.
+"""Takes in pushes: a replica says that a record has changed on which this node holds a lease.
 
 In: `Changed` from peers. Out: `overlay.cache.hot` shows the change before it is acknowledged.
-Counterpart: `replica.py` on the node that took the write waits for the answer.
+Counterpart: `replica.py` on the node that took the write. It waits for the answer.
 """
 
 from overlay.cache.hot import HotRecords
@@ -15,7 +15,7 @@ from overlay.replication.vetting import Vetting
 
 
 class PushedChanges(PeerPart):
-    """Those that reach one node."""
+    """The pushes to one node."""
 
     def __init__(self, hot: HotRecords, vetting: Vetting) -> None:
         self._hot = hot

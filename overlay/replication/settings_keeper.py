@@ -1,7 +1,7 @@
-"""Keeps the farm's settings, and tells the node when they change.
+"""Keeps the farm's settings, and tells the node's parts when they change.
 
-In: settings from the operator and from peers (`DocumentKeeper`). Out: the same on every node's
-disk; `changed` is called. Counterpart: the same on every other node.
+In: settings from the operator and from peers (`DocumentKeeper`). Out: the same settings on every
+node's disk, and a call of `changed`. Counterpart: the same module on every other node.
 """
 
 import logging
@@ -59,12 +59,12 @@ class SettingsKeeper(DocumentKeeper[SettingsRecord]):
         committer: Committer,
         changed: Callable[[FarmSettings], None],
     ) -> None:
-        """`changed` is called with the settings at the start and whenever newer ones come."""
+        """`changed` is called with the settings at the start, and whenever newer settings come."""
         super().__init__(operator, transport, linked, committer)
         self._changed = changed
 
     async def start(self) -> None:
-        """Take up the settings on disk; raises `StorageError`."""
+        """Put the settings on disk in force; raises `StorageError`."""
         self.current = await self._stored()
         self._put_in_force(self.current)
 
@@ -75,18 +75,19 @@ class SettingsKeeper(DocumentKeeper[SettingsRecord]):
         )
 
     def answer(self, request: AskSettings) -> PeerReply:
-        """What a peer that has version `have` lacks."""
+        """The reply to a peer that has version `have`: the settings, if they are newer."""
         return self._newer_than(request.have)
 
     def announced(self, peer: bytes, announcement: SettingsChanged) -> PeerReply:
-        """A peer has this version."""
+        """Ask the peer for the version that it announced, if it is newer than this node's."""
         return self._announced(peer, announcement.version)
 
     def _put_in_force(self, document: SettingsRecord) -> None:
         try:
             self._changed(settings.content(document))
         except ProtocolError as error:
-            # Made for newer nodes than this: kept and passed on, and what was in force stays so.
+            # These settings are for newer nodes than this one. The node keeps them and passes them
+            # on, but goes on with the settings that were in force.
             log.error("version %d of the settings: %s", document.version, error)
             return
         if document.version:
