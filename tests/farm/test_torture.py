@@ -1,4 +1,4 @@
-"""Messages of RFC 4475 and 5118: a node passes those that only look wrong, and refuses the others."""
+"""Messages of RFC 4475 and 5118: a node passes those that look wrong, and refuses those that are."""
 
 from collections.abc import Iterator
 
