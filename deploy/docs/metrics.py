@@ -1,7 +1,7 @@
-"""docs/metrics.md: every metric with its type, unit, labels and sentence.
+"""Generates docs/metrics.md: every metric with its type, unit, labels and sentence.
 
-In: the families that `overlay` declares, and those of the client library's collector. Out:
-Markdown.
+In: the metric families that `overlay` declares, and those of the Prometheus client library's own
+collector. Out: Markdown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ No label names a subscriber, a call or a phone, and no metric has a label that a
 ({target_labels}). A series of a counter with labels begins when what it counts first happens.
 """
 _LISTED_MAX: Final = 8
-"""More values than these are not listed."""
+"""A label with more values than these is described without a list of them."""
 
 
 def _of_parts(*parts: type[Part]) -> tuple[Family, ...]:
@@ -64,7 +64,7 @@ def _of_parts(*parts: type[Part]) -> tuple[Family, ...]:
 
 
 def _of_process() -> tuple[Family, ...]:
-    """What the client library says of every process."""
+    """The families by which the client library describes the process itself."""
     found = ProcessCollector(registry=CollectorRegistry()).collect()
     return tuple(
         Family(
@@ -96,11 +96,11 @@ SECTIONS: Final[dict[str, tuple[Family, ...]]] = {
     "SIP: what Kamailio counts": _of_kamailio("kamailio_"),
 }
 FAMILIES: Final = {each.name: each for section in SECTIONS.values() for each in section}
-"""All, by name."""
+"""All families, by name."""
 
 
 def generate() -> str:
-    """The whole document."""
+    """The whole document as Markdown."""
     labels = ", ".join(f"`{name}`" for name in TARGET_LABELS)
     sections = (line for item in SECTIONS.items() for line in _section(*item))
     return "\n".join((_HEAD.format(target_labels=labels), *sections)) + "\n"

@@ -1,8 +1,8 @@
 """Renews the node's certificate while the daemon runs.
 
-In: the certificate's times. Out: a new certificate on disk and in the TLS contexts; links that are
-open go on as they are. Counterpart: `service.py`, which knows the node by its current certificate
-and signs the same key for the same names.
+In: the certificate's validity. Out: a new certificate on disk and in the TLS contexts. Links that
+are open keep the old one. Counterpart: `service.py`, which knows the node by its present
+certificate and signs the same key for the same names.
 """
 
 import asyncio
@@ -33,11 +33,12 @@ from overlay.observe.part import Part
 log = logging.getLogger(__name__)
 
 CHECK_EVERY_S: Final = 3_600.0
-"""Between looks at the certificate's age, and between tries when the service does not answer."""
+"""How long, on average, the daemon waits before it looks at the certificate's age again, and before
+it asks a service again that did not answer."""
 
 
 def due(certificate: x509.Certificate, now: datetime) -> bool:
-    """Whether a third of its lifetime or less is left."""
+    """Whether a third of the certificate's lifetime or less is left."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return now >= end - (end - begin) / 3
 
@@ -87,7 +88,7 @@ class Renewal(Part):
                     log.info("the certificate is renewed until %s", identity.expires_at)
             await asyncio.sleep(CHECK_EVERY_S * (0.5 + self._chance.random()))
 
-    # In a thread.
+    # These run in a thread.
 
     def _renew_if_due(self) -> Identity | None:
         directory = Path(self._config.node.identity_dir)
@@ -104,14 +105,15 @@ class Renewal(Part):
         reply, _ = ask(service, question, Renewed, context, mine.farm)
         expires_at = _checked(reply.certificate_pem, authority, mine)
         files.write_public(directory / files.NODE_CERTIFICATE, reply.certificate_pem)
-        # Links that come up from now on show the new one; OpenSSL gave the open ones their own.
+        # Links that come up from now on show the new certificate. OpenSSL gave the open ones a copy
+        # of the old one.
         mine.server_context.load_cert_chain(*chain)
         mine.client_context.load_cert_chain(*chain)
         return dataclasses.replace(mine, expires_at=expires_at)
 
 
 def _checked(pem: bytes, authority: x509.Certificate, mine: Identity) -> datetime:
-    """When the new certificate ends; raises `IdentityError` if it is not this node's."""
+    """When the new certificate expires. Raises `IdentityError` if it is not this node's."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         certificate.verify_directly_issued_by(authority)

@@ -1,8 +1,8 @@
-"""Keeps revoked nodes out: shuts the door to every node on the newest list.
+"""Keeps revoked nodes out: shuts the door to every node on the newest revocation list.
 
-In: lists from the operator and from peers (`DocumentKeeper`), the list that came with the identity.
-Out: closed links, refused ones, the same list on every node. Counterpart: the same on every other
-node.
+In: lists from the operator and from peers (`DocumentKeeper`); the list that came with the identity.
+Out: links to revoked nodes are closed and refused; every node gets the same list. Counterpart: the
+revokers of all other nodes.
 """
 
 import logging
@@ -40,7 +40,7 @@ REVOCATIONS: Final = DocumentKind(
 
 
 class Revoker(DocumentKeeper[Revocations]):
-    """The list in force at one node."""
+    """The revocation list that is in force at one node."""
 
     FIGURES = (
         gauge(
@@ -77,7 +77,7 @@ class Revoker(DocumentKeeper[Revocations]):
         self._revoked_myself = revoked_myself
 
     async def start(self) -> None:
-        """Take up the newer of the list that came with the identity and the one on disk.
+        """Take up the newer one of the list that came with the identity and the list on disk.
 
         Raises `StorageError`, and `IdentityError` if this node itself is revoked.
         """
@@ -95,11 +95,11 @@ class Revoker(DocumentKeeper[Revocations]):
         )
 
     def answer(self, request: AskRevocations) -> PeerReply:
-        """What a peer that has version `have` lacks."""
+        """The list, if it is newer than the version that the peer has."""
         return self._newer_than(request.have)
 
     def announced(self, peer: bytes, announcement: RevocationsChanged) -> PeerReply:
-        """A peer has this version."""
+        """A peer has said that it has this version."""
         return self._announced(peer, announcement.version)
 
     def _put_in_force(self, document: Revocations) -> None:

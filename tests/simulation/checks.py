@@ -1,7 +1,7 @@
 """Holds a farm to its promises, while it runs and after everything was mended.
 
-In: hosts, the ledger. Out: broken promises, in the ledger. The farm has a bound for everything that
-heals: within it every node sees every other, and every copy of a record is the same.
+In: hosts, the ledger. Out: broken promises, in the ledger. The farm must heal within a bound.
+Within it, every node sees every other, and all copies of a record are the same.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
 """A simulated host: address, clock, disk, Redis, and at most one daemon, which is the real one.
 
-In: starts, crashes, freezes. Out: a running `overlay.daemon.node.Node` on simulated parts, and
-its control socket. Counterpart: `faults.py` does to hosts what the world does; `clients.py` asks
-them.
+In: starts, crashes, freezes. Out: a running `overlay.daemon.node.Node` on simulated parts, and its
+control socket. Counterparts: `faults.py`, which breaks hosts; `clients.py`, which asks them.
 """
 
 import asyncio

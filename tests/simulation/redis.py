@@ -1,7 +1,7 @@
-"""A simulated host's Redis, and the daemon's way to it.
+"""Simulates a host's Redis, and the daemon's way to it.
 
-In: entries with a time to live. Out: what a proxy's GET would show. Counterpart:
-`overlay.cache.projection.Projection`, in whose place `ProcessProjection` stands. Redis goes on when
+In: entries with a time to live. Out: the answer to a proxy's GET. Counterpart:
+`overlay.cache.projection.Projection`, which `ProcessProjection` replaces. This Redis goes on when
 the daemon dies.
 """
 

@@ -1,4 +1,4 @@
-"""A simulator that finds nothing proves nothing: daemons that are broken on purpose must fail."""
+"""The simulator finds mistakes: a daemon that is broken on purpose must fail its checks."""
 
 from collections.abc import Callable
 from typing import cast

@@ -1,4 +1,4 @@
-"""Calls whose BYE never came are closed, once, by the nearest live replica."""
+"""The nearest live replica closes, once, a call whose BYE never came."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Billing records leave the farm: once from one node, taken over when it dies."""
+"""One node exports the billing records, each once; another takes over when it dies."""
 
 import asyncio
 import csv

@@ -1,4 +1,4 @@
-"""Nodes sign what they write; who changes their files is found out by `sipfarm cdr verify`."""
+"""Nodes sign what they write, and `sipfarm cdr verify` finds every change to their files."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Calls past their time are shown by nobody, deleted everywhere, and do not come back."""
+"""Calls past their time are shown by no node, deleted everywhere, and do not come back."""
 
 import asyncio
 from pathlib import Path

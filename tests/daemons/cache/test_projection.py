@@ -1,4 +1,4 @@
-"""What is shown in a real Redis."""
+"""The daemon's projection in a real Redis."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a farm makes of a node whose Kamailio is away: phones go elsewhere, and nothing else."""
+"""When a node's Kamailio is away, the farm sends phones to other nodes, and changes no more."""
 
 from pathlib import Path
 

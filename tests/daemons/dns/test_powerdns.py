@@ -1,4 +1,4 @@
-"""The zone as a real PowerDNS serves it."""
+"""The zone, as a real PowerDNS serves it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The farm's records in zones of real name servers: BIND 9 and Knot."""
+"""The farm publishes its records in zones of real name servers: BIND 9 and Knot."""
 
 import asyncio
 import base64

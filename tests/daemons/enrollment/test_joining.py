@@ -1,4 +1,4 @@
-"""A node with a token, an operator's service, and those who pretend to be either."""
+"""A node with a token joins at an operator's service; impostors on either side fail."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""A revoked node is out within a second, everywhere, and stays out."""
+"""A revoked node is out of the whole farm within a second, and stays out."""
 
 import asyncio
 import shutil

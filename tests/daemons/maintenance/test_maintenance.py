@@ -1,4 +1,6 @@
-"""Whole daemons: one drains at a time, whoever begins, dies, comes back or is forced."""
+"""Whole daemons: only one node drains at a time, though nodes begin together, die, come back or are
+forced.
+"""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whole daemons: a limit of calls at a time, asked at any node, and kept when nodes die."""
+"""Whole daemons: any node keeps a limit of calls at a time, also when nodes die."""
 
 import asyncio
 from pathlib import Path

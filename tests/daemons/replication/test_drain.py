@@ -1,4 +1,4 @@
-"""Whole daemons: one is taken out of service, and the others hold all that it held."""
+"""Whole daemons: one is drained, and the others hold everything that it held."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whole daemons together: joining, registering, billing, losing nodes, coming back."""
+"""Whole daemons together: they join, register, bill, lose nodes and take them back."""
 
 import asyncio
 import errno

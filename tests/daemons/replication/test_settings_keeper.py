@@ -1,4 +1,4 @@
-"""The farm's settings reach every node, survive restarts, and are the operator's alone."""
+"""The farm's settings reach every node, survive restarts, and only the operator can change them."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a node takes for the operator's word, whoever brings it."""
+"""A node takes a record for the operator's word only by its signature, whoever brings it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A device that fails acknowledges nothing; a file that broke is put aside and the node goes on."""
+"""A node whose device fails acknowledges nothing; it puts a broken file aside, and goes on."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A process that is killed while it writes has on disk all that it acknowledged."""
+"""A process that is killed while it writes has everything on disk that it acknowledged."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,6 @@
-"""Short of space: nothing new, but what has begun goes on, and all is well when there is room."""
+"""A node short of space takes nothing new, finishes what has begun, and recovers when there is
+room.
+"""
 
 import asyncio
 from pathlib import Path

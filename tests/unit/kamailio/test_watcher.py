@@ -1,4 +1,4 @@
-"""A daemon that watches what is on its SIP port."""
+"""A daemon watches the program on its node's SIP port."""
 
 import asyncio
 import json

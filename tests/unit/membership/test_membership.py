@@ -1,4 +1,4 @@
-"""Nodes that watch over each other, on a network in memory that can be silent."""
+"""Nodes watch each other, on a network in memory that can be silent."""
 
 import asyncio
 import random

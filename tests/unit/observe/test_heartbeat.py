@@ -1,4 +1,4 @@
-"""What counts as a beat, and for how long one does."""
+"""What counts as a beat, and how long one is good for."""
 
 import asyncio
 from pathlib import Path

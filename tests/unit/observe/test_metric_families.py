@@ -1,4 +1,4 @@
-"""Names of metrics keep to Prometheus' rules, and what is declared is what is shown."""
+"""Names of metrics keep to Prometheus' rules, and all declared metrics are shown."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is on disk stays there, and group commit answers everybody."""
+"""Committed rows stay on disk, and a group commit answers every writer."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Events are safe at once and settled later; whatever fails, none is lost, or promised in vain."""
+"""Events are safe at once and settled later; no failure loses one, or acknowledges it falsely."""
 
 import asyncio
 import shutil

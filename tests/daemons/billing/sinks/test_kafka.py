@@ -1,5 +1,6 @@
-"""Billing records in a topic of brokers that come and go and refuse (`tests/kafka.py`: librdkafka's
-mock brokers over TCP, no Apache Kafka)."""
+"""Billing records reach a topic though its brokers come, go and refuse (`tests/kafka.py`:
+librdkafka's mock brokers over TCP, no Apache Kafka).
+"""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Digest: what is challenged, what passes, what is a retransmission."""
+"""Digest: which requests are challenged, which pass, which are retransmissions."""
 
 import time
 

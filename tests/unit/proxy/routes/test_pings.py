@@ -1,4 +1,4 @@
-"""Phones behind a NAT are pinged by the node that has their flow, for as long as they are bound."""
+"""The node that has a phone's flow pings the phone behind its NAT, for as long as it is bound."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The checklist: who may send what where."""
+"""The checklist of a request: which senders may send what, and where."""
 
 import pytest
 
