@@ -36,7 +36,7 @@ class BilledRow(CallDescription, frozen=True):
     id: _Word
     """The record's id, which never changes: 32 hex digits, made of the dialog."""
     revision: _Number
-    """The number of events in the record. Of two rows with one id, the higher revision is right."""
+    """The number of events in the record. If two rows have one id, the higher revision is right."""
     state: _Word
     callid: _Name
     from_tag: _Name

@@ -66,8 +66,8 @@ class PeerRequest(Message, frozen=True, kw_only=True):
     """Base of all requests. The class variables of a kind are all that the links know of it."""
 
     answered_by: ClassVar[type[PeerReply]] = Ack
-    """The kind of answer that says that the request was done. Any other kind, like `Failed`, counts
-    as a failure of the peer."""
+    """The kind of answer that says that the request was done. An answer of another kind, except
+    `Failed`, is a mistake of the peer: the link replaces it by `Failed` with code `bad-answer`."""
     needs: ClassVar[Capability | None] = None
     """The capability that a peer must have to be asked this."""
     upkeep: ClassVar[bool] = False

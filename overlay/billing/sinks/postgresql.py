@@ -54,8 +54,8 @@ class PostgresqlSink:
         return f"postgresql {self._table}"
 
     async def take(self, rows: Sequence[BilledRow]) -> None:
-        # Of a batch's rows with one id, the last is the latest. One statement may not touch a row
-        # twice.
+        # If a batch has several rows with one id, the last is the latest. One statement may not
+        # touch a row twice.
         values = {row.id: _values(row) for row in rows}
         try:
             async with asyncio.timeout(STATEMENT_TIMEOUT_S):
