@@ -1,4 +1,4 @@
-"""Messages of RFC 4475 and 5118: a node passes those that look wrong, and refuses those that are."""
+"""Messages of RFC 4475 and 5118: a node passes those that look wrong, and refuses wrong ones."""
 
 from collections.abc import Iterator
 
