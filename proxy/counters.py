@@ -107,6 +107,9 @@ NAT_PONGS: Final = "nat_pongs"
 NAT_SILENT: Final = "nat_silent"
 """Phones that had answered pings, and then missed three."""
 MALFORMED: Final = "malformed"
+OVERSIZED: Final = "oversized"
+"""Messages with a header field that is too long, and requests outside of dialogs that are too
+large."""
 SCANNERS: Final = "scanners"
 PYTHON_ERRORS: Final = "python_errors"
 

@@ -37,7 +37,7 @@ from proxy.ksr import Ksr, kamailio  # noqa: E402
 from proxy.load import BusyPeriod, Load, MessageQueue, sockets_of_this_process  # noqa: E402
 from proxy.overlay_client import OverlayClient  # noqa: E402
 from proxy.ping_round import PingRound  # noqa: E402
-from proxy.routes import fork, pings, reply, request, responses, trunks, websocket_handshake  # noqa: E402
+from proxy.routes import checks, fork, pings, reply, request, trunks, websocket_handshake  # noqa: E402
 from proxy.settings import Settings  # noqa: E402
 from proxy.worker import RateLimitedLog, Worker  # noqa: E402
 
@@ -79,7 +79,7 @@ class EntryPoints:
         try:
             request.route(self._worker)
         except UnicodeDecodeError:
-            responses.malformed(self._worker)
+            checks.refuse_malformed(self._worker)
         except Exception as error:
             self._failed("request", error)
             self._answer_500()

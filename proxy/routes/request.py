@@ -17,6 +17,7 @@ from proxy.routes import (
     call_events,
     checks,
     dialog,
+    door,
     handed_over,
     identity,
     location,
@@ -50,7 +51,8 @@ def route(worker: Worker) -> None:
     if not ksr.is_UDP() and ksr.kx.get_proto() in ("ws", "wss"):
         # Browsers do not ask for rport, and their sent-by leads nowhere (RFC 7118 5.2).
         ksr.force_rport()
-    if not checks.pass_hops(worker):
+    # An ACK is never answered, and leaves no trace.
+    if (method != "ACK" and not door.pass_request(worker)) or not checks.pass_hops(worker):
         return
     first_route = ksr.hdr.get_idx("Route", 0)
     parameters: dict[str, str] = {}
@@ -105,7 +107,7 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     ):
         worker.count(counters.FLOODS)
         return
-    if not checks.pass_form(worker) or not checks.pass_sender(worker):
+    if not (door.pass_size(worker) and checks.pass_form(worker) and checks.pass_sender(worker)):
         return
     if first_route is not None:
         ksr.rr.loose_route_mode(1)
