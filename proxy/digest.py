@@ -14,6 +14,8 @@ from hashlib import blake2s, md5, sha256
 from hmac import compare_digest
 from typing import Final
 
+from overlay.base.joined import joined
+
 NONCE_S: Final = 30
 """How long a nonce is good. The time is short because each accepted answer is remembered for as
 long, in some 150 bytes of Kamailio's shared memory; a client that is late is told `stale=true`."""
@@ -121,7 +123,7 @@ def is_fresh(key: bytes, node: str, now_s: float, nonce: str) -> bool:
 
 
 def _mac(key: bytes, node: str, text: str) -> str:
-    data = f"nonce\0{node}\0{text}".encode()
+    data = joined("nonce", node, text)
     return blake2s(data, key=key, digest_size=_MAC_BYTES).hexdigest()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Final, Self
 
+from overlay.base.joined import joined
 from overlay.records.settings import FarmSettings, Gateway, Trunk
 from proxy import telephone_numbers
 
@@ -148,8 +149,7 @@ def _draw(gateway: Gateway, call_id: str) -> float:
     calls that are its own."""
     if not gateway.weight:
         return math.inf
-    data = f"{gateway.uri}\0{call_id}".encode("utf-8", "surrogateescape")
-    dice = int.from_bytes(blake2s(data, digest_size=6).digest(), "big")
+    dice = int.from_bytes(blake2s(joined(gateway.uri, call_id), digest_size=6).digest(), "big")
     return -math.log((dice + 1) / (1 << 48)) / gateway.weight
 
 

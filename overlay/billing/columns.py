@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Final
 
+from overlay.base.joined import joined
 from overlay.records.billed import DESCRIPTION, CallDescription, Column, Kind, columns_of
 from overlay.records.call_record import CallRecord
 
@@ -91,8 +92,7 @@ def row_of(record: CallRecord) -> Row:
 def record_id(record: CallRecord) -> str:
     """The same for every node, every export and every revision of one dialog."""
     tags = sorted((record.from_tag, record.to_tag))
-    text = "\0".join((record.call_id, *tags))
-    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return sha256(joined(record.call_id, *tags)).hexdigest()[:32]
 
 
 def _moment(time_us: int) -> str:

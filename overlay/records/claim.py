@@ -14,6 +14,7 @@ from typing import Annotated
 
 import msgspec
 
+from overlay.base.joined import joined
 from overlay.records.clock import milliseconds
 
 SETUP_MS = 200_000
@@ -75,7 +76,7 @@ NOTHING = Heard()
 def claim_id(call_id: str, from_tag: str) -> bytes:
     """What tells a subscriber's calls apart. An INVITE that is sent again, at another node perhaps
     and after another challenge, has the same; only its CSeq grows."""
-    return sha1(f"{call_id}\0{from_tag}".encode("utf-8", "surrogateescape")).digest()
+    return sha1(joined(call_id, from_tag)).digest()
 
 
 def again(before: Claim | None, now: Claim) -> Claim:

@@ -6,6 +6,7 @@ the real module does not export, or not so.
 """
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
 
@@ -254,6 +255,8 @@ class FakeKsr:
         }
         if name in values:
             return values[name]
+        if name == "$(mb{s.sha256})":
+            return sha256(message.as_bytes()).hexdigest()
         if name == "$(mb{s.encode.hexa})":
             return message.as_bytes().hex()
         if name.startswith("$avp("):
