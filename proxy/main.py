@@ -41,9 +41,12 @@ from proxy.routes import checks, fork, pings, reply, request, trunks, websocket_
 from proxy.settings import Settings  # noqa: E402
 from proxy.worker import RateLimitedLog, Worker  # noqa: E402
 
-WORKER_LOG_LEVEL: Final = -2
+LOG_LEVEL: Final = -2
 """Kamailio's level for critical errors and worse. Anybody can provoke the lines of the levels
-below, so the causes of those are counted instead."""
+below, so the causes of those are counted instead. That holds for all processes: the one that
+accepts connections would write a line for each that it refuses."""
+_MAIN_PROCESS: Final = 0
+"""Kamailio's rank of the process that starts the others, and does nothing for strangers."""
 
 
 class EntryPoints:
@@ -62,8 +65,9 @@ class EntryPoints:
         """Give the worker its own connection to the daemon, which opens at the first question; and
         keep Kamailio from logging each message that it cannot parse."""
         self._worker = self._make_worker()
+        if rank != _MAIN_PROCESS:
+            self._ksr.kex.setdebug(LOG_LEVEL)
         if rank > 0:
-            self._ksr.kex.setdebug(WORKER_LOG_LEVEL)
             proxy = self._settings.config.proxy
             if proxy.shed_delay_ms:
                 self._busy = BusyPeriod(time.monotonic)

@@ -58,22 +58,22 @@ def route(worker: Worker) -> None:
     parameters: dict[str, str] = {}
     if first_route is not None:
         parameters = _own_parameters(worker, first_route)
-        if "f" in parameters:
-            handed_over.route(worker, method, parameters)
+        if "f" in parameters and handed_over.route(worker, method, parameters):
             return
-    if method == "CANCEL":
-        relay.cancel(worker)
+    in_dialog = method != "CANCEL" and ksr.siputils.has_totag() > 0
+    if in_dialog and dialog.route(worker, method, parameters):
         return
-    if ksr.siputils.has_totag() > 0:
-        if dialog.route(worker, method, parameters):
-            return
-        if method == "ACK":
-            relay.acknowledge(worker)
-            return
-        if first_route is not None or not _to_own_host(worker):
-            responses.send(worker, 481, "Call/Transaction Does Not Exist")
-            return
-    _initial(worker, method, first_route)
+    if method in ("ACK", "CANCEL") and relay.follow_pin(worker, method):
+        return
+    # Nothing that the farm wrote or remembers proves anything of this request.
+    if not _admit_stranger(worker, method):
+        return
+    if method in ("ACK", "CANCEL"):
+        relay.follow_binding(worker, method)
+    elif in_dialog and (first_route is not None or not _to_own_host(worker)):
+        responses.send(worker, 481, "Call/Transaction Does Not Exist")
+    else:
+        _initial(worker, method, first_route)
 
 
 def _is_daemons_probe(worker: Worker) -> bool:
@@ -94,19 +94,20 @@ def _own_parameters(worker: Worker, first_route: str) -> dict[str, str]:
     return route_token.parameters_of(uri)
 
 
+def _admit_stranger(worker: Worker, method: str) -> bool:
+    """Whether there is time for a request of which nothing is known, and its sender's address does
+    not flood."""
+    if not shed.pass_load(worker, method):
+        return False
+    if checks.is_moderate(worker) or trunks.emergency(worker) or trunks.source(worker) is not None:
+        return True
+    worker.count(counters.FLOODS)
+    return False
+
+
 def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     """A request outside of dialogs, or in a dialog that the farm knows nothing of."""
     ksr = worker.ksr
-    if method == "ACK":
-        relay.acknowledge(worker)
-        return
-    if not shed.pass_load(worker, method):
-        return
-    if not checks.is_moderate(worker) and not (
-        trunks.emergency(worker) or trunks.source(worker) is not None
-    ):
-        worker.count(counters.FLOODS)
-        return
     if not (door.pass_size(worker) and checks.pass_form(worker) and checks.pass_sender(worker)):
         return
     if first_route is not None:
