@@ -34,7 +34,13 @@ _add_site_packages()
 from overlay.control.client import ControlClient  # noqa: E402
 from proxy import counters  # noqa: E402
 from proxy.ksr import Ksr, kamailio  # noqa: E402
-from proxy.load import BusyPeriod, Load, MessageQueue, sockets_of_this_process  # noqa: E402
+from proxy.load import (  # noqa: E402
+    BusyPeriod,
+    Load,
+    MessageQueue,
+    SharedMemory,
+    sockets_of_this_process,
+)
 from proxy.overlay_client import OverlayClient  # noqa: E402
 from proxy.ping_round import PingRound  # noqa: E402
 from proxy.routes import checks, fork, pings, reply, request, trunks, websocket_handshake  # noqa: E402
@@ -71,7 +77,14 @@ class EntryPoints:
             proxy = self._settings.config.proxy
             if proxy.shed_delay_ms:
                 self._busy = BusyPeriod(time.monotonic)
-                queues: list[MessageQueue] = [*sockets_of_this_process(proxy.port), self._busy]
+                queues: list[MessageQueue] = [
+                    *sockets_of_this_process(proxy.port),
+                    SharedMemory(
+                        lambda: int(self._ksr.pv.get("$stat(free_size)")),
+                        proxy.shared_memory_mib << 20,
+                    ),
+                    self._busy,
+                ]
                 self._worker.load = Load(queues, proxy.shed_delay_ms / 1000, time.monotonic)
         gc.freeze()
         return 0

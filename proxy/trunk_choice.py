@@ -44,6 +44,8 @@ class TrunkTable:
     by_source: dict[str, Trunk]
     networks: tuple[tuple[Network, Trunk], ...]
     down: frozenset[str]
+    knows_sources: bool
+    """Whether any trunk sends calls from addresses that are known."""
 
     @classmethod
     def of(cls, settings: FarmSettings, down: Iterable[str] = ()) -> Self:
@@ -66,12 +68,18 @@ class TrunkTable:
                     by_source.setdefault(str(network.network_address), trunk)
                 else:
                     networks.append((network, trunk))
-        return cls(settings, by_prefix, by_domain, by_source, tuple(networks), frozenset(down))
+        return cls(
+            settings,
+            by_prefix,
+            by_domain,
+            by_source,
+            tuple(networks),
+            frozenset(down),
+            knows_sources=bool(by_source or networks),
+        )
 
     def from_source(self, address: str) -> Trunk | None:
         """The trunk whose calls come from this address; None if there is none."""
-        if not self.by_source and not self.networks:
-            return None
         try:
             parsed = ipaddress.ip_address(address.strip("[]"))
         except ValueError:

@@ -95,9 +95,9 @@ def is_moderate(worker: Worker) -> bool:
     dropped without an answer, as answers would help its sender; requests are heard again as soon as
     the rate is lower."""
     settings, ksr = worker.settings, worker.ksr
-    if not settings.config.proxy.source_requests_per_s_max or settings.trusts(ksr.kx.get_srcip()):
+    if not settings.config.proxy.source_requests_per_s_max or ksr.pike.pike_check_req() >= 0:
         return True
-    return ksr.pike.pike_check_req() >= 0
+    return settings.trusts(ksr.kx.get_srcip())
 
 
 def pass_sender(worker: Worker) -> bool:

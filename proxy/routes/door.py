@@ -23,34 +23,28 @@ _BYTES: Final = "$(mb{s.encode.hexa})"
 
 def pass_request(worker: Worker) -> bool:
     """Whether a request may be read; if not, it is answered or dropped."""
-    text = _text_of(worker)
-    if text is None or not is_clean(text):
+    fault = _fault(worker)
+    if not fault:
+        return True
+    if fault == counters.MALFORMED:
         checks.refuse_malformed(worker)
-        return False
-    if has_long_field(text):
-        worker.count(counters.OVERSIZED)
+    else:
+        worker.count(fault)
         checks.refuse_stranger(worker, 400, "Header Field Too Long")
-        return False
-    return True
+    return False
 
 
 def may_pass_reply(worker: Worker) -> bool:
-    """Whether a reply may be read."""
-    text = _text_of(worker)
-    if text is None or not is_clean(text):
-        worker.count(counters.MALFORMED)
-        return False
-    if has_long_field(text):
-        worker.count(counters.OVERSIZED)
-        return False
-    return True
+    """Whether a reply may be read; one that may not is counted."""
+    fault = _fault(worker)
+    if fault:
+        worker.count(fault)
+    return not fault
 
 
-def pass_size(worker: Worker) -> bool:
-    """Whether a request outside of dialogs is small enough; if not, it is answered: 413 if that is
-    for its body (RFC 3261 21.4.11), else 400."""
-    kx = worker.ksr.kx
-    length = kx.get_msglen()
+def pass_size(worker: Worker, length: int) -> bool:
+    """Whether a request outside of dialogs, of `length` bytes, is small enough; if not, it is
+    answered: 413 if that is for its body (RFC 3261 21.4.11), else 400."""
     if length <= SIP_REQUEST_BYTES_MAX:
         return True
     worker.count(counters.OVERSIZED)
@@ -63,8 +57,8 @@ def pass_size(worker: Worker) -> bool:
 
 def is_clean(message: str) -> bool:
     """Whether the message has no control character before its body."""
-    # Few bodies have any either, so the whole message is looked at first: that is the cheapest.
-    return _has_no_control(message) or _has_no_control(head_of(message))
+    data = head_of(message).encode("utf-8", "surrogateescape")
+    return len(data) - len(data.translate(None, _CONTROLS)) == data.count(b"\r\n")
 
 
 def has_long_field(message: str) -> bool:
@@ -88,16 +82,22 @@ def head_of(message: str) -> str:
     return message if end < 0 else message[:end]
 
 
-def _has_no_control(text: str) -> bool:
-    data = text.encode("utf-8", "surrogateescape")
-    return len(data) - len(data.translate(None, _CONTROLS)) == data.count(b"\r\n")
-
-
-def _text_of(worker: Worker) -> str | None:
-    """The message, with a character for each byte that is not UTF-8. None if it has such bytes and
-    is too large for Kamailio to show it otherwise."""
+def _fault(worker: Worker) -> str:
+    """The counter of what is wrong with the message; empty if it may be read."""
     try:
-        return worker.ksr.kx.get_msgbuf()
+        text = worker.ksr.kx.get_msgbuf()
     except UnicodeDecodeError:
         digits = worker.ksr.pv.get(_BYTES)
-        return bytes.fromhex(digits).decode("utf-8", "replace") if digits else None
+        if not digits:
+            # It has such bytes, and is too large for Kamailio to show it otherwise.
+            return counters.MALFORMED
+        text = bytes.fromhex(digits).decode("utf-8", "replace")
+    data = text.encode("utf-8", "surrogateescape")
+    # Most messages are short, and few have control characters in their bodies either.
+    if len(data) <= SIP_FIELD_CHARS_MAX and (
+        len(data) - len(data.translate(None, _CONTROLS)) == data.count(b"\r\n")
+    ):
+        return ""
+    if not is_clean(text):
+        return counters.MALFORMED
+    return counters.OVERSIZED if has_long_field(text) else ""

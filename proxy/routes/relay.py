@@ -11,6 +11,7 @@ and leaves on UDP, which nobody else would retransmit (16.11).
 
 from typing import Final
 
+from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.records.names import address_of_record
 from overlay.records.targets import Reach, Target, encode_targets
 from proxy import counters, sip_uri
@@ -34,6 +35,9 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
     """Send an initial request to all its targets; if it cannot be sent, it is answered."""
     ksr = worker.ksr
     call_id, from_tag = _CALL.read(worker)
+    if len(from_tag) > HEADER_CHARS_MAX:
+        responses.send(worker, 400, "Tag Too Long")
+        return
     record_routed = method in record_route.DIALOG_CREATING
     targets = large_requests.prefer_tcp(worker, method, targets)
     # All branches of a fork are offered the media that suit the first.

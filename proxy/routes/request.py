@@ -26,6 +26,7 @@ from proxy.routes import (
     registrar,
     relay,
     responses,
+    room,
     session,
     shed,
     trunks,
@@ -108,7 +109,10 @@ def _admit_stranger(worker: Worker, method: str) -> bool:
 def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     """A request outside of dialogs, or in a dialog that the farm knows nothing of."""
     ksr = worker.ksr
-    if not (door.pass_size(worker) and checks.pass_form(worker) and checks.pass_sender(worker)):
+    length = ksr.kx.get_msglen()
+    if not (
+        door.pass_size(worker, length) and checks.pass_form(worker) and checks.pass_sender(worker)
+    ):
         return
     if first_route is not None:
         ksr.rr.loose_route_mode(1)
@@ -121,11 +125,14 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
         return
     to_own_host = _to_own_host(worker)
     emergency = trunks.emergency(worker)
-    if to_own_host and not emergency and not trunks.dialled_user(worker):
+    dialled = trunks.dialled_user(worker)
+    if to_own_host and not emergency and not dialled:
         _to_the_farm(worker, method)
         return
+    if not room.pass_source(worker, length):
+        return
     if trunks.source(worker) is not None:
-        _from_carrier(worker, method, to_own_host=to_own_host)
+        _from_carrier(worker, method, dialled, to_own_host=to_own_host)
         return
     sender = _admit_sender(worker, method, to_own_host=to_own_host, emergency=bool(emergency))
     if sender is None:
@@ -138,7 +145,7 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     if method == "INVITE" and not (_admit_new_call(worker) and session.pass_invite(worker)):
         return
     if to_own_host:
-        _to_subscriber(worker, method, sender)
+        _to_subscriber(worker, method, dialled, sender)
     else:
         _to_elsewhere(worker, method, sender)
 
@@ -195,7 +202,7 @@ def _admit_sender(
     return subscriber, from_aor
 
 
-def _from_carrier(worker: Worker, method: str, *, to_own_host: bool) -> None:
+def _from_carrier(worker: Worker, method: str, dialled: str, *, to_own_host: bool) -> None:
     """A request from a carrier may go to subscribers only: a call that came in never goes out
     again."""
     worker.count(counters.TRUNK_CALLS_IN)
@@ -206,7 +213,7 @@ def _from_carrier(worker: Worker, method: str, *, to_own_host: bool) -> None:
     if method == "INVITE" and not (_admit_new_call(worker) and session.pass_invite(worker)):
         return
     identity.assert_sender(worker, None, "", from_carrier=True)
-    _to_found_targets(worker, method, location.of_dialled(worker, trunks.dialled_user(worker)))
+    _to_found_targets(worker, method, location.of_dialled(worker, dialled))
 
 
 def _has_to_prove(worker: Worker, to_own_host: bool) -> bool:
@@ -226,10 +233,10 @@ def _admit_new_call(worker: Worker) -> bool:
     return True
 
 
-def _to_subscriber(worker: Worker, method: str, sender: Sender) -> None:
-    found = location.of_dialled(worker, trunks.dialled_user(worker))
+def _to_subscriber(worker: Worker, method: str, dialled: str, sender: Sender) -> None:
+    found = location.of_dialled(worker, dialled)
     if found is Reach.UNKNOWN and sender[0] is not None and method in trunks.METHODS:
-        number = worker.shown.table().number_of(trunks.dialled_user(worker))
+        number = worker.shown.table().number_of(dialled)
         gateways = trunks.number_targets(worker, number) if number else ()
         if gateways:
             identity.assert_sender(worker, *sender, to_carrier=True)

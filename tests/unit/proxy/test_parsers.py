@@ -63,6 +63,7 @@ NOT_MET: Final = {
     "proxy.ping_round.PingRound": "addresses of registered phones",
     "proxy.kept_targets.KeptTargets": "keys of `redis_key`",
     "proxy.overlay_client.OverlayClient": "passes text on",
+    "proxy.source_quota.SourceQuota": "addresses of packets",
     "proxy.worker.RateLimitedLog": "passes text on",
     "proxy.worker.Worker": "names of counters",
     "proxy.routes.fields.VariableGroup": "names of variables",
