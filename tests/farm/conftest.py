@@ -5,6 +5,7 @@ Network namespaces need root: without it these tests fail, they are not passed o
 
 import signal
 from collections.abc import Generator, Iterator
+from typing import Final
 
 import pytest
 
@@ -42,12 +43,15 @@ class LabKeeper:
             Lab.down()
 
 
+KEEPER: Final = LabKeeper()
+"""That of all folders whose tests need a lab, as there is room for one."""
+
+
 @pytest.fixture(scope="session")
 def keeper() -> Iterator[LabKeeper]:
     """Holds the lab between tests."""
-    keeper = LabKeeper()
-    yield keeper
-    keeper.take_away()
+    yield KEEPER
+    KEEPER.take_away()
 
 
 @pytest.hookimpl(wrapper=True)
