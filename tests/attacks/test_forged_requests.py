@@ -1,16 +1,22 @@
 """What has no good signature is a stranger's, whatever it looks like."""
 
+import contextlib
+import resource
 import socket
 
 import pytest
 
 from deploy.lab import Lab
 from overlay.config.sections import Proxy
+from proxy.render import connections_max
 from tests.attacks.hostile import answers, counted, flood_until, is_served, log_bytes
+from tests.farm.asking import eventually
 from tests.farm.raw_phone import SIP_PORT, RawPhone, socket_on
 
 MOST = Proxy().source_requests_per_s_max
 FORGED = "0" * 24
+LOG_BYTES_MAX = 4_096
+"""A line a second, not one for each."""
 
 
 @pytest.mark.parametrize(
@@ -69,4 +75,41 @@ def test_nobody_fills_the_log(lab: Lab) -> None:
                     connection.connect((lab.node("n3").address, SIP_PORT))
                     connection.sendall(data)
         assert is_served(neighbour, "n3")
-    assert log_bytes(lab, "n3") - before < 4_096, "a line a second, not one for each"
+    assert log_bytes(lab, "n3") - before < LOG_BYTES_MAX
+
+
+def test_connections_that_are_refused_fill_no_log(lab: Lab) -> None:
+    """The process that accepts connections wrote a line for each that was one too many."""
+    most = connections_max(lab.config("n3"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, most + 2_000), hard))
+    address = lab.node("n3").address, SIP_PORT
+    before = log_bytes(lab, "n3")
+    try:
+        with contextlib.ExitStack() as connections:
+            for _ in range(most + 200):
+                connection = connections.enter_context(socket_on(lab, "p6", socket.SOCK_STREAM))
+                connection.settimeout(5)
+                connection.connect(address)
+            refused = [connections.enter_context(socket_on(lab, "p6", socket.SOCK_STREAM))]
+            refused[0].settimeout(5)
+            refused[0].connect(address)
+            # The node closes it, as it has no room for more.
+            with contextlib.suppress(ConnectionResetError):
+                assert refused[0].recv(1) == b""
+            with RawPhone(lab, "p7", "carol") as neighbour:
+                assert is_served(neighbour, "n3"), "UDP goes on"
+            assert log_bytes(lab, "n3") - before < LOG_BYTES_MAX
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with RawPhone(lab, "p7", "carol") as neighbour:
+        eventually(lambda: _is_accepted(lab), "connections are accepted again")
+        assert is_served(neighbour, "n3")
+
+
+def _is_accepted(lab: Lab) -> bool:
+    try:
+        with RawPhone(lab, "p7", "carol", tcp_to="n3") as phone:
+            return is_served(phone, "n3")
+    except (OSError, TimeoutError):
+        return False
