@@ -5,10 +5,10 @@ In: the values of the header fields, which may hold anything. Out: `Contact`s, o
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from overlay.base.limits import URI_CHARS_MAX
+from overlay.records.register import Contact
 from proxy import sip_uri
 
 ALL_CONTACTS: Final = "*"
@@ -36,28 +36,17 @@ class ContactError(ValueError):
     """The header field breaks a rule of RFC 3261; the text is the reason of the 400."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """One Contact; `expires_s` is None if the Contact itself gives no time."""
+def parse(values: list[str], unsaid_s: int) -> list[Contact] | Literal["*"]:
+    """All Contacts of a request, from one string for each header field; raises `ContactError`.
 
-    uri: str
-    expires_s: int | None = None
-    q: int = Q_DEFAULT
-    """Preference in thousandths."""
-    instance: str = ""
-    """The device (`+sip.instance`, RFC 5626 4.1), in its angle brackets."""
-    reg_id: int = 0
-    """The device's number for this flow; 0 if it gave none, or one that is out of range."""
-
-
-def parse(values: list[str]) -> list[Contact] | Literal["*"]:
-    """All Contacts of a request, from one string for each header field; raises `ContactError`."""
+    `unsaid_s`: the time of the Contacts that give none, in s (RFC 3261 10.3 step 7).
+    """
     if [value.strip() for value in values] == [ALL_CONTACTS]:
         return ALL_CONTACTS
     texts = [text for value in values for text in _split(value, ",", _BETWEEN_COMMAS)]
     if len(texts) > PIECES_MAX:
         raise ContactError("Too Many Contacts")
-    contacts = [_contact(text) for text in texts]
+    contacts = [_contact(text, unsaid_s) for text in texts]
     if len({contact.uri for contact in contacts}) != len(contacts):
         raise ContactError("Contact Given Twice")
     return contacts
@@ -71,7 +60,7 @@ def delta_seconds(text: str) -> int:
     return min(int(text[:11]), EXPIRES_S_MAX)
 
 
-def _contact(text: str) -> Contact:
+def _contact(text: str, unsaid_s: int) -> Contact:
     if "<" in text:
         name = _DISPLAY_NAME.match(text)
         start = name.end() if name else 0
@@ -91,7 +80,7 @@ def _contact(text: str) -> Contact:
         raise ContactError("Bad Contact URI")
     if sip_uri.transport_of(uri) not in sip_uri.TRANSPORTS:
         raise ContactError("Unknown Transport")
-    expires_s, q, instance, reg_id = None, Q_DEFAULT, "", 0
+    expires_s, q, instance, reg_id = unsaid_s, Q_DEFAULT, "", 0
     for parameter in _split(rest, ";", _BETWEEN_SEMICOLONS) if rest.strip() else ():
         name_text, _, value = parameter.partition("=")
         match name_text.strip().lower():

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from deploy.docs import commands, configuration
+from deploy.docs import commands, configuration, metrics
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCUMENTS: Final[dict[Path, Callable[[], str]]] = {
     ROOT / "docs/configuration.md": configuration.generate,
     ROOT / "docs/commands.md": commands.generate,
+    ROOT / "docs/metrics.md": metrics.generate,
 }
 
 

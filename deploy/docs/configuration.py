@@ -45,7 +45,7 @@ _LIMITS_HEAD = """\
 
 These bounds protect a node from running out of memory, and are not settings. What happens when one
 of them is hit stands in [overlay/DESIGN.md](../overlay/DESIGN.md); how often that happened is the
-metric `sipfarm_limit_hit_total`.
+metric [`sipfarm_limit_hits_total`](metrics.md#the-daemon).
 
 | limit | value | what it bounds |
 |---|---|---|"""

@@ -83,7 +83,8 @@ def join(state: LabState, node: Host, given: Token) -> Config:
     # Certificates for phones and further addresses are the operator's business: no token has them.
     edge = msgspec.structs.replace(config.proxy, **building.edge_settings(node))
     own = msgspec.structs.replace(config.node, address6=node.address6)
-    config = msgspec.structs.replace(config, proxy=edge, node=own)
+    metrics = msgspec.structs.replace(config.metrics, address=node.address)
+    config = msgspec.structs.replace(config, proxy=edge, node=own, metrics=metrics)
     node.config.write_text(configuration.dump(config), encoding="utf-8")
     services.render_node(node, config, building.AUTHORITY_DIR)
     for service in state.services:

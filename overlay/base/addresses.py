@@ -1,11 +1,14 @@
 """Addresses as operators write them.
 
-In: text. Out: host and port, networks.
+In: text. Out: host and port, networks; and the text of a host and a port.
 """
 
 import ipaddress
 
 from overlay.base.errors import ConfigError
+
+HostPort = tuple[str, int]
+"""Where to connect to."""
 
 
 def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
@@ -27,3 +30,8 @@ def split_address(text: str, default_port: int) -> tuple[str, int]:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ConfigError(f"not an address: {text!r}")
     return host, int(port)
+
+
+def endpoint(host: str, port: int) -> str:
+    """`host:port`, or `[v6]:port`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -75,6 +75,8 @@ CALLS_COUNTED_MAX: Final = 50_000
 """Calls whose events a node counts for the limit on events of one call."""
 OPEN_CALLS_MAX: Final = 200_000
 """Calls whose end a replica waits for in memory, to close them if their BYE never comes."""
+DOUBTFUL_CALLS_MAX: Final = 10_000
+"""Calls of which a replica has to look up whether they have ended."""
 UNSIGNED_EVENTS_MAX: Final = 100_000
 """Call events that wait for a signed block while the disk refuses it, 150 bytes each."""
 CHAINS_SEEN_MAX: Final = 1_000
@@ -117,10 +119,15 @@ DNS_CONNECTIONS_MAX: Final = 64
 """Connections of PowerDNS to the daemon; it opens one for each of its threads."""
 DNS_UPDATE_RECORDS_MAX: Final = 400
 """Records in one dynamic update of the operator's zone, unless one record set alone has more."""
-HTTP_REQUEST_BYTES_MAX: Final = 16 << 10
-"""Size of one HTTP request for metrics or readiness."""
-HTTP_CONNECTIONS_MAX: Final = 32
-"""HTTP requests for metrics or readiness that are under way at a time."""
+HTTP_LINE_BYTES_MAX: Final = 8_190
+"""Size of the first line of an HTTP request for metrics or readiness, and of each of its header
+fields."""
+HTTP_FIELDS_MAX: Final = 64
+"""Header fields of such a request."""
+HTTP_CONNECTIONS_MAX: Final = 64
+"""HTTP connections for metrics and readiness."""
+HTTP_CONNECTIONS_PER_SOURCE_MAX: Final = 8
+"""HTTP connections for metrics and readiness from one address."""
 KAMAILIO_ANSWER_BYTES_MAX: Final = 128 << 10
 """Size of one answer of Kamailio to the daemon."""
 KAMAILIO_FIGURES_MAX: Final = 2_000

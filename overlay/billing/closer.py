@@ -15,14 +15,14 @@ from typing import Final
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.base.limits import OPEN_CALLS_MAX
 from overlay.billing.open_calls import OpenCalls, overdue_us
-from overlay.config.sections import Billing
+from overlay.config.sections import BillingSection
 from overlay.records import call
 from overlay.records.assemble import last_proof_us
-from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, event_id
+from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, Level, event_id
+from overlay.records.refusal import Refusal
 from overlay.replication.events import EventWriter
-from overlay.replication.placement import Placement
+from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,14 @@ AGAIN_S: Final = 30.0
 """After which a call is looked at again that another replica should have closed."""
 TIMEOUT_S: Final = 5.0
 PAGE_CALLS: Final = 500
+SORTED_AT_ONCE: Final = 100
+SORTED_PER_CHECK_MAX: Final = 2_000
+"""Open calls of which it is found out, at each look, whether this node is still their replica."""
+SETTLED_PER_CHECK_MAX: Final = 500
+"""Doubtful calls that are looked up at each look."""
 
 
-def closing(events: Iterable[CallEvent], now_us: int, settings: Billing) -> CallEvent | None:
+def closing(events: Iterable[CallEvent], now_us: int, settings: BillingSection) -> CallEvent | None:
     """What closes the dialog of which these are all events; None if it is over or not overdue."""
     known = sorted(events, key=lambda event: (event.time_us, event.event_id))
     start = next((event for event in known if event.kind is EventKind.START), None)
@@ -64,25 +69,21 @@ class Closer:
 
     def __init__(
         self,
-        own_id: bytes,
-        settings: Billing,
-        placement: Placement,
+        settings: BillingSection,
+        replicas: Replicas,
         committer: Committer,
         events: EventWriter,
+        open_calls: OpenCalls,
         now_ms: Callable[[], int],
     ) -> None:
-        self._own_id = own_id
+        """`open_calls` sees every event that this node stores as a replica."""
         self._settings = settings
-        self._placement = placement
+        self._replicas = replicas
         self._committer = committer
         self._events = events
         self._now_ms = now_ms
         self._task: asyncio.Task[None] | None = None
-        self.open_calls = OpenCalls(
-            grace_s=settings.close_grace_s,
-            longest_s=settings.call_max_s,
-            calls_max=OPEN_CALLS_MAX,
-        )
+        self.open_calls = open_calls
         self.closed = 0
         """Calls that this node closed."""
 
@@ -96,10 +97,12 @@ class Closer:
 
     async def close_overdue(self) -> None:
         """Look once; raises `SipfarmError`."""
+        await self._settle_doubts()
+        await self._sort()
         now_us = self._now_ms() * 1000
         for key in self.open_calls.overdue(now_us):
-            nodes = self._placement.of(key)
-            if nodes and nodes[0].node_id == self._own_id:
+            nodes = self._replicas.placement.of(key)
+            if nodes and (self._replicas.is_nearest(key) or not self._replicas.is_among(nodes)):
                 await self._close(key, now_us)
             # In case that it did not work, or that the one whose turn it is died.
             self.open_calls.again(key, now_us, AGAIN_S)
@@ -129,13 +132,32 @@ class Closer:
                 lambda db, begin=position: db.calls_after(begin, 2**62, PAGE_CALLS)  # type: ignore[misc]
             )
             for time_us, key, bodies in rows:
-                for body in bodies:
-                    self.open_calls.saw(key, call.decode(body))
+                self.open_calls.settle(key, map(call.decode, bodies))
                 after = (time_us, key)
+
+    async def _settle_doubts(self) -> None:
+        keys = self.open_calls.doubtful(SETTLED_PER_CHECK_MAX)
+        if not keys:
+            return
+        held = await self._committer.read(lambda db: [(key, db.events(key)) for key in keys])
+        for key, bodies in held:
+            self.open_calls.settle(key, map(call.decode, bodies))
+
+    async def _sort(self) -> None:
+        """A bit at a time: there may be many."""
+        for _ in range(SORTED_PER_CHECK_MAX // SORTED_AT_ONCE):
+            if not self.open_calls.sort(SORTED_AT_ONCE, self._is_mine):
+                return
+            await asyncio.sleep(0)
+
+    def _is_mine(self, key: bytes) -> bool:
+        """Whether this node is a replica of the call."""
+        return self._replicas.is_among(self._replicas.placement.of(key))
 
     async def _close(self, key: bytes, now_us: int) -> None:
         bodies = await self._committer.read(lambda db: db.events(key))
         if not bodies:
+            self.open_calls.settle(key, ())
             return
         call_id = call.decode(bodies[0]).call_id
         found = await self._events.read(call_id, TIMEOUT_S)
@@ -144,8 +166,10 @@ class Closer:
         dialogs: dict[frozenset[str], list[CallEvent]] = {}
         for event in found.record:
             dialogs.setdefault(frozenset((event.from_tag, event.to_tag)), []).append(event)
-            # What another replica had and this one did not.
-            self.open_calls.saw(key, event)
+        # With what the replicas had and this node did not.
+        self.open_calls.settle(key, found.record)
+        if not self._is_mine(key):
+            return
         for events in dialogs.values():
             closed = closing(events, now_us, self._settings)
             if closed is not None and await self._write(closed):
@@ -155,9 +179,9 @@ class Closer:
     async def _write(self, event: CallEvent) -> bool:
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def written(level: str, reason: str) -> None:
+        def written(outcome: Level | Refusal) -> None:
             if not done.done():
-                done.set_result(bool(level))
+                done.set_result(isinstance(outcome, Level))
 
         self._events.write(event, TIMEOUT_S, written)
         return await done

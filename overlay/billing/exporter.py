@@ -18,7 +18,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,18 +25,16 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.billing.columns import FINAL_STATES, Row, row_of
+from overlay.billing.columns import FINAL_STATES, BilledRow, row_of
 from overlay.billing.sinks.sink import Sink
-from overlay.links.peer_messages import Store
 from overlay.records import call
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
 from overlay.records.names import RecordKind
-from overlay.replication.placement import Placement
-from overlay.replication.spreader import Spreader
+from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 from overlay.storage.outbox import OutboxEntry, Sinks
-from overlay.storage.rows import EventRow
+from overlay.storage.rows import EventRow, event_row
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +60,7 @@ class Pending:
 
     key: bytes
     call_id: str
-    rows: tuple[Row, ...]
+    rows: tuple[BilledRow, ...]
     last_us: int
     """Its last event, Unix time."""
 
@@ -81,16 +78,7 @@ class Progress:
     last_error: str = ""
 
 
-def readable(bodies: Sequence[bytes]) -> tuple[CallEvent, ...]:
-    """The events that this version knows: one of a later version keeps no others from a sink."""
-    events = []
-    for body in bodies:
-        with suppress(msgspec.MsgspecError):
-            events.append(call.decode(body))
-    return tuple(events)
-
-
-def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[Row, ...], bool]:
+def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[BilledRow, ...], bool]:
     """The rows that the sink has not taken yet, and whether all the call's records are final."""
     taken = {
         event.event_id
@@ -103,7 +91,7 @@ def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[Row, ...], b
     return missing, len(rows) == len(records)
 
 
-def mark_id(row: Row, sink: str) -> bytes:
+def mark_id(row: BilledRow, sink: str) -> bytes:
     """The event id of the mark that the sink has this revision of the record."""
     return event_id(EventKind.EXPORTED, row.callid, sink, row.id, str(row.revision))
 
@@ -117,12 +105,10 @@ def settled_as(entry: OutboxEntry, due_us: int) -> OutboxEntry:
 class Exporter:
     """One node's."""
 
-    own_id: bytes
     node: str
     sinks: Sequence[Sink]
-    placement: Placement
+    replicas: Replicas
     committer: Committer
-    spreader: Spreader
     tick: Callable[[], int]
     """The hybrid logical clock."""
     now_ms: Callable[[], int]
@@ -151,8 +137,8 @@ class Exporter:
     def settled(self) -> bool:
         """Whether the farm has been the same for long enough to say which node is the nearest."""
         now_s = asyncio.get_running_loop().time()
-        if self.placement.epoch != self._epoch:
-            self._epoch = self.placement.epoch
+        if (epoch := self.replicas.placement.epoch) != self._epoch:
+            self._epoch = epoch
             self._changed_s = now_s
             self._unsettled_s = self._unsettled_s or now_s
         if now_s - self._changed_s < SETTLE_S and now_s - self._unsettled_s < SETTLE_LONGEST_S:
@@ -168,12 +154,12 @@ class Exporter:
         settled: list[OutboxEntry] = []
         pending: list[Pending] = []
         for entry, bodies in due:
-            events = readable(bodies)
+            events = call.readable(bodies)
             rows, final = unmarked(events, name)
             if not rows:
                 again_us = 0 if final else now_us + int(OPEN_AGAIN_S * 1e6)
                 settled.append(settled_as(entry, again_us))
-            elif self._is_first(entry.call_key):
+            elif self.replicas.is_nearest(entry.call_key):
                 pending.append(
                     Pending(
                         key=entry.call_key,
@@ -194,7 +180,7 @@ class Exporter:
         done: list[OutboxEntry | EventRow] = [*settled, *marks]
         await asyncio.gather(*(self.committer.commit_wait(row) for row in done))
         for row in marks:
-            self._spread(row)
+            self.replicas.bring_to_others(RecordKind.CALL, row.call_key, row.body)
         progress.backlog = await self.committer.read(lambda db: db.outbox_backlog(name, now_us))
         return len(settled) + len(pending)
 
@@ -252,22 +238,4 @@ class Exporter:
             )
             for row in pending.rows
         ]
-        return [
-            EventRow(
-                call_key=pending.key,
-                event_id=mark.event_id,
-                time_us=mark.time_us,
-                body=call.encode(mark),
-            )
-            for mark in marks
-        ]
-
-    def _spread(self, row: EventRow) -> None:
-        store = Store(kind=RecordKind.CALL, key=row.call_key, body=row.body)
-        for node in self.placement.of(row.call_key):
-            if node.node_id != self.own_id:
-                self.spreader.later(node.node_id, store)
-
-    def _is_first(self, key: bytes) -> bool:
-        nodes = self.placement.of(key)
-        return bool(nodes) and nodes[0].node_id == self.own_id
+        return [event_row(pending.key, mark, call.encode(mark)) for mark in marks]

@@ -22,17 +22,15 @@ from overlay.base import decoding, limit_hits, tasks
 from overlay.base.errors import StorageError
 from overlay.base.limits import UNSIGNED_EVENTS_MAX
 from overlay.billing import chain
-from overlay.billing.chain import Block, Entry
+from overlay.billing.chain import Block, ChainEntry
 from overlay.billing.witness import Witness
 from overlay.identity.identity import Identity
-from overlay.links.peer_messages import Store
 from overlay.records import call
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
-from overlay.replication.placement import Placement
-from overlay.replication.spreader import Spreader
+from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
-from overlay.storage.rows import EventRow
+from overlay.storage.rows import EventRow, event_row
 
 log = logging.getLogger(__name__)
 
@@ -60,23 +58,21 @@ class Ledger:
     def __init__(
         self,
         identity: Callable[[], Identity],
-        placement: Placement,
+        replicas: Replicas,
         committer: Committer,
-        spreader: Spreader,
         witness: Witness,
         tick: Callable[[], int],
         now_ms: Callable[[], int],
     ) -> None:
         self._identity = identity
-        self._placement = placement
+        self._replicas = replicas
         self._committer = committer
-        self._spreader = spreader
         self._witness = witness
         self._tick = tick
         self._now_ms = now_ms
         self._fresh: list[CallEvent] = []
         """Events that have no entry yet; fewer than `TOGETHER`."""
-        self._entries: list[Entry] = []
+        self._entries: list[ChainEntry] = []
         self._withdrawn: list[bytes] = []
         self._last = Head(chain=0)
         self._after = 0
@@ -168,10 +164,7 @@ class Ledger:
         self._witness.said(block.seen)
         self._last, self._after = _decode_head(row.head), block.until
         self.blocks += 1
-        store = Store(kind=RecordKind.CALL, key=row.call_key, body=row.body)
-        for node in self._placement.of(row.call_key):
-            if node.node_id != block.node_id:
-                self._spreader.later(node.node_id, store)
+        self._replicas.bring_to_others(RecordKind.CALL, row.call_key, row.body)
         return True
 
     def _next_block(self) -> tuple[Block, EventRow] | None:
@@ -194,13 +187,9 @@ class Ledger:
             withdrawn=withdrawn,
             seen=self._witness.news(),
         )
-        event = chain.as_event(block, identity.key, identity.certificate, self._now_ms() * 1000)
-        head = Head(chain=last.chain, number=block.number, head=chain.head(chain.encode(block)))
-        row = EventRow(
-            call_key=key_of(RecordKind.CALL, event.call_id),
-            event_id=event.event_id,
-            time_us=event.time_us,
-            body=call.encode(event),
-            head=chain.encode(head),
-        )
-        return block, row
+        body = chain.encode(block)
+        time_us = self._now_ms() * 1000
+        event = chain.as_event(block, body, identity.key, identity.certificate, time_us)
+        head = Head(chain=last.chain, number=block.number, head=chain.head(body))
+        key = key_of(RecordKind.CALL, event.call_id)
+        return block, event_row(key, event, call.encode(event), head=chain.encode(head))

@@ -1,21 +1,30 @@
 """Calls of which this node is a replica and that have not ended, and when each is overdue.
 
-In: events as they are stored. Out: the calls whose last proof of life is too long ago. Pure: no
-clock, no disk. Counterpart: `closer.py`.
+In: events as they are stored, in any order and any of them again. Out: the calls whose last proof
+of life is too long ago, and how many there are. Pure: no clock, no disk. Counterpart: `closer.py`.
+
+Repairs tell of events again: a node that was away when a call ended offers its beginning to those
+that have the end as well. So ends are remembered, as many as there is room for. A proof of life
+that may be older than an end that was forgotten is in doubt until the closer has looked at the
+disk.
 """
 
 import heapq
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
+from overlay.base import limit_hits
+from overlay.base.limits import DOUBTFUL_CALLS_MAX, OPEN_CALLS_MAX
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind
 
 Dialog = tuple[bytes, frozenset[str]]
 """Call key and both tags."""
 
-ENDS_REMEMBERED_MAX = 10_000
-TOGETHER = 64
+ENDS_REMEMBERED_MAX: Final = 10_000
+TOGETHER: Final = 64
 """Events that are taken in at once. One by one, each finds the processor's caches cold."""
-_ENDS = (EventKind.STOP, EventKind.CLOSED)
+_FOR_GOOD_US: Final = 1 << 62
 
 
 def overdue_us(proof: CallEvent, grace_s: int, longest_s: int) -> int:
@@ -28,31 +37,79 @@ def overdue_us(proof: CallEvent, grace_s: int, longest_s: int) -> int:
     return proof.time_us + wait_s * 1_000_000
 
 
+class _End(NamedTuple):
+    until_us: int
+    """No proof of life counts that is as old or older."""
+    time_us: int
+    """When the call ended."""
+
+
 @dataclass(kw_only=True)
 class OpenCalls:
     """The open calls, by the time at which they are overdue."""
 
     grace_s: int
     longest_s: int
-    calls_max: int
+    calls_max: int = OPEN_CALLS_MAX
     _due_us: dict[Dialog, int] = field(default_factory=dict)
-    _ended: dict[Dialog, None] = field(default_factory=dict)
-    """Ends that came before their START, the oldest first."""
+    _elsewhere: set[Dialog] = field(default_factory=set)
+    """Of those, the ones of which this node is no replica any more."""
+    _unsorted: list[Dialog] = field(default_factory=list)
+    """Those of which is to be found out next whether they are elsewhere."""
+    _ended: dict[Dialog, _End] = field(default_factory=dict)
+    """The oldest first."""
+    _forgotten_us: int = -1
+    """When the last of the ends was that have been forgotten."""
+    _doubtful: dict[bytes, None] = field(default_factory=dict)
     _queue: list[tuple[int, bytes, tuple[str, ...]]] = field(default_factory=list)
     _fresh: list[tuple[bytes, CallEvent]] = field(default_factory=list)
     """Events not yet taken in; fewer than `TOGETHER`."""
-    overflowed: int = 0
-    """Calls that found no room; the next start looks at them again."""
 
     def __len__(self) -> int:
         self._take_in()
-        return len(self._due_us)
+        return len(self._due_us) - len(self._elsewhere)
 
     def saw(self, key: bytes, event: CallEvent) -> None:
-        """An event is stored here; the order does not matter."""
+        """An event is stored here; the order does not matter, nor does how often."""
         self._fresh.append((key, event))
         if len(self._fresh) >= TOGETHER:
             self._take_in()
+
+    def settle(self, key: bytes, events: Iterable[CallEvent]) -> None:
+        """These are all events of a call that there are, here or anywhere."""
+        self._take_in()
+        self._doubtful.pop(key, None)
+        dialogs: dict[Dialog, list[CallEvent]] = {}
+        for event in events:
+            dialogs.setdefault(_dialog(key, event), []).append(event)
+        for dialog, found in dialogs.items():
+            self._settle(dialog, found)
+        if not dialogs:
+            for dialog in self._of(key):
+                self._drop(dialog)
+
+    def doubtful(self, most: int) -> list[bytes]:
+        """Keys of calls that are to be looked up and settled; so many at most."""
+        self._take_in()
+        return [key for key, _ in zip(self._doubtful, range(most), strict=False)]
+
+    def sort(self, most: int, is_mine: Callable[[bytes], bool]) -> bool:
+        """Find out of some calls whether this node is a replica of them; False after the last one.
+
+        The end of a call goes to those that are its replicas by then: one that was its replica when
+        it began does not hear of it, and is not to count it.
+        """
+        self._take_in()
+        self._unsorted = self._unsorted or list(self._due_us)
+        batch, self._unsorted = self._unsorted[-most:], self._unsorted[:-most]
+        for dialog in batch:
+            if dialog not in self._due_us:
+                continue
+            if is_mine(dialog[0]):
+                self._elsewhere.discard(dialog)
+            else:
+                self._elsewhere.add(dialog)
+        return bool(self._unsorted)
 
     def overdue(self, now_us: int) -> list[bytes]:
         """Keys of calls that are overdue; each is named once, unless it is seen to live again."""
@@ -69,8 +126,13 @@ class OpenCalls:
         """Look at the open dialogs of this call again, as somebody else should have closed it."""
         self._take_in()
         due_us = now_us + int(after_s * 1e6)
-        for dialog in [each for each in self._due_us if each[0] == key]:
+        for dialog in self._of(key):
             self._await(dialog, due_us)
+
+    # inner workings
+
+    def _of(self, key: bytes) -> list[Dialog]:
+        return [each for each in self._due_us if each[0] == key]
 
     def _take_in(self) -> None:
         fresh, self._fresh = self._fresh, []
@@ -78,23 +140,73 @@ class OpenCalls:
             self._take(key, event)
 
     def _take(self, key: bytes, event: CallEvent) -> None:
-        dialog = (key, frozenset((event.from_tag, event.to_tag)))
-        if event.kind in _ENDS:
-            if self._due_us.pop(dialog, None) is None and event.kind is EventKind.STOP:
-                self._remember_end(dialog)
-        elif event.kind in PROOFS_OF_LIFE and dialog not in self._ended:
+        dialog = _dialog(key, event)
+        if event.kind is EventKind.STOP:
+            self._end(dialog, _FOR_GOOD_US, event.time_us)
+        elif event.kind is EventKind.CLOSED:
+            self._end(dialog, event.time_us, event.time_us)
+            # It closed nothing if there was a later proof of life.
+            self._doubt(key)
+        elif event.kind in PROOFS_OF_LIFE and self._counts(dialog, event):
+            known = self._due_us.get(dialog)
             due_us = overdue_us(event, self.grace_s, self.longest_s)
-            if due_us > self._due_us.get(dialog, 0):
+            is_new = event.kind is EventKind.START and event.time_us > self._forgotten_us
+            if known is None and not is_new and dialog not in self._ended:
+                self._doubt(key)
+            elif known is None or due_us > known:
                 self._await(dialog, due_us)
 
-    def _await(self, dialog: Dialog, due_us: int) -> None:
-        if dialog not in self._due_us and len(self._due_us) >= self.calls_max:
-            self.overflowed += 1
+    def _settle(self, dialog: Dialog, events: list[CallEvent]) -> None:
+        stops_us = [event.time_us for event in events if event.kind is EventKind.STOP]
+        closed_us = max((e.time_us for e in events if e.kind is EventKind.CLOSED), default=-1)
+        proof = max(
+            (event for event in events if event.kind in PROOFS_OF_LIFE),
+            key=lambda event: event.time_us,
+            default=None,
+        )
+        if stops_us:
+            self._end(dialog, _FOR_GOOD_US, max(stops_us))
+        elif proof is not None and closed_us >= proof.time_us:
+            self._end(dialog, closed_us, closed_us)
+        elif proof is None or all(event.kind is not EventKind.START for event in events):
+            # Nothing can be said of a call whose beginning nobody has.
             return
-        self._due_us[dialog] = due_us
-        heapq.heappush(self._queue, (due_us, dialog[0], tuple(sorted(dialog[1]))))
+        elif self._counts(dialog, proof):
+            self._await(dialog, overdue_us(proof, self.grace_s, self.longest_s))
 
-    def _remember_end(self, dialog: Dialog) -> None:
-        self._ended[dialog] = None
+    def _counts(self, dialog: Dialog, proof: CallEvent) -> bool:
+        """Whether the call is not known to have ended since."""
+        end = self._ended.get(dialog)
+        return end is None or proof.time_us > end.until_us
+
+    def _doubt(self, key: bytes) -> None:
+        if len(self._doubtful) < DOUBTFUL_CALLS_MAX:
+            self._doubtful[key] = None
+        else:
+            limit_hits.hit("DOUBTFUL_CALLS_MAX")
+
+    def _await(self, dialog: Dialog, due_us: int) -> None:
+        known = self._due_us.get(dialog)
+        if known is None and len(self._due_us) >= self.calls_max:
+            limit_hits.hit("OPEN_CALLS_MAX")
+        elif known != due_us:
+            self._due_us[dialog] = due_us
+            heapq.heappush(self._queue, (due_us, dialog[0], tuple(sorted(dialog[1]))))
+
+    def _drop(self, dialog: Dialog) -> None:
+        self._due_us.pop(dialog, None)
+        self._elsewhere.discard(dialog)
+
+    def _end(self, dialog: Dialog, until_us: int, time_us: int) -> None:
+        """It ended at `time_us`, and no proof of life counts until `until_us`."""
+        before = self._ended.pop(dialog, None)
+        end = _End(until_us=until_us, time_us=time_us)
+        self._ended[dialog] = max(end, before) if before is not None else end
+        self._drop(dialog)
         if len(self._ended) > ENDS_REMEMBERED_MAX:
-            del self._ended[next(iter(self._ended))]
+            forgotten = self._ended.pop(next(iter(self._ended)))
+            self._forgotten_us = max(self._forgotten_us, forgotten.time_us)
+
+
+def _dialog(key: bytes, event: CallEvent) -> Dialog:
+    return (key, frozenset((event.from_tag, event.to_tag)))

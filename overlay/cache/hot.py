@@ -54,16 +54,22 @@ class HotSubscriber(msgspec.Struct, kw_only=True):
 class HotRecords:
     """The registrations and subscribers under a lease of this node."""
 
-    def __init__(self, projection: Projection, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        projection: Projection,
+        now_ms: Callable[[], int],
+        lost: Callable[[], frozenset[str]],
+    ) -> None:
+        """`lost` gives the names of nodes that are dead or have left: flows to them are no
+        targets."""
         self._now_ms = now_ms
+        self.lost = lost
         self._projection = projection
         self._loop = asyncio.get_running_loop()
         self._hot: OrderedDict[bytes, HotRecord] = OrderedDict()
         self._subscribers: OrderedDict[bytes, HotSubscriber] = OrderedDict()
         self._reading: dict[bytes, Registration] = {}
         self._reads: dict[bytes, int] = {}
-        self.lost: Callable[[], frozenset[str]] = frozenset
-        """Names of nodes that are dead or have left: flows to them are no targets."""
         self.turn = 0
         """Grows when leases end; a read that began in an earlier turn brings no lease."""
 
@@ -150,12 +156,10 @@ class HotRecords:
             del self._hot[key]
         return shown
 
-    def subscriber(self, key: bytes) -> tuple[bool, Subscriber | None]:
-        """(known, record): whether there is a lease, and the subscriber if there is one."""
+    def subscriber(self, key: bytes) -> HotSubscriber | None:
+        """What is under a lease; None when there is none and the replicas must be asked."""
         found = self._subscribers.get(key)
-        if found is None or found.until_s <= self._loop.time():
-            return False, None
-        return True, found.record
+        return found if found is not None and found.until_s > self._loop.time() else None
 
     def keep_subscriber(
         self, key: bytes, record: Subscriber | None, until_s: float, granters: Granters = ()

@@ -14,13 +14,8 @@ from overlay.base.limits import PAGE_ROWS_MAX
 from overlay.base.version import VERSION, Installed
 from overlay.cache.projection import Projection
 from overlay.control.readiness import Readiness
-from overlay.links.peer_messages import (
-    CallsAt,
-    Described,
-    ListCallsAt,
-    ListSubscribersAt,
-    SubscribersAt,
-)
+from overlay.links.farm_messages import Described
+from overlay.links.record_messages import CallsAt, ListCallsAt, ListSubscribersAt, SubscribersAt
 from overlay.membership.membership import Membership
 from overlay.records.names import RecordKind, key_of, probe_name
 from overlay.records.node_info import NodeInfo
@@ -69,7 +64,7 @@ class Local:
             version=VERSION,
             uptime_s=round(time.monotonic() - self._started_s, 1),
             ready=not unready,
-            bindings=self._count_bindings(),
+            bindings=self.count_bindings(),
             calls=await self._replica.committer.read(lambda db: db.count_calls()),
             subscribers=len(self._replica.subscribers),
             journal_depth=self._events.journal_depth,
@@ -94,7 +89,7 @@ class Local:
             return ""
         return "away" if self._proxy_away() else "ok"
 
-    def _count_bindings(self) -> int:
+    def count_bindings(self) -> int:
         """Registration records of phones: those of the readiness probes do not count."""
         names = [self._own.name, *(member.info.name for member in self._membership.members)]
         probes = (key_of(RecordKind.REGISTRATION, probe_name(name)) for name in names)

@@ -24,6 +24,7 @@ from overlay.daemon.parts import Parts
 from overlay.identity import identity as identities
 from overlay.kamailio.figures import KamailioFigures
 from overlay.kamailio.watcher import KamailioWatcher
+from overlay.membership.scrape_targets import ScrapeTargets
 from overlay.observe.heartbeat import Heartbeat
 from overlay.observe.metrics_http import Hooks, MetricsServer
 
@@ -49,11 +50,24 @@ async def run(config: Config) -> None:
     heartbeat = Heartbeat(
         node.committer.round_trip, lambda: service_manager.notify(service_manager.ALIVE)
     )
-    hooks = Hooks(live=heartbeat.check, ready=node.readiness.check, refresh=(figures.refresh,))
+    targets = ScrapeTargets(
+        config,
+        lambda: node.membership.own,
+        lambda: node.membership.members,
+        lambda: frozenset(node.revoker.current.node_ids),
+        time.time,
+        lambda member: loop.time() - member.since_s,
+    )
+    hooks = Hooks(
+        live=heartbeat.check,
+        ready=node.readiness.check,
+        targets=targets.asked,
+        refresh=(figures.refresh,),
+    )
     pages = MetricsServer(node.metrics.registry, hooks)
     try:
         heartbeat.start()
-        await pages.start(config.node.address, config.metrics.port)
+        await pages.start(config.metrics.address, config.metrics.port)
         service_manager.notify(service_manager.READY)
         await node.stopped.wait()
     finally:

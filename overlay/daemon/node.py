@@ -15,6 +15,7 @@ from overlay.base.version import VERSION
 from overlay.billing.closer import Closer
 from overlay.billing.exporter import Exporter
 from overlay.billing.ledger import Ledger
+from overlay.billing.open_calls import OpenCalls
 from overlay.billing.retention import Retention, horizon_us
 from overlay.billing.sinks.configured import configured
 from overlay.billing.witness import Witness
@@ -23,8 +24,10 @@ from overlay.config.config import Config
 from overlay.control.farm_wide import FarmWide
 from overlay.control.local import Local
 from overlay.control.lockouts import Lockouts
+from overlay.control.operator_service import OperatorService
+from overlay.control.proxy_service import ProxyService
 from overlay.control.readiness import Readiness
-from overlay.control.service import Service
+from overlay.control.service import ControlService
 from overlay.daemon.node_metrics import watch
 from overlay.daemon.parts import Parts
 from overlay.daemon.peer_requests import PeerRequests
@@ -40,10 +43,11 @@ from overlay.identity import sip_certificate
 from overlay.identity.identity import Identity
 from overlay.links.member_claims import next_incarnation
 from overlay.links.network import hello_of
-from overlay.links.peer_messages import Hello, Reply, Request
+from overlay.links.peer_protocol import Hello, PeerReply, PeerRequest
 from overlay.maintenance.lease_keeper import LeaseKeeper
 from overlay.maintenance.maintenance import Maintenance
 from overlay.maintenance.record_names import RecordNames
+from overlay.membership import scrape_targets
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
 from overlay.observe.metrics import Metrics
@@ -52,20 +56,21 @@ from overlay.records.clock import HybridClock
 from overlay.records.node_info import NodeInfo, Traits
 from overlay.records.settings import FarmSettings, Shown
 from overlay.replication.claims import Claims
-from overlay.replication.drain import Drain
+from overlay.replication.drain import Drainer
 from overlay.replication.events import EventWriter
 from overlay.replication.placement import Placement
 from overlay.replication.reader import Reader
 from overlay.replication.registrations import Registrations
 from overlay.replication.repair import Repair
 from overlay.replication.replica import Replica
+from overlay.replication.replicas import Replicas
 from overlay.replication.settings_keeper import SettingsKeeper
 from overlay.replication.spreader import Spreader
 from overlay.replication.subscribers import SubscriberDirectory
 from overlay.replication.vetting import Vetting
 from overlay.storage.rows import IncarnationRow, Peers
 from overlay.storage.scrubber import Scrubber
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +95,8 @@ class Node:
                 capacity=config.node.capacity,
                 transports=sip_certificate.servable(config),
                 address6=config.node.address6,
+                software=VERSION,
+                metrics=scrape_targets.told_by(config),
             ),
         )
         now_ms = self.parts.now_ms
@@ -122,61 +129,39 @@ class Node:
         await self._start_revoker()
         await self._start_settings()
         self.projection = self.parts.projection(config)
-        self.hot = HotRecords(self.projection, now_ms)
-        self.hot.lost = self.membership.members.lost_names
-        self.replica = Replica(
-            own_id,
-            self.bindings,
-            self.subscribers,
-            self.committer,
-            self.hot,
-            self.network,
-            now_ms,
-            self.vetting,
-            self._horizon_us,
+        self.hot = HotRecords(self.projection, now_ms, self.membership.members.lost_names)
+        self.open_calls = OpenCalls(
+            grace_s=config.billing.close_grace_s, longest_s=config.billing.call_max_s
         )
+        self.witness = Witness(own_id, lambda: self.identity.authority, now_ms)
+        self._build_replicas()
         self.retention = Retention(self.committer, self._horizon_us)
-        self.placement = Placement(
-            self.membership, config.overlay.replicas, config.overlay.write_quorum
-        )
-        self.reader = Reader(
-            own_id, self.placement, self.replica, self.network, config.overlay.read_quorum
+        self.ledger = Ledger(
+            lambda: self.identity,
+            self.replicas,
+            self.committer,
+            self.witness,
+            self.clock.tick,
+            now_ms,
         )
         self._build_coordinators()
-        self.claims = Claims(
-            own_id, self.placement, self.committer, self.network, self.clock, now_ms
-        )
-        self.repair = Repair(own_id, config.overlay, self.placement, self.replica, self.network)
+        self.claims = Claims(self.replicas, self.committer, self.clock, now_ms)
+        self.repair = Repair(self.replicas, config.overlay.repair_interval_ms / 1000)
         self.exporter = Exporter(
-            own_id=own_id,
             node=self.own.name,
             sinks=configured(config),
-            placement=self.placement,
+            replicas=self.replicas,
             committer=self.committer,
-            spreader=self.spreader,
             tick=self.clock.tick,
             now_ms=now_ms,
             chance=self.parts.chance,
         )
         self.closer = Closer(
-            own_id, config.billing, self.placement, self.committer, self.events, now_ms
+            config.billing, self.replicas, self.committer, self.events, self.open_calls, now_ms
         )
-        self.witness = Witness(own_id, lambda: self.identity.authority, now_ms)
-        self.replica.event_stored = self._replica_stored
-        self.events.event_stored = self.closer.open_calls.saw
-        self.ledger = Ledger(
-            lambda: self.identity,
-            self.placement,
-            self.committer,
-            self.spreader,
-            self.witness,
-            self.clock.tick,
-            now_ms,
-        )
-        self.events.took_on, self.events.gave_up = self.ledger.took_on, self.ledger.gave_up
         await self.ledger.start(self.incarnation)
         names = RecordNames(self.replica, self._node_names)
-        self.drain = Drain(
+        self.drain = Drainer(
             config.overlay,
             self.membership,
             self.repair,
@@ -256,7 +241,7 @@ class Node:
         self.membership.peer_down(node_id, reason, left)
 
     def request_received(
-        self, sender: Hello, request: Request, reply: Callable[[Reply], None]
+        self, sender: Hello, request: PeerRequest, reply: Callable[[PeerReply], None]
     ) -> None:
         self.requests.answer(sender.node.node_id, request, reply)
 
@@ -265,7 +250,7 @@ class Node:
     async def _open_storage(self) -> None:
         self.committer, self.bindings = self.parts.storage(self.config, self.parts.now_ms)
         rows = await self.committer.read(lambda db: db.subscribers())
-        self.subscribers = Subscribers(rows)
+        self.subscribers = StoredSubscribers(rows)
         self.scrubber = Scrubber(self.bindings, self.subscribers, self.committer)
         self._known = await self.committer.read(lambda db: db.peers())
 
@@ -337,38 +322,42 @@ class Node:
         gone = tuple(sorted(self._gone))
         self.show(Shown(settings=self._farm_settings, down=self.gateways.down, gone=gone))
 
-    def _build_coordinators(self) -> None:
-        config, own_id = self.config, self.own.node_id
-        self.spreader = Spreader(self.network)
-        self.registrations = Registrations(
-            own_id,
-            config,
-            self.placement,
-            self.replica,
-            self.reader,
-            self.network,
-            self.spreader,
-            self.clock,
+    def _build_replicas(self) -> None:
+        settings, own_id = self.config.overlay, self.own.node_id
+        self.replica = Replica(
+            own_id=own_id,
+            bindings=self.bindings,
+            subscribers=self.subscribers,
+            committer=self.committer,
+            hot=self.hot,
+            transport=self.network,
+            now_ms=self.parts.now_ms,
+            vetting=self.vetting,
+            horizon_us=self._horizon_us,
+            event_stored=self._event_stored,
         )
+        self.placement = Placement(self.membership, settings.replicas, settings.write_quorum)
+        self.spreader = Spreader(self.network)
+        self.replicas: Replicas = Replicas(
+            own_id=own_id,
+            own=self.replica,
+            placement=self.placement,
+            transport=self.network,
+            spreader=self.spreader,
+            count=settings.replicas,
+            write_quorum=settings.write_quorum,
+            read_quorum=settings.read_quorum,
+        )
+
+    def _build_coordinators(self) -> None:
+        config, replicas = self.config, self.replicas
+        self.reader = Reader(replicas)
+        self.registrations = Registrations(config.proxy, replicas, self.reader, self.clock)
         self.events = EventWriter(
-            own_id,
-            config,
-            self.placement,
-            self.committer,
-            self.reader,
-            self.network,
-            self.spreader,
-            self.clock,
+            self.own.name, replicas, self.reader, self.committer, self.clock, self.ledger
         )
         self.directory = SubscriberDirectory(
-            own_id,
-            config,
-            self.placement,
-            self.replica,
-            self.reader,
-            self.hot,
-            self.network,
-            self.vetting,
+            config.overlay.lease_ms, replicas, self.reader, self.hot, self.vetting
         )
 
     def _build_control(self) -> None:
@@ -399,25 +388,37 @@ class Node:
             farm_wide.status,
             lambda: self.revoker.current.node_ids,
         )
-        service = Service(
-            self.config,
-            self.hot,
-            self.registrations,
-            self.events,
-            self.directory,
-            farm_wide,
-            self.revoker,
-            self.settings,
-            self.gateways,
-            self.metrics,
-            self.parts.now_ms,
-            self.leave,
-            self._withdraw,
-            self.drain,
-            maintenance,
-            self.lockouts,
-            self.claims,
+        proxies = ProxyService(
+            config=self.config,
+            hot=self.hot,
+            registrations=self.registrations,
+            events=self.events,
+            subscribers=self.directory,
+            farm_wide=farm_wide,
+            metrics=self.metrics,
+            now_ms=self.parts.now_ms,
+            drain=self.drain,
+            lockouts=self.lockouts,
+            claims=self.claims,
         )
+        operators = OperatorService(
+            config=self.config,
+            hot=self.hot,
+            registrations=self.registrations,
+            events=self.events,
+            subscribers=self.directory,
+            farm_wide=farm_wide,
+            revoker=self.revoker,
+            settings=self.settings,
+            gateways=self.gateways,
+            now_ms=self.parts.now_ms,
+            leave=self.leave,
+            withdraw=self._withdraw,
+            drain=self.drain,
+            maintenance=maintenance,
+            lockouts=self.lockouts,
+        )
+        service = ControlService(proxies, operators)
         self.control = self.parts.control(service, self.metrics)
 
     async def _listen(self) -> None:
@@ -465,8 +466,8 @@ class Node:
             serial=self._zone_changed_s,
         )
 
-    def _replica_stored(self, key: bytes, event: CallEvent) -> None:
-        self.closer.open_calls.saw(key, event)
+    def _event_stored(self, key: bytes, event: CallEvent) -> None:
+        self.open_calls.saw(key, event)
         self.witness.saw(event)
 
     def _horizon_us(self) -> int:

@@ -1,186 +1,352 @@
 """The figures that Prometheus reads off a node's parts.
 
-In: a node. Out: gauges in its registry, evaluated when they are asked for.
+In: a node. Out: families in its registry, each read when Prometheus asks. `FIGURES` declares them:
+a figure is one entry there, and all that shows it derives from that.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from prometheus_client import Gauge
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
+from overlay.base.limits import GATEWAYS_PER_TRUNK_MAX, TRUNKS_MAX
 from overlay.base.version import VERSION
-from overlay.billing.exporter import Progress
 from overlay.membership.members import State
+from overlay.observe.metric_families import Family, Kind, Label, Unit
+from overlay.observe.metrics import Sample
 
 if TYPE_CHECKING:
+    from overlay.billing.exporter import Progress
     from overlay.daemon.node import Node
 
+_SINKS_MAX: Final = 6
+"""Two kinds of files, PostgreSQL, a webhook, Kafka; and one more to come."""
 
-def _count(node: "Node", state: State) -> Callable[[], float]:
-    return lambda: sum(member.state is state for member in node.membership.members)
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A family, and how it is read off a node."""
+
+    family: Family
+    read: Callable[["Node"], Iterable[Sample]]
+
+
+def _gauge(
+    name: str, text: str, value: "Callable[[Node], float]", unit: Unit = Unit.NONE
+) -> Figure:
+    family = Family(name=f"sipfarm_{name}", kind=Kind.GAUGE, text=text, unit=unit)
+    return Figure(family=family, read=lambda node: [((), value(node))])
+
+
+def _total(name: str, text: str, value: "Callable[[Node], float]") -> Figure:
+    """A sum that its owner counts since the daemon's start."""
+    family = Family(name=f"sipfarm_{name}_total", kind=Kind.COUNTER, text=text)
+    return Figure(family=family, read=lambda node: [((), value(node))])
+
+
+def _export(
+    name: str,
+    text: str,
+    value: "Callable[[Progress], float]",
+    kind: Kind = Kind.GAUGE,
+    unit: Unit = Unit.NONE,
+) -> Figure:
+    """A figure of each place that records are exported to."""
+    sink = Label(name="sink", text="where records are exported to", values_max=_SINKS_MAX)
+    family = Family(name=f"sipfarm_export_{name}", kind=kind, text=text, unit=unit, labels=(sink,))
+    return Figure(
+        family=family,
+        read=lambda node: (
+            ((name,), value(progress)) for name, progress in node.exporter.progress.items()
+        ),
+    )
+
+
+def _members() -> Figure:
+    def read(node: "Node") -> Iterator[Sample]:
+        counts = Counter(member.state for member in node.membership.members)
+        for state in State:
+            yield (state.value,), counts[state]
+
+    states = tuple(state.value for state in State)
+    family = Family(
+        name="sipfarm_members",
+        kind=Kind.GAUGE,
+        text="Other nodes, by how this node sees them",
+        labels=(Label(name="state", text="how the node is", values=states),),
+    )
+    return Figure(family=family, read=read)
+
+
+def _gateway_up() -> Figure:
+    family = Family(
+        name="sipfarm_gateway_up",
+        kind=Kind.GAUGE,
+        text="Whether the gateway answers this node's OPTIONS",
+        labels=(
+            Label(name="trunk", text="the trunk's name", values_max=TRUNKS_MAX),
+            Label(
+                name="gateway",
+                text="the gateway's URI; the bound is each trunk's",
+                values_max=GATEWAYS_PER_TRUNK_MAX,
+            ),
+        ),
+    )
+    return Figure(
+        family=family,
+        read=lambda node: ((each, float(up)) for each, up in node.gateways.states().items()),
+    )
+
+
+def _farm() -> tuple[Figure, ...]:
+    """The nodes, and what they agree on."""
+    return (
+        _members(),
+        _gauge("links", "Nodes with a link", lambda node: len(node.membership.members.linked())),
+        _gauge(
+            "health_score",
+            "How far this node doubts its own probes; 0 is well",
+            lambda node: node.membership.health.score,
+        ),
+        _total(
+            "lookups",
+            "Lookups of a record's replicas that had to ask other nodes",
+            lambda node: node.membership.lookups,
+        ),
+        _total(
+            "lookup_hops", "Steps that these lookups took", lambda node: node.membership.lookup_hops
+        ),
+        _gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the node's certificate expires, as Unix time",
+            lambda node: node.identity.expires_at.timestamp(),
+            Unit.SECONDS,
+        ),
+        _gauge(
+            "revoked_nodes",
+            "Nodes on the list of revoked nodes",
+            lambda node: len(node.revoker.current.node_ids),
+        ),
+        _gauge(
+            "revocations_version",
+            "The version of the list of revoked nodes that is in force",
+            lambda node: node.revoker.current.version,
+        ),
+        _total(
+            "revoked_connections_refused",
+            "Connections of revoked nodes that were refused",
+            lambda node: node.network.revoked_refused,
+        ),
+        _gauge(
+            "settings_version",
+            "The version of the farm's settings that is in force, 0 for none",
+            lambda node: node.settings.current.version,
+        ),
+    )
+
+
+def _registrations() -> tuple[Figure, ...]:
+    """Registrations, subscribers, and who may not."""
+    return (
+        _gauge(
+            "bindings",
+            "Registration records held, one for each address-of-record; "
+            "those of readiness probes do not count",
+            lambda node: node.local.count_bindings(),
+        ),
+        _gauge("subscribers", "Subscriber records held", lambda node: len(node.subscribers)),
+        _gauge(
+            "hot_records",
+            "Registrations of other nodes that this node may answer from its cache",
+            lambda node: len(node.hot),
+        ),
+        _gauge(
+            "leased_keys",
+            "Records of this node that other nodes may answer from their caches",
+            lambda node: len(node.replica.leases),
+        ),
+        _total(
+            "registrations_weak",
+            "REGISTERs that fewer than W nodes hold, as there were no more",
+            lambda node: node.registrations.weak,
+        ),
+        _total(
+            "read_repairs",
+            "Stale copies found when records were read",
+            lambda node: node.reader.repairs,
+        ),
+        _total(
+            "repairs_sent",
+            "Records handed to replicas that lacked them",
+            lambda node: node.repair.sent,
+        ),
+        _total(
+            "records_forged",
+            "Records refused as the operator had not signed them",
+            lambda node: node.vetting.refused,
+        ),
+        _gauge(
+            "lockouts",
+            "Users and addresses that are locked out",
+            lambda node: len(node.lockouts),
+        ),
+        _total(
+            "lockouts_begun", "Lockouts that this node found out", lambda node: node.lockouts.begun
+        ),
+        _total(
+            "login_failures",
+            "Wrong passwords that this node's proxy told it of",
+            lambda node: node.lockouts.failures,
+        ),
+    )
+
+
+def _calls() -> tuple[Figure, ...]:
+    """Calls, their records, and where these go."""
+    return (
+        _gauge(
+            "open_calls",
+            "Calls without an end of which this node is a replica",
+            lambda node: len(node.closer.open_calls),
+        ),
+        _total(
+            "calls_closed",
+            "Calls that this node closed, as their BYE never came",
+            lambda node: node.closer.closed,
+        ),
+        _total(
+            "calls_deleted",
+            "Calls past `billing.retention_days` that were deleted here",
+            lambda node: node.retention.deleted,
+        ),
+        _gauge(
+            "claims",
+            "Calls of subscribers whose calls are limited that this node keeps in mind",
+            lambda node: len(node.claims.counts),
+        ),
+        _total(
+            "claims_refused",
+            "Calls above their subscriber's limit, by this node's word",
+            lambda node: node.claims.refused,
+        ),
+        _gauge(
+            "journal_depth",
+            "Call events of this node that are on fewer than W disks",
+            lambda node: node.events.journal_depth,
+        ),
+        _gauge(
+            "unsigned_events",
+            "Call events of this node that no signed block has yet",
+            lambda node: node.ledger.unsigned,
+        ),
+        _total("blocks_signed", "Signed blocks of call events", lambda node: node.ledger.blocks),
+        _total(
+            "block_failures",
+            "Failed tries at storing a signed block",
+            lambda node: node.ledger.failures,
+        ),
+        _export(
+            "backlog_calls",
+            "Calls that the sink may lack and this node has to look at",
+            lambda progress: progress.backlog,
+        ),
+        _export(
+            "lag_seconds",
+            "Since the last event of the call that waits the longest here for the sink; 0 if none "
+            "waits",
+            lambda progress: time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0.0,
+            unit=Unit.SECONDS,
+        ),
+        _export("up", "Whether the sink took what it was last given", lambda p: not p.last_error),
+        _export(
+            "rows_total", "Rows that the sink took", lambda progress: progress.taken, Kind.COUNTER
+        ),
+        _export(
+            "failures_total",
+            "Failed tries at giving the sink rows",
+            lambda progress: progress.failures,
+            Kind.COUNTER,
+        ),
+        _gateway_up(),
+    )
+
+
+def _storage() -> tuple[Figure, ...]:
+    """The disk, and Redis."""
+    return (
+        _gauge(
+            "disk_ok",
+            "Whether the last commit succeeded",
+            lambda node: not node.committer.last_error,
+        ),
+        _gauge(
+            "disk_free_bytes",
+            "Free space where the data directory is",
+            lambda node: node.committer.space.free_bytes(),
+            Unit.BYTES,
+        ),
+        _total(
+            "commits",
+            "Commits of call events and subscribers",
+            lambda node: node.committer.batches,
+        ),
+        _total("committed_rows", "Rows in those commits", lambda node: node.committer.rows),
+        _total(
+            "rotten_rows",
+            "Rows on disk that were not as they were written",
+            lambda node: node.committer.damage.rotten_rows,
+        ),
+        _gauge(
+            "broken_files",
+            "Files that were broken and are set aside in the data directory",
+            lambda node: len(node.committer.damage.files),
+        ),
+        _gauge("redis_up", "Whether Redis can be used", lambda node: not node.projection.error),
+        _total("redis_writes", "Entries written to Redis", lambda node: node.projection.writes),
+    )
+
+
+def _dns() -> tuple[Figure, ...]:
+    """The farm's names."""
+    return (
+        _gauge(
+            "dns_publishing",
+            "Whether this node publishes the farm's records",
+            lambda node: node.publisher.publishing,
+        ),
+        _total(
+            "dns_updates",
+            "Dynamic updates of the farm's records that were accepted",
+            lambda node: node.publisher.updates,
+        ),
+        _total(
+            "dns_update_failures",
+            "Failed tries at publishing the farm's records",
+            lambda node: node.publisher.failures,
+        ),
+    )
+
+
+FARM: Final = _farm()
+REGISTRATIONS: Final = _registrations()
+CALLS: Final = _calls()
+STORAGE: Final = _storage()
+DNS: Final = _dns()
+FIGURES: Final = (*FARM, *REGISTRATIONS, *CALLS, *STORAGE, *DNS)
 
 
 def watch(node: "Node") -> None:
-    """Register the gauges."""
-    metrics = node.metrics
-    metrics.describe(farm=node.config.farm.name, node=node.own.name, version=VERSION)
-    members = metrics.gauges("sipfarm_members", "Other nodes by state", "state")
-    for state in State:
-        members.labels(state.value).set_function(_count(node, state))
-    plain = {
-        "links": ("Peers with a link", lambda: len(node.membership.members.linked())),
-        "bindings": ("Registration records held", lambda: len(node.bindings)),
-        "subscribers": ("Subscriber records held", lambda: len(node.subscribers)),
-        "hot_records": ("Registrations under a lease of this node", lambda: len(node.hot)),
-        "leased_keys": ("Keys that others hold leases on", lambda: len(node.replica.leases)),
-        "lockouts": ("Users and addresses that are locked out", lambda: len(node.lockouts)),
-        "health_score": (
-            "How far this node doubts its own probes, 0 is well",
-            lambda: node.membership.health.score,
-        ),
-        "open_calls": (
-            "Calls without an end of which this node is a replica",
-            lambda: len(node.closer.open_calls),
-        ),
-        "claims": (
-            "Calls of subscribers whose calls are limited that this node keeps in mind",
-            lambda: len(node.claims.counts),
-        ),
-        "unsigned_events": (
-            "Call events of this node that no signed block has yet",
-            lambda: node.ledger.unsigned,
-        ),
-        "journal_depth": ("Call events on fewer than W disks", lambda: node.events.journal_depth),
-        "redis_up": ("Redis can be used", lambda: not node.projection.error),
-        "dns_publishing": (
-            "This node publishes the farm's records",
-            lambda: node.publisher.publishing,
-        ),
-        "disk_ok": ("The last commit succeeded", lambda: not node.committer.last_error),
-        "disk_free_bytes": (
-            "Free where the data directory is",
-            node.committer.space.free_bytes,
-        ),
-        "broken_files": (
-            "Files that were broken and are set aside in the data directory",
-            lambda: len(node.committer.damage.files),
-        ),
-        "revoked_nodes": ("Nodes on the list", lambda: len(node.revoker.current.node_ids)),
-        "revocations_version": ("Of the list", lambda: node.revoker.current.version),
-        "settings_version": (
-            "Of the farm's settings, 0 for none",
-            lambda: node.settings.current.version,
-        ),
-        "certificate_seconds": (
-            "Time until the node's certificate expires",
-            lambda: node.identity.expires_at.timestamp() - time.time(),
-        ),
-    }
-    for name, (text, value) in plain.items():
-        metrics.gauge(f"sipfarm_{name}", text, value)
-    totals = {
-        "commits": ("Commits of call events and subscribers", lambda: node.committer.batches),
-        "committed_rows": ("Rows in those commits", lambda: node.committer.rows),
-        "rotten_rows": (
-            "Rows on disk that were not as they were written, since the start",
-            lambda: node.committer.damage.rotten_rows,
-        ),
-        "redis_writes": ("Entries written to Redis", lambda: node.projection.writes),
-        "lookups": (
-            "Lookups of a record's replicas that had to ask others",
-            lambda: node.membership.lookups,
-        ),
-        "lookup_hops": ("Steps that these took", lambda: node.membership.lookup_hops),
-        "repairs_sent": ("Records handed to replicas that lacked them", lambda: node.repair.sent),
-        "registrations_weak": (
-            "REGISTERs that fewer than W nodes hold, as there were no more",
-            lambda: node.registrations.weak,
-        ),
-        "login_failures": (
-            "Wrong passwords that this node's proxies were told",
-            lambda: node.lockouts.failures,
-        ),
-        "lockouts_begun": ("Lockouts that this node found out", lambda: node.lockouts.begun),
-        "claims_refused": (
-            "Calls above their subscriber's limit, by this node's word",
-            lambda: node.claims.refused,
-        ),
-        "revoked_refused": (
-            "Connections of revoked nodes that were refused",
-            lambda: node.network.revoked_refused,
-        ),
-        "records_forged": ("Records refused as not the operator's", lambda: node.vetting.refused),
-        "blocks_signed": (
-            "Signed blocks of call events",
-            lambda: node.ledger.blocks,
-        ),
-        "blocks_refused": (
-            "Tries at storing one that failed",
-            lambda: node.ledger.failures,
-        ),
-        "calls_closed": (
-            "Calls that this node closed, as their BYE never came",
-            lambda: node.closer.closed,
-        ),
-        "calls_deleted": (
-            "Calls past billing.retention_days that were deleted here",
-            lambda: node.retention.deleted,
-        ),
-        "dns_updates": (
-            "Dynamic updates of the farm's records that were accepted",
-            lambda: node.publisher.updates,
-        ),
-        "dns_update_failures": (
-            "Tries at publishing that failed",
-            lambda: node.publisher.failures,
-        ),
-        "read_repairs": ("Stale copies found by reads", lambda: node.reader.repairs),
-    }
-    for name, (text, value) in totals.items():
-        metrics.total(f"sipfarm_{name}", text, value)
-    _watch_export(node)
-    metrics.registry.register(_GatewayStates(node))
-
-
-def _watch_export(node: "Node") -> None:
-    metrics = node.metrics
-    texts = {
-        "backlog": "Calls that a sink may lack and this node has to look at",
-        "lag_seconds": "Since the last event of the call that waits the longest here for the sink",
-        "up": "The sink took what it was last given",
-        "rows": "Rows that the sink took, since the start",
-        "failures": "Tries that failed, since the start",
-    }
-    gauges = {
-        name: metrics.gauges(f"sipfarm_export_{name}", text, "sink") for name, text in texts.items()
-    }
-    for sink, progress in node.exporter.progress.items():
-        _watch_sink({name: gauge.labels(sink) for name, gauge in gauges.items()}, progress)
-
-
-def _watch_sink(gauges: dict[str, Gauge], progress: Progress) -> None:
-    gauges["backlog"].set_function(lambda: progress.backlog)
-    gauges["lag_seconds"].set_function(
-        lambda: time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0.0
+    """Show the figures of a node."""
+    node.metrics.describe(
+        farm=node.config.farm.name,
+        node=node.own.name,
+        zone=node.config.node.zone,
+        version=VERSION,
     )
-    gauges["up"].set_function(lambda: not progress.last_error)
-    gauges["rows"].set_function(lambda: progress.taken)
-    gauges["failures"].set_function(lambda: progress.failures)
+    for figure in FIGURES:
+        node.metrics.read(figure.family, _bound(figure, node))
 
 
-class _GatewayStates(Collector):
-    """Trunks come and go while the node runs."""
-
-    def __init__(self, node: "Node") -> None:
-        self._node = node
-
-    def collect(self) -> Iterator[Metric]:
-        """Whether each gateway answers this node."""
-        text = "The gateway answers this node's OPTIONS"
-        family = GaugeMetricFamily("sipfarm_gateway_up", text, labels=("trunk", "gateway"))
-        for labels, up in self._node.gateways.states().items():
-            family.add_metric(labels, float(up))
-        yield family
+def _bound(figure: Figure, node: "Node") -> Callable[[], Iterable[Sample]]:
+    return lambda: figure.read(node)

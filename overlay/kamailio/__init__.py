@@ -7,5 +7,6 @@
 - RPC: a command over Kamailio's datagram socket
 
     options_ping -> watcher -> watch (decides) -> membership announces it -> dns
-    rpc -> figures -> /metrics
+    rpc -> figures (under the names of statistics) -> /metrics
+    rpc -> watcher, where answers are missing
 """

@@ -1,7 +1,7 @@
 """What one node claims about another, and which of two claims holds.
 
 In: claims from links and from gossip, in any order. Out: the one that holds. Counterparts:
-`members.py` applies them, `gossip.py` passes them on.
+`overlay.membership.members` applies them, `overlay.membership.gossip` passes them on.
 
 A claim holds over another if its incarnation is higher, or, within one incarnation, if it says
 something worse: only the node itself raises its incarnation, and does so to refute. The greater of
@@ -14,7 +14,9 @@ from enum import StrEnum
 
 import msgspec
 
-from overlay.links.peer_messages import MemberUpdate
+from overlay.base.addresses import endpoint, split_address
+from overlay.base.errors import ConfigError
+from overlay.links.member_messages import MemberUpdate
 from overlay.records.node_info import NodeInfo, Traits
 
 NODE_ID_BYTES = 20
@@ -24,6 +26,8 @@ INCARNATION_MAX = 1 << 53
 ZONE_CHARS_MAX = 63
 CAPACITY_MAX = 65_535
 TRANSPORTS_MAX = 8
+SOFTWARE_CHARS_MAX = 63
+ENDPOINT_CHARS_MAX = HOST_CHARS_MAX + len("[]:65535")
 
 
 class State(StrEnum):
@@ -43,21 +47,21 @@ RANK = {state: rank for rank, state in enumerate(BY_RANK)}
 REFUTED_MAX = 1_000_000
 """Refutations that one run of a node may need."""
 
-Claim = tuple[int, State]
+MemberClaim = tuple[int, State]
 """Incarnation and state."""
 
 
-def order(claim: Claim) -> tuple[int, int]:
+def order(claim: MemberClaim) -> tuple[int, int]:
     """Sorts claims: the greater one holds."""
     return (claim[0], RANK[claim[1]])
 
 
-def merge(one: Claim, other: Claim) -> Claim:
+def merge(one: MemberClaim, other: MemberClaim) -> MemberClaim:
     """The claim that holds."""
     return max(one, other, key=order)
 
 
-def claim_of(update: MemberUpdate) -> Claim:
+def claim_of(update: MemberUpdate) -> MemberClaim:
     """The claim in a sane update."""
     return (update.incarnation, BY_RANK[update.state])
 
@@ -78,7 +82,10 @@ def placed_alike(one: Traits | None, other: Traits | None) -> bool:
     """Whether nobody but phones minds the difference: records have the same places."""
     if one is None or other is None:
         return one == other
-    return msgspec.structs.replace(one, proxy_away=other.proxy_away) == other
+    alike = msgspec.structs.replace(
+        one, proxy_away=other.proxy_away, software=other.software, metrics=other.metrics
+    )
+    return alike == other
 
 
 def agreed(one: Traits | None, other: Traits | None) -> Traits | None:
@@ -99,6 +106,8 @@ def sane_node(info: NodeInfo) -> bool:
         and len(traits.transports) <= TRANSPORTS_MAX
         and all(len(each) <= NAME_CHARS_MAX for each in traits.transports)
         and _is_address6(traits.address6)
+        and len(traits.software) <= SOFTWARE_CHARS_MAX
+        and _is_endpoint(traits.metrics)
         and 0 <= traits.capacity <= CAPACITY_MAX
         and _sane_address(info)
     )
@@ -109,6 +118,17 @@ def _is_address6(text: str) -> bool:
     try:
         return not text or ipaddress.IPv6Address(text[: HOST_CHARS_MAX + 1]).scope_id is None
     except ValueError:
+        return False
+
+
+def _is_endpoint(text: str) -> bool:
+    """Whether it is an IP address with a port, as a Prometheus takes it, or empty."""
+    if not text:
+        return True
+    try:
+        host, port = split_address(text[: ENDPOINT_CHARS_MAX + 1], default_port=0)
+        return text == endpoint(str(ipaddress.ip_address(host)), port) and "%" not in host
+    except (ConfigError, ValueError):
         return False
 
 

@@ -1,31 +1,48 @@
-"""/metrics, /live and /ready over HTTP/1.1, for Prometheus and for whoever starts and stops nodes.
+"""/metrics, /live, /ready and /sd over HTTP, for Prometheus and for whoever starts and stops nodes.
 
-In: GET requests. Out: the registry's figures, or 200/503 with a line of text. Counterparts:
-`metrics.py` holds the figures; hooks of the daemon say whether it lives and is ready.
+In: GET requests. Out: the registry's figures, 200/503 with a line of text, or the targets of the
+farm. Counterparts: `metrics.py` holds the figures, `overlay.membership.scrape_targets` the targets;
+hooks of the daemon say whether it lives and is ready. aiohttp speaks HTTP.
 
-A request is bounded in size and time and answered on a connection of its own; nothing that is sent
-here can hold up the daemon.
+A request is bounded in size and time, and so are connections, in all and of each source: nothing
+that is sent here can hold up the daemon or keep others out.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
+import msgspec
+from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from overlay.base import limit_hits, tasks
-from overlay.base.limits import HTTP_CONNECTIONS_MAX, HTTP_REQUEST_BYTES_MAX
+from overlay.base import limit_hits
+from overlay.base.limits import (
+    HTTP_CONNECTIONS_MAX,
+    HTTP_CONNECTIONS_PER_SOURCE_MAX,
+    HTTP_FIELDS_MAX,
+    HTTP_LINE_BYTES_MAX,
+)
 
-REQUEST_TIMEOUT_S: Final = 5.0
-"""For reading the request and for sending the answer, each."""
+IDLE_S: Final = 75.0
+"""A connection without a whole request for so long is closed. Prometheus asks every 15 to 60 s and
+keeps its connection."""
+SEND_TIMEOUT_S: Final = 5.0
 HOOK_TIMEOUT_S: Final = 3.0
+_END_S: Final = 0.01
+"""For what is under way when the daemon stops; it is cancelled."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
+_METHODS: Final = (hdrs.METH_GET, hdrs.METH_HEAD)
 _log = logging.getLogger(__name__)
+_library_log = logging.getLogger(f"{__name__}.aiohttp")
+"""What anybody can provoke by sending nonsense is no news."""
+_library_log.setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,114 +53,106 @@ class Hooks:
     """Why the process does not do its work at all; nothing if it does."""
     ready: Callable[[], Awaitable[tuple[str, ...]]]
     """All that keeps the node from serving calls, in a few words each; nothing if it can."""
+    targets: Callable[[], Awaitable[Sequence[Any]]]
+    """The farm's nodes, as Prometheus' `http_sd_configs` takes them."""
     refresh: Sequence[Callable[[], Awaitable[None]]] = ()
     """Called before figures are shown, for those that must be fetched."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    method: str
-    path: str
-    accept: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Response:
-    status: HTTPStatus
-    body: bytes
-    content_type: str = _TEXT
-
-    def encode(self, *, with_body: bool) -> bytes:
-        lines = [
-            f"HTTP/1.1 {self.status.value} {self.status.phrase}",
-            f"Content-Type: {self.content_type}",
-            f"Content-Length: {len(self.body)}",
-            "Cache-Control: no-store",
-            "Connection: close",
-        ]
-        if self.status is HTTPStatus.METHOD_NOT_ALLOWED:
-            lines.append("Allow: GET, HEAD")
-        head = "\r\n".join(lines).encode() + b"\r\n\r\n"
-        return head + self.body if with_body else head
-
-
 class MetricsServer:
-    """The listening socket and the requests under way."""
+    """The listening socket and the connections to it."""
 
     def __init__(self, registry: CollectorRegistry, hooks: Hooks) -> None:
         self._registry = registry
         self._hooks = hooks
+        self._pages = {
+            "/live": self._live,
+            "/ready": self._ready,
+            "/metrics": self._metrics,
+            "/sd": self._targets,
+        }
+        self._door: _Door | None = None
         self._listener: asyncio.AbstractServer | None = None
-        self._requests: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port; raises `OSError` if that cannot be had."""
-        listener = await asyncio.start_server(
-            self._accept, host, port, limit=HTTP_REQUEST_BYTES_MAX, backlog=HTTP_CONNECTIONS_MAX
+        self._door = _Door(
+            self._serve,
+            handler_cancellation=True,
+            access_log=None,
+            logger=_library_log,
+            keepalive_timeout=IDLE_S,
+            # A request here has no body: who sends one has to go.
+            lingering_time=0,
+            max_line_size=HTTP_LINE_BYTES_MAX,
+            max_field_size=HTTP_LINE_BYTES_MAX,
+            max_headers=HTTP_FIELDS_MAX,
         )
-        self._listener = listener
-        bound: int = listener.sockets[0].getsockname()[1]
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._door, host, port, backlog=HTTP_CONNECTIONS_MAX
+        )
+        bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
 
     async def stop(self) -> None:
         """Stop listening and end every request."""
         if self._listener is not None:
             self._listener.close()
-        await tasks.end(self._requests)
+        if self._door is not None:
+            await self._door.end()
         if self._listener is not None:
             await self._listener.wait_closed()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._requests) >= HTTP_CONNECTIONS_MAX:
-            limit_hits.hit("HTTP_CONNECTIONS_MAX")
-            writer.transport.abort()
-            return
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._requests.add(task)
-        task.add_done_callback(self._requests.discard)
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._door.connections) if self._door is not None else 0
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = await self._answer(request)
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                request = await _read(reader)
-            if request is None:
-                answer = _Response(status=HTTPStatus.BAD_REQUEST, body=b"bad request\n")
-            else:
-                answer = await self._answer(request)
-            writer.write(answer.encode(with_body=request is None or request.method != "HEAD"))
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await writer.drain()
-                writer.close()
-                await writer.wait_closed()
-        except (OSError, TimeoutError):
-            pass
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            # It does not read what it asked for.
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        page = self._pages.get(request.path)
+        if page is None:
+            return _text(HTTPStatus.NOT_FOUND, "not found")
+        if request.method not in _METHODS:
+            refusal = _text(HTTPStatus.METHOD_NOT_ALLOWED, "use GET")
+            refusal.headers[hdrs.ALLOW] = ", ".join(_METHODS)
+            return refusal
+        try:
+            return await page(request)
         except Exception:
-            _log.exception("a request for figures failed")
-        finally:
-            writer.transport.abort()
+            _log.exception("a request for %s failed", request.path)
+            return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of the node: see its log")
 
-    async def _answer(self, request: _Request) -> _Response:
-        if request.path not in ("/metrics", "/live", "/ready"):
-            return _Response(status=HTTPStatus.NOT_FOUND, body=b"not found\n")
-        if request.method not in ("GET", "HEAD"):
-            return _Response(status=HTTPStatus.METHOD_NOT_ALLOWED, body=b"use GET\n")
-        match request.path:
-            case "/live":
-                return _health("live", self._hooks.live())
-            case "/ready":
-                return _health("ready", await self._unready())
-        await asyncio.gather(*(self._refresh(hook) for hook in self._hooks.refresh))
-        encode, content_type = choose_encoder(request.accept)
-        return _Response(
-            status=HTTPStatus.OK, body=encode(self._registry), content_type=content_type
-        )
+    async def _live(self, _request: web.BaseRequest) -> web.Response:
+        return _health("live", self._hooks.live())
 
-    async def _unready(self) -> str:
+    async def _ready(self, _request: web.BaseRequest) -> web.Response:
         try:
             async with asyncio.timeout(HOOK_TIMEOUT_S):
-                return "; ".join(await self._hooks.ready())
+                reasons = await self._hooks.ready()
         except TimeoutError:
-            return "no answer in time"
+            reasons = ("no answer in time",)
+        return _health("ready", "; ".join(reasons))
+
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
+        await asyncio.gather(*(self._refresh(hook) for hook in self._hooks.refresh))
+        encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+        return _response(HTTPStatus.OK, encode(self._registry), content_type)
+
+    async def _targets(self, _request: web.BaseRequest) -> web.Response:
+        targets = msgspec.json.encode(await self._hooks.targets())
+        return _response(HTTPStatus.OK, targets, "application/json")
 
     async def _refresh(self, hook: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -153,26 +162,63 @@ class MetricsServer:
             _log.warning("figures are old: their source did not answer in time")
 
 
-def _health(word: str, reason: str) -> _Response:
+class _Door(web.Server):
+    """aiohttp's server, with a bound on the connections of each source and of all."""
+
+    def __init__(self, handler: Any, **settings: Any) -> None:
+        super().__init__(handler, **settings)
+        self._sources: Counter[str] = Counter()
+        self._source_of: dict[web.RequestHandler, str] = {}
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Count it, or close it again."""
+        super().connection_made(handler, transport)
+        peer = transport.get_extra_info("peername")
+        source = str(peer[0]) if peer else ""
+        if self._sources[source] >= HTTP_CONNECTIONS_PER_SOURCE_MAX:
+            limit_hits.hit("HTTP_CONNECTIONS_PER_SOURCE_MAX")
+            transport.abort()
+        elif len(self._source_of) >= HTTP_CONNECTIONS_MAX:
+            limit_hits.hit("HTTP_CONNECTIONS_MAX")
+            transport.abort()
+        else:
+            self._source_of[handler] = source
+            self._sources[source] += 1
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        """Make room for another one."""
+        source = self._source_of.pop(handler, None)
+        if source is not None:
+            self._sources[source] -= 1
+            if not self._sources[source]:
+                del self._sources[source]
+        super().connection_lost(handler, exc)
+
+    async def end(self) -> None:
+        """Break off every connection, whatever is under way there."""
+        for handler in self.connections:
+            if handler.transport is not None:
+                handler.transport.abort()
+        await self.shutdown(_END_S)
+
+
+def _response(status: HTTPStatus, body: bytes, content_type: str) -> web.Response:
+    headers = {
+        hdrs.CONTENT_TYPE: content_type,
+        hdrs.CACHE_CONTROL: "no-store",
+        # Else it names the versions of Python and aiohttp.
+        hdrs.SERVER: "sipfarm",
+    }
+    return web.Response(status=status, body=body, headers=headers)
+
+
+def _text(status: HTTPStatus, line: str) -> web.Response:
+    return _response(status, f"{line}\n".encode(), _TEXT)
+
+
+def _health(word: str, reason: str) -> web.Response:
     if not reason:
-        return _Response(status=HTTPStatus.OK, body=f"{word}\n".encode())
-    body = f"not {word}: {reason}\n".encode()
-    return _Response(status=HTTPStatus.SERVICE_UNAVAILABLE, body=body)
-
-
-async def _read(reader: asyncio.StreamReader) -> _Request | None:
-    """The request; None if it is not one, or too large (RFC 9112 sections 3 and 5)."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        return None
-    start, *fields = head.decode("latin-1").split("\r\n")
-    parts = start.split(" ")
-    if len(parts) != 3 or not parts[0].isalpha() or parts[2] not in ("HTTP/1.0", "HTTP/1.1"):
-        return None
-    accepts = (
-        value.strip()
-        for name, colon, value in (field.partition(":") for field in fields)
-        if colon and name.lower() == "accept"
-    )
-    return _Request(method=parts[0], path=parts[1].partition("?")[0], accept=", ".join(accepts))
+        return _text(HTTPStatus.OK, word)
+    return _text(HTTPStatus.SERVICE_UNAVAILABLE, f"not {word}: {reason}")

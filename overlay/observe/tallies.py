@@ -1,25 +1,37 @@
 """Counts for Prometheus of what happens with every message.
 
 In: what happens, on the event loop. Out: the same figures as the client library's counters and
-histograms give. Counterpart: `metrics.py` names them. The library's own take a lock and several
+histograms give. Counterpart: `metrics.py` declares them. The library's own take a lock and several
 calls for each count: with some of them at every event, a tenth of what a small farm's daemon does.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import accumulate, product
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from overlay.observe.metric_families import Family
+
+BEGUN_MAX: Final = 64
+"""Series of a counter that are shown before anything was counted."""
+
 
 class Tally(Collector):
-    """A counter by the values of its labels."""
+    """A counter by the values of its labels, or one without labels.
 
-    def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
-        self._name, self._text, self._labels = name, text, labels
+    Where there can be few series all begin at 0: the rate of one that begins at 1 lacks the first.
+    """
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
         self._counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        if family.series_max <= BEGUN_MAX and all(label.values for label in family.labels):
+            combined = product(*(label.values for label in family.labels))
+            self._counts.update(dict.fromkeys(combined, 0))
 
     def inc(self, *values: str) -> None:
         """One more; a value for each label."""
@@ -27,19 +39,18 @@ class Tally(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """For the registry."""
-        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        shown = self._family.counter()
         for values, count in self._counts.items():
-            family.add_metric(values, count)
-        yield family
+            shown.add_metric(values, count)
+        yield shown
 
 
 class Durations(Collector):
     """A histogram of seconds by one label."""
 
-    def __init__(self, name: str, text: str, label: str, buckets_s: Sequence[float]) -> None:
-        """`buckets_s`: upper bounds, included, ascending."""
-        self._name, self._text, self._label = name, text, label
-        self._buckets_s = buckets_s
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self._buckets_s = family.buckets
         self._counts: dict[str, list[int]] = {}
         self._sums_s: defaultdict[str, float] = defaultdict(float)
 
@@ -53,9 +64,9 @@ class Durations(Collector):
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """For the registry."""
-        family = HistogramMetricFamily(self._name, self._text, labels=(self._label,))
+        shown = self._family.histogram()
         bounds = [*map(str, self._buckets_s), "+Inf"]
         for value, counts in self._counts.items():
             buckets = list(zip(bounds, accumulate(counts), strict=True))
-            family.add_metric((value,), buckets, self._sums_s[value])
-        yield family
+            shown.add_metric((value,), buckets, self._sums_s[value])
+        yield shown

@@ -9,7 +9,8 @@ that saw the message was nearest to the moment it happened.
 """
 
 from collections.abc import Callable, Iterable
-from enum import IntEnum
+from contextlib import suppress
+from enum import IntEnum, StrEnum
 from hashlib import sha1
 
 import msgspec
@@ -35,6 +36,15 @@ class EventKind(IntEnum):
     """No BYE came, and nothing was heard of the call since `time_us`, its last proof of life."""
     CHAINED = 7
     """Not of a call: what a node wrote, signed by it (`overlay.billing.chain`)."""
+
+
+class Level(StrEnum):
+    """How safe a write was when it was acknowledged."""
+
+    QUORUM = "quorum"
+    """On the disks of W nodes."""
+    JOURNAL = "journal"
+    """On the disk of the node that wrote it."""
 
 
 class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -66,7 +76,7 @@ class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     reason: str = ""
     """Reason header (RFC 3326) of a BYE."""
     level: str = ""
-    """How safe the write was when it was acknowledged: `quorum` or `journal`."""
+    """A `Level`; filled in by the node that writes."""
     session_s: int = 0
     """Session-Expires (RFC 4028) of START and INTERIM: after so long without a refresh the call is
     dead. 0: nobody refreshes it."""
@@ -109,6 +119,16 @@ def encode(event: CallEvent) -> bytes:
 def decode(data: bytes | memoryview) -> CallEvent:
     """The event of `encode`; raises `msgspec.MsgspecError` on anything else."""
     return _decode(data)
+
+
+def readable(bodies: Iterable[bytes]) -> tuple[CallEvent, ...]:
+    """The events among these that this version knows, so that one of a later version hides no
+    others."""
+    events = []
+    for body in bodies:
+        with suppress(msgspec.MsgspecError):
+            events.append(decode(body))
+    return tuple(events)
 
 
 def event_id(kind: EventKind, call_id: str, from_tag: str, to_tag: str, unique: str = "") -> bytes:

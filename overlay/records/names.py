@@ -6,7 +6,11 @@ scheme, port or parameters (RFC 3261 10.3 step 5 and 19.1.4).
 
 from enum import IntEnum
 from hashlib import sha1
+from typing import Final
 from urllib.parse import unquote
+
+RESERVED: Final = "\x00"
+"""How the names begin of records that are no address-of-record but a node's own."""
 
 
 class RecordKind(IntEnum):
@@ -40,4 +44,4 @@ def aor_of_uri(uri: str) -> str:
 def probe_name(node_name: str) -> str:
     """The name of the registration record that a node's readiness probe writes: no phone can have
     it."""
-    return f"\x00ready\x00{node_name}"
+    return f"{RESERVED}ready\x00{node_name}"

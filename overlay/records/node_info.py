@@ -27,6 +27,11 @@ class Traits(msgspec.Struct, frozen=True, array_like=True, kw_only=True, order=T
     """Where phones reach it by IPv6, besides `NodeInfo.host`."""
     proxy_away: bool = False
     """Its Kamailio does not answer: phones are sent elsewhere, and nothing else changes."""
+    software: str = ""
+    """The version of sipfarm that it runs; empty: an older one, which does not say."""
+    metrics: str = ""
+    """Where a Prometheus asks it, `address:port` or `[IPv6 address]:port`; empty: only on its own
+    host."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -9,15 +9,35 @@ from enum import IntEnum
 import msgspec
 
 
+class Contact(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A Contact header field: as a phone sent it in a REGISTER, or as the 200 lists a binding."""
+
+    uri: str
+    """Without header parameters."""
+    expires_s: int
+    """In a REGISTER, 0 removes the binding."""
+    q: int = 1000
+    """Preference in thousandths, 0..1000."""
+    instance: str = ""
+    """The device (`+sip.instance`, RFC 5626 4.1), in its angle brackets."""
+    reg_id: int = 0
+    """The device's number for this flow; 0 if it gave none, or none that counts."""
+
+
 class ContactChange(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """One Contact of a REGISTER."""
+    """A Contact that a REGISTER is to bind, and the flow on which the phone was seen.
+
+    The fields stand in this order on the wire, so that it is no `Contact` with two more.
+    """
 
     uri: str
     expires_s: int
     """0 removes the binding."""
     q: int = 1000
     received: str = ""
+    """As `Binding.received`."""
     owner: str = ""
+    """As `Binding.owner`."""
     instance: str = ""
     reg_id: int = 0
     """Above 0: a flow (RFC 5626), which takes the place of the device's one of this number."""
@@ -34,16 +54,6 @@ class RegisterOutcome(IntEnum):
     """More contacts than the farm allows an address-of-record: 403."""
     UNAVAILABLE = 4
     """W replicas could not be had in time: 503 or silence."""
-
-
-class BoundContact(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """A binding as the 200 lists it."""
-
-    uri: str
-    expires_s: int
-    q: int = 1000
-    instance: str = ""
-    reg_id: int = 0
 
 
 class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +78,7 @@ class RegisterResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a REGISTER."""
 
     outcome: RegisterOutcome
-    bindings: tuple[BoundContact, ...] = ()
+    bindings: tuple[Contact, ...] = ()
     """All that are in force, if it is done."""
     weak: bool = False
     """Fewer nodes than overlay.write_quorum are there to hold it."""

@@ -8,7 +8,7 @@ written unless all can be: a REGISTER succeeds or fails as a whole. Counterpart:
 import msgspec
 
 from overlay.records import contact_uri, registration
-from overlay.records.register import BoundContact, ContactChange, RegisterOutcome, RegisterRequest
+from overlay.records.register import Contact, ContactChange, RegisterOutcome, RegisterRequest
 from overlay.records.registration import Binding, Registration
 
 
@@ -145,10 +145,10 @@ def undo(
     )
 
 
-def listed(record: Registration, now_ms: int) -> tuple[BoundContact, ...]:
+def listed(record: Registration, now_ms: int) -> tuple[Contact, ...]:
     """The bindings for the Contact headers of a 200."""
     return tuple(
-        BoundContact(
+        Contact(
             uri=binding.contact,
             expires_s=max(1, (binding.expires_at_ms - now_ms + 999) // 1000),
             q=binding.q,

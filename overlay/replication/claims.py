@@ -12,26 +12,20 @@ remembers is not counted.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
-import msgspec
-
-from overlay.base import tasks
 from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.limits import CLAIMS_PER_FRAME_MAX
-from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.base.tasks import Background
+from overlay.links.link import Answered
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import (
     AskCalls,
     CallsHeard,
     ClaimAt,
     ClaimedAt,
-    Failed,
     ReleaseAt,
-    Reply,
     ShareClaims,
 )
 from overlay.records import call
@@ -43,7 +37,7 @@ from overlay.records.clock import HybridClock
 from overlay.records.names import RecordKind, key_of
 from overlay.records.node_info import NodeInfo
 from overlay.replication.claim_counts import ClaimCounts
-from overlay.replication.placement import Placement
+from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 
 log = logging.getLogger(__name__)
@@ -58,43 +52,36 @@ AGAIN_S = 1.0
 SETTLE_S = 0.1
 """How long a change in the farm is left to settle before claims are handed over."""
 
-Answer = Callable[[Reply], None]
-
 
 class Claims:
     """One node's part in it."""
 
     def __init__(
         self,
-        own_id: bytes,
-        placement: Placement,
+        replicas: Replicas,
         committer: Committer,
-        transport: Transport,
         clock: HybridClock,
         now_ms: Callable[[], int],
     ) -> None:
-        self._own_id = own_id
-        self._placement = placement
+        self._replicas = replicas
         self._committer = committer
-        self._transport = transport
         self._clock = clock
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
         self.counts = ClaimCounts()
         self._looking: dict[bytes, asyncio.Task[None]] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way = Background()
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self.refused = 0
         """Calls above their subscriber's limit, by this node's word."""
 
     def start(self) -> None:
         """Begin to hand claims over when the farm changes."""
-        self._task = asyncio.create_task(self._keep_handing_over(), name="claims")
+        self._under_way.start(self._keep_handing_over(), name="claims")
 
     async def stop(self) -> None:
         """End every task."""
-        await tasks.end([self._task, *self._under_way])
+        await self._under_way.end()
 
     # What proxies ask.
 
@@ -123,11 +110,11 @@ class Claims:
         async def tell() -> None:
             await self._ask_nearest(asked.key, asked, TIMEOUT_S)
 
-        self._in_background(tell())
+        self._under_way.start(tell())
 
     # What peers ask.
 
-    def claimed(self, request: ClaimAt, answer: Answer) -> None:
+    def claimed(self, request: ClaimAt, answer: Answered) -> None:
         """Decide about a call, at once if it is clear."""
         if self._granted(request):
             answer(self._told(request, granted=True))
@@ -136,9 +123,9 @@ class Claims:
         async def look() -> None:
             answer(await self._decide(request))
 
-        self._in_background(look())
+        self._under_way.start(look())
 
-    def released(self, request: ReleaseAt) -> Reply:
+    def released(self, request: ReleaseAt) -> PeerReply:
         """An INVITE was refused."""
         changed = self._clock.tick()
         claim = self.counts.release(
@@ -148,20 +135,20 @@ class Claims:
             self._share(request.key, claim)
         return Ack()
 
-    def shared(self, request: ShareClaims) -> Reply:
+    def shared(self, request: ShareClaims) -> PeerReply:
         """Another replica has decided."""
         if not all(self._clock.observe(each.changed) for each in request.claims):
             return Failed(code="clock", reason="a claim of tomorrow: whose clock is wrong?")
         self.counts.merge(request.key, request.claims, self._now_ms())
         return Ack()
 
-    async def heard(self, request: AskCalls) -> Reply:
+    async def heard(self, request: AskCalls) -> PeerReply:
         """What this node's records say of these calls; raises `StorageError`."""
         if len(request.calls) > CLAIMS_PER_FRAME_MAX:
             return Failed(code="bad-request", reason=f"more than {CLAIMS_PER_FRAME_MAX} calls")
         keys = {key for _, key in request.calls}
         bodies = await self._committer.read(lambda db: {key: db.events(key) for key in keys})
-        events = {key: _readable(found) for key, found in bodies.items()}
+        events = {key: call.readable(found) for key, found in bodies.items()}
         return CallsHeard(heard=tuple(heard_of(each, events[key]) for each, key in request.calls))
 
     # What happens in the farm.
@@ -203,11 +190,8 @@ class Claims:
         """Find out which of the counted calls have ended; once for all who wait for it."""
         task = self._looking.get(key)
         if task is None:
-            task = asyncio.create_task(self._look_once(key))
-            self._looking[key] = task
-            self._under_way.add(task)
+            task = self._looking[key] = self._under_way.start(self._look_once(key))
             task.add_done_callback(lambda _: self._looking.pop(key, None))
-            task.add_done_callback(self._under_way.discard)
         await asyncio.shield(task)
 
     async def _look_once(self, key: bytes) -> None:
@@ -217,7 +201,7 @@ class Claims:
         of_node: dict[NodeInfo, list[Claim]] = {}
         for each in claims:
             # All of them: one that is silent may be the one that knows of the end.
-            for node in self._placement.of(each.call_key):
+            for node in self._replicas.placement.of(each.call_key):
                 of_node.setdefault(node, []).append(each)
         parts = [(node, part) for node, each in of_node.items() for part in _parts(each)]
         found: dict[bytes, Heard | None] = {each.call: None for each in claims}
@@ -231,10 +215,10 @@ class Claims:
         """What a node says of these; nothing if it says nothing."""
         asked = AskCalls(calls=tuple((each.call, each.call_key) for each in claims))
         try:
-            if node.node_id == self._own_id:
+            if node.node_id == self._replicas.own_id:
                 reply = await self.heard(asked)
             else:
-                reply = await self._transport.ask(node.node_id, asked, LOOK_TIMEOUT_S)
+                reply = await self._replicas.transport.ask(node.node_id, asked, LOOK_TIMEOUT_S)
         except SipfarmError as error:
             log.error("what was heard of calls cannot be read: %s", error)
             return ()
@@ -242,24 +226,24 @@ class Claims:
 
     async def _ask_nearest(
         self, key: bytes, request: ClaimAt | ReleaseAt, timeout_s: float
-    ) -> Reply:
+    ) -> PeerReply:
         """The answer of the nearest replica that gives one, within `timeout_s`."""
         until_s = self._loop.time() + timeout_s
-        nodes = await self._placement.find(key, timeout_s / 2)
-        reply: Reply = Failed(code="unavailable", reason="no replica")
+        nodes = await self._replicas.placement.find(key, timeout_s / 2)
+        reply: PeerReply = Failed(code="unavailable", reason="no replica")
         for index, node in enumerate(nodes):
             left_s = until_s - self._loop.time()
             if left_s <= 0:
                 break
-            if node.node_id == self._own_id:
+            if node.node_id == self._replicas.own_id:
                 return await self._answer_myself(request)
             patience_s = left_s / 2 if index + 1 < len(nodes) else left_s
-            reply = await self._transport.ask(node.node_id, request, patience_s)
+            reply = await self._replicas.transport.ask(node.node_id, request, patience_s)
             if not isinstance(reply, Failed):
                 break
         return reply
 
-    async def _answer_myself(self, request: ClaimAt | ReleaseAt) -> Reply:
+    async def _answer_myself(self, request: ClaimAt | ReleaseAt) -> PeerReply:
         if isinstance(request, ReleaseAt):
             return self.released(request)
         if self._granted(request):
@@ -267,10 +251,9 @@ class Claims:
         return await self._decide(request)
 
     def _share(self, key: bytes, claim: Claim) -> None:
-        for node in self._placement.of(key):
-            if node.node_id != self._own_id:
-                message = ShareClaims(key=key, claims=(claim,))
-                self._transport.request(node.node_id, message, lambda _: None, TIMEOUT_S)
+        message = ShareClaims(key=key, claims=(claim,))
+        for node in self._replicas.others(self._replicas.placement.of(key)):
+            self._replicas.transport.request(node.node_id, message, lambda _: None, TIMEOUT_S)
 
     async def _keep_handing_over(self) -> None:
         while True:
@@ -284,25 +267,21 @@ class Claims:
 
     async def _hand_over(self, key: bytes) -> bool:
         """Give the replicas of a subscriber what they were not told yet; whether all have it."""
-        nodes = await self._placement.find(key, TIMEOUT_S)
-        others = {node.node_id for node in nodes} - {self._own_id}
+        nodes = await self._replicas.placement.find(key, TIMEOUT_S)
+        others = {node.node_id for node in self._replicas.others(nodes)}
+        ask = self._replicas.transport.ask
         told = self.counts.told(key)
         told &= others
         for node_id in others - told:
             claims = self.counts.all(key)
             messages = [ShareClaims(key=key, claims=tuple(part)) for part in _parts(claims)]
-            replies = [await self._transport.ask(node_id, each, TIMEOUT_S) for each in messages]
+            replies = [await ask(node_id, each, TIMEOUT_S) for each in messages]
             if all(isinstance(reply, Ack) or _too_old(reply) for reply in replies):
                 told.add(node_id)
         return told >= others
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
 
-
-def _too_old(reply: Reply) -> bool:
+def _too_old(reply: PeerReply) -> bool:
     """Whether a node of this version would have taken it."""
     return isinstance(reply, Failed) and reply.code == "unknown-kind"
 
@@ -315,15 +294,6 @@ def heard_of(claimed: bytes, events: CallEvents) -> Heard:
         if each.answer_us and record.claim_id(each.call_id, each.from_tag) == claimed
     ]
     return Heard(answered=len(states), ended=len(states) - states.count("open"))
-
-
-def _readable(bodies: Iterable[bytes]) -> CallEvents:
-    """The events among these, but for those that this version cannot read."""
-    events = []
-    for body in bodies:
-        with contextlib.suppress(msgspec.MsgspecError):
-            events.append(call.decode(body))
-    return tuple(events)
 
 
 def _parts(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:

@@ -18,7 +18,7 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.membership.membership import Membership
 from overlay.records.draining import DrainPhase, DrainState, Missing, Withheld
 from overlay.records.names import RecordKind
@@ -40,12 +40,12 @@ NAMED_AFTER_S = 3.0
 NamesOf = Callable[[Sequence[tuple[RecordKind, bytes]]], Awaitable[list[str]]]
 
 
-class Drain:
+class Drainer:
     """The draining of one node."""
 
     def __init__(
         self,
-        settings: Overlay,
+        settings: OverlaySection,
         membership: Membership,
         repair: Repair,
         replica: Replica,
@@ -107,7 +107,7 @@ class Drain:
                 Withheld(name=each.name, records=each.records, why=each.why)
                 for each in self._proof.lacking
             ),
-            events=self._events.waiting if self._events.journal_depth else (),
+            events=self._events.journal.waiting if self._events.journal_depth else (),
         )
 
     # inner workings
@@ -165,7 +165,7 @@ class Drain:
                 kind=each.kind.name.lower(),
                 name=name,
                 key=each.key,
-                peers=tuple(peer for peer, _ in each.without),
+                peers=tuple(absence.node for absence in each.without),
             )
             for each, name in zip(missing, names, strict=True)
         )

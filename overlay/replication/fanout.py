@@ -3,35 +3,43 @@
 In: a write that this node coordinates. Out: `Store` to the first replicas, to the next one when one
 fails or is slow, and, once the quorum is won, the record to the others in the next batch of
 `spreader.py`. N copies exist a moment after W of them were acknowledged, without the cost of asking
-every replica for every write.
+every replica for every write. Counterpart: `quorum_write.py` counts the votes.
 """
 
 import asyncio
 from collections.abc import Callable
 
-from overlay.links.network import Transport
-from overlay.links.peer_messages import Failed, Reply, Store
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Store
 from overlay.records.node_info import NodeInfo
-from overlay.replication.spreader import Spreader
+from overlay.replication.replicas import Replicas
 
 HEDGE_S = 0.02
 """How long a replica may take before the next one is asked too."""
 
 
 class Fanout:
-    """The sending side of one write; who owns it counts the votes."""
+    """The sending side of one write."""
+
+    __slots__ = (
+        "_answered",
+        "_finished",
+        "_hedge",
+        "_replicas",
+        "_store",
+        "_timeout_s",
+        "_waiting",
+    )
 
     def __init__(
         self,
-        transport: Transport,
-        spreader: Spreader,
+        replicas: Replicas,
         store: Store,
         others: list[NodeInfo],
-        answered: Callable[[Reply], None],
+        answered: Callable[[PeerReply], None],
         timeout_s: float,
     ) -> None:
-        self._transport = transport
-        self._spreader = spreader
+        self._replicas = replicas
         self._store = store
         self._waiting = others
         self._answered = answered
@@ -48,21 +56,23 @@ class Fanout:
             self._hedge = loop.call_later(HEDGE_S, self.one_more)
 
     def finish(self) -> None:
-        """The quorum is decided: whoever was not asked gets it in the next batch."""
+        """The quorum is decided: every node that was not asked gets it in the next batch."""
         self._finished = True
         if self._hedge is not None:
             self._hedge.cancel()
         waiting, self._waiting = self._waiting, []
         for node in waiting:
-            self._spreader.later(node.node_id, self._store)
+            self._replicas.spreader.later(node.node_id, self._store)
 
     def one_more(self) -> None:
         """Ask the next of the others, if there is one."""
         if self._waiting:
             node = self._waiting.pop(0)
-            self._transport.request(node.node_id, self._store, self._replied, self._timeout_s)
+            self._replicas.transport.request(
+                node.node_id, self._store, self._replied, self._timeout_s
+            )
 
-    def _replied(self, reply: Reply) -> None:
+    def _replied(self, reply: PeerReply) -> None:
         if isinstance(reply, Failed) and not self._finished:
             self.one_more()
         self._answered(reply)

@@ -13,6 +13,13 @@ from overlay.base.limits import UNPROVEN_NAMED_MAX
 from overlay.records.names import RecordKind
 
 
+class Absence(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that should hold a record and has not confirmed that it does."""
+
+    node: str
+    why: str
+
+
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """One record, offered to all other nodes that should hold it."""
 
@@ -20,8 +27,8 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes
     there: int
     """On how many of them it is."""
-    without: tuple[tuple[str, str], ...]
-    """Names of the others, and why they do not have it."""
+    without: tuple[Absence, ...]
+    """The others."""
 
 
 class Lacking(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,9 +74,9 @@ class Findings:
         self._unproven += 1
         if len(self._missing) < UNPROVEN_NAMED_MAX:
             self._missing.append(looked)
-        for name, why in looked.without:
-            self._lacking[name] += 1
-            self._why[name] = why
+        for each in looked.without:
+            self._lacking[each.node] += 1
+            self._why[each.node] = each.why
 
     def proof(self) -> Proof:
         """All that was found."""

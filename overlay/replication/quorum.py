@@ -17,6 +17,8 @@ class Outcome(Enum):
 class Votes:
     """The votes of `total` replicas, of which `needed` must say yes."""
 
+    __slots__ = ("needed", "no", "total", "yes")
+
     def __init__(self, needed: int, total: int) -> None:
         self.needed = needed
         self.total = total

@@ -9,32 +9,30 @@ node that is not a replica hands the request to the nearest that is.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from overlay.base.errors import UnavailableError
-from overlay.config.config import Config
+from overlay.base.tasks import Background
+from overlay.config.sections import ProxySection
 from overlay.links import register_bodies
-from overlay.links.network import Transport
-from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import RegisterAt, RegisteredAt, Store, Stored
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
-from overlay.records.names import RecordKind, key_of
+from overlay.records.names import RESERVED, RecordKind, key_of
 from overlay.records.node_info import NodeInfo
 from overlay.records.refusal import Refusal
 from overlay.records.register import RegisterOutcome, RegisterRequest, RegisterResult
 from overlay.records.registration import Registration
-from overlay.replication.fanout import Fanout
-from overlay.replication.placement import Placement
-from overlay.replication.quorum import Votes
-from overlay.replication.reader import Found, Reader
-from overlay.replication.registration_write import RegistrationWrite
-from overlay.replication.replica import Replica, digest_of
-from overlay.replication.spreader import Spreader
+from overlay.replication.quorum import Outcome
+from overlay.replication.quorum_write import QuorumWrite
+from overlay.replication.reader import Found, Merged, Reader
+from overlay.replication.replica import digest_of
+from overlay.replication.replicas import Replicas
 
-Done = Callable[[RegisterResult | Refusal], None]
+OnRegistered = Callable[[RegisterResult | Refusal], None]
 UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 
 
@@ -42,39 +40,28 @@ class Registrations:
     """Registrations of the farm, through this node."""
 
     def __init__(
-        self,
-        own_id: bytes,
-        config: Config,
-        placement: Placement,
-        replica: Replica,
-        reader: Reader,
-        transport: Transport,
-        spreader: Spreader,
-        clock: HybridClock,
+        self, settings: ProxySection, replicas: Replicas, reader: Reader, clock: HybridClock
     ) -> None:
-        self._own_id = own_id
-        self._config = config
-        self._placement = placement
-        self._replica = replica
+        self._settings = settings
+        self._replicas = replicas
+        self._replica = replicas.own
         self._reader = reader
-        self._transport = transport
-        self._spreader = spreader
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Background()
         self.weak = 0
         """REGISTERs done with fewer than W nodes, as there were no more."""
 
-    def register(self, request: RegisterRequest, timeout_s: float, done: Done) -> None:
+    def register(self, request: RegisterRequest, timeout_s: float, done: OnRegistered) -> None:
         """Do a REGISTER; `done` is called once, within `timeout_s`."""
         key = key_of(RecordKind.REGISTRATION, request.aor)
-        nodes = self._placement.surely(key)
+        nodes = self._replicas.placement.surely(key)
         if nodes is None:
-            self._as_task(self._find_first(request, key, timeout_s, done))
+            self._tasks.start(self._find_first(request, key, timeout_s, done))
         else:
             self._route(request, key, nodes, timeout_s, done)
 
-    def register_at(self, request: RegisterAt, answer: Callable[[Reply], None]) -> None:
+    def register_at(self, request: RegisterAt, answer: Callable[[PeerReply], None]) -> None:
         """A REGISTER that another node handed over."""
         asked, deadline_ms = register_bodies.decode_request(request.body)
 
@@ -82,7 +69,7 @@ class Registrations:
             answer(RegisteredAt(body=register_bodies.encode_result(result)))
 
         key = key_of(RecordKind.REGISTRATION, asked.aor)
-        if all(node.node_id != self._own_id for node in self._placement.of(key)):
+        if not self._replicas.is_among(self._replicas.placement.of(key)):
             done(UNAVAILABLE)
             return
         self.register(asked, max(deadline_ms, 1) / 1000, done)
@@ -96,7 +83,6 @@ class Registrations:
             RecordKind.REGISTRATION,
             key,
             self._merge_bodies,
-            _bodies_of,
             timeout_s,
             lease_ms,
             copies_wanted,
@@ -105,18 +91,13 @@ class Registrations:
 
     # inner workings
 
-    def _merge_bodies(self, bodies: list[bytes]) -> Registration:
+    def _merge_bodies(self, bodies: Iterable[bytes]) -> Merged[Registration]:
         record: Registration = ()
         now_ms = self._replica.now_ms()
         for body in bodies:
             copy = registration.standing(registration.decode(body), now_ms)
             record = registration.merge(record, copy)
-        return record
-
-    def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        return Merged(record=record, bodies=[registration.encode(record)] if record else [])
 
     def _route(
         self,
@@ -124,21 +105,21 @@ class Registrations:
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
     ) -> None:
-        if all(node.node_id != self._own_id for node in nodes):
+        if not self._replicas.is_among(nodes):
             self._hand_over(request, list(nodes), self._loop.time() + timeout_s, done)
         elif request.contacts and not request.remove_all:
             self._write(request, key, nodes, timeout_s, done)
         else:
-            self._as_task(self._read_first(request, key, nodes, timeout_s, done))
+            self._tasks.start(self._read_first(request, key, nodes, timeout_s, done))
 
     async def _find_first(
-        self, request: RegisterRequest, key: bytes, timeout_s: float, done: Done
+        self, request: RegisterRequest, key: bytes, timeout_s: float, done: OnRegistered
     ) -> None:
         """In a farm that the table does not hold, others know who the replicas are."""
         until_s = self._loop.time() + timeout_s
-        nodes = await self._placement.find(key, timeout_s / 2)
+        nodes = await self._replicas.placement.find(key, timeout_s / 2)
         self._route(request, key, nodes, until_s - self._loop.time(), done)
 
     async def _read_first(
@@ -147,7 +128,7 @@ class Registrations:
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         """Removing all bindings, or listing them, needs to know all of them."""
         began_s = self._loop.time()
@@ -169,22 +150,22 @@ class Registrations:
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
         *,
         again: bool = True,
     ) -> None:
         until_s = self._loop.time() + timeout_s
         now_ms = self._replica.now_ms()
         mine = self._replica.registration(key)
-        contacts_max = request.contacts_max or self._config.proxy.contacts_max
-        weak = len(nodes) < self._config.overlay.write_quorum
+        contacts_max = request.contacts_max or self._settings.contacts_max
+        weak = len(nodes) < self._replicas.write_quorum
         decision = registrar.decide(
             mine,
             request,
             now_ms,
             self._clock.tick(),
             contacts_max,
-            unseen_s=self._config.proxy.expires_max_s if weak else 0,
+            unseen_s=self._settings.expires_max_s if weak else 0,
         )
         if decision.outcome is not RegisterOutcome.DONE:
             done(RegisterResult(outcome=decision.outcome))
@@ -201,6 +182,8 @@ class Registrations:
                 refused = RegisterResult(outcome=RegisterOutcome.TOO_MANY)
                 self._replicate(key, undo, nodes, left_s, lambda _: done(refused), done)
             else:
+                # A node's own probes are no REGISTERs.
+                self.weak += weak and not request.aor.startswith(RESERVED)
                 self._finish(delta, record, done, weak=weak)
 
         self._replicate(key, delta, nodes, timeout_s, won, done)
@@ -212,7 +195,7 @@ class Registrations:
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
         won: Callable[[Registration], None],
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         """Have W replicas merge `delta`: `won` gets the record as the quorum has it, `done` the
         reason why there is no quorum."""
@@ -221,52 +204,58 @@ class Registrations:
         except ValueError as error:
             done(Refusal(code="too-large", reason=str(error)))
             return
-        write = RegistrationWrite(
-            merged,
-            Votes(self.write_quorum(len(nodes)), len(nodes)),
-            lambda record: self._learned(key, record),
-            won,
-            lambda: done(UNAVAILABLE),
-        )
-        others = [node for node in nodes if node.node_id != self._own_id]
+
+        def heard(reply: PeerReply) -> None:
+            nonlocal merged
+            if isinstance(reply, Stored) and reply.body:
+                merged = registration.merge(merged, self._learned(key, reply.body))
+
+        def decided(outcome: Outcome) -> None:
+            if outcome is Outcome.WON:
+                won(merged)
+            else:
+                done(UNAVAILABLE)
+
         store = Store(
             kind=RecordKind.REGISTRATION,
             key=key,
             body=registration.encode(delta),
             expected=digest_of(self._replica.encoded(key, merged)),
         )
-        write.fanout = Fanout(
-            self._transport, self._spreader, store, others, write.answered, timeout_s
-        )
-        write.fanout.start(self.write_quorum(len(nodes)) - 1)
+        needed = self._replicas.needed(len(nodes))
+        write = QuorumWrite(self._replicas, store, nodes, needed, timeout_s, decided, heard)
+        write.start()
         if changed:
-            self._replica.spread(key, merged, self._own_id, write.spread)
+            # It counts once this node's proxies and lease holders know of it.
+            self._replica.spread(key, merged, self._replicas.own_id, write.own_copy)
         else:
-            write.spread()
+            write.own_copy()
 
-    def _finish(self, delta: Registration, merged: Registration, done: Done, *, weak: bool) -> None:
+    def _finish(
+        self, delta: Registration, merged: Registration, done: OnRegistered, *, weak: bool
+    ) -> None:
         """The quorum is won: tell what it says."""
         outcome = RegisterOutcome.DONE
         if registrar.overtaken(merged, delta):
             outcome = RegisterOutcome.STALE
         listed = registrar.listed(merged, self._replica.now_ms())
-        self.weak += weak
         done(RegisterResult(outcome=outcome, bindings=listed, weak=weak))
 
-    def _learned(self, key: bytes, record: Registration) -> None:
-        """Another replica knew more."""
-        for binding in record:
-            self._clock.observe(binding.changed)
-        merged, changed = self._replica.apply_registration(key, record)
+    def _learned(self, key: bytes, body: bytes) -> Registration:
+        """What another replica knew beyond this one; nothing if it cannot be read or kept."""
+        try:
+            record = registration.decode(body)
+            for binding in record:
+                self._clock.observe(binding.changed)
+            merged, changed = self._replica.apply_registration(key, record)
+        except (msgspec.MsgspecError, ValueError):
+            return ()
         if changed:
-            self._replica.spread(key, merged, self._own_id, lambda: None)
-
-    def write_quorum(self, replicas: int) -> int:
-        """W, or all there are in a farm that is smaller."""
-        return min(self._config.overlay.write_quorum, replicas)
+            self._replica.spread(key, merged, self._replicas.own_id, lambda: None)
+        return record
 
     def _hand_over(
-        self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: Done
+        self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: OnRegistered
     ) -> None:
         left_s = until_s - self._loop.time()
         if not nodes or left_s <= 0:
@@ -275,7 +264,7 @@ class Registrations:
         node = nodes.pop(0)
         patience_s = left_s / 2 if nodes else left_s
 
-        def answered(reply: Reply) -> None:
+        def answered(reply: PeerReply) -> None:
             if isinstance(reply, RegisteredAt):
                 result = register_bodies.decode_result(reply.body)
                 if result != UNAVAILABLE:
@@ -284,7 +273,7 @@ class Registrations:
             self._hand_over(request, nodes, until_s, done)
 
         body = register_bodies.encode_request(request, int(patience_s * 1000))
-        self._transport.request(node.node_id, RegisterAt(body=body), answered, patience_s)
+        self._replicas.transport.request(node.node_id, RegisterAt(body=body), answered, patience_s)
 
 
 def _readable(body: bytes) -> bool:
@@ -294,7 +283,3 @@ def _readable(body: bytes) -> bool:
     except msgspec.MsgspecError:
         return False
     return True
-
-
-def _bodies_of(record: Registration) -> list[bytes]:
-    return [registration.encode(record)] if record else []

@@ -13,14 +13,13 @@ from collections.abc import AsyncIterator
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.config.sections import Overlay
-from overlay.links.network import Transport
-from overlay.links.peer_messages import Failed, Offer, Reply, Store, Stored, Wanted
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Offer, Store, Stored, Wanted
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
-from overlay.replication.placement import Placement
-from overlay.replication.proof import Findings, Looked, Proof
-from overlay.replication.replica import Replica, digest_of
+from overlay.replication.proof import Absence, Findings, Looked, Proof
+from overlay.replication.replica import digest_of
+from overlay.replication.replicas import Replicas
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +35,11 @@ Bodies = tuple[bytes, ...]
 class Repair:
     """The passes of one node over what it holds."""
 
-    def __init__(
-        self,
-        own_id: bytes,
-        settings: Overlay,
-        placement: Placement,
-        replica: Replica,
-        transport: Transport,
-    ) -> None:
-        self._own_id = own_id
-        self._interval_s = settings.repair_interval_ms / 1000
-        self._placement = placement
-        self._replica = replica
-        self._transport = transport
+    def __init__(self, replicas: Replicas, interval_s: float) -> None:
+        """`interval_s`: between two passes while the farm stays the same."""
+        self._replicas = replicas
+        self._replica = replicas.own
+        self._interval_s = interval_s
         self._urgent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.sent = 0
@@ -131,11 +122,11 @@ class Repair:
         copies = {k: bodies for k, bodies in (await self._copies(kind, keys)).items() if bodies}
         by_peer: dict[NodeInfo, list[bytes]] = {}
         there = dict.fromkeys(copies, 0)
-        without: dict[bytes, list[tuple[str, str]]] = {key: [] for key in copies}
+        without: dict[bytes, list[Absence]] = {key: [] for key in copies}
         for key in copies:
-            for node in await self._placement.find(key, TIMEOUT_S):
-                if node.node_id != self._own_id:
-                    by_peer.setdefault(node, []).append(key)
+            nodes = await self._replicas.placement.find(key, TIMEOUT_S)
+            for node in self._replicas.others(nodes):
+                by_peer.setdefault(node, []).append(key)
         refusals = await asyncio.gather(
             *(
                 self._offer_to(node, kind, {key: copies[key] for key in offered})
@@ -145,7 +136,7 @@ class Repair:
         for (node, offered), refused in zip(by_peer.items(), refusals, strict=True):
             for key in offered:
                 if key in refused:
-                    without[key].append((node.name, refused[key]))
+                    without[key].append(Absence(node=node.name, why=refused[key]))
                 else:
                     there[key] += 1
         return [
@@ -167,9 +158,8 @@ class Repair:
     ) -> dict[bytes, str]:
         """The keys of those that the peer does not have after all, and why."""
         records = tuple((key, digest_of(*bodies)) for key, bodies in copies.items())
-        reply = await self._transport.ask(
-            node.node_id, Offer(kind=kind, records=records), TIMEOUT_S
-        )
+        offer = Offer(kind=kind, records=records)
+        reply = await self._replicas.transport.ask(node.node_id, offer, TIMEOUT_S)
         if not isinstance(reply, Wanted):
             return dict.fromkeys(copies, why_not(reply))
         stores = [
@@ -178,7 +168,7 @@ class Repair:
             for body in copies.get(key, ())
         ]
         self.sent += len(stores)
-        sending = (self._transport.ask(node.node_id, store, TIMEOUT_S) for store in stores)
+        sending = (self._replicas.ask(node, store, TIMEOUT_S) for store in stores)
         refused: dict[bytes, str] = {}
         for store, answer in zip(stores, await asyncio.gather(*sending), strict=True):
             if not isinstance(answer, Stored):
@@ -188,6 +178,6 @@ class Repair:
         return refused
 
 
-def why_not(reply: Reply) -> str:
+def why_not(reply: PeerReply) -> str:
     """What a peer says that does not do what it was asked to."""
     return reply.reason if isinstance(reply, Failed) else f"it answers {type(reply).__name__}"

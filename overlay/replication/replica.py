@@ -24,15 +24,14 @@ from overlay.base.limits import (
     REGISTRATIONS_MAX,
 )
 from overlay.cache.hot import HotRecords
+from overlay.links.link import Answered
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import (
     Changed,
-    Failed,
     Fetch,
     Fetched,
     Offer,
-    Reply,
     Store,
     Stored,
     StoreMany,
@@ -45,16 +44,17 @@ from overlay.records.registration import Registration
 from overlay.replication.leases import Leases
 from overlay.replication.vetting import Vetting
 from overlay.storage.bindings import Bindings
-from overlay.storage.committer import Committer
-from overlay.storage.rows import EventRow, SubscriberRow
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.committer import Committed, Committer
+from overlay.storage.rows import SubscriberRow, event_row
+from overlay.storage.subscribers import StoredSubscribers
 
 log = logging.getLogger(__name__)
 
 PUSH_TIMEOUT_S = 0.2
 """How long an acknowledgement waits for a lease holder to confirm a push."""
 
-Answer = Callable[[Reply], None]
+EventStored = Callable[[bytes, CallEvent], None]
+"""Given the call's key and the event."""
 
 
 def digest_of(*bodies: bytes) -> bytes:
@@ -70,27 +70,31 @@ class Replica:
 
     def __init__(
         self,
+        *,
         own_id: bytes,
         bindings: Bindings,
-        subscribers: Subscribers,
+        subscribers: StoredSubscribers,
         committer: Committer,
         hot: HotRecords,
         transport: Transport,
         now_ms: Callable[[], int],
         vetting: Vetting,
-        horizon_us: Callable[[], int] = lambda: 0,
+        horizon_us: Callable[[], int],
+        event_stored: EventStored,
     ) -> None:
+        """Calls without an event since `horizon_us` are past: shown to nobody, and offered to
+        nobody. `event_stored` is told of every call event that this node has on its disk as a
+        replica, whichever node wrote it.
+        """
         self.now_ms = now_ms
         self.horizon_us = horizon_us
-        """Calls without an event since then are past: shown to nobody, and offered to nobody."""
+        self._event_stored = event_stored
         self._vetting = vetting
         self._own_id = own_id
         self.bindings = bindings
         self.subscribers = subscribers
         self.committer = committer
         self.leases = Leases()
-        self.event_stored: Callable[[bytes, CallEvent], None] = lambda key, event: None
-        """Told of every call event that this node has on its disk as a replica."""
         self._events_of: OrderedDict[bytes, int] = OrderedDict()
         self.stored = 0
         """Records that coordinators and repairs sent here."""
@@ -156,9 +160,21 @@ class Replica:
             for holder in holders:
                 self._transport.request(holder, push, one_less, PUSH_TIMEOUT_S)
 
+    # Call events
+
+    def keep_event(self, key: bytes, event: CallEvent, body: bytes, committed: Committed) -> None:
+        """Put an event, encoded in `body`, on this node's disk as one of its replicas."""
+
+        def done(error: StorageError | None) -> None:
+            if error is None:
+                self._event_stored(key, event)
+            committed(error)
+
+        self.committer.commit(event_row(key, event, body), done)
+
     # What peers ask.
 
-    def store(self, sender: bytes, request: Store, answer: Answer) -> None:
+    def store(self, sender: bytes, request: Store, answer: Answered) -> None:
         """Merge a record that a coordinator sends."""
         self.stored += sender != self._own_id
         try:
@@ -175,11 +191,11 @@ class Replica:
         except (msgspec.MsgspecError, ValueError) as error:
             answer(Failed(code="bad-request", reason=str(error)))
 
-    def store_many(self, sender: bytes, request: StoreMany, answer: Answer) -> None:
+    def store_many(self, sender: bytes, request: StoreMany, answer: Answered) -> None:
         """Merge records that W replicas hold already."""
         left, failed = len(request.records), ""
 
-        def one_less(reply: Reply) -> None:
+        def one_less(reply: PeerReply) -> None:
             nonlocal left, failed
             left -= 1
             if isinstance(reply, Failed):
@@ -192,7 +208,7 @@ class Replica:
         if not request.records:
             answer(Ack())
 
-    def fetch(self, sender: bytes, request: Fetch, answer: Answer) -> None:
+    def fetch(self, sender: bytes, request: Fetch, answer: Answered) -> None:
         """Read the local copy."""
         lease_ms = request.lease_ms
         if lease_ms > 0 and sender != self._own_id:
@@ -224,7 +240,7 @@ class Replica:
             return self.bindings.get(key)
         return self.subscribers.get(key)
 
-    async def offered(self, offer: Offer) -> Reply:
+    async def offered(self, offer: Offer) -> PeerReply:
         """Which of the offered records this node lacks or has otherwise."""
         if offer.kind == RecordKind.CALL:
             since_us = self.horizon_us()
@@ -239,7 +255,7 @@ class Replica:
 
     # inner workings
 
-    def _store_registration(self, sender: bytes, request: Store, answer: Answer) -> None:
+    def _store_registration(self, sender: bytes, request: Store, answer: Answered) -> None:
         delta = registration.decode(request.body)
         if request.expected and registration.ended(delta, self.now_ms()):
             # To acknowledge it and then prune it would bring back what it replaces.
@@ -256,25 +272,12 @@ class Replica:
         else:
             answer(reply)
 
-    def _store_event(self, request: Store, answer: Answer) -> None:
+    def _store_event(self, request: Store, answer: Answered) -> None:
         event = call.decode(request.body)
         if len(event.event_id) != 20 or key_of(RecordKind.CALL, event.call_id) != request.key:
             raise ValueError("an event's id or key is wrong")
         self._count_event(request.key)
-        row = EventRow(
-            call_key=request.key,
-            event_id=event.event_id,
-            time_us=event.time_us,
-            body=request.body,
-            new=event.kind in call.BEGINNINGS,
-        )
-
-        def committed(error: StorageError | None) -> None:
-            if error is None:
-                self.event_stored(request.key, event)
-            answer(_outcome(error))
-
-        self.committer.commit(row, committed)
+        self.keep_event(request.key, event, request.body, lambda error: answer(_outcome(error)))
 
     def _count_event(self, key: bytes) -> None:
         """Raises `ValueError` when a peer stores too many events under one key."""
@@ -286,7 +289,7 @@ class Replica:
             limit_hits.hit("EVENTS_PER_CALL_MAX")
             raise ValueError(f"more than {EVENTS_PER_CALL_MAX} events of one call")
 
-    def _store_subscriber(self, request: Store, answer: Answer) -> None:
+    def _store_subscriber(self, request: Store, answer: Answered) -> None:
         sent = self._vetting.subscriber(request.key, request.body)
         is_new = self.subscribers.get(request.key) is None and not sent.removed
         record = self.subscribers.merge(request.key, sent)
@@ -302,5 +305,5 @@ class Replica:
         self.committer.commit(row, lambda error: answer(_outcome(error) if error else reply))
 
 
-def _outcome(error: StorageError | None) -> Reply:
+def _outcome(error: StorageError | None) -> PeerReply:
     return Failed(code="storage", reason=str(error)) if error else Stored()

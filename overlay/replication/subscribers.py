@@ -6,18 +6,21 @@ nodes to be authenticated. No record is taken without the operator's signature, 
 """
 
 import asyncio
+from collections.abc import Iterable
 
 from overlay.base.errors import OutdatedError, UnavailableError
 from overlay.cache.hot import HotRecords
-from overlay.config.config import Config
-from overlay.links.network import Transport
-from overlay.links.peer_messages import Ack, Changed, Failed, Reply, Store, Stored
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import Changed, Store, Stored
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
+from overlay.records.node_info import NodeInfo
 from overlay.records.subscriber import Subscriber
-from overlay.replication.placement import Placement
-from overlay.replication.reader import Found, Reader
-from overlay.replication.replica import Replica, digest_of
+from overlay.replication.quorum import Outcome
+from overlay.replication.quorum_write import QuorumWrite
+from overlay.replication.reader import Found, Merged, Reader
+from overlay.replication.replica import digest_of
+from overlay.replication.replicas import Replicas
 from overlay.replication.vetting import Vetting
 
 
@@ -26,32 +29,28 @@ class SubscriberDirectory:
 
     def __init__(
         self,
-        own_id: bytes,
-        config: Config,
-        placement: Placement,
-        replica: Replica,
+        lease_ms: int,
+        replicas: Replicas,
         reader: Reader,
         hot: HotRecords,
-        transport: Transport,
         vetting: Vetting,
     ) -> None:
-        self._own_id = own_id
-        self._config = config
-        self._placement = placement
-        self._replica = replica
+        self._lease_ms = lease_ms
+        self._replicas = replicas
         self._reader = reader
         self._hot = hot
-        self._transport = transport
         self._vetting = vetting
         self._loop = asyncio.get_running_loop()
 
     async def get(self, aor: str, timeout_s: float) -> Subscriber | None:
         """The subscriber, or None; raises `UnavailableError`."""
         key = key_of(RecordKind.SUBSCRIBER, aor)
-        known, record = self._hot.subscriber(key)
-        if not known:
+        leased = self._hot.subscriber(key)
+        if leased is not None:
+            record = leased.record
+        else:
             began_s, turn = self._loop.time(), self._hot.turn
-            found = await self._read(key, timeout_s, lease_ms=self._config.overlay.lease_ms)
+            found = await self._read(key, timeout_s, lease_ms=self._lease_ms)
             record = found.record
             if found.complete and found.lease_ms and turn == self._hot.turn:
                 until_s = began_s + found.lease_ms / 1000
@@ -64,8 +63,7 @@ class SubscriberDirectory:
         Raises `UnavailableError` when there are too few for a quorum.
         """
         key = key_of(RecordKind.SUBSCRIBER, aor)
-        replicas = self._config.overlay.replicas
-        found = await self._read(key, timeout_s, copies_wanted=replicas)
+        found = await self._read(key, timeout_s, copies_wanted=self._replicas.count)
         if not found.complete:
             raise UnavailableError("too few replicas answered")
         return found.record
@@ -80,23 +78,25 @@ class SubscriberDirectory:
         key = key_of(RecordKind.SUBSCRIBER, record.aor)
         body = subscriber.encode(record)
         self._vetting.subscriber(key, body)
-        nodes = await self._placement.find(key, timeout_s)
+        nodes = await self._replicas.placement.find(key, timeout_s)
+        if not nodes:
+            raise UnavailableError("there is no replica")
+        needed = self._replicas.needed(len(nodes))
         store = Store(kind=RecordKind.SUBSCRIBER, key=key, body=body, expected=digest_of(body))
-        replies = await asyncio.gather(*(self._send(n.node_id, store, timeout_s) for n in nodes))
+        outcome, replies = await self._write(store, nodes, needed, timeout_s)
         taken = [reply for reply in replies if isinstance(reply, Stored)]
         for other in (reply.body for reply in taken if reply.body):
             if self._vetting.genuine(key, other):
                 self._hot.subscriber_changed(key, subscriber.decode(other))
                 raise OutdatedError(f"another change of {record.aor} is in force; try again")
         self._hot.subscriber_changed(key, record)
-        needed = min(self._config.overlay.write_quorum, len(nodes))
-        if len(taken) < needed:
+        if outcome is not Outcome.WON:
             refusals = sorted({reply.reason for reply in replies if isinstance(reply, Failed)})
             why = ": " + "; ".join(refusals) if refusals else ""
             raise UnavailableError(f"only {len(taken)} of {needed} replicas stored it{why}")
         return len(taken)
 
-    def pushed(self, push: Changed) -> Reply:
+    def pushed(self, push: Changed) -> PeerReply:
         """A replica tells of a change."""
         if not self._vetting.genuine(push.key, push.body):
             return Failed(code="forged", reason="not signed by the operator")
@@ -110,34 +110,37 @@ class SubscriberDirectory:
             RecordKind.SUBSCRIBER,
             key,
             _merge_bodies,
-            _bodies_of,
             timeout_s,
             lease_ms,
             copies_wanted,
             lambda body: self._vetting.genuine(key, body),
         )
 
-    async def _send(self, node_id: bytes, store: Store, timeout_s: float) -> Reply:
-        if node_id != self._own_id:
-            return await self._transport.ask(node_id, store, timeout_s)
-        future: asyncio.Future[Reply] = self._loop.create_future()
+    async def _write(
+        self, store: Store, nodes: tuple[NodeInfo, ...], needed: int, timeout_s: float
+    ) -> tuple[Outcome, list[PeerReply]]:
+        """Have all replicas store it, and wait for all of them: the operator is told how many did,
+        and whether one of them knew another version."""
+        replicas, replies = self._replicas, list[PeerReply]()
+        everybody: asyncio.Future[Outcome] = self._loop.create_future()
 
-        def answer(reply: Reply) -> None:
-            # Who asked may have gone; raising here would cost others of the commit their answer.
-            if not future.done():
-                future.set_result(reply)
+        def decided(outcome: Outcome) -> None:
+            # Whoever asked may have gone.
+            if not everybody.done():
+                everybody.set_result(outcome)
 
-        self._replica.store(self._own_id, store, answer)
-        return await future
+        write = QuorumWrite(
+            replicas, store, nodes, needed, timeout_s, decided, replies.append, everybody=True
+        )
+        write.start()
+        if write.has_own_copy:
+            replicas.own.store(replicas.own_id, store, write.answered)
+        return await everybody, replies
 
 
-def _merge_bodies(bodies: list[bytes]) -> Subscriber | None:
+def _merge_bodies(bodies: Iterable[bytes]) -> Merged[Subscriber | None]:
     record: Subscriber | None = None
     for body in bodies:
         copy = subscriber.decode(body)
         record = subscriber.merge(record, copy) if record else copy
-    return record
-
-
-def _bodies_of(record: Subscriber | None) -> list[bytes]:
-    return [subscriber.encode(record)] if record else []
+    return Merged(record=record, bodies=[subscriber.encode(record)] if record else [])

@@ -6,6 +6,7 @@ Counterparts: `committer.py` gathers them, `database.py` writes them.
 
 import msgspec
 
+from overlay.records.call import BEGINNINGS, CallEvent
 from overlay.records.node_info import NodeInfo
 from overlay.storage.outbox import OutboxEntry, Sinks
 
@@ -23,6 +24,21 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     """It begins a call: refused when the disk is short of space."""
     head: bytes = b""
     """Of this node's chain: what the next block goes on from (`overlay.billing.ledger.Head`)."""
+
+
+def event_row(
+    key: bytes, event: CallEvent, body: bytes, *, journal: bool | None = None, head: bytes = b""
+) -> EventRow:
+    """The row of an event, which its caller has encoded in `body`; `key` is its call's."""
+    return EventRow(
+        call_key=key,
+        event_id=event.event_id,
+        time_us=event.time_us,
+        body=body,
+        journal=journal,
+        new=event.kind in BEGINNINGS,
+        head=head,
+    )
 
 
 class SubscriberRow(msgspec.Struct, frozen=True, kw_only=True):

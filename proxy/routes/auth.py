@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from overlay.base.limits import URI_CHARS_MAX
-from overlay.control.messages import Secrets
+from overlay.control.proxy_messages import Secrets
 from overlay.records.subscriber import Policy
 from proxy import counters, digest
 from proxy.digest import Credentials

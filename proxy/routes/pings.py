@@ -18,7 +18,7 @@ from hmac import compare_digest
 from typing import Final
 
 from overlay.base.joined import joined
-from overlay.control.messages import Register
+from overlay.control.proxy_messages import Register
 from proxy import counters, pinged_flows, sip_uri
 from proxy.ping_round import PingRound, slice_of
 from proxy.pinged_flows import PingedFlow

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
-from msgspec.structs import replace
-
 from overlay.base.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
-from overlay.control.messages import Register, Registered
+from overlay.control.proxy_messages import Register, Registered
 from overlay.records.names import address_of_record
-from overlay.records.register import BoundContact, ContactChange, RegisterOutcome
+from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from proxy import contacts, counters, route_token, sip_uri
-from proxy.contacts import ALL_CONTACTS, Contact, ContactError
+from proxy.contacts import ALL_CONTACTS, ContactError
 from proxy.routes import auth, fields, flows, pings, responses
 from proxy.settings import Settings
 from proxy.worker import Worker
@@ -78,13 +76,14 @@ def _read(worker: Worker, aor: str, contacts_max: int) -> Register | RegisterRef
         return RegisterRefusal(400, "Call-ID Too Long")
     values = fields.all_of(worker, "Contact")
     expires = ksr.hdr.get_idx("Expires", 0)
-    header_s = contacts.delta_seconds(expires) if expires is not None else None
+    default_s = settings.config.proxy.expires_default_s
+    unsaid_s = contacts.delta_seconds(expires) if expires is not None else default_s
     try:
-        found = contacts.parse(values)
+        found = contacts.parse(values, unsaid_s)
     except ContactError as error:
         return RegisterRefusal(400, str(error))
     if found == ALL_CONTACTS:
-        if header_s != 0:
+        if unsaid_s != 0:
             return RegisterRefusal(400, "Contact * Without Expires 0")
         return Register(aor=aor, call_id=call_id, cseq=cseq, remove_all=True)
     supported = _listed(worker, "Supported")
@@ -93,16 +92,15 @@ def _read(worker: Worker, aor: str, contacts_max: int) -> Register | RegisterRef
         return path
     changes: list[ContactChange] = []
     for contact in found:
-        expires_s = granted_expires(settings, contact.expires_s, header_s)
+        expires_s = granted_expires(settings, contact.expires_s)
         if expires_s is None:
             shortest = f"Min-Expires: {settings.config.proxy.expires_min_s}\r\n"
             return RegisterRefusal(423, "Interval Too Brief", shortest)
         if sip_uri.host_of(contact.uri) in settings.own_hosts:
             return RegisterRefusal(403, "Contact Is The Farm Itself")
         expires_s = spread_expires(settings, expires_s, f"{call_id} {cseq} {contact.uri}")
-        changes.append(_change(worker, contact, expires_s, direct=not path))
-        if "outbound" not in supported:
-            changes[-1] = replace(changes[-1], reg_id=0)
+        change = _change(worker, contact, expires_s, path=path, flows_known="outbound" in supported)
+        changes.append(change)
     if any(change.reg_id and change.expires_s for change in changes):
         if len(changes) > 1:
             return RegisterRefusal(400, "One Contact With reg-id At A Time")
@@ -119,13 +117,10 @@ def _read(worker: Worker, aor: str, contacts_max: int) -> Register | RegisterRef
     )
 
 
-def granted_expires(settings: Settings, contact_s: int | None, header_s: int | None) -> int | None:
+def granted_expires(settings: Settings, asked_s: int) -> int | None:
     """How long a binding is to last (RFC 3261 10.3 step 7), in seconds; None if the REGISTER asks
     for too short a time."""
     proxy = settings.config.proxy
-    asked_s = contact_s if contact_s is not None else header_s
-    if asked_s is None:
-        return proxy.expires_default_s
     if 0 < asked_s < min(proxy.expires_min_s, NEVER_TOO_BRIEF_S):
         return None
     return min(asked_s, proxy.expires_max_s)
@@ -141,8 +136,10 @@ def spread_expires(settings: Settings, expires_s: int, request: str) -> int:
     return expires_s - crc32(request.encode("utf-8", "surrogateescape")) % shares
 
 
-def _change(worker: Worker, contact: Contact, expires_s: int, *, direct: bool) -> ContactChange:
-    flow = flows.flow_of_sender(worker, contact.uri) if direct and expires_s else None
+def _change(
+    worker: Worker, contact: Contact, expires_s: int, *, path: tuple[str, ...], flows_known: bool
+) -> ContactChange:
+    flow = flows.flow_of_sender(worker, contact.uri) if expires_s and not path else None
     return ContactChange(
         uri=contact.uri,
         expires_s=expires_s,
@@ -150,7 +147,7 @@ def _change(worker: Worker, contact: Contact, expires_s: int, *, direct: bool) -
         received=flow.uri if flow else "",
         owner=flow.owner if flow else "",
         instance=contact.instance,
-        reg_id=contact.reg_id,
+        reg_id=contact.reg_id if flows_known else 0,
     )
 
 
@@ -227,7 +224,7 @@ def _answer_ok(worker: Worker, request: Register, answer: Registered) -> None:
         worker.ksr.tcpops.tcp_set_connection_lifetime(MOVE_AFTER_S)
 
 
-def contact_field(binding: BoundContact) -> str:
+def contact_field(binding: Contact) -> str:
     """A binding as a value of the Contact header field."""
     q = f";q={binding.q / 1000:g}" if binding.q != contacts.Q_DEFAULT else ""
     flow = f";reg-id={binding.reg_id}" if binding.reg_id else ""

@@ -10,26 +10,21 @@ come then. The window begins when the farm has had the load for a while, and end
 does.
 """
 
+import functools
 import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from bench.callees import Callees
-from bench.sip_wire import (
-    GIVE_UP_S,
-    T1_S,
-    T2_S,
-    Address,
-    Wire,
-    field,
-    fields,
-    status_of,
-    uri_of,
-)
+
+from tests.sip.dialog import Dialog
+from tests.sip.message import Address, Message, ack_of, new_branch, request, via
+from tests.sip.timers import GIVE_UP_S
+from tests.sip.wire import Repeat, Wire
 
 SETUP_MAX_S: Final = 2.0
 """Whoever waits longer for an answer takes the farm for dead: not a good call."""
@@ -80,22 +75,28 @@ class CallTimes(msgspec.Struct, frozen=True, kw_only=True):
     resent: int
 
 
+@dataclass(slots=True)
 class Call:
     """One call, as the caller has it."""
 
-    __slots__ = ("ack", "began_s", "bye", "ended", "invite", "node", "number", "prompt", "refusal")
+    call_id: str
+    node: Address
+    invite: str
+    began_s: float
+    asking: Repeat | None = None
+    """The INVITE, and then the BYE, until it is answered."""
+    ack: str = ""
+    prompt: bool = False
+    """It was answered within `SETUP_MAX_S`."""
+    refused: bool = False
+    ended: bool = False
 
-    def __init__(self, number: int, node: Address, invite: bytes, began_s: float) -> None:
-        self.number = number
-        self.node = node
-        self.invite = invite
-        self.began_s = began_s
-        self.ack = b""
-        self.refusal = b""
-        self.bye = b""
-        self.prompt = False
-        """It was answered within `SETUP_MAX_S`."""
-        self.ended = False
+    def answered(self) -> bool:
+        """The request has its answer; whether this is the first one."""
+        asking, self.asking = self.asking, None
+        if asking is not None:
+            asking.answered()
+        return asking is not None
 
 
 class Callers:
@@ -105,9 +106,10 @@ class Callers:
         self.job = job
         self._wire = wire
         self._send = wire.open(job.address, job.caller_port, self._received)
-        self._calls: dict[bytes, Call] = {}
+        self._calls: dict[str, Call] = {}
+        self._here = f"{job.address}:{job.caller_port}"
         self._next = 0
-        self._name = secrets.token_hex(4).encode()
+        self._name = secrets.token_hex(4)
         """No two runs have a call in common, or the second one's would be on record already."""
         self._offering = True
         began_s = time.monotonic() + 0.1
@@ -163,136 +165,102 @@ class Callers:
         job, number = self.job, self._next
         self._next += 1
         self._offered += self._in_window()
-        name = b"caller%d" % (number % job.users)
-        call_id = b"%b-%d@%b" % (self._name, number, job.address.encode())
-        callee = b"sip:callee%d@%b" % (number % job.users, job.domain.encode())
-        here = b"%b:%d" % (job.address.encode(), job.caller_port)
-        domain = job.domain.encode()
-        invite = (
-            b"INVITE %b SIP/2.0\r\nVia: SIP/2.0/UDP %b;branch=z9hG4bKi%b%d\r\nMax-Forwards: 70\r\n"
-            b"From: <sip:%b@%b>;tag=c%d\r\nTo: <%b>\r\nCall-ID: %b\r\nCSeq: 1 INVITE\r\n"
-            b"Contact: <sip:%b@%b>\r\nContent-Length: 0\r\n\r\n"
-        ) % (
-            *(callee, here, self._name, number, name, domain, number, callee, call_id),
-            *(name, here),
+        name = f"caller{number % job.users}"
+        call_id = f"{self._name}-{number}@{job.address}"
+        callee = f"sip:callee{number % job.users}@{job.domain}"
+        invite = request(
+            "INVITE",
+            callee,
+            via=self._via(),
+            sender=f"<sip:{name}@{job.domain}>;tag=c{number}",
+            receiver=f"<{callee}>",
+            call_id=call_id,
+            cseq=1,
+            fields=[f"Contact: <sip:{name}@{self._here}>"],
         )
         node = (job.nodes[number % len(job.nodes)], 5060)
-        call = self._calls[call_id] = Call(number, node, invite, time.monotonic())
-        self._repeat(call, lambda: call.invite, T1_S, call.began_s, call_id)
+        call = self._calls[call_id] = Call(call_id, node, invite, time.monotonic())
         self._send(invite, node)
+        gave_up = functools.partial(self._unanswered, call)
+        call.asking = Repeat(
+            self._wire, invite, node, self._send_again, gave_up, longest_s=GIVE_UP_S
+        )
 
-    def _repeat(
-        self,
-        call: Call,
-        message: Callable[[], bytes],
-        interval_s: float,
-        began_s: float,
-        call_id: bytes,
-        longest_s: float = GIVE_UP_S,
-    ) -> None:
-        """Send it again until it is answered, which empties it."""
+    def _via(self) -> str:
+        return via("UDP", self._here, new_branch(), rport=False)
 
-        def again() -> None:
-            nonlocal interval_s
-            if not message():
-                return
-            now_s = time.monotonic()
-            if now_s > began_s + GIVE_UP_S:
-                self._others["none" if not call.ack else "bye none"] += 1
-                if not call.ack:
-                    self._over(call_id, call, again=True)
-                return
-            self.resent += 1
-            self._send(message(), call.node)
-            interval_s = min(2 * interval_s, longest_s)
-            self._wire.at(now_s + interval_s, again)
+    def _send_again(self, text: str, node: Address) -> None:
+        self.resent += 1
+        self._send(text, node)
 
-        self._wire.at(time.monotonic() + interval_s, again)
+    def _unanswered(self, call: Call) -> None:
+        self._others["none"] += 1
+        self._over(call, again=True)
 
-    def _received(self, message: bytes, _source: Address) -> None:
-        status, call_id = status_of(message), field(message, b"Call-ID")
-        call = self._calls.get(call_id)
+    def _received(self, message: Message) -> None:
+        status = message.code
+        call = self._calls.get(message.get("Call-ID"))
         if call is None or status < 200:
             return
-        if field(message, b"CSeq").endswith(b"INVITE"):
+        if message.get("CSeq").endswith("INVITE"):
             if status < 300:
-                self._answered(call_id, call, message)
+                self._answered(call, message)
             else:
-                self._declined(call_id, call, message, status)
-        elif call.bye:
-            call.bye = b""
+                self._declined(call, message, status)
+        elif call.answered():
             self._good += self._in_window() and status == 200 and call.prompt
             if status != 200:
                 self._others[f"bye {status}"] += 1
             elif not call.prompt:
                 self._others["answered late"] += 1
-            self._over(call_id, call, again=True)
+            self._over(call, again=True)
 
-    def _answered(self, call_id: bytes, call: Call, message: bytes) -> None:
+    def _answered(self, call: Call, message: Message) -> None:
         if call.ack:
             self._send(call.ack, call.node)
             return
         now_s = time.monotonic()
-        call.invite = b""
+        call.answered()
         call.prompt = now_s <= call.began_s + SETUP_MAX_S
         self._standing += 1
         if self._in_window():
             self._setup_us.append((now_s - call.began_s) * 1e6)
-        routes = b"".join(
-            b"Route: " + line.partition(b": ")[2] + b"\r\n"
-            for line in reversed(fields(message, b"Record-Route"))
-        )
-        target = uri_of(field(message, b"Contact"))
-        here = b"%b:%d" % (self.job.address.encode(), self.job.caller_port)
-
-        def request(method: bytes, cseq: int) -> bytes:
-            sender, receiver = fields(message, b"From")[0], field(message, b"To")
-            via = b"Via: SIP/2.0/UDP %b;branch=z9hG4bK%b%b%d\r\nMax-Forwards: 70\r\n" % (
-                *(here, method[:1].lower(), self._name, call.number),
-            )
-            return b"%b %b SIP/2.0\r\n%b%b%b\r\nTo: %b\r\nCall-ID: %b\r\nCSeq: %d %b\r\n%b" % (
-                *(method, target, via, routes, sender, receiver, call_id, cseq, method),
-                b"Content-Length: 0\r\n\r\n",
-            )
-
-        call.ack = request(b"ACK", 1)
+        dialog = Dialog.of_caller(message)
+        call.ack = dialog.request("ACK", self._via())
         self._send(call.ack, call.node)
-
-        def hang_up() -> None:
-            call.bye = request(b"BYE", 2)
-            self._send(call.bye, call.node)
-            self._repeat(call, lambda: call.bye, T1_S, time.monotonic(), call_id, T2_S)
-
+        hang_up = functools.partial(self._hang_up, call, dialog)
         self._wire.at(now_s + self.job.talk_s, hang_up)
 
-    def _declined(self, call_id: bytes, call: Call, message: bytes, status: int) -> None:
-        invite = call.invite or call.refusal
-        if not invite:
+    def _hang_up(self, call: Call, dialog: Dialog) -> None:
+        bye = dialog.request("BYE", self._via())
+        self._send(bye, call.node)
+        call.asking = Repeat(self._wire, bye, call.node, self._send_again, self._bye_unanswered)
+
+    def _bye_unanswered(self) -> None:
+        self._others["bye none"] += 1
+
+    def _declined(self, call: Call, message: Message, status: int) -> None:
+        if call.ack:
             return
-        head = invite.partition(b"\r\n")[2]
-        via, sender = fields(b"\r\n" + head, b"Via")[0], fields(b"\r\n" + head, b"From")[0]
-        target = invite.split(b" ", 2)[1]
-        ack = b"ACK %b SIP/2.0\r\n%b\r\nMax-Forwards: 70\r\n%b\r\nTo: %b\r\nCall-ID: %b\r\n" % (
-            *(target, via, sender, field(message, b"To"), call_id),
-        )
-        self._send(ack + b"CSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n", call.node)
-        if not call.invite:
+        self._send(ack_of(call.invite, message), call.node)
+        if call.refused:
             return
-        call.refusal, call.invite = call.invite, b""
+        call.refused = True
+        call.answered()
         if status == 503:
             self._refused += self._in_window()
         else:
             self._others[str(status)] += 1
         # Its refusal may come again.
-        self._wire.at(time.monotonic() + GIVE_UP_S, lambda: self._over(call_id, call))
+        self._wire.at(time.monotonic() + GIVE_UP_S, functools.partial(self._over, call))
         if not self.job.rate:
             self._wire.at(time.monotonic() + _PAUSE_S, self._begin)
 
-    def _over(self, call_id: bytes, call: Call, *, again: bool = False) -> None:
+    def _over(self, call: Call, *, again: bool = False) -> None:
         if not call.ended:
             call.ended = True
             self._standing -= bool(call.ack)
-            del self._calls[call_id]
+            del self._calls[call.call_id]
             if again and not self.job.rate:
                 self._begin()
 

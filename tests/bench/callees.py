@@ -3,9 +3,8 @@
 In: INVITE, ACK and BYE from a `Wire`. Out: answers on it, with the timers of RFC 3261 13.3.1.4.
 """
 
-import time
-
-from bench.sip_wire import GIVE_UP_S, T1_S, T2_S, Address, Wire, answer, field
+from tests.sip.message import Message, response
+from tests.sip.wire import Repeat, Wire
 
 
 class Callees:
@@ -14,34 +13,25 @@ class Callees:
     def __init__(self, address: str, port: int, wire: Wire) -> None:
         self._wire = wire
         self._send = wire.open(address, port, self._received)
-        self._contact = b"Contact: <sip:%b:%d>\r\n" % (address.encode(), port)
-        self._answers: dict[bytes, bytes] = {}
-        """By Call-ID: the 200, empty once it is acknowledged."""
+        self._contact = [f"Contact: <sip:{address}:{port}>"]
+        self._answers: dict[str, Repeat] = {}
+        """By Call-ID: the 200 of each call."""
 
-    def _received(self, message: bytes, source: Address) -> None:
-        call_id = field(message, b"Call-ID")
-        if message.startswith(b"INVITE "):
-            said = self._answers.get(call_id)
-            if said is None:
-                said = self._answers[call_id] = answer(message, b"200 OK", b"a", self._contact)
-                self._repeat(call_id, source)
-            if said:
-                self._send(said, source)
-        elif message.startswith(b"ACK "):
-            self._answers[call_id] = b""
-        elif message.startswith(b"BYE "):
-            self._answers[call_id] = b""
-            self._send(answer(message, b"200 OK", b"a"), source)
+    def _received(self, message: Message) -> None:
+        method, call_id = message.method, message.get("Call-ID")
+        if method == "INVITE":
+            self._invited(call_id, message)
+        elif method in ("ACK", "BYE"):
+            if call_id in self._answers:
+                self._answers[call_id].answered()
+            if method == "BYE":
+                self._send(response(message, 200, "OK"), message.source)
 
-    def _repeat(self, call_id: bytes, source: Address) -> None:
-        interval_s, began_s = T1_S, time.monotonic()
-
-        def again() -> None:
-            nonlocal interval_s
-            said = self._answers.get(call_id)
-            if said and time.monotonic() < began_s + GIVE_UP_S:
-                self._send(said, source)
-                interval_s = min(2 * interval_s, T2_S)
-                self._wire.at(time.monotonic() + interval_s, again)
-
-        self._wire.at(began_s + interval_s, again)
+    def _invited(self, call_id: str, invite: Message) -> None:
+        said = self._answers.get(call_id)
+        if said is None:
+            text = response(invite, 200, "OK", self._contact)
+            said = Repeat(self._wire, text, invite.source, self._send)
+            self._answers[call_id] = said
+        if said.text:
+            self._send(said.text, invite.source)

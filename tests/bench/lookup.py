@@ -26,16 +26,23 @@ from deploy.lab.services import KAMAILIO, command_of
 from overlay.config.config import Config
 from overlay.identity import files
 from proxy import render
+from tests.sip.message import encoded, new_branch, request, via
 
 _SETTINGS = {"proxy.authenticate": False, "proxy.workers": 1}
 _LOOKUPS_PER_SECOND = 200
 """How many a round has, by the plan's seconds."""
 _HOT_WITHIN_S = 30.0
 _PORT = 5090
-_REQUEST = (
-    "OPTIONS sip:measure@farm.test SIP/2.0\r\nVia: SIP/2.0/UDP 10.77.0.1:5099;branch=z9hG4bKm\r\n"
-    "From: <sip:m@farm.test>;tag=m\r\nTo: <sip:m@farm.test>\r\nCall-ID: m\r\nCSeq: 1 OPTIONS\r\n"
-    "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+_REQUEST = encoded(
+    request(
+        "OPTIONS",
+        "sip:measure@farm.test",
+        via=via("UDP", "10.77.0.1:5099", new_branch(), rport=False),
+        sender="<sip:m@farm.test>;tag=m",
+        receiver="<sip:m@farm.test>",
+        call_id="m",
+        cseq=1,
+    )
 )
 
 
@@ -125,7 +132,7 @@ def _hot_latencies_us(node: Host, work_dir: Path, names: str, count: int) -> Hot
     ):
 
         def measured() -> bool:
-            phone.sendto(_REQUEST.encode(), (node.address, _PORT))
+            phone.sendto(_REQUEST, (node.address, _PORT))
             return result.exists()
 
         wait_for("a worker has looked everybody up", measured, _HOT_WITHIN_S, log)

@@ -9,14 +9,20 @@ to 30 s (RFC 5626 4.5) and begins anew. It is served when it has its 200. Nobody
 password.
 """
 
+import functools
 import random
 import secrets
 import sys
 import time
 from collections import Counter
+from typing import Final
 
 import msgspec
-from bench.sip_wire import GIVE_UP_S, T1_S, T2_S, Address, Wire, field, status_of
+
+from tests.sip.message import Address, Message, new_branch, request, via
+from tests.sip.wire import Repeat, Wire
+
+_EXPIRES: Final = "Expires: 3600"
 
 
 class StormJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,13 +61,14 @@ class StormTimes(msgspec.Struct, frozen=True, kw_only=True):
 class Phone:
     """One phone."""
 
-    __slots__ = ("cseq", "message", "name", "node")
+    __slots__ = ("asking", "cseq", "name", "node")
 
-    def __init__(self, name: bytes, node: Address) -> None:
+    def __init__(self, name: str, node: Address) -> None:
         self.name = name
         self.node = node
         self.cseq = 0
-        self.message = b""
+        self.asking: Repeat | None = None
+        """The REGISTER that is not answered yet."""
 
 
 class Storm:
@@ -72,16 +79,16 @@ class Storm:
         self._wire = wire
         self._send = wire.open(job.address, job.port, self._received)
         self._chance = random.Random(job.seed)
-        self._phones: dict[bytes, Phone] = {}
+        self._phones: dict[str, Phone] = {}
         self._served: list[float] = []
         self._statuses: Counter[str] = Counter()
         self._refused: Counter[int] = Counter()
         """503s, by second."""
-        self._power_cut = secrets.token_hex(4).encode()
+        self._power_cut = secrets.token_hex(4)
         """A phone that was without power has a new Call-ID."""
         self._sent = self._resent = self._gave_up = 0
         for number in range(job.phones):
-            name = f"{job.names}{number}".encode()
+            name = f"{job.names}{number}"
             node = (job.nodes[number % len(job.nodes)], 5060)
             self._phones[name] = Phone(name, node)
         self._began_s = time.monotonic() + 0.2
@@ -111,52 +118,47 @@ class Storm:
     def _register(self, phone: Phone) -> None:
         job = self._job
         phone.cseq += 1
-        domain, here = job.domain.encode(), job.address.encode()
-        phone.message = (
-            b"REGISTER sip:%b SIP/2.0\r\nVia: SIP/2.0/UDP %b:%d;branch=z9hG4bK%b.%b%d\r\n"
-            b"Max-Forwards: 70\r\nFrom: <sip:%b@%b>;tag=t\r\nTo: <sip:%b@%b>\r\nCall-ID: %b@%b\r\n"
-            b"CSeq: %d REGISTER\r\nContact: <sip:%b@%b:%d>\r\nExpires: 3600\r\n"
-            b"Content-Length: 0\r\n\r\n"
-        ) % (
-            *(domain, here, job.port, phone.name, self._power_cut, phone.cseq, phone.name, domain),
-            *(phone.name, domain, phone.name, self._power_cut, phone.cseq),
-            *(phone.name, here, job.contact_port),
+        aor = f"<sip:{phone.name}@{job.domain}>"
+        text = request(
+            "REGISTER",
+            f"sip:{job.domain}",
+            via=via("UDP", f"{job.address}:{job.port}", new_branch(), rport=False),
+            sender=f"{aor};tag=t",
+            receiver=aor,
+            call_id=f"{phone.name}@{self._power_cut}",
+            cseq=phone.cseq,
+            fields=[f"Contact: <sip:{phone.name}@{job.address}:{job.contact_port}>", _EXPIRES],
         )
         self._sent += 1
-        self._send(phone.message, phone.node)
-        self._repeat(phone, phone.cseq, T1_S, time.monotonic())
+        self._send(text, phone.node)
+        gave_up = functools.partial(self._give_up, phone)
+        phone.asking = Repeat(self._wire, text, phone.node, self._send_again, gave_up)
 
-    def _repeat(self, phone: Phone, cseq: int, interval_s: float, began_s: float) -> None:
-        def again() -> None:
-            if phone.cseq != cseq or not phone.message:
-                return
-            now_s = time.monotonic()
-            if now_s > began_s + GIVE_UP_S:
-                self._gave_up += 1
-                phone.message = b""
-                self._at(now_s + self._chance.uniform(15, 30), phone)
-                return
-            self._resent += 1
-            self._send(phone.message, phone.node)
-            self._repeat(phone, cseq, min(2 * interval_s, T2_S), began_s)
+    def _send_again(self, text: str, node: Address) -> None:
+        self._resent += 1
+        self._send(text, node)
 
-        self._wire.at(time.monotonic() + interval_s, again)
+    def _give_up(self, phone: Phone) -> None:
+        self._gave_up += 1
+        phone.asking = None
+        self._at(time.monotonic() + self._chance.uniform(15, 30), phone)
 
-    def _received(self, message: bytes, _source: Address) -> None:
-        status = status_of(message)
-        phone = self._phones.get(field(message, b"Call-ID").partition(b"@")[0])
-        if phone is None or status < 200 or not phone.message:
+    def _received(self, message: Message) -> None:
+        status = message.code
+        phone = self._phones.get(message.get("Call-ID").partition("@")[0])
+        if phone is None or status < 200 or phone.asking is None:
             return
-        if field(message, b"CSeq") != b"%d REGISTER" % phone.cseq:
+        if message.get("CSeq") != f"{phone.cseq} REGISTER":
             return
         self._statuses[str(status)] += 1
-        phone.message = b""
+        phone.asking.answered()
+        phone.asking = None
         now_s = time.monotonic()
         if status == 200:
             self._served.append(now_s - self._began_s)
         else:
             self._refused[int(now_s - self._began_s)] += status == 503
-            told = field(message, b"Retry-After")
+            told = message.get("Retry-After")
             wait_s = int(told) if told.isdigit() else self._chance.uniform(15, 30)
             self._at(now_s + wait_s, phone)
 

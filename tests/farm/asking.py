@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from deploy.lab import Lab
 from overlay.base.errors import SipfarmError
-from overlay.control.messages import (
+from overlay.control.operator_messages import (
     Calls,
     GetLocation,
     GetStatus,
@@ -20,8 +20,8 @@ from overlay.control.messages import (
     Status,
 )
 from overlay.records.call_record import CallRecord
+from tests.sip.credentials import PASSWORD
 
-PASSWORD = "looking-glass"
 PROGRAM = Path(sys.executable).with_name("sipfarm")
 _POLL_S = 0.02
 PATIENT = {"proxy.shed_delay_ms": 500}
@@ -46,6 +46,14 @@ def sipfarm_json(lab: Lab, node: str, *arguments: str) -> Any:
 def add_subscriber(lab: Lab, user: str) -> None:
     """Add a subscriber with the tests' password."""
     sipfarm_json(lab, "n1", "subscriber", "add", f"{user}@{lab.farm}", "--password", PASSWORD)
+
+
+def lab_of_three(settings: Mapping[str, object]) -> Lab:
+    """A new lab of three nodes with the tests' four subscribers."""
+    lab = Lab.up(3, settings=settings)
+    for user in ("alice", "bob", "carol", "dave"):
+        add_subscriber(lab, user)
+    return lab
 
 
 def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> float:

@@ -5,12 +5,12 @@ Network namespaces need root: without it these tests fail, they are not passed o
 
 import signal
 from collections.abc import Generator, Iterator
-from typing import Final
 
 import pytest
 
 from deploy.lab import Lab, Phone
-from tests.farm.asking import PASSWORD, PATIENT, add_subscriber
+from tests.farm.asking import PATIENT, lab_of_three
+from tests.sip.credentials import PASSWORD
 
 # A job in the background of a shell begins with Ctrl-C ignored and hands that on to what it starts;
 # some tests press it.
@@ -30,9 +30,7 @@ class LabKeeper:
         if self.in_doubt:
             self.take_away()
         if self._lab is None:
-            self._lab = Lab.up(3, settings=PATIENT)
-            for user in ("alice", "bob", "carol", "dave"):
-                add_subscriber(self._lab, user)
+            self._lab = lab_of_three(PATIENT)
         return self._lab
 
     def take_away(self) -> None:
@@ -43,15 +41,15 @@ class LabKeeper:
             Lab.down()
 
 
-KEEPER: Final = LabKeeper()
-"""That of all folders whose tests need a lab, as there is room for one."""
+_KEEPER = LabKeeper()
+"""One for all folders that use these fixtures: a machine has room for one lab."""
 
 
 @pytest.fixture(scope="session")
 def keeper() -> Iterator[LabKeeper]:
     """Holds the lab between tests."""
-    yield KEEPER
-    KEEPER.take_away()
+    yield _KEEPER
+    _KEEPER.take_away()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,11 +9,11 @@ import signal
 import socket
 import subprocess
 import time
-from types import TracebackType
-from typing import Self
 
 from deploy.lab import Lab
+from tests.closing import Closing
 from tests.farm.raw_phone import SIP_PORT, socket_on
+from tests.sip.message import encoded, new_branch, request, via
 
 _READY_WITHIN_S = 15.0
 _CONFIG = """#!KAMAILIO
@@ -56,7 +56,7 @@ request_route {{
 """
 
 
-class Edge:
+class Edge(Closing):
     """One running edge proxy."""
 
     def __init__(self, lab: Lab, host: str, node: str) -> None:
@@ -83,17 +83,6 @@ class Edge:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _await_answer(self, lab: Lab, host: str) -> None:
         until_s = time.monotonic() + _READY_WITHIN_S
         with socket_on(lab, host, socket.SOCK_DGRAM) as probe:
@@ -109,14 +98,14 @@ class Edge:
                 return
 
     def _options(self, port: int) -> bytes:
-        lines = [
-            f"OPTIONS sip:{self.address} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.address}:{port};branch=z9hG4bKprobe",
-            f"From: <sip:probe@{self.address}>;tag=p",
-            f"To: <sip:{self.address}>",
-            "Call-ID: probe",
-            "CSeq: 1 OPTIONS",
-            "Max-Forwards: 5",
-            "Content-Length: 0",
-        ]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+        return encoded(
+            request(
+                "OPTIONS",
+                f"sip:{self.address}",
+                via=via("UDP", f"{self.address}:{port}", new_branch()),
+                sender=f"<sip:probe@{self.address}>;tag=p",
+                receiver=f"<sip:{self.address}>",
+                call_id="probe",
+                cseq=1,
+            )
+        )

@@ -24,12 +24,13 @@ from datetime import datetime
 from pathlib import Path
 
 from deploy.lab import Lab
-from overlay.control.messages import Register, Registered
+from overlay.control.proxy_messages import Register, Registered
 from overlay.records.register import ContactChange, RegisterOutcome
 from tests.farm.asking import eventually, states
 from tests.farm.sipp import Sipp
 from tests.farm.small_disk import SmallDisk
 from tests.postgresql import Cluster
+from tests.sip.message import Message
 
 SIDES = ("caller", "callee")
 EXPORTED_WITHIN_S = 120.0
@@ -210,21 +211,14 @@ def _talks(players: Sequence[Sipp], troubled: tuple[float, float]) -> Iterator[t
 
 def _said(sipp: Sipp) -> Iterator[tuple[float, str, str]]:
     """When, in which call, and what: method or status code, and CSeq."""
-    text = sipp.messages_path.read_text(encoding="utf-8", errors="replace")
+    text = sipp.messages_path.read_bytes().decode(errors="replace")
     parts = _STAMP.split(text)[1:]
     for stamp, part in zip(parts[::2], parts[1::2], strict=True):
         at_s = datetime.fromisoformat(stamp.replace("\t", " ")).timestamp()
         # What sipp says itself, an empty line, and the message.
-        first = next((line for line in part.split("\n", 2)[2].splitlines() if line.strip()), "")
-        what = first.split()[1] if first.startswith("SIP/2.0") else first.split(" ")[0]
-        yield at_s, _field(part, "Call-ID"), f"{what} {_field(part, 'CSeq')}"
-
-
-def _field(part: str, name: str) -> str:
-    for line in part.splitlines():
-        if line.startswith(f"{name}:"):
-            return line.partition(":")[2].strip()
-    return ""
+        message = Message(part.split("\n", 2)[2].lstrip())
+        what = f"{message.code or message.method} {message.get('CSeq')}"
+        yield at_s, message.get("Call-ID"), what
 
 
 def main() -> int:

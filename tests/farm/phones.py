@@ -7,21 +7,23 @@ phones find the farm by its DNS, resolv.conf of a phone host, as their stack doe
 """
 
 import abc
+import subprocess
 import time
 from collections import deque
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
 from deploy.lab import Lab, LabError, Phone
 from deploy.lab.phone import PhoneEvent
-from tests.farm.asking import PASSWORD
+from tests.closing import Closing
+from tests.sip.credentials import PASSWORD
 
 EXPIRES_S: Final = 60
 """What all phones ask for: it bounds how long one stays away that notices nothing."""
 _LISTEN_S: Final = 0.1
+_END_S: Final = 5.0
 
 
 class Heard(Enum):
@@ -35,7 +37,7 @@ class Heard(Enum):
     ENDED = "call ended"
 
 
-class RealPhone(abc.ABC):
+class RealPhone(Closing):
     """A phone on a phone host; close it, or use it as a context."""
 
     stack: ClassVar[str]
@@ -101,17 +103,6 @@ class RealPhone(abc.ABC):
 
     @abc.abstractmethod
     def _listen(self, timeout_s: float) -> list[Heard]: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class PjsipPhone(RealPhone):
@@ -186,3 +177,13 @@ def _of_pjsip(event: PhoneEvent) -> Heard | None:
         case PhoneEvent(event="call", state="DISCONNECTED"):
             return Heard.ENDED
     return None
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a phone's process, by force if it does not listen."""
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from deploy.lab import Lab, LabError, certificates
-from tests.farm.asking import PASSWORD
-from tests.farm.phones import EXPIRES_S, Heard, RealPhone
+from tests.farm.phones import EXPIRES_S, Heard, RealPhone, end
+from tests.sip.credentials import PASSWORD
 
 CONTROL_PORT: Final = 4444
 _START_S: Final = 10.0
-_END_S: Final = 5.0
 _CONFIG: Final = """\
 sip_listen {address}:5060
 sip_cafile {authority}
@@ -88,12 +87,7 @@ class BaresipPhone(RealPhone):
         if self._control:
             self._control.close()
         if self._process:
-            self._process.terminate()
-            try:
-                self._process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process)
 
     def _begin_registering(self) -> None:
         argv = ["baresip", "-v", "-s", "-f", str(self._directory)]

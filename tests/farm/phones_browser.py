@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.lab import Lab, certificates
-from tests.farm.asking import PASSWORD
 from tests.farm.browser.chromium import Chromium
 from tests.farm.phones import EXPIRES_S, Heard, RealPhone
+from tests.sip.credentials import PASSWORD
 
 ORIGIN: Final = "https://phone.farm.test"
 """Whose pages the lab's nodes serve (`proxy.ws_origins`)."""

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from deploy.lab import Lab, LabError, certificates
-from tests.farm.asking import PASSWORD
-from tests.farm.phones import EXPIRES_S, Heard, RealPhone
+from tests.farm.phones import EXPIRES_S, Heard, RealPhone, end
+from tests.sip.credentials import PASSWORD
 
 _START_S: Final = 10.0
-_END_S: Final = 5.0
 _ANSWER_S: Final = 5.0
 _POLL_S: Final = 0.02
 _CONFIG: Final = """\
@@ -111,12 +110,7 @@ class LinphonePhone(RealPhone):
     def close(self) -> None:
         """End the phone."""
         self._control.close()
-        self._process.terminate()
-        try:
-            self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
         self._pipe.unlink(missing_ok=True)
 
     def _begin_registering(self) -> None:

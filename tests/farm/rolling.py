@@ -1,8 +1,8 @@
 """Restarts every node of a farm in turn while phones call and register, as an upgrade does.
 
 In: a lab, rates. Out: how many requests failed, how long a node was away, whether every call is on
-record. Counterparts: `rolling_load.py`; `test_rolling.py` is short, `python -m tests.farm.rolling`
-prints the figures of R4's rates.
+record. Counterparts: `tests/sip/rolling_load.py`; `test_rolling.py` is short,
+`python -m tests.farm.rolling` prints the figures of R4's rates.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from deploy.lab import Lab
 from tests.farm.asking import add_subscriber, all_records, eventually, sipfarm_json
-from tests.farm.phone_site import in_lab
-from tests.farm.rolling_load import Places, RollingLoad, Tally
+from tests.farm.raw_phone import site_in_lab
+from tests.sip.rolling_load import Places, RollingLoad, Tally
 
 CALLEE_USER = "rolled"
 _CALLEE = "p1"
@@ -72,9 +72,9 @@ def lab_under_load(
     """The same with subscribers and phone hosts of the lab."""
     users = [f"rolling-{number}" for number in range(round(registers_per_s * WAITING_S))]
     places = Places(
-        callee=in_lab(lab, _CALLEE),
-        callers=in_lab(lab, _CALLER),
-        registering=in_lab(lab, _REGISTERING),
+        callee=site_in_lab(lab, _CALLEE),
+        callers=site_in_lab(lab, _CALLER),
+        registering=site_in_lab(lab, _REGISTERING),
     )
     rates = {"calls_per_s": calls_per_s, "registers_per_s": registers_per_s}
     load = RollingLoad(places, CALLEE_USER, users, **rates, transports=transports)

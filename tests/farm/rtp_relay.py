@@ -8,10 +8,10 @@ import contextlib
 import socket
 import subprocess
 import uuid
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from deploy.lab import Lab
+from tests.closing import Closing
 from tests.farm.asking import eventually
 from tests.farm.raw_phone import socket_on
 
@@ -19,7 +19,7 @@ RELAYS: Final = {"p7": "10.77.0.107", "p8": "10.77.0.108"}
 PORT: Final = 2223
 
 
-class Relay:
+class Relay(Closing):
     """A real rtpengine, without its kernel module, on a phone host."""
 
     def __init__(self, lab: Lab, host: str) -> None:
@@ -49,7 +49,7 @@ class Relay:
         eventually(answered, f"rtpengine on {self._host} lists its calls")
         return answer
 
-    def kill(self) -> None:
+    def close(self) -> None:
         """End it at once."""
         self._process.kill()
         self._process.wait()
@@ -69,17 +69,6 @@ class Relay:
     def is_idle(self) -> bool:
         """Whether it has no session."""
         return b"5:callsle" in self.calls()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
 
 
 def control_socket(host: str) -> str:

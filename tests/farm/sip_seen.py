@@ -8,10 +8,10 @@ import ipaddress
 import socket
 import struct
 import threading
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from deploy.lab import Lab, LabError
+from tests.closing import Closing
 
 SIP_PORTS: Final = frozenset({5060, 5061})
 _ETH_P_ALL: Final = 3
@@ -22,7 +22,7 @@ _KEEPALIVE_MAX: Final = 4
 """Double CRLF (RFC 5626) is not yet talking."""
 
 
-class SipSeen:
+class SipSeen(Closing):
     """Looks at what a phone host sends until it is closed."""
 
     def __init__(self, lab: Lab, host: str) -> None:
@@ -47,15 +47,8 @@ class SipSeen:
             raise LabError("the phone has sent no SIP to a node")
         return self._last
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Look no more."""
         self._closed.set()
         self._thread.join()
         self._socket.close()

@@ -10,17 +10,16 @@ import signal
 import subprocess
 import uuid
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from deploy.lab import Lab
+from tests.closing import Closing
 
 _SCENARIOS = Path(__file__).parent / "sipp"
 _KILL_AFTER_S = 5.0
 _numbers = itertools.count(1)
 
 
-class Sipp:
+class Sipp(Closing):
     """One sipp process that plays calls; `wait` says whether all went as their scenario says."""
 
     def __init__(
@@ -103,17 +102,6 @@ class Sipp:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
         self._output.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _tail(self, name: str) -> str:
         path = self._directory / name

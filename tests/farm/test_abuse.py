@@ -7,11 +7,11 @@ import urllib.request
 import pytest
 
 from deploy.lab import Lab
-from overlay.config.sections import Proxy
+from overlay.config.sections import ProxySection
 from tests.farm.asking import add_subscriber, eventually, sipfarm, sipfarm_json
 from tests.farm.raw_phone import RawPhone
 
-MOST = Proxy().login_failures_max
+MOST = ProxySection().login_failures_max
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_who_guesses_at_one_node_is_locked_out_at_all(lab: Lab, mallory: str) ->
             eventually(lambda node=node: lockouts(lab, node) == locked, f"{node} knows")  # type: ignore[misc]
             refused = same_place.register(node)
             assert refused.code == 403
-            assert 0 < int(refused.get("Retry-After")) <= Proxy().lockout_s
+            assert 0 < int(refused.get("Retry-After")) <= ProxySection().lockout_s
         assert neighbour.register("n2").code == 200
         assert elsewhere.register("n3").code == 200
 
@@ -54,10 +54,10 @@ def test_who_guesses_at_one_node_is_locked_out_at_all(lab: Lab, mallory: str) ->
 
 def test_who_floods_is_dropped_and_heard_again(lab: Lab) -> None:
     """Three times as much as an address may send, for some seconds; a neighbour notices nothing."""
-    most = Proxy().source_requests_per_s_max
+    most = ProxySection().source_requests_per_s_max
     with RawPhone(lab, "p6", "carol") as flood, RawPhone(lab, "p7", "carol") as neighbour:
         before = dropped(lab)
-        text, _ = flood.request_text("OPTIONS", f"sip:{lab.farm}", call_id="flood", cseq=1)
+        text = flood.request_text("OPTIONS", f"sip:{lab.farm}", call_id="flood", cseq=1)
         began_s = time.monotonic()
         sent = 0
         while dropped(lab) == before:
@@ -86,7 +86,8 @@ def answered(phone: RawPhone, lab: Lab) -> bool:
 def dropped(lab: Lab) -> int:
     """Requests that n2 dropped as a flood."""
     with urllib.request.urlopen(
-        f"http://{lab.node('n2').address}:{lab.config('n2').metrics.port}/metrics", timeout=5
+        f"http://{lab.node('n2').address}:{lab.config('n2').metrics.port}/metrics",
+        timeout=5,
     ) as page:
-        found = re.search(r"^kamailio_sipfarm_floods (\d+)", page.read().decode(), re.MULTILINE)
+        found = re.search(r"^sipfarm_proxy_floods_total (\d+)", page.read().decode(), re.MULTILINE)
     return int(found[1]) if found else 0

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.lab import Lab, Phone
-from tests.farm.asking import PASSWORD, add_subscriber, ended_record, eventually, locate
+from tests.farm.asking import add_subscriber, ended_record, eventually, locate
 from tests.farm.conftest import LabKeeper
 from tests.farm.phones import Heard, RealPhone
 from tests.farm.phones_browser import BrowserPhone
 from tests.farm.phones_linphone import LinphonePhone
+from tests.sip.credentials import PASSWORD
 
 WITHIN_S = 30.0
 

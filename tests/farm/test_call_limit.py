@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import CallClaimed, ClaimCall, ReleaseCall
+from overlay.control.proxy_messages import CallClaimed, ClaimCall, ReleaseCall
 from tests.farm import calling
 from tests.farm.asking import add_subscriber, eventually, sipfarm_json, states
-from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.raw_phone import RawPhone
+from tests.sip.message import Message, ack_of
 
 NODES = ("n1", "n2", "n3")
 WHY = "Too many calls of the subscriber at a time"
@@ -48,17 +49,6 @@ def is_refused(caller: RawPhone, callee: RawPhone, node: str) -> bool:
     return (answer.code, WHY in answer.get("Warning")) == (403, True)
 
 
-def proven_invite(
-    caller: RawPhone, callee: RawPhone, node: str, call_id: str, cseq: int
-) -> tuple[str, str]:
-    """An INVITE with the answer to a node's challenge, its text and its branch."""
-    uri = callee.aor
-    challenge = caller.ask(node, "INVITE", uri, call_id=call_id, cseq=cseq, prove=False)
-    assert challenge.code == 407
-    proof = caller.proof_for(challenge, "INVITE", uri)
-    return caller.request_text("INVITE", uri, [proof], call_id=call_id, cseq=cseq + 1)
-
-
 def ring(caller: RawPhone, callee: RawPhone, node: str, text: str) -> Message:
     """The INVITE as it comes to the callee; sent again until it does, as UDP wants."""
     until_s = time.monotonic() + WITHIN_S
@@ -66,23 +56,21 @@ def ring(caller: RawPhone, callee: RawPhone, node: str, text: str) -> Message:
         caller.send(node, text)
         with contextlib.suppress(TimeoutError):
             invite = callee.await_request("INVITE", REPEAT_S)
-            if f"CSeq: {invite.get('CSeq')}\r\n" in text:
+            if invite.get("CSeq") == Message(text).get("CSeq"):
                 return invite
     raise AssertionError("the call never came")
 
 
 def decline(caller: RawPhone, callee: RawPhone, node: str, text: str, invite: Message) -> None:
     """The callee is busy, and the caller is told so, or what another phone said."""
-    branch = text.partition("branch=")[2].partition(";")[0]
+    branch = Message(text).branch
     until_s = time.monotonic() + WITHIN_S
     while time.monotonic() < until_s:
         callee.reply(invite, 486, "Busy Here")
         with contextlib.suppress(TimeoutError):
-            while (answer := caller.receive(REPEAT_S)).code < 300 or (
-                branch not in answer.get("Via")
-            ):
+            while (answer := caller.receive(REPEAT_S)).code < 300 or answer.branch != branch:
                 pass
-            caller.send(node, caller.ack_of(text, answer))
+            caller.send(node, ack_of(text, answer))
             callee.await_request("ACK")
             return
     raise AssertionError("the refusal never came")
@@ -110,7 +98,7 @@ def test_a_call_that_nobody_takes_makes_room_at_once(
     for number, node in enumerate(NODES):
         ghost = f"ghost-{number}-{dora.call_id}"
         assert dora.ask(node, "INVITE", f"sip:ghost@{lab.farm}", call_id=ghost).code == 404
-        text, _ = proven_invite(dora, desk, node, f"busy-{number}-{dora.call_id}", 1)
+        text = dora.proven(node, "INVITE", desk.aor, call_id=f"busy-{number}-{dora.call_id}")
         decline(dora, desk, node, text, ring(dora, desk, node, text))
     assert held.ask("n2", "BYE", other).code == 200
 
@@ -121,12 +109,13 @@ def test_a_call_with_a_transaction_makes_room_when_all_have_refused(
     """From a connection to UDP, and to two phones at once."""
     with RawPhone(lab, "p5", "dora", tcp_to="n1") as on_tcp:
         for number in range(4):
-            text, _ = proven_invite(on_tcp, desk, "n1", f"tcp-{number}-{dora.call_id}", 1)
+            call_id = f"tcp-{number}-{dora.call_id}"
+            text = on_tcp.proven("n1", "INVITE", desk.aor, call_id=call_id)
             decline(on_tcp, desk, "n1", text, ring(on_tcp, desk, "n1", text))
     with RawPhone(lab, "p7", "desk") as second:
         assert second.register("n2").code == 200
         for number in range(4):
-            text, _ = proven_invite(dora, desk, "n3", f"fork-{number}-{dora.call_id}", 1)
+            text = dora.proven("n3", "INVITE", desk.aor, call_id=f"fork-{number}-{dora.call_id}")
             invite = ring(dora, desk, "n3", text)
             other = second.await_request("INVITE")
             second.reply(other, 480, "Temporarily Unavailable")
@@ -144,12 +133,12 @@ def test_an_invite_that_comes_again_through_another_node_counts_once(
     call_id = f"again-{dora.call_id}"
     ringing = []
     for node, cseq in (("n1", 1), ("n2", 11)):
-        text, _ = proven_invite(dora, desk, node, call_id, cseq)
+        text = dora.proven(node, "INVITE", desk.aor, call_id=call_id, cseq=cseq)
         ringing.append((node, text, ring(dora, desk, node, text)))
     assert is_refused(dora, desk, "n3")
     for node, text, invite in ringing:
         decline(dora, desk, node, text, invite)
-    text, _ = proven_invite(dora, desk, "n3", f"next-{dora.call_id}", 1)
+    text = dora.proven("n3", "INVITE", desk.aor, call_id=f"next-{dora.call_id}")
     decline(dora, desk, "n3", text, ring(dora, desk, "n3", text))
     assert held.ask("n2", "BYE", other).code == 200
 
@@ -157,7 +146,8 @@ def test_an_invite_that_comes_again_through_another_node_counts_once(
 def test_of_twenty_calls_at_once_two_ring(lab: Lab, dora: RawPhone, desk: RawPhone) -> None:
     texts = {f"storm-{number}-{dora.call_id}": NODES[number % 3] for number in range(20)}
     invites = {
-        call_id: proven_invite(dora, desk, node, call_id, 1)[0] for call_id, node in texts.items()
+        call_id: dora.proven(node, "INVITE", desk.aor, call_id=call_id)
+        for call_id, node in texts.items()
     }
     refused: set[str] = set()
     ringing: dict[str, Message] = {}
@@ -170,7 +160,7 @@ def test_of_twenty_calls_at_once_two_ring(lab: Lab, dora: RawPhone, desk: RawPho
                 answer = dora.receive(REPEAT_S)
                 call_id = answer.get("Call-ID")
                 if answer.code == 403 and WHY in answer.get("Warning"):
-                    dora.send(texts[call_id], dora.ack_of(invites[call_id], answer))
+                    dora.send(texts[call_id], ack_of(invites[call_id], answer))
                     refused.add(call_id)
         with contextlib.suppress(TimeoutError):
             while True:

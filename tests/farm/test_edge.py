@@ -1,8 +1,9 @@
 """A real phone behind a real edge proxy (RFC 3327): it registers, is called, and hangs up."""
 
 from deploy.lab import Lab, Phone
-from tests.farm.asking import PASSWORD, ended_record, locate
+from tests.farm.asking import ended_record, locate
 from tests.farm.edge import Edge
+from tests.sip.credentials import PASSWORD
 
 
 def test_a_phone_behind_an_edge_proxy_is_called_along_its_path(lab: Lab, bob: Phone) -> None:

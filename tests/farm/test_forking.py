@@ -7,7 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from deploy.lab import Lab
-from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.raw_phone import RawPhone
+from tests.sip.message import ack_of, cancel_of
 
 NODES = ("n1", "n2", "n3")
 
@@ -33,17 +34,11 @@ def carol(lab: Lab) -> Iterator[RawPhone]:
 def invite(carol: RawPhone, phones: list[RawPhone], node: str) -> str:
     """A stranger calls alice; the INVITE's text."""
     call_id = f"fork-{uuid.uuid4().hex}"
-    text, _ = carol.request_text(
+    text = carol.request_text(
         *("INVITE", phones[0].aor), from_uri="sip:carol@example.org", call_id=call_id, cseq=1
     )
     carol.send(node, text)
     return text
-
-
-def final(carol: RawPhone) -> Message:
-    while (answer := carol.receive(15)).code < 200:
-        pass
-    return answer
 
 
 def refuse(phone: RawPhone, code: int, reason: str) -> None:
@@ -64,9 +59,9 @@ def test_the_last_phone_rings_when_the_first_ones_are_busy(
     request = last.await_request("INVITE", 10)
     assert request.get("Max-Breadth") == "60"
     last.reply(request, 603, "Decline")
-    answer = final(carol)
+    answer = carol.await_answer()
     assert answer.code == 603
-    carol.send(node, carol.ack_of(text, answer))
+    carol.send(node, ack_of(text, answer))
 
 
 def test_the_answer_of_one_ends_the_ringing_of_the_other(
@@ -78,7 +73,7 @@ def test_the_answer_of_one_ends_the_ringing_of_the_other(
     second.reply(ringing, 180, "Ringing")
     request = first.await_request("INVITE", 10)
     first.reply(request, 200, "OK", [f"Contact: <{first.contact}>"])
-    assert final(carol).code == 200
+    assert carol.await_answer().code == 200
     second.reply(second.await_request("CANCEL", 10), 200, "OK")
     second.reply(ringing, 487, "Request Terminated")
     assert last.is_left_alone("INVITE", 0.5)
@@ -92,9 +87,9 @@ def test_nobody_rings_after_a_decline_for_all(phones: list[RawPhone], carol: Raw
     refuse(first, 603, "Decline")
     second.reply(second.await_request("CANCEL", 10), 200, "OK")
     second.reply(ringing, 487, "Request Terminated")
-    answer = final(carol)
+    answer = carol.await_answer()
     assert answer.code == 603
-    carol.send("n3", carol.ack_of(text, answer))
+    carol.send("n3", ack_of(text, answer))
     assert last.is_left_alone("INVITE", 0.5)
 
 
@@ -104,13 +99,12 @@ def test_nobody_rings_after_the_caller_gave_up(phones: list[RawPhone], carol: Ra
     ringing = [phone.await_request("INVITE", 10) for phone in (first, second)]
     for phone, request in zip((first, second), ringing, strict=True):
         phone.reply(request, 180, "Ringing")
-    while carol.receive().code != 180:
-        pass
-    carol.send("n1", text.replace("INVITE", "CANCEL"))
+    carol.await_answer(180)
+    carol.send("n1", cancel_of(text))
     for phone, request in zip((first, second), ringing, strict=True):
         phone.reply(phone.await_request("CANCEL", 10), 200, "OK")
         phone.reply(request, 487, "Request Terminated")
-    while (answer := final(carol)).code != 487:
+    while (answer := carol.await_answer()).code != 487:
         assert answer.code == 200, "of the CANCEL"
-    carol.send("n1", carol.ack_of(text, answer))
+    carol.send("n1", ack_of(text, answer))
     assert last.is_left_alone("INVITE", 0.5)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from deploy.lab import Lab, LabError, Phone
-from tests.farm.asking import PASSWORD, add_subscriber, eventually, locate, sipfarm, states
+from tests.farm.asking import add_subscriber, eventually, locate, sipfarm, states
+from tests.sip.credentials import PASSWORD
 
 SERVES_WITHIN_S = 15.0
 """From its token until all four services answer and every node knows it, on a busy machine; 2 s on

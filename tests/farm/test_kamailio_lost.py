@@ -14,12 +14,12 @@ import dns.query
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import GetStatus, Status
+from overlay.control.operator_messages import GetStatus, Status
 from overlay.kamailio.options_ping import why_silent
 from overlay.records.node_status import NodeStatus
 from tests.farm.asking import all_records, eventually, sipfarm
 from tests.farm.rolling import lab_under_load
-from tests.farm.rolling_load import Tally
+from tests.sip.rolling_load import Tally
 
 RATE = 20
 TRANSPORTS = ("udp", "tcp", "tls")

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from deploy.lab import Lab, Phone
-from tests.farm.asking import PASSWORD, add_subscriber, eventually
+from tests.farm.asking import add_subscriber, eventually
 from tests.farm.rtp_relay import RELAYS, Relay, control_socket, restart_proxies
+from tests.sip.credentials import PASSWORD
 
 HEARD = 25
 """RTP packets: half a second."""
@@ -64,7 +65,7 @@ def test_phones_that_cannot_reach_one_another_hear_one_another(
             # The BYE takes another way than the INVITE took.
             _hang_up(alice, bob)
             eventually(lambda: _is_idle(relays.values()), "the relays have let the call go")
-        relays["p7"].kill()
+        relays["p7"].close()
         for _ in range(3):
             call_id = _talk(alice, bob).encode()
             assert call_id in relays["p8"].calls()

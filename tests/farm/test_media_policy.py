@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.lab import Lab, Phone
-from tests.farm.asking import PASSWORD, add_subscriber, eventually
+from tests.farm.asking import add_subscriber, eventually
 from tests.farm.conftest import LabKeeper
 from tests.farm.phones import Heard
 from tests.farm.phones_browser import BrowserPhone
 from tests.farm.raw_phone import RawPhone
 from tests.farm.rtp_relay import RELAYS, Relay, control_socket, restart_proxies
+from tests.sip.credentials import PASSWORD
 
 HEARD = 25
 """RTP packets: half a second."""
@@ -71,29 +72,19 @@ def _offer(phone: RawPhone, contact: str) -> str:
     """Call bob with a session description, from a Contact; the Call-ID."""
     call_id = f"{phone.call_id}-{next(phone.cseqs)}"
     uri = f"sip:bob@{phone.farm}"
-    challenge = phone.ask("n1", "INVITE", uri, call_id=call_id, cseq=1, prove=False)
-    fields = [
-        phone.proof_for(challenge, "INVITE", uri),
-        f"Contact: <{contact}>",
-        "Content-Type: application/sdp",
-    ]
+    fields = [f"Contact: <{contact}>", "Content-Type: application/sdp"]
     host = contact.partition("@")[2].partition(":")[0]
     body = (
         f"v=0\r\no=a 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
         "m=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
     )
-    text, _ = phone.request_text("INVITE", uri, fields, call_id=call_id, cseq=2)
-    length = f"Content-Length: {len(body)}\r\n\r\n"
-    phone.send("n1", text.replace("Content-Length: 0\r\n\r\n", length) + body)
+    phone.send("n1", phone.proven("n1", "INVITE", uri, fields, body=body, call_id=call_id))
     return call_id
 
 
 def _offered(callee: RawPhone) -> str:
     """The session description of the INVITE that comes."""
-    while True:
-        head, _, body = callee.receive_bytes(WITHIN_S).decode().partition("\r\n\r\n")
-        if head.startswith("INVITE "):
-            return body
+    return callee.await_request("INVITE", WITHIN_S).body
 
 
 @pytest.mark.parametrize("behind", [True, False])

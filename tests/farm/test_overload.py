@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from deploy.lab import Lab
-from tests.farm.asking import add_subscriber, eventually, sipfarm_json
+from tests.farm.asking import add_subscriber, eventually, lab_of_three, sipfarm_json
 from tests.farm.calling import call
 from tests.farm.raw_phone import RawPhone
 from tests.farm.test_trunks import Gateway, Trunks, at, dial, refuse, until_taken
@@ -39,10 +39,7 @@ def shed(lab: Lab, name: str) -> int:
 @pytest.fixture
 def impatient_lab(no_lab: None) -> Lab:
     """Three nodes that are soon behind."""
-    lab = Lab.up(3, settings=IMPATIENT)
-    for user in ("alice", "bob", "carol", "dave"):
-        add_subscriber(lab, user)
-    return lab
+    return lab_of_three(IMPATIENT)
 
 
 @pytest.fixture
@@ -76,7 +73,7 @@ def test_a_node_that_is_behind_refuses_new_calls_and_serves_the_rest(
         try:
             for number in range(CALLS):
                 # Each is looked for in the farm: they take the node longer than its patience.
-                text, _ = many.request_text(
+                text = many.request_text(
                     "INVITE",
                     f"sip:nobody-{number}@farm.test",
                     from_uri="sip:stranger@example.org",
@@ -102,7 +99,7 @@ def test_a_node_that_is_behind_refuses_new_calls_and_serves_the_rest(
             assert answer.code != 503 or 1 <= int(answer.get("Retry-After")) <= 5
 
         def welcome() -> bool:
-            text, _ = many.request_text("INVITE", "sip:nobody@farm.test", call_id="late", cseq=1)
+            text = many.request_text("INVITE", "sip:nobody@farm.test", call_id="late", cseq=1)
             many.send("n1", text)
             return many.receive().code == 407
 
@@ -130,7 +127,7 @@ def test_requests_on_connections_are_refused_as_well(no_lab: None) -> None:
             try:
                 for number in range(CALLS):
                     for phone in phones:
-                        text, _ = phone.request_text(
+                        text = phone.request_text(
                             "OPTIONS", "sip:nobody@farm.test", call_id=f"hurry-{number}", cseq=1
                         )
                         phone.send("n1", text)
@@ -141,7 +138,7 @@ def test_requests_on_connections_are_refused_as_well(no_lab: None) -> None:
 
         lab.freeze("n1", "kamailio")
         try:
-            text, _ = phones[0].request_text("OPTIONS", "sip:farm.test", call_id="first", cseq=1)
+            text = phones[0].request_text("OPTIONS", "sip:farm.test", call_id="first", cseq=1)
             phones[0].send("n1", text)
         finally:
             lab.thaw("n1", "kamailio")

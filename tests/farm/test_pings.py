@@ -13,7 +13,8 @@ import pytest
 
 from deploy.lab import Lab
 from tests.farm.asking import add_subscriber, eventually
-from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.raw_phone import RawPhone
+from tests.sip.message import Message
 
 FORGETS_S = 4
 BEHIND = "p8"

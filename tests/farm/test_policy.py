@@ -7,7 +7,8 @@ import pytest
 
 from deploy.lab import Lab
 from tests.farm.asking import add_subscriber, sipfarm, sipfarm_json
-from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.raw_phone import RawPhone
+from tests.sip.message import Message, ack_of
 
 NODES = ("n1", "n2", "n3")
 
@@ -69,25 +70,17 @@ def _call(
 ) -> Message:
     """The INVITE that the callee gets, who is busy."""
     call_id = f"call-{next(caller.cseqs)}-{caller.call_id}"
-    text, _ = caller.request_text(
-        "INVITE", callee.aor, fields, from_uri=from_uri, call_id=call_id, cseq=1
-    )
-    caller.send(node, text)
-    if not from_uri.endswith("@example.org"):
-        answer = caller.receive()
-        assert answer.code == 407
-        caller.send(node, caller.ack_of(text, answer))
-        proof = caller.proof_for(answer, "INVITE", callee.aor)
-        fields = (*fields, proof)
-        text, _ = caller.request_text(
-            "INVITE", callee.aor, fields, from_uri=from_uri, call_id=call_id, cseq=2
+    if from_uri.endswith("@example.org"):
+        text = caller.request_text(
+            "INVITE", callee.aor, fields, from_uri=from_uri, call_id=call_id, cseq=1
         )
-        caller.send(node, text)
+    else:
+        text = caller.proven(node, "INVITE", callee.aor, fields, from_uri=from_uri, call_id=call_id)
+    caller.send(node, text)
     seen = callee.await_request("INVITE")
     callee.reply(seen, 486, "Busy Here", ["P-Asserted-Identity: <sip:president@example.org>"])
-    while (answer := caller.receive()).code != 486:
-        pass
-    caller.send(node, caller.ack_of(text, answer))
+    answer = caller.await_answer(486)
+    caller.send(node, ack_of(text, answer))
     callee.await_request("ACK")
     assert answer.all("P-Asserted-Identity") == []
     assert seen.all("Proxy-Authorization") == []

@@ -4,8 +4,9 @@ import pytest
 
 from deploy.lab import Lab, Phone
 from overlay.records.targets import Reach
-from tests.farm.asking import PASSWORD, eventually, locate
+from tests.farm.asking import eventually, locate
 from tests.farm.sipp import Sipp
+from tests.sip.credentials import PASSWORD
 
 NODES = ("n1", "n2", "n3")
 

@@ -1,14 +1,16 @@
 """The registrar to the letter: RFC 3261 10.3, RFC 3327, RFC 5626, on the wire."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import Locate, Located
+from overlay.control.proxy_messages import Locate, Located
 from tests.farm.asking import eventually
-from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.raw_phone import RawPhone
+from tests.sip.message import Message, ack_of, cancel_of
 
 OUTBOUND = ("Supported: path, outbound",)
 
@@ -127,10 +129,7 @@ def test_calls_go_along_the_path(lab: Lab, dave: RawPhone) -> None:
         inner = "sip:dave@10.99.0.1:5060"
         done = dave.register("n1", fields=[f"Path: {path}", "Supported: path"], uri=inner)
         assert done.code == 200
-        carol.send("n2", carol.request_text("OPTIONS", dave.aor, call_id="c", cseq=1)[0])
-        challenge = carol.receive()
-        proof = carol.proof_for(challenge, "OPTIONS", dave.aor)
-        carol.send("n2", carol.request_text("OPTIONS", dave.aor, [proof], call_id="c", cseq=2)[0])
+        carol.send("n2", carol.proven("n2", "OPTIONS", dave.aor, call_id="c"))
         seen = edge.await_request("OPTIONS")
         assert seen.uri == inner
         assert seen.get("Route") == path
@@ -175,12 +174,12 @@ def test_a_device_with_two_flows_is_reached_once_and_by_the_other_when_one_is_go
         for node in ("n3", "n1", "n2"):
             carol.send(node, _proven(carol, node, dave.aor))
             second.reply(second.await_request("MESSAGE", 15), 200, "OK")
-            while (answer := carol.receive()).code < 200:
-                pass
-            assert answer.code == 200
+            assert carol.await_answer().code == 200
 
 
-def test_a_call_rings_on_the_other_flow_and_can_be_given_up(lab: Lab, dave: RawPhone) -> None:
+@contextlib.contextmanager
+def called_on_the_other_flow(lab: Lab, call_id: str) -> Iterator[tuple[RawPhone, RawPhone, str]]:
+    """Dave's device, of whose two flows one has failed, the caller, and the text of the INVITE."""
     with (
         RawPhone(lab, "p3", "dave", tcp_to="n2") as second,
         RawPhone(lab, "p5", "carol") as carol,
@@ -188,50 +187,38 @@ def test_a_call_rings_on_the_other_flow_and_can_be_given_up(lab: Lab, dave: RawP
         with RawPhone(lab, "p3", "dave", tcp_to="n1") as first:
             assert second.register("n2", flow(2), OUTBOUND).code == 200
             assert first.register("n1", flow(1), OUTBOUND).code == 200
-        invite, _ = carol.request_text(
-            *("INVITE", dave.aor), from_uri="sip:carol@example.org", call_id="gives-up", cseq=1
+        invite = carol.request_text(
+            *("INVITE", second.aor), from_uri="sip:carol@example.org", call_id=call_id, cseq=1
         )
         carol.send("n3", invite)
+        yield second, carol, invite
+
+
+@pytest.mark.usefixtures("dave")
+def test_a_call_rings_on_the_other_flow_and_can_be_given_up(lab: Lab) -> None:
+    with called_on_the_other_flow(lab, "gives-up") as (second, carol, invite):
         ringing = second.await_request("INVITE", 15)
         second.reply(ringing, 180, "Ringing")
-        while carol.receive().code != 180:
-            pass
-        cancel = invite.replace("INVITE", "CANCEL")
-        carol.send("n3", cancel)
+        carol.await_answer(180)
+        carol.send("n3", cancel_of(invite))
         second.reply(second.await_request("CANCEL"), 200, "OK")
         second.reply(ringing, 487, "Request Terminated")
-        while (ended := carol.receive()).code != 487:
-            pass
-        carol.send("n3", carol.ack_of(invite, ended))
+        carol.send("n3", ack_of(invite, carol.await_answer(487)))
 
 
-def test_what_the_device_says_is_told_though_a_flow_had_failed(lab: Lab, dave: RawPhone) -> None:
-    with (
-        RawPhone(lab, "p3", "dave", tcp_to="n2") as second,
-        RawPhone(lab, "p5", "carol") as carol,
-    ):
-        with RawPhone(lab, "p3", "dave", tcp_to="n1") as first:
-            assert second.register("n2", flow(2), OUTBOUND).code == 200
-            assert first.register("n1", flow(1), OUTBOUND).code == 200
-        invite, _ = carol.request_text(
-            *("INVITE", dave.aor), from_uri="sip:carol@example.org", call_id="busy", cseq=1
-        )
-        carol.send("n3", invite)
+@pytest.mark.usefixtures("dave")
+def test_what_the_device_says_is_told_though_a_flow_had_failed(lab: Lab) -> None:
+    with called_on_the_other_flow(lab, "busy") as (second, carol, invite):
         second.reply(second.await_request("INVITE", 15), 486, "Busy Here")
-        while (ended := carol.receive()).code < 200:
-            pass
+        ended = carol.await_answer()
         assert ended.first_line == "SIP/2.0 486 Busy Here"
-        carol.send("n3", carol.ack_of(invite, ended))
+        carol.send("n3", ack_of(invite, ended))
 
 
 def _proven(carol: RawPhone, node: str, to: str) -> str:
     """A MESSAGE that answers the challenge of this node."""
     call_id = f"{carol.call_id}-{node}-{next(carol.cseqs)}"
-    carol.send(node, carol.request_text("MESSAGE", to, call_id=call_id, cseq=1)[0])
-    while (challenge := carol.receive()).code != 407:
-        pass
-    proof = carol.proof_for(challenge, "MESSAGE", to)
-    return carol.request_text("MESSAGE", to, [proof], call_id=call_id, cseq=2)[0]
+    return carol.proven(node, "MESSAGE", to, call_id=call_id)
 
 
 def test_flows_of_a_dead_node_are_not_tried(breakable_lab: Lab, dave: RawPhone) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.lab import Lab
-from tests.farm.asking import PASSWORD, one_record, records
+from tests.farm.asking import one_record, records
 from tests.farm.sipp import Sipp
+from tests.sip.credentials import PASSWORD
 
 SIP_PORT = 5060
 

@@ -6,7 +6,9 @@ import pytest
 
 from deploy.lab import Lab
 from tests.farm.asking import add_subscriber, eventually, records
-from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.raw_phone import RawPhone
+from tests.sip.dialog import Dialog
+from tests.sip.message import Message, ack_of
 
 SETTINGS = {
     "billing.session_s": 4,
@@ -45,40 +47,24 @@ class Call:
 
     def __init__(self, bob: RawPhone, alice: RawPhone, call_id: str, *supported: str) -> None:
         self.bob, self.alice, self.call_id = bob, alice, call_id
-        text, _ = bob.request_text("INVITE", alice.aor, supported, call_id=call_id, cseq=1)
-        bob.send("n2", text)
-        challenge = self._final()
-        bob.send("n2", bob.ack_of(text, challenge))
-        fields = [*supported, bob.proof_for(challenge, "INVITE", alice.aor)]
-        text, _ = bob.request_text("INVITE", alice.aor, fields, call_id=call_id, cseq=2)
-        bob.send("n2", text)
-        self.invite = text
+        self.invite = bob.proven("n2", "INVITE", alice.aor, supported, call_id=call_id)
+        bob.send("n2", self.invite)
         self.offered = alice.await_request("INVITE")
 
     def answer(self, code: int, reason: str, *fields: str) -> Message:
         """What the caller sees of alice's answer."""
         contact = f"Contact: <{self.alice.contact}>"
         self.alice.reply(self.offered, code, reason, [contact, *fields])
-        self.answered = self._final()
+        self.answered = self.bob.await_answer()
         return self.answered
 
     def refresh(self, node: str, cseq: int) -> None:
         """An UPDATE of the caller through another node (RFC 3311); alice's phone is silent."""
-        routes = [f"Route: {each}" for each in self.answered.all("Record-Route")]
-        text, _ = self.bob.request_text(
-            *("UPDATE", self.alice.contact, [*routes, "Session-Expires: 4;refresher=uac"]),
-            to_uri=self.alice.aor,
-            to_tag="callee",
-            call_id=self.call_id,
-            cseq=cseq,
-        )
+        dialog = Dialog.of_caller(self.answered)
+        expires = "Session-Expires: 4;refresher=uac"
+        text = self.bob.text_within(dialog, "UPDATE", expires, cseq=cseq)
         self.bob.send(node, text)
         self.alice.await_request("UPDATE")
-
-    def _final(self) -> Message:
-        while (message := self.bob.receive()).code < 200:
-            pass
-        return message
 
 
 def test_sessions(farm: Lab, alice: RawPhone, bob: RawPhone) -> None:
@@ -123,6 +109,6 @@ def test_a_refused_call_is_an_attempt(farm: Lab, alice: RawPhone, bob: RawPhone)
     call = Call(bob, alice, "refused")
     answer = call.answer(486, "Busy Here")
     assert answer.code == 486
-    bob.send("n2", bob.ack_of(call.invite, answer))
+    bob.send("n2", ack_of(call.invite, answer))
     (record,) = records(farm, "n3", "refused")
     assert (record.state, record.code, record.cause) == ("failed", 486, "refused")

@@ -9,10 +9,11 @@ from datetime import timedelta
 import pytest
 
 from deploy.lab import Lab, Phone, certificates
-from tests.farm.asking import PASSWORD, add_subscriber, ended_record, locate, one_record, sipfarm
+from tests.farm.asking import add_subscriber, ended_record, locate, one_record, sipfarm
 from tests.farm.calling import Side, call
-from tests.farm.carriers import over_tls
-from tests.farm.raw_phone import RawPhone, socket_on, uri_transport
+from tests.farm.raw_phone import RawPhone, socket_on
+from tests.sip.credentials import PASSWORD
+from tests.sip.ways import over_tls, uri_transport
 
 CALLS = (
     ("tls", "udp"),
@@ -58,7 +59,7 @@ def test_a_call_between_transports(lab: Lab, stack: ExitStack, caller: str, call
     calling, called = call(carol, dave, "n1")
     for side, transport in ((calling, caller), (called, callee)):
         assert side.first_hop.get("transport", "udp") == uri_transport(transport)
-    assert len(calling.routes) == len(called.routes) == (1 if caller == callee else 2)
+    assert len(calling.dialog.routes) == len(called.dialog.routes) == (1 if caller == callee else 2)
     assert called.ask(_node_of(called, "n2", "n3"), "INVITE", calling).code == 200
     assert calling.ask(_node_of(calling, "n1", "n3"), "UPDATE", called).code == 200
     ending = called if callee == "udp" else calling

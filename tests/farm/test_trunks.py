@@ -13,12 +13,14 @@ import httpx
 import pytest
 
 from deploy.lab import Lab, Phone
-from overlay.control.messages import GetSettings, SettingsInForce
+from overlay.control.operator_messages import GetSettings, SettingsInForce
 from overlay.records import settings
 from proxy import digest, shown_settings
 from tests.farm.asking import add_subscriber, eventually, one_record, sipfarm, sipfarm_json
-from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.raw_phone import RawPhone
 from tests.farm.sipp import Sipp
+from tests.sip.dialog import Dialog
+from tests.sip.message import Message, ack_of, cancel_of
 
 NODES = ("n1", "n2", "n3")
 SECRET = "carriers-secret"
@@ -187,22 +189,12 @@ def test_a_number_goes_to_the_carrier_with_its_password_and_is_billed(
         carrier.reply(invite, 200, "OK", [f"Contact: <{carrier.contact}>"])
         final = answer.result()
         assert final.code == 200
-        routes = [hop.strip() for v in final.all("Record-Route") for hop in v.split(",")][::-1]
-        assert all(";k=north" in route for route in routes)
+        dialog = Dialog.of_caller(final)
+        assert all(";k=north" in route for route in dialog.routes)
         other = NODES[(NODES.index(node) + 1) % 3]
-        in_dialog = {
-            "to_uri": f"sip:{dialled}@{lab.farm}",
-            "to_tag": "callee",
-            "call_id": call_id,
-        }
-        route = [f"Route: {', '.join(routes)}"]
-        cseq = int(final.get("CSeq").split()[0])
-        text, _ = eve.request_text("ACK", carrier.contact, route, cseq=cseq, **in_dialog)
-        eve.send(other, text)
+        eve.send(other, eve.text_within(dialog, "ACK"))
         carrier.await_request("ACK")
-        ended = pool.submit(
-            *(eve.ask, other, "BYE", carrier.contact, route), cseq=cseq + 1, **in_dialog
-        )
+        ended = pool.submit(eve.ask_within, dialog, other, "BYE")
         carrier.reply(carrier.await_request("BYE"), 200, "OK")
         assert ended.result().code == 200
         eventually(partial(is_complete, lab, call_id), "it is billed")
@@ -258,24 +250,16 @@ def test_a_caller_gives_up_while_it_rings(
     trunks.run("add", "north", "--prefixes", "+49", "--gateway", at(carrier))
     uri = "sip:+49302@farm.test"
     until_taken(pool, eve, carrier, "n1", uri)
-    challenge = eve.ask("n1", "INVITE", uri, prove=False, call_id="gone", cseq=1)
-    proof = eve.proof_for(challenge, "INVITE", uri)
-    text, _ = eve.request_text("INVITE", uri, [proof], call_id="gone", cseq=2)
+    text = eve.proven("n1", "INVITE", uri, call_id="gone")
     eve.send("n1", text)
     invite = carrier.await_request("INVITE")
     carrier.reply(invite, 180, "Ringing")
-    while eve.receive().code != 180:
-        pass
-    kept = ("Via:", "From:", "To:", "Call-ID:", "Max-")
-    lines = [line for line in text.split("\r\n") if line.startswith(kept)]
-    head = [f"CANCEL {uri} SIP/2.0", *lines, "CSeq: 2 CANCEL", "Content-Length: 0"]
-    eve.send("n1", "\r\n".join(head) + "\r\n\r\n")
+    eve.await_answer(180)
+    eve.send("n1", cancel_of(text))
     carrier.reply(carrier.await_request("CANCEL"), 200, "OK")
     carrier.reply(invite, 487, "Request Terminated")
     carrier.await_request("ACK")
-    while (answer := eve.receive()).code != 487:
-        pass
-    eve.send("n1", eve.ack_of(text, answer))
+    eve.send("n1", ack_of(text, eve.await_answer(487)))
     assert carrier.is_left_alone("INVITE", 0.3)
 
 

@@ -12,20 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.lab import Lab
-from tests.farm.raw_phone import Message, RawPhone
+from tests.farm.raw_phone import RawPhone
+from tests.sip.message import COMPACT, Message, answered
 
 _WITHIN_S = 15.0
 _QUIET_S = 0.3
 """Of two workers one may be so much behind the other."""
-_COMPACT = {
-    "v": "via",
-    "f": "from",
-    "t": "to",
-    "i": "call-id",
-    "m": "contact",
-    "l": "content-length",
-}
-_ECHOED = ("via", "record-route", "from", "to", "call-id", "cseq")
 _numbers = itertools.count(1)
 
 
@@ -268,18 +260,10 @@ class _Scene:
 
 
 def busy(request: bytes) -> bytes:
-    """486 to a request that may be written as RFC 3261 7.3 lets it be."""
-    head = re.sub(rb"\r\n[ \t]+", b" ", request.partition(b"\r\n\r\n")[0])
-    lines = [line for line in head.split(b"\r\n")[1:] if _name(line.decode("latin-1")) in _ECHOED]
-    tagged = [
-        line + b";tag=bob"
-        if _name(line.decode("latin-1")) == "to" and b"tag=" not in line
-        else line
-        for line in lines
-    ]
-    return b"\r\n".join([b"SIP/2.0 486 Busy Here", *tagged, b"Content-Length: 0", b"", b""])
+    """486 to a request, however it is written."""
+    return answered(request, 486, "Busy Here", tag="bob")
 
 
 def _name(line: str) -> str:
     name = line.partition(":")[0].strip().lower()
-    return _COMPACT.get(name, name)
+    return COMPACT.get(name, name)

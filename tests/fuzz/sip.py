@@ -18,11 +18,11 @@ from typing import Final
 from deploy.lab import Lab
 from tests.farm.asking import PATIENT, add_subscriber, eventually
 from tests.farm.calling import call
-from tests.farm.carriers import WebSocket
 from tests.farm.liveness import Watch
 from tests.farm.raw_phone import SIP_PORT, RawPhone, socket_on
 from tests.farm.torture import busy
 from tests.fuzz import sip_mutations
+from tests.sip.websocket import WebSocket
 
 TRANSPORTS: Final = ("udp", "tcp", "ws")
 BATCH: Final = 250
@@ -173,7 +173,7 @@ class Fire:
         # Where nobody is asked for a proof, he may have been registered away.
         assert self._bob.register(_NODE).code == 200
         call_id = f"fuzzed-call-{seed}"
-        text, _ = self._caller.request_text(
+        text = self._caller.request_text(
             "INVITE", self._bob.aor, from_uri="sip:x@example.org", call_id=call_id, cseq=1
         )
         until_s = time.monotonic() + 10

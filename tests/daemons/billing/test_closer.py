@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
-from overlay.control.messages import ShowCall, WriteEvent
+from overlay.control.operator_messages import ShowCall
+from overlay.control.proxy_messages import WriteEvent
 from overlay.records.names import RecordKind, key_of
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.proxy_requests import start_event, stop_event
-from tests.waiting import eventually
+from tests.waiting import eventually, until
 
 NAMES = ("n1", "n2", "n3")
 AGO_US = 3_600 * 1_000_000
@@ -83,5 +84,81 @@ def test_the_next_one_closes_it_when_the_nearest_died_and_after_a_restart(tmp_pa
             return bool((await shown(farm, "lost", left[0])).state == "closed")
 
         await eventually(closed)
+
+    play(tmp_path, story)
+
+
+async def all_ended(farm: Farm) -> None:
+    """Wait until no node counts a call that has not ended."""
+
+    def counts() -> dict[str, int]:
+        return {name: len(node.closer.open_calls) for name, node in farm.nodes.items()}
+
+    await until(lambda: not any(counts().values()), what="no node counts an open call")
+
+
+def test_a_node_that_missed_the_ends_makes_nobody_count_the_calls_again(tmp_path: Path) -> None:
+    """When it is back it offers what it has: the beginnings alone."""
+
+    async def story(farm: Farm) -> None:
+        await up(farm)
+        calls = [f"call-{number}" for number in range(10)]
+        for call_id in calls:
+            await farm.ask("n1", start_event(call_id))
+        await until(lambda: all(len(n.closer.open_calls) == 10 for n in farm.nodes.values()))
+        await farm.stop("n3")
+        for call_id in calls:
+            await farm.ask("n1", stop_event(call_id))
+        await all_ended(farm)
+        sent = {name: node.repair.sent for name, node in farm.nodes.items()}
+        await farm.start("n3")
+        await farm.joined()
+
+        async def repaired() -> bool:
+            held = [
+                await node.committer.read(
+                    lambda db: [len(db.events(key_of(RecordKind.CALL, each))) for each in calls]
+                )
+                for node in farm.nodes.values()
+            ]
+            return held == [[2] * len(calls)] * 3
+
+        await eventually(repaired)
+        assert farm.nodes["n3"].repair.sent or any(
+            farm.nodes[name].repair.sent > before for name, before in sent.items()
+        )
+        await all_ended(farm)
+
+    play(tmp_path, story)
+
+
+def test_a_node_that_is_no_replica_any_more_does_not_count_the_call(tmp_path: Path) -> None:
+    """Its end goes to those who are."""
+
+    async def story(farm: Farm) -> None:
+        await up(farm)
+        calls = [f"call-{number}" for number in range(20)]
+        for call_id in calls:
+            await farm.ask("n1", start_event(call_id))
+        await until(lambda: all(len(n.closer.open_calls) == 20 for n in farm.nodes.values()))
+        await farm.start("n4")
+        await farm.joined()
+        placement = farm.nodes["n4"].placement
+
+        def taken_over() -> int:
+            places = [placement.of(key_of(RecordKind.CALL, each)) for each in calls]
+            return sum(any(node.name == "n4" for node in nodes) for nodes in places)
+
+        assert taken_over(), "n4 keeps none of them"
+        await until(lambda: len(farm.nodes["n4"].closer.open_calls) == taken_over())
+
+        async def told_alike() -> bool:
+            await look(farm)
+            return sum(len(n.closer.open_calls) for n in farm.nodes.values()) == 3 * len(calls)
+
+        await eventually(told_alike)
+        for call_id in calls:
+            await farm.ask("n1", stop_event(call_id))
+        await all_ended(farm)
 
     play(tmp_path, story)

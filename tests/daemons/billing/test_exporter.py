@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from overlay.billing.exporter import readable, unmarked
+from overlay.billing.exporter import unmarked
 from overlay.billing.sinks.sink import SinkError
 from overlay.records import call as events_of
 from overlay.records.call import EventKind
@@ -146,5 +146,5 @@ def test_what_cannot_be_read_keeps_no_call_from_a_sink() -> None:
     """An event of a kind that a later version wrote."""
     start, stop = start_event("c").event, stop_event("c").event
     bodies = [events_of.encode(start), b"\x92\xcc\xc8\x00", b"\xc1", events_of.encode(stop)]
-    rows, final = unmarked(readable(bodies), "csv")
+    rows, final = unmarked(events_of.readable(bodies), "csv")
     assert ([row.state for row in rows], final) == (["complete"], True)

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from overlay.base import limit_hits
-from overlay.base.frames import FrameBuffer, pack
+from overlay.base.frames import pack
 from overlay.base.limits import CONTROL_REPLY_BYTES_MAX
-from overlay.control import messages, server
-from overlay.control.messages import GetStatus, Locate, Refused
+from overlay.control import control_codec, server
+from overlay.control.control_protocol import Refused
+from overlay.control.operator_messages import GetStatus
+from overlay.control.proxy_messages import Locate
 from overlay.daemon.node import Node
 from tests.daemons.farm_of_nodes import Farm, play
+from tests.daemons.framed import SOON_S, answers, hits, in_one_write
 from tests.waiting import until
 
-SOON_S = 20.0
 SENT_MAX = 200_000
 """Requests; buffers on the way hold a tenth of them."""
 
@@ -26,24 +27,20 @@ async def connect(node: Node) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
 
 def questions(count: int) -> bytes:
     """Requests whose answers have hundreds of bytes, and take a task each."""
-    return b"".join(
-        pack(messages.encode(GetStatus(id=number + 1, deadline_ms=5_000)))
-        for number in range(count)
+    return in_one_write(
+        control_codec.encode(GetStatus(id=number + 1, deadline_ms=5_000)) for number in range(count)
     )
 
 
+def code_of(payload: bytes) -> str:
+    """A refusal's code; empty for any other answer."""
+    answer = control_codec.decode_answer(payload)
+    return answer.code if isinstance(answer, Refused) else ""
+
+
 async def codes(reader: asyncio.StreamReader, count: int) -> list[str]:
-    """How so many requests were answered: a refusal's code, or nothing."""
-    frames = FrameBuffer(CONTROL_REPLY_BYTES_MAX)
-    found: list[str] = []
-    async with asyncio.timeout(SOON_S):
-        while len(found) < count:
-            data = await reader.read(1 << 16)
-            assert data, "the connection was closed"
-            for payload in frames.feed(data):
-                answer = messages.decode_answer(payload)
-                found.append(answer.code if isinstance(answer, Refused) else "")
-    return found
+    """How so many requests were answered."""
+    return await answers(reader, count, CONTROL_REPLY_BYTES_MAX, code_of)
 
 
 def test_a_client_that_does_not_read_is_not_heard_until_it_reads(tmp_path: Path) -> None:
@@ -77,14 +74,12 @@ def test_a_client_that_does_not_read_what_it_asked_for_is_cut_off(
 
     async def story(farm: Farm) -> None:
         await farm.start("n1")
-        node, before = farm.nodes["n1"], dict(limit_hits.counted())
-        reader, writer = await connect(node)
+        name = "CONTROL_SEND_BUFFER_BYTES_MAX"
+        before = hits(name)
+        reader, writer = await connect(farm.nodes["n1"])
         reader._transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(questions(5_000))
-        name = "CONTROL_SEND_BUFFER_BYTES_MAX"
-        await until(
-            lambda: limit_hits.counted().get(name, 0) > before.get(name, 0), SOON_S, "cut off"
-        )
+        await until(lambda: hits(name) > before, SOON_S, "cut off")
         assert await farm.ask("n1", GetStatus())
         writer.transport.abort()
 
@@ -117,7 +112,7 @@ def test_half_a_request_and_connections_without_any_hold_up_nobody(
     async def story(farm: Farm) -> None:
         await farm.start("n1")
         node = farm.nodes["n1"]
-        half = pack(messages.encode(Locate(id=1, aor="a@farm.test")))[:-1]
+        half = pack(control_codec.encode(Locate(id=1, aor="a@farm.test")))[:-1]
         idle = [await connect(node) for _ in range(4)]
         for _, writer in idle:
             writer.write(half)

@@ -11,16 +11,12 @@ from overlay.config.config import Config
 from overlay.gateways import ask_gateway
 from overlay.records.gateway_answer import GatewayAnswer
 from overlay.records.settings import Gateway
+from tests.sip.message import answered
 
 
 def config() -> Config:
     node = {"name": "n1", "address": "127.0.0.1"}
     return configuration.parse({"farm": {"name": "farm.test"}, "node": node}, "test")
-
-
-def answered(request: bytes, status: str) -> bytes:
-    via = next(line for line in request.split(b"\r\n") if line.startswith(b"Via:"))
-    return b"SIP/2.0 " + status.encode() + b"\r\n" + via + b"\r\nContent-Length: 0\r\n\r\n"
 
 
 class Carrier(asyncio.DatagramProtocol):
@@ -53,7 +49,7 @@ async def ask_udp(script: Callable[[int, bytes], list[bytes]]) -> tuple[GatewayA
 
 def test_over_udp_until_it_answers() -> None:
     def script(number: int, data: bytes) -> list[bytes]:
-        return [answered(data, "100 Trying"), answered(data, "200 OK")] if number == 2 else []
+        return [answered(data, 100, "Trying"), answered(data, 200, "OK")] if number == 2 else []
 
     heard, carrier = asyncio.run(ask_udp(script))
     assert (heard.status, heard.reason) == (200, "OK")
@@ -75,7 +71,7 @@ def test_over_tcp_in_pieces() -> None:
         served = asyncio.Event()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            data = answered(await reader.readuntil(b"\r\n\r\n"), "404 Not Here")
+            data = answered(await reader.readuntil(b"\r\n\r\n"), 404, "Not Here")
             writer.write(data[:20])
             await writer.drain()
             writer.write(data[20:])

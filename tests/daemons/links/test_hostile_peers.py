@@ -4,31 +4,30 @@ Each test ends when the node has done what it must; nobody waits for a time.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from overlay.base import limit_hits
-from overlay.base.frames import FrameBuffer, pack
+from overlay.base.frames import pack
 from overlay.base.limits import LINK_FRAME_BYTES_MAX, LINKS_PER_PEER_MAX
 from overlay.identity import identity
-from overlay.links import link, network, peer_messages
+from overlay.links import link, network, peer_codec
+from overlay.links.member_messages import FindNode, Ping
 from overlay.links.network import Network, hello_of
-from overlay.links.peer_messages import Ack, Failed, Fetched, Hello, Ping, Reply
+from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply
+from overlay.links.record_messages import Fetched
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import FARM, Farm, play
+from tests.daemons.framed import SOON_S, answers, cut_off, hits, in_one_write
 from tests.waiting import until
-
-SOON_S = 20.0
 
 
 class Keeper:
     """A handler that keeps the requests of n2, and answers the others at once."""
 
-    def __init__(self, answer: Reply | None = None) -> None:
-        self.kept: list[Callable[[Reply], None]] = []
+    def __init__(self, answer: PeerReply | None = None) -> None:
+        self.kept: list[Callable[[PeerReply], None]] = []
         self.up: list[str] = []
         self.down: list[bytes] = []
         self._answer = answer
@@ -40,7 +39,7 @@ class Keeper:
         self.down.append(node_id)
 
     def request_received(
-        self, sender: Hello, request: object, reply: Callable[[Reply], None]
+        self, sender: Hello, request: object, reply: Callable[[PeerReply], None]
     ) -> None:
         if sender.node.name != "n2":
             reply(Ack())
@@ -92,7 +91,7 @@ class Scene:
         )
         if hello:
             known = len(self.handler.up)
-            writer.write(pack(peer_messages.encode(self.hello())))
+            writer.write(pack(peer_codec.encode(self.hello())))
             await until(lambda: len(self.handler.up) > known, SOON_S, "the link is up")
         return reader, writer
 
@@ -101,32 +100,20 @@ class Scene:
         return hello_of(who, self.info("n2"), 1, "test")
 
 
-async def cut_off(reader: asyncio.StreamReader) -> None:
-    """Wait until the other end has closed; what it says before is read away."""
-    try:
-        async with asyncio.timeout(SOON_S):
-            while await reader.read(1 << 16):
-                pass
-    except (ConnectionError, ssl.SSLError):
-        pass
+def reply_of(payload: bytes) -> PeerReply | None:
+    """An answer; None for what the other end says by itself."""
+    message = peer_codec.decode(payload)
+    return message if isinstance(message, peer_codec.REPLIES) else None
 
 
-async def answers(reader: asyncio.StreamReader, count: int) -> list[Reply]:
+async def replies(reader: asyncio.StreamReader, count: int) -> list[PeerReply]:
     """The next answers on a connection."""
-    frames = FrameBuffer(LINK_FRAME_BYTES_MAX)
-    found: list[Reply] = []
-    async with asyncio.timeout(SOON_S):
-        while len(found) < count:
-            data = await reader.read(1 << 16)
-            assert data, "cut off"
-            decoded = map(peer_messages.decode, frames.feed(data))
-            found += [each for each in decoded if isinstance(each, peer_messages.REPLIES)]
-    return found
+    return await answers(reader, count, LINK_FRAME_BYTES_MAX, reply_of)
 
 
 def pings(count: int) -> bytes:
     """Requests in one write."""
-    return b"".join(pack(peer_messages.encode(Ping(id=number + 1))) for number in range(count))
+    return in_one_write(peer_codec.encode(Ping(id=number + 1)) for number in range(count))
 
 
 def test_who_never_begins_tls_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +139,7 @@ def test_who_does_not_finish_a_hello_is_cut_off(
         async with Scene(farm, Keeper()) as scene:
             reader, writer = await scene.connect(hello=False)
             ended = asyncio.ensure_future(cut_off(reader))
-            for byte in pack(peer_messages.encode(scene.hello()))[:-1] if dripping else b"":
+            for byte in pack(peer_codec.encode(scene.hello()))[:-1] if dripping else b"":
                 if ended.done():
                     break
                 writer.write(bytes([byte]))
@@ -172,10 +159,10 @@ def test_connections_without_a_hello_are_bounded(
     async def story(farm: Farm) -> None:
         async with Scene(farm, Keeper()) as scene:
             silent = [await scene.connect(hello=False) for _ in range(3)]
-            before = limit_hits.counted().get("HANDSHAKES_MAX", 0)
+            before = hits("HANDSHAKES_MAX")
             reader, writer = await scene.connect(hello=False)
             await cut_off(reader)
-            assert limit_hits.counted()["HANDSHAKES_MAX"] == before + 1
+            assert hits("HANDSHAKES_MAX") == before + 1
             for _, other in [*silent, (reader, writer)]:
                 other.transport.abort()
             await until(lambda: not scene.one._silent, SOON_S, "they are forgotten")
@@ -190,8 +177,8 @@ def test_one_peer_cannot_have_all_links(tmp_path: Path) -> None:
         async with Scene(farm, Keeper(Ack())) as scene:
             opened = [await scene.connect(hello=False) for _ in range(3 * LINKS_PER_PEER_MAX)]
             for reader, writer in opened:
-                writer.write(pack(peer_messages.encode(scene.hello())) + pings(1))
-                with_answer = asyncio.ensure_future(answers(reader, 1))
+                writer.write(pack(peer_codec.encode(scene.hello())) + pings(1))
+                with_answer = asyncio.ensure_future(replies(reader, 1))
                 await asyncio.wait([with_answer], timeout=SOON_S)
                 assert with_answer.exception() is None
             for reader, _ in opened[: -LINKS_PER_PEER_MAX - 1]:
@@ -209,12 +196,12 @@ def test_who_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monkey
 
     async def story(farm: Farm) -> None:
         async with Scene(farm, Keeper(large)) as scene:
-            before = limit_hits.counted().get("LINK_SEND_BUFFER_BYTES_MAX", 0)
+            before = hits("LINK_SEND_BUFFER_BYTES_MAX")
             _, writer = await scene.connect()
             writer.transport.pause_reading()
             writer.write(pings(200))
             await until(lambda: len(scene.handler.down) == 1, SOON_S, "the link is broken")
-            assert limit_hits.counted()["LINK_SEND_BUFFER_BYTES_MAX"] > before
+            assert hits("LINK_SEND_BUFFER_BYTES_MAX") > before
             writer.transport.abort()
 
     play(tmp_path, story)
@@ -233,16 +220,28 @@ def test_a_flood_of_requests_is_answered_busy(
         async with Scene(farm, Keeper()) as scene:
             reader, writer = await scene.connect()
             writer.write(pings(500))
-            busy = await answers(reader, 490)
+            busy = await replies(reader, 490)
             assert {each.code for each in busy if isinstance(each, Failed)} == {"busy"}
             assert await scene.serves_others()
             assert len(scene.handler.kept) == 10
             for reply in scene.handler.kept:
                 reply(Ack())
-            assert [type(each) for each in await answers(reader, 10)] == [Ack] * 10
+            assert [type(each) for each in await replies(reader, 10)] == [Ack] * 10
             writer.write(pings(1))
             await until(lambda: len(scene.handler.kept) == 11, SOON_S, "it is served again")
             writer.transport.abort()
+
+    play(tmp_path, story)
+
+
+def test_an_answer_of_the_wrong_kind_is_a_failure(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        async with Scene(farm, Keeper()) as scene:
+            # n1 answers all that n3 asks with `Ack`, which says nothing to this.
+            asked = FindNode(target=b"t" * 20)
+            answer = await scene.three.ask(scene.info("n1").node_id, asked, SOON_S)
+            assert isinstance(answer, Failed)
+            assert answer.code == "bad-answer"
 
     play(tmp_path, story)
 
@@ -256,7 +255,7 @@ def test_a_link_whose_other_end_is_gone_without_a_word_ends(tmp_path: Path) -> N
         _, writer = await asyncio.open_connection(
             node.own.host, node.own.port, ssl=who.client_context, server_hostname=FARM
         )
-        writer.write(pack(peer_messages.encode(hello_of(who, info, 1, "test"))))
+        writer.write(pack(peer_codec.encode(hello_of(who, info, 1, "test"))))
         await until(lambda: node.network.linked(who.node_id), SOON_S, "the link is up")
         writer.transport.pause_reading()
         await until(lambda: not node.network.linked(who.node_id), SOON_S, "the link has ended")

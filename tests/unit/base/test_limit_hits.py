@@ -24,9 +24,9 @@ def test_the_documentation_has_all_of_them() -> None:
 
 def test_prometheus_sees_a_hit() -> None:
     metrics, name = Metrics(), "control_request_bytes"
-    before = metrics.registry.get_sample_value("sipfarm_limit_hit_total", {"limit": name}) or 0
+    before = metrics.registry.get_sample_value("sipfarm_limit_hits_total", {"limit": name}) or 0
     with contextlib.suppress(ProtocolError):
         FrameBuffer(10, "CONTROL_REQUEST_BYTES_MAX").feed(b"\xff" * 4)
-    after = metrics.registry.get_sample_value("sipfarm_limit_hit_total", {"limit": name})
+    after = metrics.registry.get_sample_value("sipfarm_limit_hits_total", {"limit": name})
     assert after == before + 1
     assert limit_hits.counted()["CONTROL_REQUEST_BYTES_MAX"] >= 1

@@ -72,8 +72,9 @@ class Signer:
             seen=seen,
         )
         self.until += 100
-        self.previous = chain.head(chain.encode(block))
-        return chain.as_event(block, self.key, self.certificate, time_us)
+        body = chain.encode(block)
+        self.previous = chain.head(body)
+        return chain.as_event(block, body, self.key, self.certificate, time_us)
 
 
 @pytest.fixture

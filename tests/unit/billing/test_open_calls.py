@@ -4,14 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from overlay.base import limit_hits
 from overlay.billing.closer import closing
-from overlay.billing.open_calls import OpenCalls
-from overlay.config.sections import Billing
+from overlay.billing.open_calls import ENDS_REMEMBERED_MAX, OpenCalls
+from overlay.config.sections import BillingSection
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
 
 S = 1_000_000
-SETTINGS = Billing(close_grace_s=60, call_max_s=43_200)
+SETTINGS = BillingSection(close_grace_s=60, call_max_s=43_200)
 KEY = b"k" * 20
 
 
@@ -67,6 +68,81 @@ def test_an_end_is_the_end_in_any_order() -> None:
         assert known.overdue(2**62) == []
 
 
+@given(st.permutations([*range(4), 0, 1]))
+def test_what_is_told_again_does_not_open_what_has_ended(order: list[int]) -> None:
+    """A repair, or a proxy, tells of events again, in any order and without what came later."""
+    told = [
+        event(EventKind.START, 100, session_s=1_800),
+        event(EventKind.INTERIM, 1_000, session_s=1_800),
+        replace(event(EventKind.START, 1_000), kind=EventKind.CLOSED),
+        event(EventKind.STOP, 1_100),
+    ]
+    known = calls()
+    for number in order:
+        known.saw(KEY, told[number])
+    assert len(known) == 0
+    # Where only its start was closed, a repetition of the start opens nothing either.
+    known = calls()
+    for each in (told[0], replace(told[0], kind=EventKind.CLOSED), told[0]):
+        known.saw(KEY, each)
+    assert len(known) == 0
+
+
+def test_an_end_that_is_forgotten_is_looked_up_before_the_call_counts() -> None:
+    known = calls()
+    ends_s = range(100, 101 + ENDS_REMEMBERED_MAX)
+    for at_s in ends_s:
+        known.saw(KEY, event(EventKind.STOP, at_s, tags=f"a{chr(at_s)}"))
+    first, last = (f"a{chr(at_s)}" for at_s in (ends_s[0], ends_s[-1]))
+    # It began before an end that was forgotten: that may have been its own.
+    known.saw(KEY, event(EventKind.START, 50, tags=first))
+    known.saw(KEY, event(EventKind.START, 50, tags=last))
+    assert (len(known), known.doubtful(10)) == (0, [KEY])
+    known.settle(KEY, [event(kind, 50, tags=first) for kind in (EventKind.START, EventKind.STOP)])
+    assert (len(known), known.doubtful(10)) == (0, [])
+    # One that began since cannot have.
+    known.saw(KEY, event(EventKind.START, 102, tags="xy"))
+    assert (len(known), known.doubtful(10)) == (1, [])
+
+
+def test_a_refresh_without_a_start_is_looked_up_and_is_no_call() -> None:
+    known = calls()
+    refresh = event(EventKind.INTERIM, 1_000, session_s=1_800)
+    known.saw(KEY, refresh)
+    assert (len(known), known.doubtful(10)) == (0, [KEY])
+    known.settle(KEY, [refresh])
+    assert (len(known), known.overdue(2**62)) == (0, [])
+    known.saw(KEY, refresh)
+    start = event(EventKind.START, 100, session_s=1_800)
+    known.settle(KEY, [start, refresh])
+    assert len(known) == 1
+    assert known.overdue((1_000 + 1_860) * S - 1) == []
+    assert known.overdue((1_000 + 1_860) * S) == [KEY]
+
+
+def test_a_call_that_others_keep_does_not_count_and_is_not_lost() -> None:
+    known = calls()
+    known.saw(KEY, event(EventKind.START, 100, session_s=90))
+    known.sort(10, lambda key: False)
+    assert len(known) == 0
+    assert known.overdue(2**62) == [KEY]
+    known.again(KEY, 1_000 * S, 30)
+    known.sort(10, lambda key: True)
+    assert len(known) == 1
+    known.sort(10, lambda key: False)
+    known.saw(KEY, event(EventKind.STOP, 160))
+    assert (len(known), known.overdue(2**62)) == (0, [])
+    known.saw(KEY, event(EventKind.START, 100, tags="xy"))
+    assert len(known) == 1
+
+
+def test_a_call_of_which_nothing_is_left_is_forgotten() -> None:
+    known = calls()
+    known.saw(KEY, event(EventKind.START, 100))
+    known.settle(KEY, [])
+    assert (len(known), known.overdue(2**62)) == (0, [])
+
+
 def test_a_refresh_opens_what_was_closed_too_early() -> None:
     known = calls()
     known.saw(KEY, event(EventKind.START, 100, session_s=90))
@@ -87,10 +163,11 @@ def test_what_another_node_should_have_done_is_looked_at_again() -> None:
 
 
 def test_there_is_a_bound() -> None:
-    known = calls()
+    known, before = calls(), limit_hits.counted().get("OPEN_CALLS_MAX", 0)
     for number in range(5):
         known.saw(bytes([number]) * 20, event(EventKind.START, 100))
-    assert (len(known), known.overflowed) == (3, 2)
+    assert len(known) == 3
+    assert limit_hits.counted()["OPEN_CALLS_MAX"] == before + 2
 
 
 def test_a_closed_call_ends_with_its_last_proof_of_life() -> None:

@@ -51,7 +51,7 @@ def record(changed: int, expires_at_ms: int = 60_000, removed: bool = False) -> 
 def run(story: Any) -> None:
     async def inner() -> None:
         shown = Shown()
-        await story(HotRecords(shown, lambda: 0), shown)  # type: ignore[arg-type]
+        await story(HotRecords(shown, lambda: 0, frozenset), shown)  # type: ignore[arg-type]
 
     asyncio.run(inner())
 
@@ -148,9 +148,11 @@ def test_the_leases_of_one_replica_end() -> None:
         turn = hot.turn
         hot.end_leases_of(b"a")
         assert hot.targets(KEY) is None
-        assert hot.subscriber(KEY) == (False, None)
+        assert hot.subscriber(KEY) is None
         assert hot.targets(other)
-        assert hot.subscriber(other) == (True, None)
+        under_lease = hot.subscriber(other)
+        assert under_lease is not None
+        assert under_lease.record is None
         assert set(shown.entries) == {"l:bob@farm.test"}
         assert hot.turn > turn
 
@@ -165,7 +167,7 @@ def test_all_leases_end_at_once_and_redis_shows_nothing_any_more() -> None:
         turn = hot.turn
         hot.end_leases()
         assert hot.targets(KEY) is None
-        assert hot.subscriber(KEY) == (False, None)
+        assert hot.subscriber(KEY) is None
         assert not shown.entries
         assert hot.turn > turn
 

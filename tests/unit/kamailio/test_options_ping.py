@@ -8,16 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from overlay.config.config import Config
-from overlay.config.sections import Farm, Node, Proxy
+from overlay.config.sections import FarmSection, NodeSection, ProxySection
 from overlay.kamailio.options_ping import Questions, why_silent
+from tests.sip.message import answered
 
 
 def config_of(address: str, port: int, run_dir: str = "/nowhere") -> Config:
     """A node's configuration, with its Kamailio there."""
     return Config(
-        farm=Farm(name="farm.test"),
-        node=Node(name="n1", address=address, run_dir=run_dir),
-        proxy=Proxy(port=port),
+        farm=FarmSection(name="farm.test"),
+        node=NodeSection(name="n1", address=address, run_dir=run_dir),
+        proxy=ProxySection(port=port),
     )
 
 
@@ -35,15 +36,13 @@ def config_for(kamailio: socket.socket) -> Config:
     return config_of(*kamailio.getsockname()[:2])
 
 
-def reply(question: bytes, status: str) -> bytes:
-    via = next(line for line in question.split(b"\r\n") if line.startswith(b"Via:"))
-    return f"SIP/2.0 {status}\r\n".encode() + via + b"\r\n\r\n"
-
-
 @pytest.mark.parametrize(
-    ("status", "counts"), [("200 OK", True), ("503 Busy", True), ("100 Trying", False)]
+    ("code", "reason", "counts"),
+    [(200, "OK", True), (503, "Busy", True), (100, "Trying", False)],
 )
-def test_any_final_answer_counts(kamailio: socket.socket, status: str, counts: bool) -> None:
+def test_any_final_answer_counts(
+    kamailio: socket.socket, code: int, reason: str, counts: bool
+) -> None:
     questions = Questions(config_for(kamailio))
     with questions.open() as asking:
         asking.send(questions.next(asking.getsockname()))
@@ -52,15 +51,15 @@ def test_any_final_answer_counts(kamailio: socket.socket, status: str, counts: b
     shown = f"[{host}]" if ":" in host else host
     assert question.startswith(f"OPTIONS sip:{shown}:".encode())
     assert f"Via: SIP/2.0/UDP {shown}:{sender[1]};".encode() in question
-    assert questions.answered_by(reply(question, status)) is counts
+    assert questions.answered_by(answered(question, code, reason)) is counts
 
 
 def test_only_answers_to_the_own_questions_count(kamailio: socket.socket) -> None:
     config = config_for(kamailio)
     mine, other = Questions(config), Questions(config)
     question = other.next(("192.0.2.1", 5060))
-    assert not mine.answered_by(reply(question, "200 OK"))
-    assert other.answered_by(reply(question, "200 OK"))
+    assert not mine.answered_by(answered(question, 200, "OK"))
+    assert other.answered_by(answered(question, 200, "OK"))
     assert not other.answered_by(b"\r\n\r\n")
 
 
@@ -68,7 +67,7 @@ def test_it_is_asked_until_it_answers(kamailio: socket.socket) -> None:
     def answer_the_second() -> None:
         kamailio.recvfrom(65_535)
         question, sender = kamailio.recvfrom(65_535)
-        kamailio.sendto(reply(question, "200 OK"), sender)
+        kamailio.sendto(answered(question, 200, "OK"), sender)
 
     answering = threading.Thread(target=answer_the_second)
     answering.start()

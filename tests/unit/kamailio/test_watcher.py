@@ -11,7 +11,8 @@ import uvloop
 
 from overlay.kamailio.watch import MISSES_MAX
 from overlay.kamailio.watcher import KamailioWatcher
-from tests.unit.kamailio.test_options_ping import config_of, reply
+from tests.sip.message import answered
+from tests.unit.kamailio.test_options_ping import config_of
 from tests.waiting import until
 
 
@@ -40,7 +41,7 @@ class Kamailio(asyncio.DatagramProtocol):
         self.asked += 1
         if not self.silent:
             assert self._transport is not None
-            self._transport.sendto(reply(data, "200 OK"), addr)
+            self._transport.sendto(answered(data, 200, "OK"), addr)
 
 
 class Scene:

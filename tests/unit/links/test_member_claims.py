@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from overlay.links.member_claims import (
     BY_RANK,
     RANK,
-    Claim,
+    MemberClaim,
     agreed,
     merge,
     next_incarnation,
@@ -18,7 +18,7 @@ from overlay.links.member_claims import (
     sane,
     sane_node,
 )
-from overlay.links.peer_messages import MemberUpdate
+from overlay.links.member_messages import MemberUpdate
 from overlay.membership.members import Members, State
 from overlay.records.node_info import NodeInfo, Traits
 from tests.unit.membership.test_members import INFO, OTHERS, PEER, hello, members_of
@@ -34,7 +34,9 @@ UPDATES = st.builds(
 
 
 @given(CLAIMS, CLAIMS, CLAIMS)
-def test_merging_is_commutative_associative_and_idempotent(a: Claim, b: Claim, c: Claim) -> None:
+def test_merging_is_commutative_associative_and_idempotent(
+    a: MemberClaim, b: MemberClaim, c: MemberClaim
+) -> None:
     assert merge(a, b) == merge(b, a)
     assert merge(a, merge(b, c)) == merge(merge(a, b), c)
     assert merge(a, a) == a
@@ -113,6 +115,16 @@ traits = st.none() | st.builds(
         (Traits(address6="n1.farm.test"), False),
         (Traits(transports=("tls",) * 9), False),
         (Traits(transports=("x" * 64,)), False),
+        (Traits(software="0.3.0", metrics="192.0.2.1:9464"), True),
+        (Traits(software="0.3.0", metrics="[2001:db8::1]:9464"), True),
+        (Traits(software="x" * 64), False),
+        (Traits(metrics="192.0.2.1"), False),
+        (Traits(metrics="192.0.2.1:0"), False),
+        (Traits(metrics="192.0.2.1:99999"), False),
+        (Traits(metrics="n1.farm.test:9464"), False),
+        (Traits(metrics="2001:db8::1:9464"), False),
+        (Traits(metrics="[fe80::1%eth0]:9464"), False),
+        (Traits(metrics="192.0.2.1:9464/x"), False),
     ],
 )
 def test_traits_that_cannot_be_ours_are_refused(said: Traits, good: bool) -> None:
@@ -135,6 +147,7 @@ def test_traits_are_agreed_in_any_order(
     [
         (Traits(), Traits(proxy_away=True), True),
         (Traits(zone="a", proxy_away=True), Traits(zone="a"), True),
+        (Traits(), Traits(software="0.3.0", metrics="192.0.2.1:9464"), True),
         (Traits(proxy_away=True), Traits(draining=True), False),
         (Traits(zone="a"), Traits(zone="b"), False),
         (None, None, True),

@@ -2,7 +2,7 @@
 
 from overlay.base.limits import UNPROVEN_NAMED_MAX
 from overlay.records.names import RecordKind
-from overlay.replication.proof import Findings, Lacking, Looked, Proof
+from overlay.replication.proof import Absence, Findings, Lacking, Looked, Proof
 
 
 def looked(number: int, there: int, *without: str) -> Looked:
@@ -10,7 +10,7 @@ def looked(number: int, there: int, *without: str) -> Looked:
         kind=RecordKind.CALL,
         key=bytes([number]) * 20,
         there=there,
-        without=tuple((name, f"{name} is full") for name in without),
+        without=tuple(Absence(node=name, why=f"{name} is full") for name in without),
     )
 
 

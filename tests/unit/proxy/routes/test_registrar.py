@@ -1,12 +1,11 @@
 """What a REGISTER asks for, and what it is told."""
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
-from overlay.control.messages import Authenticate, Register, Registered
-from overlay.records.register import BoundContact, ContactChange, RegisterOutcome
+from overlay.control.proxy_messages import Authenticate, Register, Registered
+from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from overlay.records.subscriber import Policy
 from proxy.routes import registrar
 from proxy.worker import Worker
@@ -87,8 +86,8 @@ def test_a_connection_to_a_node_that_drains_ends(
 
 def test_all_bindings_are_listed(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
     bindings = (
-        BoundContact(uri=PHONE, expires_s=60),
-        BoundContact(uri="sip:a@h", expires_s=5, q=250),
+        Contact(uri=PHONE, expires_s=60),
+        Contact(uri="sip:a@h", expires_s=5, q=250),
     )
     daemon.answers[Register] = Registered(id=1, outcome=RegisterOutcome.DONE, bindings=bindings)
     registrar.register(worker)
@@ -207,7 +206,7 @@ def test_a_path_is_kept_and_told(worker: Worker, kamailio: FakeKsr, daemon: Fake
 
 
 def test_a_flow(make_worker: MakeWorker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
-    bound = BoundContact(uri=PHONE, expires_s=60, instance="<urn:uuid:1>", reg_id=2)
+    bound = Contact(uri=PHONE, expires_s=60, instance="<urn:uuid:1>", reg_id=2)
     daemon.answers[Register] = Registered(id=1, outcome=RegisterOutcome.DONE, bindings=(bound,))
     kamailio.message.fields = {"Contact": [FLOW], "Supported": ["path, Outbound"]}
     registrar.register(make_worker(proxy={"authenticate": False, "flow_timer_s": 25}))
@@ -281,9 +280,20 @@ def test_phones_are_told_of_a_service_route(make_worker: MakeWorker, kamailio: F
     ],
 )
 def test_how_long_a_binding_lasts(
-    worker: Worker, contact_s: int | None, header_s: int | None, granted: Any
+    make_worker: MakeWorker,
+    kamailio: FakeKsr,
+    daemon: FakeDaemon,
+    contact_s: int | None,
+    header_s: int | None,
+    granted: int | None,
 ) -> None:
-    assert registrar.granted_expires(worker.settings, contact_s, header_s) == granted
+    said = "" if contact_s is None else f";expires={contact_s}"
+    kamailio.message.fields = {"Contact": [f"<{PHONE}>{said}"]}
+    if header_s is not None:
+        kamailio.message.fields["Expires"] = [str(header_s)]
+    registrar.register(make_worker(proxy={"authenticate": False, "expires_jitter": 0.0}))
+    asked = [change.expires_s for each in daemon.asked for change in each.contacts]
+    assert asked == ([] if granted is None else [granted])
 
 
 def test_phones_that_came_together_come_back_apart(worker: Worker) -> None:

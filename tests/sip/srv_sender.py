@@ -1,23 +1,24 @@
 """Requests sent as RFC 3263 asks of a phone: to a node that SRV names, and to the next if it fails.
 
-In: the text of a request but its Via, its method. Out: the final answer, or None if no node gave
+In: what writes a request, given its Via. Out: the final answer, or None if no node gave
 one; how often another node had to be taken. Counterparts: the nodes; `rolling_load.py`.
 """
 
 import asyncio
 import random
 import time
-import uuid
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
-from tests.farm.phone_site import PhoneSite
-from tests.farm.raw_phone import Message
-from tests.farm.srv_links import Link, NoNode
-from tests.farm.srv_lookup import SrvLookup, Target
+from tests.sip.links import Link, NoNode
+from tests.sip.message import Message, new_branch
+from tests.sip.site import PhoneSite
+from tests.sip.srv_lookup import SrvLookup, Target
+from tests.sip.timers import T1_S, longer
 
-_REPEAT_S: Final = 0.5
-_REPEAT_MAX_S: Final = 4.0
+Write = Callable[[str], str]
+"""A request's text, given the value of its Via."""
 _ATTEMPT_S: Final = 4.0
 """How long one node that is silent is tried; 32 s by RFC 3261, which no caller waits for."""
 _PENDING_S: Final = 32.0
@@ -51,14 +52,14 @@ class SrvSender:
         for link in self._links.values():
             await link.close()
 
-    async def ask(self, method: str, text: str, keeps_to: str) -> Message | None:
+    async def ask(self, method: str, write: Write, keeps_to: str) -> Message | None:
         """The final answer of the first node that gives one which is no 503 (RFC 3263 4.3).
 
         What `keeps_to` the same word is sent to the same node, as long as that one answers.
         """
         said = []
         for number, target in enumerate(await self._order(keeps_to)):
-            answer = await self._attempt(self._link(target), method, text)
+            answer = await self._attempt(self._link(target), method, write)
             if isinstance(answer, Message) and answer.code != 503:
                 self._counts["moved"] += number > 0
                 self._kept[keeps_to] = target
@@ -67,30 +68,30 @@ class SrvSender:
         self.refusals.append(f"{method} {keeps_to} {self.transport}: {'; '.join(said)}")
         return None
 
-    async def send(self, text: str, keeps_to: str) -> None:
+    async def send(self, write: Write, keeps_to: str) -> None:
         """Send an ACK: nothing answers it."""
         link = self._link((await self._order(keeps_to))[0])
         try:
             await link.open(_ATTEMPT_S)
         except NoNode:
             return
-        link.send(_with_via(link, text, _branch()))
+        link.send(write(link.via(new_branch())))
 
     def _link(self, target: Target) -> Link:
         if target not in self._links:
             self._links[target] = Link(self.site, self.transport, target, self._port)
         return self._links[target]
 
-    async def _attempt(self, link: Link, method: str, text: str) -> Message | str:
+    async def _attempt(self, link: Link, method: str, write: Write) -> Message | str:
         try:
             await link.open(_ATTEMPT_S)
         except NoNode as error:
             return str(error)
-        branch = _branch()
-        whole = _with_via(link, text, branch)
+        branch = new_branch()
+        text = write(link.via(branch))
         queue = link.waiting[branch] = asyncio.Queue[Message | NoNode]()
-        repeat_s, until_s = _REPEAT_S, time.monotonic() + _ATTEMPT_S
-        link.send(whole)
+        repeat_s, until_s = T1_S, time.monotonic() + _ATTEMPT_S
+        link.send(text)
         pending = False
         try:
             while (left_s := until_s - time.monotonic()) > 0:
@@ -102,8 +103,8 @@ class SrvSender:
                 except TimeoutError:
                     if time.monotonic() < until_s:
                         self._counts["repeated"] += 1
-                        repeat_s = min(repeat_s * 2, _REPEAT_MAX_S)
-                        link.send(whole)
+                        repeat_s = longer(repeat_s)
+                        link.send(text)
                     continue
                 if isinstance(told, NoNode):
                     return str(told)
@@ -121,15 +122,6 @@ class SrvSender:
         return sorted(order, key=lambda target: target != self._kept.get(keeps_to))
 
 
-def _with_via(link: Link, text: str, branch: str) -> str:
-    first, _, rest = text.partition("\r\n")
-    return f"{first}\r\n{link.via(branch)}\r\n{rest}"
-
-
 def _told(answer: Message) -> str:
     more = [f"{name}: {value}" for name, value in answer.fields if name in _TELLING]
     return " ".join([answer.first_line, *more])
-
-
-def _branch() -> str:
-    return f"z9hG4bK{uuid.uuid4().hex}"

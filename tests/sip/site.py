@@ -1,16 +1,13 @@
 """Where phones are: their address and sockets, the name servers they ask, the CA they trust.
 
-In: a lab's phone host, or this machine itself. Out: `PhoneSite`. Counterparts: `srv_lookup.py` and
-`srv_links.py`, which need no more of the world than this.
+In: what a lab's phone host, or this machine, has. Out: `PhoneSite`. Counterparts: `srv_lookup.py`
+and `links.py`, which need no more of the world than this.
 """
 
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-from deploy.lab import Lab, certificates
-from tests.farm.raw_phone import socket_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +31,6 @@ class PhoneSite:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((self.address, port))
         return made
-
-
-def in_lab(lab: Lab, host: str) -> PhoneSite:
-    """A phone host of the lab."""
-    return PhoneSite(
-        farm=lab.farm,
-        address=lab.phone(host).address,
-        name_servers=tuple(node.address for node in lab.nodes),
-        authority=certificates.AUTHORITY,
-        make_socket=lambda kind: socket_on(lab, host, kind),
-    )
 
 
 def on_machine(

@@ -1,13 +1,11 @@
-"""Connections of a raw phone that are more than a TCP socket.
+"""SIP over WebSocket (RFC 7118), as a browser sends it.
 
-In: a connected socket. Out: the same few methods of a socket, with TLS or WebSocket (RFC 7118)
-below them. Counterpart: `raw_phone.py`.
+In: a connected socket. Out: the few methods of a socket that `ways.py` uses. Counterpart: a node's
+Kamailio.
 """
 
 import socket
-import ssl
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from websockets.client import ClientProtocol
@@ -17,13 +15,6 @@ from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
 _HANDSHAKE_WITHIN_S: Final = 10.0
-
-
-def over_tls(plain: socket.socket, farm: str, authority: Path) -> ssl.SSLSocket:
-    """TLS with a node that proves to be of the farm, by a certificate of this CA."""
-    context = ssl.create_default_context(cafile=str(authority))
-    plain.settimeout(_HANDSHAKE_WITHIN_S)
-    return context.wrap_socket(plain, server_hostname=farm)
 
 
 class WebSocketRefused(Exception):

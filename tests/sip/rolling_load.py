@@ -1,7 +1,7 @@
 """Calls and registrations, so many a second, by phones that find nodes by SRV; what fails is told.
 
 In: where phones are, rates. Out: `Tally`. Counterparts: `srv_sender.py` sends; the callee here
-answers; `rolling.py` restarts nodes meanwhile, and `tests/hosts` upgrades them.
+answers; `tests/farm/rolling.py` restarts nodes meanwhile, and `tests/hosts` upgrades them.
 """
 
 import asyncio
@@ -14,15 +14,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from tests.farm.phone_site import PhoneSite
-from tests.farm.raw_phone import Message, parsed
-from tests.farm.registration import Registration
-from tests.farm.srv_links import answer_to
-from tests.farm.srv_sender import SrvSender
+from tests.sip.dialog import Dialog
+from tests.sip.message import Address, Message, encoded, parsed, request, response
+from tests.sip.registration import Registration
+from tests.sip.site import PhoneSite
+from tests.sip.srv_sender import SrvSender
 
 CALLEE_PORT: Final = 5080
 EXPIRES_S: Final = 3600
 _PHONE_PORT: Final = 5090
+_HANG_UP_S: Final = 1.5
 _END_S: Final = 90.0
 
 
@@ -63,13 +64,14 @@ class Callee(asyncio.DatagramProtocol):
         """The socket is open."""
         self._transport = cast(asyncio.DatagramTransport, transport)
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def datagram_received(self, data: bytes, addr: Address) -> None:
         """A request."""
-        request = parsed(data, addr)
-        if request.code or request.first_line.startswith("ACK "):
+        asked = parsed(data, addr)
+        if asked.method in ("", "ACK"):
             return
         assert self._transport
-        self._transport.sendto(answer_to(request, self._contact).encode(), addr)
+        answer = response(asked, 200, "OK", [f"Contact: <{self._contact}>"])
+        self._transport.sendto(encoded(answer), addr)
 
 
 class RollingLoad:
@@ -173,27 +175,41 @@ class RollingLoad:
         own = f"sip:caller@{callers.site.address}"
         uri = f"sip:{self._callee}@{callers.site.farm}"
 
-        def text(method: str, target: str, to: str, routes: list[str], cseq: int) -> str:
-            head = [f"{method} {target} SIP/2.0", "Max-Forwards: 70"]
-            head += [f"Route: {', '.join(routes)}"] if routes else []
-            head += [f"From: <{own}>;tag=caller", f"To: {to}", f"Call-ID: {call_id}"]
-            head += [f"CSeq: {cseq} {method}", f"Contact: <{own}:5080>", "Content-Length: 0"]
-            return "\r\n".join([*head, "", ""])
+        def invite(via: str) -> str:
+            return request(
+                "INVITE",
+                uri,
+                via=via,
+                sender=f"<{own}>;tag=caller",
+                receiver=f"<{uri}>",
+                call_id=call_id,
+                cseq=1,
+                fields=[f"Contact: <{own}:{CALLEE_PORT}>"],
+            )
 
-        answer = await callers.ask("INVITE", text("INVITE", uri, f"<{uri}>", [], 1), call_id)
+        answer = await callers.ask("INVITE", invite, call_id)
         if not self._count("INVITE", answer, call_id, callers.transport):
             return
         assert answer is not None
-        target = answer.get("Contact").strip("<>")
-        hops = [hop.strip() for value in answer.all("Record-Route") for hop in value.split(",")]
-        to, routes = answer.get("To"), hops[::-1]
-        await callers.send(text("ACK", target, to, routes, 1), call_id)
+        dialog = Dialog.of_caller(answer)
+        await callers.send(lambda via: dialog.request("ACK", via), call_id)
         # From short ones to those that outlast the restart of a node.
-        await asyncio.sleep(random.choice((0.5, 2.0, 8.0)))
+        await self._talk(random.choice((0.5, 2.0, 8.0)))
+        cseq = dialog.cseq + 1
         # By another node than the INVITE, as often as not.
-        ended = text("BYE", target, to, routes, 2)
-        bye = await callers.ask("BYE", ended, f"{call_id} BYE")
+        bye = await callers.ask(
+            "BYE", lambda via: dialog.request("BYE", via, cseq=cseq), f"{call_id} BYE"
+        )
         self._count("BYE", bye, call_id, callers.transport)
+
+    async def _talk(self, seconds: float) -> None:
+        """That long; once all is to stop, no longer than people take to hang up."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(random.uniform(0.0, min(seconds, _HANG_UP_S)))
 
     async def _register(self) -> None:
         phone = next((each for each in self._phones if each not in self._busy), None)

@@ -16,7 +16,7 @@ import dns.rdatatype
 import dns.rdtypes.IN.A
 import dns.rdtypes.IN.SRV
 
-from tests.farm.phone_site import PhoneSite
+from tests.sip.site import PhoneSite
 
 SERVICES: Final = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 _DNS_PORT: Final = 53

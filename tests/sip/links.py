@@ -6,16 +6,14 @@ request of the node's is answered with 200. Counterparts: the nodes; `srv_sender
 
 import asyncio
 import socket
-import ssl
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from tests.farm.phone_site import PhoneSite
-from tests.farm.raw_phone import Message, parsed
-from tests.farm.srv_lookup import Target
-
-_ECHOED: Final = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
-_HEAD_END: Final = b"\r\n\r\n"
-_BREAKS: Final = b"\r\n"
+from tests.sip import message
+from tests.sip.framing import MessageBuffer
+from tests.sip.message import Address, Message
+from tests.sip.site import PhoneSite
+from tests.sip.srv_lookup import Target
+from tests.sip.ways import tls_context
 
 
 class NoNode(Exception):
@@ -54,9 +52,9 @@ class Link:
         if self._below is None:
             return
         if self._kind == "udp":
-            cast(asyncio.DatagramTransport, self._below).sendto(text.encode())
+            cast(asyncio.DatagramTransport, self._below).sendto(message.encoded(text))
         else:
-            cast(asyncio.Transport, self._below).write(text.encode())
+            cast(asyncio.Transport, self._below).write(message.encoded(text))
 
     async def close(self) -> None:
         """Close the socket, at once: nobody waits for anything any more."""
@@ -66,19 +64,16 @@ class Link:
 
     def via(self, branch: str) -> str:
         """The Via of a request that goes this way."""
-        where = f"{self._site.address}:{self._local_port}"
-        return f"Via: SIP/2.0/{self._kind.upper()} {where};branch={branch};rport"
+        return message.via(self._kind, f"{self._site.address}:{self._local_port}", branch)
 
-    def received(self, data: bytes) -> None:
+    def received(self, came: Message) -> None:
         """A message. Answers that nobody waits for any more are let go."""
-        message = parsed(data, (self._target.address, self._target.port))
-        if not message.code:
-            if not message.first_line.startswith("ACK "):
-                self.send(answer_to(message))
-            return
-        branch = message.get("Via").partition("branch=")[2].partition(";")[0]
-        if branch in self.waiting:
-            self.waiting[branch].put_nowait(message)
+        if not came.code:
+            if came.method != "ACK":
+                # Alike each time, as a node that asks again has not heard the answer.
+                self.send(message.response(came, 200, "OK"))
+        elif came.branch in self.waiting:
+            self.waiting[came.branch].put_nowait(came)
 
     def unreachable(self, reason: str) -> None:
         """What the network says of a node does not tell which request it is about."""
@@ -95,9 +90,10 @@ class Link:
         loop = asyncio.get_running_loop()
         stream = self._kind != "udp"
         kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
+        source = (self._target.address, self._target.port)
         plain = self._site.bound_socket(kind, self._port)
         try:
-            await loop.sock_connect(plain, (self._target.address, self._target.port))
+            await loop.sock_connect(plain, source)
             self._local_port = plain.getsockname()[1]
             if not stream:
                 datagrams, _ = await loop.create_datagram_endpoint(
@@ -106,10 +102,10 @@ class Link:
                 return datagrams
             secured: dict[str, Any] = {}
             if self._kind == "tls":
-                context = ssl.create_default_context(cafile=str(self._site.authority))
+                context = tls_context(self._site.authority)
                 secured = {"ssl": context, "server_hostname": self._site.farm}
             connection, _ = await loop.create_connection(
-                lambda: _Stream(self), sock=plain, **secured
+                lambda: _Stream(self, source), sock=plain, **secured
             )
             return connection
         except BaseException:
@@ -121,8 +117,8 @@ class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._link.received(data)
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self._link.received(message.parsed(data, addr))
 
     def error_received(self, exc: Exception) -> None:
         self._link.unreachable("nothing listens")
@@ -132,32 +128,14 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 class _Stream(asyncio.Protocol):
-    """Messages on a connection end where Content-Length says (RFC 3261 18.3)."""
-
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, source: Address) -> None:
         self._link = link
-        self._held = b""
+        self._buffer = MessageBuffer(source)
 
     def data_received(self, data: bytes) -> None:
-        self._held = (self._held + data).lstrip(_BREAKS)
-        while _HEAD_END in self._held:
-            head, _, rest = self._held.partition(_HEAD_END)
-            length = int(parsed(head, ("", 0)).get("Content-Length") or 0)
-            if len(rest) < length:
-                return
-            self._link.received(head)
-            self._held = rest[length:].lstrip(_BREAKS)
+        self._buffer.feed(data)
+        while (came := self._buffer.next()) is not None:
+            self._link.received(came)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._link.broken()
-
-
-def answer_to(request: Message, contact: str = "") -> str:
-    """A 200. Alike each time, as a node that asks again has not heard the answer."""
-    lines = ["SIP/2.0 200 OK"]
-    for name, value in request.fields:
-        if name in _ECHOED:
-            tag = ";tag=callee" if name == "To" and ";tag=" not in value else ""
-            lines.append(f"{name}: {value}{tag}")
-    lines += [f"Contact: <{contact}>"] if contact else []
-    return "\r\n".join([*lines, "Content-Length: 0", "", ""])
