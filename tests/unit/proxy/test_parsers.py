@@ -220,7 +220,7 @@ def _uses_of_patterns() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for module in _modules():
         tree = ast.parse(Path(inspect.getsourcefile(module) or "").read_text())
-        named = {name for name, value in vars(module).items() if isinstance(value, re.Pattern)}
+        named = [name for name, value in vars(module).items() if isinstance(value, re.Pattern)]
         uses = {name: set[str]() for name in named}
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
