@@ -7,13 +7,13 @@ import socket
 import pytest
 
 from deploy.lab import Lab
-from overlay.config.sections import Proxy
+from overlay.config.sections import ProxySection
 from proxy.render import connections_max
 from tests.attacks.hostile import answers, counted, flood_until, is_served, log_bytes
 from tests.farm.asking import eventually
 from tests.farm.raw_phone import SIP_PORT, RawPhone, socket_on
 
-MOST = Proxy().source_requests_per_s_max
+MOST = ProxySection().source_requests_per_s_max
 FORGED = "0" * 24
 LOG_BYTES_MAX = 4_096
 """A line a second, not one for each."""
