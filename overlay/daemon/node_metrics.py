@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from overlay.base.limits import GATEWAYS_PER_TRUNK_MAX, TRUNKS_MAX
+from overlay.base.limits import GATEWAYS_PER_TRUNK_MAX, MEMBERS_MAX, TRUNKS_MAX
 from overlay.base.version import VERSION
 from overlay.membership.members import State
 from overlay.observe.metric_families import Family, Kind, Label, Unit
@@ -79,6 +79,23 @@ def _members() -> Figure:
     return Figure(family=family, read=read)
 
 
+def _member_draining() -> Figure:
+    family = Family(
+        name="sipfarm_member_draining",
+        kind=Kind.GAUGE,
+        text="1 for each other node that is being taken out of service, or was when it stopped",
+        labels=(Label(name="member", text="the other node's name", values_max=MEMBERS_MAX),),
+    )
+    return Figure(
+        family=family,
+        read=lambda node: (
+            ((member.info.name,), 1.0)
+            for member in node.membership.members
+            if member.info.draining and member.state is not State.LEFT
+        ),
+    )
+
+
 def _gateway_up() -> Figure:
     family = Family(
         name="sipfarm_gateway_up",
@@ -103,6 +120,7 @@ def _farm() -> tuple[Figure, ...]:
     """The nodes, and what they agree on."""
     return (
         _members(),
+        _member_draining(),
         _gauge("links", "Nodes with a link", lambda node: len(node.membership.members.linked())),
         _gauge(
             "health_score",
