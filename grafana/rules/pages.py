@@ -84,7 +84,7 @@ def _records_late(levels: Levels) -> Alert:
         late=levels.late.records,
         summary=(
             "{{ $labels.farm }}: {{ $labels.node }} has had call events for too long that "
-            "that too few disks took ({{ $value }} now)"
+            "too few disks took ({{ $value }} now)"
         ),
         seen_within="12m",
         slo="records",

@@ -59,7 +59,8 @@ def _objectives(levels: Levels) -> Iterator[Recorded]:
             bad = f"{_sum(objective.bad, length)}\nor\n0 * ({all_events})"
             yield Recorded(name=BAD_EVENTS, expression=bad, labels=labels)
             yield Recorded(name=ALL_EVENTS, expression=all_events, labels=labels)
-    yield Recorded(name=BAD_SHARE, expression=f"{BAD_EVENTS} / {ALL_EVENTS}")
+    # A bad event is now and then asked for a little before the event that it is one of.
+    yield Recorded(name=BAD_SHARE, expression=f"clamp_max({BAD_EVENTS} / {ALL_EVENTS}, 1)")
 
 
 def _sum(counters: Sequence[str], window: str) -> str:

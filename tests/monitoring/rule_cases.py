@@ -42,7 +42,7 @@ def up(*values: str) -> dict[str, str]:
 
 def calls(refused: str, all_calls: str) -> dict[str, str]:
     """Of the calls, those that are refused; nothing else goes wrong with them."""
-    others = ("events_dropped", "forward_failed", "lookups_failed")
+    others = ("events_dropped", "forward_failed", "daemon_failed")
     found = of("sipfarm_proxy_calls_refused_total", refused)
     for each in others:
         found |= of(f"sipfarm_proxy_{each}_total", "0x300")
@@ -50,9 +50,11 @@ def calls(refused: str, all_calls: str) -> dict[str, str]:
 
 
 def registrations(failed: str, done: str) -> dict[str, str]:
-    return of("sipfarm_proxy_registers_failed_total", failed) | of(
-        "sipfarm_proxy_registers_done_total", done
-    )
+    return {
+        **of("sipfarm_proxy_registers_failed_total", failed),
+        **of("sipfarm_proxy_daemon_failed_total", "0x300"),
+        **of("sipfarm_proxy_registers_done_total", done),
+    }
 
 
 def records(journal: str, quorum: str) -> dict[str, str]:
@@ -106,6 +108,11 @@ def rising(metric: str, alert: str) -> tuple[Case, ...]:
 
 def drained(values: str) -> dict[str, str]:
     return of("sipfarm_member_draining", values, "n1", member="n3")
+
+
+def runs(version: str, values: str, node: str) -> dict[str, str]:
+    labels = {"farm_name": "f.test", "node_name": node, "zone_name": "", "version": version}
+    return of("sipfarm_info", values, node, **labels)
 
 
 PAGES: Final = (
@@ -294,15 +301,12 @@ FARM: Final = (
     ),
     *both(
         "SipfarmVersionsDiffer",
-        of("sipfarm_info", "1x60", version="0.1.0")
-        | of("sipfarm_info", "1x60", "n2", version="0.2.0"),
-        of("sipfarm_info", "1x60", version="0.2.0")
-        | of("sipfarm_info", "1x60", "n2", version="0.2.0"),
+        runs("0.1.0", "1x60", "n1") | runs("0.2.0", "1x60", "n2"),
+        runs("0.2.0", "1x60", "n1") | runs("0.2.0", "1x60", "n2"),
         26 * 60,
         (
             "an upgrade of half a day",
-            of("sipfarm_info", "1x24 _x60", version="0.1.0")
-            | of("sipfarm_info", "1x60", "n2", version="0.2.0"),
+            runs("0.1.0", "1x24 _x60", "n1") | runs("0.2.0", "1x60", "n2"),
         ),
         step="30m",
     ),

@@ -2,6 +2,7 @@
 they must and only then."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from grafana import slo
 from grafana.rules.__main__ import FILES, alerts
 from grafana.rules.model import JOB, Alert, Severity
 from grafana.rules.recording import ALL_EVENTS, BAD_EVENTS, BAD_SHARE, DRAINING, TARGET
+from overlay.cli.main import VERBS, parser_of
 from overlay.observe.metric_families import Kind
+from tests.hosts.doc_commands import commands_of
 from tests.monitoring.rule_cases import CASES
 
 LEVELS = slo.read()
@@ -133,6 +136,27 @@ def test_every_alert_has_a_runbook_that_says_something(alert: Alert) -> None:
         assert len(said.split()) >= 5, f"{alert.name}: {heading}"
     if alert.seen_within:
         assert f"within {alert.seen_within}" in parts[0]
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_runbook_names_commands_and_metrics_that_are_there(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
+    commands = commands_of(text, name)
+    assert any(command.text.startswith("sipfarm ") for command in commands) or len(commands) > 1
+    units = {path.name for path in (ROOT / "deploy/systemd").glob("sipfarm*")}
+    for command in commands:
+        program, *arguments = shlex.split(command.text)
+        if program == "sipfarm":
+            parser_of(VERBS).parse_args(arguments)
+        for unit in (each for each in arguments if re.fullmatch(r"sipfarm[\w.-]*", each)):
+            assert {unit, f"{unit}.service"} & units or unit.startswith("sipfarm.farm."), unit
+        for playbook in (each for each in arguments if each.startswith("sipfarm.farm.")):
+            file = f"{playbook.rpartition('.')[2]}.yml"
+            assert list((ROOT / "ansible").glob(f"**/playbooks/{file}")), playbook
+    named = re.findall(r"\b(?:sipfarm|kamailio|process)_[a-z]\w+", text)
+    assert [each for each in named if each not in FAMILIES] == []
+    for page in re.findall(r"\]\(([^)]*)\)", text):
+        assert (RUNBOOKS / page).exists(), page
 
 
 def test_there_is_no_runbook_of_an_alert_that_is_not_there() -> None:
