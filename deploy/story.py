@@ -18,16 +18,8 @@ from typing import Any, NoReturn
 from deploy.lab import Lab, LabError, Phone
 from overlay.base.errors import SipfarmError
 from overlay.control.client import ControlClient
-from overlay.control.messages import (
-    Authenticate,
-    GetLocation,
-    GetStatus,
-    Locate,
-    Located,
-    Location,
-    Secrets,
-    Status,
-)
+from overlay.control.operator_messages import GetLocation, GetStatus, Location, Status
+from overlay.control.proxy_messages import Authenticate, Locate, Located, Secrets
 from overlay.records.targets import Reach
 
 _PASSWORD = "wonderland"

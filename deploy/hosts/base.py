@@ -21,7 +21,7 @@ from deploy.hosts.layout import CACHE_DIR, HostsError
 SUITE: Final = "bookworm"
 _INCLUDED: Final = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "procps", "nftables"),
-    *("python3", "python3-apt", "ca-certificates"),
+    *("sudo", "python3", "python3-apt", "ca-certificates"),
 )
 """What a server has that somebody can reach by ssh, and what Ansible needs of one."""
 _MASKED: Final = (
@@ -103,6 +103,8 @@ def _adapt(base: Path) -> None:
     (base / "etc/resolv.conf").write_bytes(b"")
     # What was fetched is in the cache, and the archive cannot be reached from a host.
     shutil.rmtree(base / "var/cache/apt/archives")
+    # What dpkg has written need not outlive this machine.
+    (base / "etc/dpkg/dpkg.cfg.d/hosts").write_text("force-unsafe-io\n", encoding="ascii")
     (base / "etc/apt/sources.list").unlink(missing_ok=True)
     root = f"--root={base}"
     command(["systemctl", root, "--quiet", "enable", "ssh", "systemd-networkd"])

@@ -9,19 +9,26 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-from deploy.lab import certificates, layout, network, processes, services
+from deploy.lab import certificates, layout, network, processes, services, starting
 from deploy.lab.layout import Host, LabError, LabState, host
 from deploy.lab.readiness import Report
 from overlay.config import config as configuration
 from overlay.config.config import Config
+from overlay.config.sections import OverlaySection
 from overlay.identity import ca
 
 BOOTSTRAP_NODES: Final = 3
 """How many other nodes a node is told of; it learns of the rest from them."""
+
+NODES_PER_CORE: Final = 5
+"""Up to so many keep a farm's usual times while they start."""
+_WAITS: Final = ("request_timeout_ms", "probe_timeout_ms", "suspicion_min_ms")
 
 TLS_PORT: Final = 5061
 WS_PORT: Final = 8080
@@ -43,6 +50,23 @@ def check_programs() -> None:
     missing = [name for name in services.EXECUTABLES if shutil.which(name, path=path) is None]
     if missing:
         raise LabError(f"not installed: {' '.join(missing)}; run deploy/install")
+
+
+def check_memory(nodes: int, which: Collection[str], available_mib: float) -> None:
+    """Raise `LabError` if these services of so many nodes do not fit into the memory there is."""
+    each_mib = sum(services.MEMORY_MIB[service] for service in which)
+    if nodes * each_mib > available_mib:
+        raise LabError(
+            f"{nodes} nodes take {nodes * each_mib / 1024:.1f} GiB of memory, {each_mib} MiB each, "
+            f"and {available_mib / 1024:.1f} GiB are free: at most {available_mib // each_mib:.0f}"
+        )
+
+
+def available_mib() -> float:
+    """Memory that programs can still have without swapping (proc(5), MemAvailable)."""
+    text = Path("/proc/meminfo").read_text(encoding="ascii")
+    line = next(line for line in text.splitlines() if line.startswith("MemAvailable:"))
+    return int(line.split()[1]) / 1024
 
 
 @contextlib.contextmanager
@@ -79,7 +103,7 @@ def node_config(
             "run_dir": str(node.run),
             "identity_dir": str(node.etc),
         },
-        "overlay": {"bootstrap": others[:BOOTSTRAP_NODES]},
+        "overlay": {"bootstrap": others[:BOOTSTRAP_NODES], **patience(len(names))},
         "metrics": {"address": node.address},
         # sipp looks at the first challenge alone, and knows no other algorithm.
         "proxy": {"digest_algorithms": ("MD5", "SHA-256"), **edge_settings(node)},
@@ -90,6 +114,20 @@ def node_config(
             raise LabError(f"{name}: settings are given as section.key=value")
         data.setdefault(section, {})[key] = value
     return configuration.parse(data, node.name)
+
+
+def patience(nodes: int, cores: int = os.cpu_count() or 1) -> dict[str, int]:
+    """How long nodes wait for each other where many share few cores, as values of `[overlay]`.
+
+    Each waits for its turn on a core before it can answer. With the times of a farm whose nodes
+    have machines of their own, they would take one another for dead, and the work that this makes
+    would hold them up even more.
+    """
+    times = nodes / (NODES_PER_CORE * cores)
+    if times <= 1:
+        return {}
+    usual = OverlaySection()
+    return {name: int(getattr(usual, name) * times) for name in _WAITS}
 
 
 def edge_settings(node: Host) -> dict[str, object]:
@@ -105,8 +143,8 @@ def edge_settings(node: Host) -> dict[str, object]:
     }
 
 
-def build(state: LabState, configs: Mapping[str, Config], report: Report) -> None:
-    """Make everything of a lab and start its services."""
+def build(state: LabState, configs: Mapping[str, Config], report: Report, until_s: float) -> None:
+    """Make everything of a lab and start its services, by `until_s` of the monotonic clock."""
     layout.save_state(state)
     ca.create(AUTHORITY_DIR, state.farm)
     certificates.create()
@@ -115,10 +153,7 @@ def build(state: LabState, configs: Mapping[str, Config], report: Report) -> Non
         build_host(host(name), state.farm)
         services.write_node(host(name), configs[name], AUTHORITY_DIR)
     report(f"{len(state.nodes)} namespaces on {layout.BRIDGE}, certificates of {state.farm} signed")
-    for name in state.nodes:
-        for service in state.services:
-            command = services.command_of(service, host(name), configs[name])
-            processes.start(host(name), service, command)
+    starting.start_nodes(state, configs, report, until_s)
     report(f"started {', '.join(state.services)} on each node")
 
 
@@ -132,6 +167,8 @@ def remove(report: Report) -> bool:
     """Kill and delete all that is the lab's; false if there was nothing."""
     was_there = layout.STATE_DIR.exists() or network.bridge_exists()
     hosts = _hosts_left()
+    for pids in processes.of_hosts(hosts).values():
+        processes.send(pids, signal.SIGKILL)
     for each in hosts:
         processes.kill_all(each)
     for each in hosts:

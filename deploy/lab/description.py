@@ -4,7 +4,7 @@ In: the lab's state, its configurations and processes. Out: one structure for pr
 Counterpart: `overlay/cli/lab.py`, which prints it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -67,24 +67,26 @@ class LabDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe(state: LabState, configs: Mapping[str, Config]) -> LabDescription:
     """The lab as it is now."""
+    pids = processes.of_hosts([host(name) for name in (*state.nodes, *state.phones)])
     return LabDescription(
         farm=state.farm,
         bridge=layout.BRIDGE,
         gateway=layout.GATEWAY,
-        nodes=tuple(_node(host(name), state, configs[name]) for name in state.nodes),
+        nodes=tuple(_node(host(name), state, configs[name], pids[name]) for name in state.nodes),
         phones=tuple(
             PhoneDescription(
                 name=name,
                 address=host(name).address,
                 cut=name in state.cut,
-                pids=tuple(processes.of_host(host(name))),
+                pids=tuple(pids[name]),
             )
             for name in state.phones
         ),
     )
 
 
-def _node(node: Host, state: LabState, config: Config) -> NodeDescription:
+def _node(node: Host, state: LabState, config: Config, pids: Sequence[int]) -> NodeDescription:
+    of_services = processes.of_services(node, state.services, pids)
     return NodeDescription(
         name=node.name,
         address=node.address,
@@ -100,12 +102,11 @@ def _node(node: Host, state: LabState, config: Config) -> NodeDescription:
         redis_socket=str(config.redis_socket),
         dns_socket=str(config.dns_socket),
         kamailio_socket=str(config.kamailio_socket),
-        processes=tuple(_service(node, service) for service in state.services),
+        processes=tuple(_service(node, *each) for each in of_services.items()),
     )
 
 
-def _service(node: Host, service: str) -> ServiceDescription:
-    pids = processes.of_service(node, service)
+def _service(node: Host, service: str, pids: Sequence[int]) -> ServiceDescription:
     doing = processes.state_of(pids)
     first = processes.session_of(node, service)
     return ServiceDescription(

@@ -21,7 +21,7 @@ from deploy.lab.readiness import Report, quiet
 from overlay.cli.arguments import CONFIG_VARIABLE
 from overlay.config import config as configuration
 from overlay.config.config import Config
-from overlay.control import messages
+from overlay.control import control_protocol
 from overlay.control.client import ControlClient
 
 
@@ -64,19 +64,20 @@ class Lab:
             name: building.node_config(host(name), names, farm, settings or {}) for name in names
         }
         chosen = tuple(service for service in services.ALL if service in which)
+        building.check_memory(nodes, chosen, building.available_mib())
         state = LabState(farm=farm, nodes=names, services=chosen)
         with building.lock():
             if layout.STATE_DIR.exists():
                 raise LabError("a lab is up, or was left behind; clean up with: sipfarm lab down")
             network.check_range_free()
+            timeout_s = timeout_s or 30.0 + 5.0 * nodes
+            if slower := building.patience(nodes).keys():
+                waits = ", ".join(f"{n} = {getattr(configs[names[0]].overlay, n)}" for n in slower)
+                report(f"{nodes} nodes share few cores and wait longer for each other: {waits}")
             try:
-                building.build(state, configs, report)
+                building.build(state, configs, report, time.monotonic() + timeout_s)
                 readiness.wait(
-                    state,
-                    configs,
-                    every_service=True,
-                    report=report,
-                    timeout_s=timeout_s or 30.0 + 5.0 * nodes,
+                    state, configs, every_service=True, report=report, timeout_s=timeout_s
                 )
             except BaseException:
                 building.remove(report)
@@ -184,8 +185,8 @@ class Lab:
         )
 
     def ask(
-        self, name: str, request: messages.Requests, deadline_s: float = 5.0
-    ) -> messages.Answers:
+        self, name: str, request: control_protocol.ControlRequest, deadline_s: float = 5.0
+    ) -> control_protocol.ControlAnswer:
         """The answer of a node's daemon; raises what `ControlClient.ask` raises."""
         with ControlClient(self.config(name).control_socket) as client:
             return client.ask(request, deadline_s)

@@ -32,6 +32,10 @@ NETWORK6_PREFIX: Final = "fd77::"
 """A host's IPv6 address ends with the same number as its IPv4 address, so that people see it."""
 PREFIX6_BITS: Final = 64
 GATEWAY6: Final = f"{NETWORK6_PREFIX}1"
+GATEWAY_LINK: Final = "02:00:0a:4d:00:01"
+_LINK_PREFIX: Final = "02:00:0a:4d:00:"
+"""The link addresses of the lab's interfaces: locally administered (IEEE 802), then the first three
+bytes of NETWORK. The last byte is that of the host's IPv4 address."""
 _IPV6_OFF: Final = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
 NODE_FIRST: Final = 11
 PHONE_FIRST: Final = 101
@@ -53,6 +57,8 @@ class Host:
     name: str
     address: str
     address6: str = ""
+    link_address: str
+    """Of its interface, the end inside the namespace."""
     is_node: bool
 
     @property
@@ -112,8 +118,15 @@ def host(name: str) -> Host:
         name=name,
         address=f"{NETWORK_PREFIX}{last}",
         address6=f"{NETWORK6_PREFIX}{last}" if has_ipv6() else "",
+        link_address=f"{_LINK_PREFIX}{last:02x}",
         is_node=is_node,
     )
+
+
+def every_host() -> list[Host]:
+    """All hosts that a lab may have, whether they exist or not."""
+    nodes = [f"n{number}" for number in range(1, NODES_MAX + 1)]
+    return [host(name) for name in (*nodes, *(f"p{n}" for n in range(1, PHONES_MAX + 1)))]
 
 
 def has_ipv6() -> bool:

@@ -2,6 +2,11 @@
 
 In: hosts of `layout.py`. Out: what `ip` and `nft` make of them. Counterpart: `lab.py`. Everything
 can be removed again by name, also when it is only half there.
+
+Nobody asks for link addresses (ARP, RFC 826; neighbour discovery, RFC 4861). The kernel keeps what
+it was told in one table for all namespaces, 1,024 entries by default, and sends nothing for which
+there is no room: 32 hosts that all talk to each other would fill it. Permanent entries do not
+count, so each host has one for every host that there may be.
 """
 
 import ipaddress
@@ -18,6 +23,7 @@ from deploy.lab.layout import (
     BRIDGE,
     GATEWAY,
     GATEWAY6,
+    GATEWAY_LINK,
     NETNS_DIR,
     NETWORK,
     PREFIX6_BITS,
@@ -73,11 +79,12 @@ def bridge_exists() -> bool:
 def create_bridge() -> None:
     """The bridge, with the host machine's own address on it."""
     _ip_batch(
-        f"link add {BRIDGE} type bridge forward_delay 0",
+        f"link add {BRIDGE} address {GATEWAY_LINK} type bridge forward_delay 0",
         f"link set {BRIDGE} addrgenmode none",
         f"address add {GATEWAY}/{PREFIX_BITS} dev {BRIDGE}",
         *_address6(GATEWAY6 if layout.has_ipv6() else "", BRIDGE),
         f"link set {BRIDGE} up",
+        *_neighbours(BRIDGE, layout.every_host()),
     )
 
 
@@ -110,11 +117,13 @@ def create_host(host: Host, hosts_file: str, nameservers: Iterable[str], search:
     )
     _ip_batch(
         "link set lo up",
-        "link set eth0 addrgenmode none",
+        f"link set eth0 address {host.link_address} addrgenmode none",
         f"address add {host.address}/{PREFIX_BITS} dev eth0",
         *_address6(host.address6, "eth0"),
         "link set eth0 up",
         f"route add default via {GATEWAY}",
+        *_neighbours("eth0", [each for each in layout.every_host() if each.name != host.name]),
+        *_neighbour("eth0", GATEWAY_LINK, GATEWAY, GATEWAY6 if layout.has_ipv6() else ""),
         namespace=host.name,
     )
 
@@ -167,6 +176,16 @@ def hosts_with_interface() -> set[str]:
 def _address6(address: str, interface: str) -> list[str]:
     """Nobody else is on the bridge, so an address need not be tried for a second before use."""
     return [f"address add {address}/{PREFIX6_BITS} dev {interface} nodad"] if address else []
+
+
+def _neighbours(interface: str, hosts: Iterable[Host]) -> list[str]:
+    lines = (_neighbour(interface, h.link_address, h.address, h.address6) for h in hosts)
+    return [line for of_host in lines for line in of_host]
+
+
+def _neighbour(interface: str, link_address: str, *addresses: str) -> list[str]:
+    entry = f"lladdr {link_address} dev {interface} nud permanent"
+    return [f"neighbour add {address} {entry}" for address in addresses if address]
 
 
 def _interface_exists(name: str) -> bool:

@@ -10,8 +10,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
+from pathlib import Path
 
 from deploy.lab.layout import NETNS_DIR, Host, LabError
 
@@ -59,26 +60,43 @@ def start(host: Host, service: str, command: Sequence[str]) -> int:
     return session
 
 
-def of_host(host: Host) -> list[int]:
-    """All processes in the host's namespace."""
-    try:
-        namespace = os.stat(NETNS_DIR / host.name)
-    except FileNotFoundError:
-        return []
-    found = []
+def of_hosts(hosts: Iterable[Host]) -> dict[str, list[int]]:
+    """All processes in each host's namespace, by the host's name.
+
+    One look at all processes of the machine, which a large lab has thousands of, does for all.
+    """
+    found: dict[str, list[int]] = {host.name: [] for host in hosts}
+    names = {_namespace(NETNS_DIR / name): name for name in found}
+    names.pop(None, None)
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                status = os.stat(f"/proc/{entry.name}/ns/net")
-                if (status.st_ino, status.st_dev) == (namespace.st_ino, namespace.st_dev):
-                    found.append(int(entry.name))
+            name = names.get(_namespace(f"/proc/{entry.name}/ns/net"))
+            if name is not None:
+                found[name].append(int(entry.name))
+    return found
+
+
+def of_host(host: Host) -> list[int]:
+    """All processes in the host's namespace."""
+    return of_hosts([host])[host.name]
+
+
+def of_services(host: Host, services: Collection[str], pids: Iterable[int]) -> dict[str, list[int]]:
+    """Those of a host's processes that belong to each of these services, by its name."""
+    sessions = {session_of(host, service): service for service in services}
+    # Of a service that was never started; kernel threads are in no session, either.
+    sessions.pop(0, None)
+    found: dict[str, list[int]] = {service: [] for service in services}
+    for pid in pids:
+        service = sessions.get(_session(pid))
+        if service is not None:
+            found[service].append(pid)
     return found
 
 
 def of_service(host: Host, service: str) -> list[int]:
     """The processes of one service of the host."""
-    session = session_of(host, service)
-    return [pid for pid in of_host(host) if session and _session(pid) == session]
+    return of_services(host, [service], of_host(host))[service]
 
 
 def session_of(host: Host, service: str) -> int:
@@ -140,7 +158,8 @@ def stop(host: Host, service: str) -> None:
 def _until_in_namespace(host: Host, pid: int) -> None:
     """Wait for `ip netns exec`: until then nobody would find the process."""
     until_s = time.monotonic() + _GONE_WITHIN_S
-    while _letter(pid) not in ("", "Z", "X") and pid not in of_host(host):
+    inside = _namespace(NETNS_DIR / host.name)
+    while _letter(pid) not in ("", "Z", "X") and _namespace(f"/proc/{pid}/ns/net") != inside:
         if time.monotonic() > until_s:
             send([pid], signal.SIGKILL)
             raise LabError(f"process {pid} does not get into the namespace of {host.name}")
@@ -167,6 +186,15 @@ def _until_gone(
 
 def _pids(host: Host, service: str) -> list[int]:
     return of_service(host, service) if service else of_host(host)
+
+
+def _namespace(path: Path | str) -> tuple[int, int] | None:
+    """What all files that stand for one namespace have in common; None: there is no such file."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_ino, status.st_dev)
 
 
 def _session(pid: int) -> int:

@@ -19,7 +19,7 @@ from overlay.base.errors import SipfarmError
 from overlay.cli.render import write_files
 from overlay.config.config import Config, dump
 from overlay.control.client import ControlClient
-from overlay.control.messages import GetStatus, Status
+from overlay.control.operator_messages import GetSettings, GetStatus, Status
 from overlay.identity import ca, files
 from overlay.kamailio.options_ping import why_silent
 from proxy.render import command_line_values
@@ -32,6 +32,9 @@ ALL: Final = (REDIS, PDNS, OVERLAY, KAMAILIO)
 """In the order in which they are started; they are stopped in the reverse order."""
 
 EXECUTABLES: Final = ("redis-server", "pdns_server", "kamailio", "dig", "ip", "nft", "setsid")
+
+MEMORY_MIB: Final = {REDIS: 4, PDNS: 48, OVERLAY: 48, KAMAILIO: 54}
+"""What a service of a node takes while nobody calls, a little more than was measured with 60."""
 
 _ANSWER_WITHIN_S: Final = 1.0
 
@@ -63,7 +66,10 @@ def command_of(service: str, host: Host, config: Config) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Farm:
-    """Names of nodes, as those on one side of a cut have to see them."""
+    """Names of nodes, as those on one side of a cut have to see them.
+
+    Where both are empty, any answer of a service will do.
+    """
 
     alive: Collection[str]
     """Those whose overlay runs; empty, if there is none."""
@@ -74,6 +80,10 @@ class Farm:
     def named(self) -> Collection[str]:
         """Those that DNS tells phones of."""
         return self.serving or self.alive
+
+
+ANY_FARM: Final = Farm(alive=(), serving=())
+"""Nothing is expected of the others: a node that has just started knows few of them."""
 
 
 def unready(service: str, config: Config, farm: Farm) -> str:
@@ -119,17 +129,21 @@ def _pdns_unready(config: Config, farm: Farm) -> str:
 
 
 def _overlay_unready(config: Config, farm: Farm) -> str:
+    # A status is what every node says of itself; the settings are known to the daemon itself.
+    question = GetStatus() if farm.alive else GetSettings()
     try:
         with ControlClient(config.control_socket) as client:
-            status = client.ask(GetStatus(), _ANSWER_WITHIN_S)
+            answer = client.ask(question, _ANSWER_WITHIN_S)
     except SipfarmError as error:
         return str(error)
-    if not isinstance(status, Status):
-        return f"answered {type(status).__name__}"
-    alive = {node.name for node in status.nodes if node.state == "alive"}
+    if not farm.alive:
+        return ""
+    if not isinstance(answer, Status):
+        return f"answered {type(answer).__name__}"
+    alive = {node.name for node in answer.nodes if node.state == "alive"}
     if missing := sorted(set(farm.alive) - alive):
         return f"does not know as alive: {' '.join(missing)}"
-    itself = next((node for node in status.nodes if node.name == config.node.name), None)
+    itself = next((node for node in answer.nodes if node.name == config.node.name), None)
     if itself is None:
         return "does not know itself"
     # Without a Kamailio it says so, and nothing else may be wrong with it.

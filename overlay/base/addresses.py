@@ -7,6 +7,9 @@ import ipaddress
 
 from overlay.base.errors import ConfigError
 
+HostPort = tuple[str, int]
+"""Where to connect to."""
+
 
 def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     """The address or network that the text is; None for a name."""

@@ -1,7 +1,7 @@
 """Counts how often the bounds of `base/limits.py` were hit.
 
 In: the name of a bound, from whoever keeps to it. Out: a sum for each, all of this process.
-Counterparts: `metrics.py` shows them; DESIGN.md says what each of them does.
+Counterparts: `overlay.observe.metrics` shows them; DESIGN.md says what each of them does.
 """
 
 from collections import Counter

@@ -70,6 +70,8 @@ CALLS_COUNTED_MAX: Final = 50_000
 """Calls whose events a node counts for the limit on events of one call."""
 OPEN_CALLS_MAX: Final = 200_000
 """Calls whose end a replica waits for in memory, to close them if their BYE never comes."""
+DOUBTFUL_CALLS_MAX: Final = 10_000
+"""Calls of which a replica has to look up whether they have ended."""
 UNSIGNED_EVENTS_MAX: Final = 100_000
 """Call events that wait for a signed block while the disk refuses it, 150 bytes each."""
 CHAINS_SEEN_MAX: Final = 1_000

@@ -2,7 +2,7 @@
 
 In: what is to be told; the environment that systemd gives a service. Out: datagrams to its socket,
 or nothing where no systemd waits for them. Counterparts: `Type=notify` and `WatchdogSec=` of the
-units in `deploy/systemd/`; `daemon.py`, `sipfarm ca serve`.
+units in `deploy/systemd/`; `overlay.daemon.main`, `sipfarm ca serve`.
 """
 
 import logging

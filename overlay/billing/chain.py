@@ -29,7 +29,7 @@ _REQUIRED: Final = len(_FIELDS) - len(CallEvent.__struct_defaults__)
 _DEFAULTS: Final = CallEvent.__struct_defaults__
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class ChainEntry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One event of a block."""
 
     event_id: Key
@@ -66,7 +66,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Hybrid logical clock: the block has all events of this node after this,"""
     until: int
     """and up to this. What lies between two blocks was lost with a run that ended unsigned."""
-    entries: tuple[Entry, ...]
+    entries: tuple[ChainEntry, ...]
     withdrawn: tuple[bytes, ...] = ()
     """Ids of events, of this block or an earlier one, that no disk took: they may be missing."""
     seen: tuple[Seen, ...] = ()
@@ -100,9 +100,9 @@ def digest(event: CallEvent) -> bytes:
     return sha256(encode(values)).digest()
 
 
-def entry(event: CallEvent) -> Entry:
+def entry(event: CallEvent) -> ChainEntry:
     """The event's place in a block."""
-    return Entry(event_id=event.event_id, digest=digest(event), time_us=event.time_us)
+    return ChainEntry(event_id=event.event_id, digest=digest(event), time_us=event.time_us)
 
 
 def head(block: bytes) -> bytes:

@@ -16,7 +16,7 @@ from typing import Final
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.billing.open_calls import OpenCalls, overdue_us
-from overlay.config.sections import Billing
+from overlay.config.sections import BillingSection
 from overlay.records import call
 from overlay.records.assemble import last_proof_us
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, Level, event_id
@@ -39,7 +39,7 @@ SETTLED_PER_CHECK_MAX: Final = 500
 """Doubtful calls that are looked up at each look."""
 
 
-def closing(events: Iterable[CallEvent], now_us: int, settings: Billing) -> CallEvent | None:
+def closing(events: Iterable[CallEvent], now_us: int, settings: BillingSection) -> CallEvent | None:
     """What closes the dialog of which these are all events; None if it is over or not overdue."""
     known = sorted(events, key=lambda event: (event.time_us, event.event_id))
     start = next((event for event in known if event.kind is EventKind.START), None)
@@ -69,7 +69,7 @@ class Closer:
 
     def __init__(
         self,
-        settings: Billing,
+        settings: BillingSection,
         replicas: Replicas,
         committer: Committer,
         events: EventWriter,

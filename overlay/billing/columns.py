@@ -1,8 +1,9 @@
 """A billing record as it leaves the farm: flat columns, the same in every sink.
 
-In: records of `assemble.py`. Out: `Row`s. Counterparts: the sinks. Where Kamailio's acc module has
-a column of the same meaning, it has the same name here (`callid`, `from_tag`, `to_tag`, `sip_code`,
-`start_time`, `end_time`, `duration`), so that what reads those tables reads these.
+In: records of `overlay.records.assemble`. Out: `BilledRow`s. Counterparts: the sinks. Where
+Kamailio's acc module has a column of the same meaning, it has the same name here (`callid`,
+`from_tag`, `to_tag`, `sip_code`, `start_time`, `end_time`, `duration`), so that what reads those
+tables reads these.
 """
 
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ _Time = Annotated[str, Column(kind=Kind.TIME, since="0.1.0")]
 _Seconds = Annotated[str, Column(kind=Kind.SECONDS, since="0.1.0")]
 
 
-class Row(CallDescription, frozen=True):
+class BilledRow(CallDescription, frozen=True):
     """One dialog; the fields are the columns, in this order, and then those that describe it."""
 
     id: _Word
@@ -58,14 +59,14 @@ class Row(CallDescription, frozen=True):
     event_ids: _Word
 
 
-COLUMNS: Final = columns_of(Row)
+COLUMNS: Final = columns_of(BilledRow)
 """The table that every sink derives from: names, in order, and what each column holds."""
 
 
-def row_of(record: CallRecord) -> Row:
+def row_of(record: CallRecord) -> BilledRow:
     """The record's row; whatever its events say, one that every sink can store."""
     duration_ms = min(record.duration_ms, DURATION_MS_MAX)
-    return Row(
+    return BilledRow(
         id=record_id(record),
         revision=len(record.event_ids),
         state=record.state,

@@ -1,7 +1,7 @@
 """Which events of a proxy are taken, and as what.
 
 In: an event as a proxy's message has it. Out: the event as it is kept, or why it is not. Pure.
-Counterpart: `overlay.control.service`.
+Counterpart: `overlay.control.proxy_service`.
 
 What tells a call from others must be whole, or the event is refused; what only describes it is cut,
 as no caller is to lose his call, or nobody his money, for a header that is too long.

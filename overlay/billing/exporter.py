@@ -25,7 +25,7 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.billing.columns import FINAL_STATES, Row, row_of
+from overlay.billing.columns import FINAL_STATES, BilledRow, row_of
 from overlay.billing.sinks.sink import Sink
 from overlay.records import call
 from overlay.records.assemble import assemble
@@ -60,7 +60,7 @@ class Pending:
 
     key: bytes
     call_id: str
-    rows: tuple[Row, ...]
+    rows: tuple[BilledRow, ...]
     last_us: int
     """Its last event, Unix time."""
 
@@ -78,7 +78,7 @@ class Progress:
     last_error: str = ""
 
 
-def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[Row, ...], bool]:
+def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[BilledRow, ...], bool]:
     """The rows that the sink has not taken yet, and whether all the call's records are final."""
     taken = {
         event.event_id
@@ -91,7 +91,7 @@ def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[Row, ...], b
     return missing, len(rows) == len(records)
 
 
-def mark_id(row: Row, sink: str) -> bytes:
+def mark_id(row: BilledRow, sink: str) -> bytes:
     """The event id of the mark that the sink has this revision of the record."""
     return event_id(EventKind.EXPORTED, row.callid, sink, row.id, str(row.revision))
 

@@ -22,7 +22,7 @@ from overlay.base import decoding, limit_hits, tasks
 from overlay.base.errors import StorageError
 from overlay.base.limits import UNSIGNED_EVENTS_MAX
 from overlay.billing import chain
-from overlay.billing.chain import Block, Entry
+from overlay.billing.chain import Block, ChainEntry
 from overlay.billing.witness import Witness
 from overlay.identity.identity import Identity
 from overlay.records import call
@@ -72,7 +72,7 @@ class Ledger:
         self._now_ms = now_ms
         self._fresh: list[CallEvent] = []
         """Events that have no entry yet; fewer than `TOGETHER`."""
-        self._entries: list[Entry] = []
+        self._entries: list[ChainEntry] = []
         self._withdrawn: list[bytes] = []
         self._last = Head(chain=0)
         self._after = 0

@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from overlay.base.limits import OPEN_CALLS_MAX
+from overlay.base import limit_hits
+from overlay.base.limits import DOUBTFUL_CALLS_MAX, OPEN_CALLS_MAX
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind
 
 Dialog = tuple[bytes, frozenset[str]]
 """Call key and both tags."""
 
 ENDS_REMEMBERED_MAX: Final = 10_000
-DOUBTS_MAX: Final = 10_000
-"""Calls that wait to be looked up; the next start looks at those that find no room."""
 TOGETHER: Final = 64
 """Events that are taken in at once. One by one, each finds the processor's caches cold."""
 _FOR_GOOD_US: Final = 1 << 62
@@ -65,8 +64,6 @@ class OpenCalls:
     _queue: list[tuple[int, bytes, tuple[str, ...]]] = field(default_factory=list)
     _fresh: list[tuple[bytes, CallEvent]] = field(default_factory=list)
     """Events not yet taken in; fewer than `TOGETHER`."""
-    overflowed: int = 0
-    """Calls that found no room; the next start looks at them again."""
 
     def __len__(self) -> int:
         self._take_in()
@@ -183,15 +180,15 @@ class OpenCalls:
         return end is None or proof.time_us > end.until_us
 
     def _doubt(self, key: bytes) -> None:
-        if len(self._doubtful) < DOUBTS_MAX:
+        if len(self._doubtful) < DOUBTFUL_CALLS_MAX:
             self._doubtful[key] = None
         else:
-            self.overflowed += 1
+            limit_hits.hit("DOUBTFUL_CALLS_MAX")
 
     def _await(self, dialog: Dialog, due_us: int) -> None:
         known = self._due_us.get(dialog)
         if known is None and len(self._due_us) >= self.calls_max:
-            self.overflowed += 1
+            limit_hits.hit("OPEN_CALLS_MAX")
         elif known != due_us:
             self._due_us[dialog] = due_us
             heapq.heappush(self._queue, (due_us, dialog[0], tuple(sorted(dialog[1]))))

@@ -1,7 +1,8 @@
 """Forgets calls that are older than what the operator keeps.
 
 In: call events on this node's disk. Out: room. Counterparts: the other replicas, which do the same
-by the same rule; `replica.py` and `repair.py`, which show and offer nothing that is past.
+by the same rule; `overlay.replication.replica` and `overlay.replication.repair`, which show and
+offer nothing that is past.
 
     newest event ─► retention_days: shown and offered by nobody ─► a day more: deleted everywhere
 

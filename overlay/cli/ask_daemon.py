@@ -1,7 +1,7 @@
 """How verbs ask the daemon of this node, which answers for the farm.
 
-In: requests of `overlay.control.messages`. Out: their answers, of the type that belongs to the
-request. Counterpart: `overlay.control.server`.
+In: requests of `overlay.control.operator_messages`. Out: their answers, of the type that belongs
+to the request. Counterpart: `overlay.control.server`.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from overlay.cli.arguments import load_config
 from overlay.cli.exits import Exit
 from overlay.cli.output import note
 from overlay.control.client import ControlClient
-from overlay.control.messages import Answer, Requests
+from overlay.control.control_protocol import ControlAnswer, ControlRequest
 
-A = TypeVar("A", bound=Answer)
+A = TypeVar("A", bound=ControlAnswer)
 
 
 class Daemon:
@@ -26,7 +26,7 @@ class Daemon:
         self._client = client
         self._timeout_s = timeout_s
 
-    def ask(self, request: Requests, kind: type[A]) -> A:
+    def ask(self, request: ControlRequest, kind: type[A]) -> A:
         """The answer; raises `SipfarmError` if there is none or it is of another kind."""
         answer = self._client.ask(request, self._timeout_s)
         if not isinstance(answer, kind):

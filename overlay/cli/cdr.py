@@ -1,7 +1,7 @@
 """`sipfarm cdr`: billing records of the whole farm.
 
 In: the command line. Out: a line a call, or all that is known of one. Counterpart:
-`messages.Calls`.
+`operator_messages.Calls`.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from overlay.cli import arguments, cdr_rows, cdr_tail, cdr_verify, output, pages
 from overlay.cli.ask_daemon import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
-from overlay.control.messages import Calls, ListCalls, ShowCall
+from overlay.control.operator_messages import Calls, ListCalls, ShowCall
 from overlay.records.billed import DESCRIPTION
 from overlay.records.call_record import CallRecord
 

@@ -1,7 +1,7 @@
 """`sipfarm cdr tail`: billing records as they come about.
 
 In: the command line; once a second, the calls with an event in the last seconds, of all nodes.
-Out: a line a record, again when it changes. Counterparts: `messages.ListCopies`;
+Out: a line a record, again when it changes. Counterparts: `operator_messages.ListCopies`;
 `overlay.billing.following` tells what is new.
 """
 
@@ -16,7 +16,7 @@ from overlay.cli import arguments, cdr_rows, exits, output, table
 from overlay.cli.ask_daemon import Daemon, daemon
 from overlay.cli.exits import Exit
 from overlay.control.client import RefusedError
-from overlay.control.messages import Copies, ListCopies
+from overlay.control.operator_messages import Copies, ListCopies
 from overlay.records import call
 from overlay.records.call import CallEvent
 

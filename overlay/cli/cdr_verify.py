@@ -1,7 +1,7 @@
 """`sipfarm cdr verify`: whether billing records were altered, removed or put in.
 
 In: the command line, the CA's certificate, every node's copies. Out: what is wrong, by name.
-Counterparts: `messages.ListCopies`; `overlay.billing.audit` compares.
+Counterparts: `operator_messages.ListCopies`; `overlay.billing.audit` compares.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from overlay.billing.retention import horizon_us
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Copies, EventCopy, ListCopies
+from overlay.control.operator_messages import Copies, EventCopy, ListCopies
 from overlay.identity import files
 from overlay.identity.identity import load_ca_certificate
 from overlay.records import call

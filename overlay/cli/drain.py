@@ -1,7 +1,7 @@
 """`sipfarm node drain` and `undrain`: take this node out of service, and back.
 
 In: the command line. Out: progress while others take over, then what was proven. Counterparts:
-`messages.Drain`; `overlay.replication.drain` does it.
+`operator_messages.Drain`; `overlay.replication.drain` does it.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from typing import Final
 from overlay.cli import arguments, output
 from overlay.cli.ask_daemon import Daemon, daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Drain, Drained
+from overlay.control.operator_messages import Drain, Drained
 from overlay.records.draining import DrainPhase, DrainWish, Missing
 
 LOOK_EVERY_S: Final = 0.5

@@ -1,7 +1,7 @@
 """`sipfarm lockout`: who guessed too many passwords, and how to let him in again.
 
-In: the command line. Out: a table, or an end. Counterparts: `messages.ListLockouts`,
-`messages.EndLockout`; `overlay.control.lockouts` decides.
+In: the command line. Out: a table, or an end. Counterparts: `operator_messages.ListLockouts`,
+`operator_messages.EndLockout`; `overlay.control.lockouts` decides.
 """
 
 import argparse
@@ -9,7 +9,8 @@ import argparse
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Done, EndLockout, ListLockouts, LockoutsAre
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import EndLockout, ListLockouts, LockoutsAre
 
 _HEADER = ("USER", "FROM", "LEFT")
 _ANYBODY = "anybody"

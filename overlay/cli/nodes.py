@@ -1,6 +1,7 @@
 """`sipfarm nodes`: the farm's members, as the asked node knows them.
 
-In: the command line. Out: a line a node: name, address, id, state. Counterpart: `messages.Status`.
+In: the command line. Out: a line a node: name, address, id, state.
+Counterpart: `operator_messages.Status`.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import msgspec
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import GetStatus, Status
+from overlay.control.operator_messages import GetStatus, Status
 
 _STATES = ("alive", "suspect", "dead", "left")
 

@@ -1,7 +1,7 @@
 """`sipfarm node ok-to-stop`: may this node be stopped now?
 
 In: the command line. Out: yes, or the reasons why not, one a line. Counterparts:
-`messages.OkToStop`; `overlay.maintenance.verdict` decides.
+`operator_messages.OkToStop`; `overlay.maintenance.verdict` decides.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import argparse
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import OkToStop, StopAdvice
+from overlay.control.operator_messages import OkToStop, StopAdvice
 
 
 def add_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,7 +1,7 @@
 """What `sipfarm` prints: answers on stdout, all else on stderr.
 
 In: answers of the daemon. Out: a table or text for people; with `--json`, one object a line, whose
-keys are the fields of `overlay.control.messages`.
+keys are the fields of `overlay.control.operator_messages`.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from overlay.cli.table import printable
-from overlay.control.messages import Answer
+from overlay.control.control_protocol import ControlAnswer
 
 
 def show(text: str) -> None:
@@ -37,7 +37,7 @@ def note(text: str) -> None:
 def plain(value: Any) -> Any:
     """The value as JSON has it: structs as objects, enums as lower-case names, bytes as hex."""
     if isinstance(value, msgspec.Struct):
-        hidden = ("id", "deadline_ms") if isinstance(value, Answer) else ()
+        hidden = ("id", "deadline_ms") if isinstance(value, ControlAnswer) else ()
         names = (name for name in value.__struct_fields__ if name not in hidden)
         return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, Enum):

@@ -1,7 +1,7 @@
 """`sipfarm status`: how every node is.
 
 In: the command line. Out: a line a node, the asked one first. Exit 1 if the asked node is not
-ready. Counterpart: `messages.Status`.
+ready. Counterpart: `operator_messages.Status`.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import argparse
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import GetStatus, Status
+from overlay.control.operator_messages import GetStatus, Status
 from overlay.records.node_status import NodeStatus
 
 _HEADER = (

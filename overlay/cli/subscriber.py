@@ -1,8 +1,8 @@
 """`sipfarm subscriber`: who may register and call.
 
 In: the command line; passwords from a prompt, a file or stdin. Out: the digest secrets to the
-daemon, signed with the operator's key, never the passwords. Counterparts: `messages.PutSubscriber`,
-`overlay.records.subscriber`.
+daemon, signed with the operator's key, never the passwords. Counterparts:
+`operator_messages.PutSubscriber`, `overlay.records.subscriber`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from overlay.cli.ask_daemon import Daemon, completeness, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.pages import Page
 from overlay.cli.subscriber_change import put, remove_bindings
-from overlay.control.messages import (
+from overlay.control.operator_messages import (
     GetSubscriber,
     ListSubscribers,
     SubscriberInForce,

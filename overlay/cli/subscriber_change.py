@@ -10,7 +10,9 @@ import uuid
 from msgspec.structs import replace
 
 from overlay.cli.ask_daemon import Daemon
-from overlay.control.messages import Done, PutSubscriber, Register, Registered, SubscriberInForce
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import PutSubscriber, SubscriberInForce
+from overlay.control.proxy_messages import Register, Registered
 from overlay.identity.operator import OperatorKey
 from overlay.records.clock import COUNTER_BITS
 from overlay.records.register import RegisterOutcome

@@ -24,7 +24,7 @@ from overlay.cli.ask_daemon import Daemon, daemon
 from overlay.cli.exits import Exit
 from overlay.cli.subscriber_change import put, remove_bindings
 from overlay.config.config import Config
-from overlay.control.messages import GetSubscriber, SubscriberInForce
+from overlay.control.operator_messages import GetSubscriber, SubscriberInForce
 from overlay.records.subscriber import Policy, Subscriber
 
 _RATE_MAX: Final = 1_000_000

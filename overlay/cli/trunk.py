@@ -17,7 +17,7 @@ from overlay.cli import arguments, output, passwords, table, trunk_numbers, trun
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
 from overlay.cli.trunk_change import change, in_force
-from overlay.control.messages import AskGateways, GatewaysSaid
+from overlay.control.operator_messages import AskGateways, GatewaysSaid
 from overlay.gateways import options
 from overlay.records.settings import FarmSettings, Trunk
 

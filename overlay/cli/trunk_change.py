@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from overlay.cli import arguments
 from overlay.cli.ask_daemon import daemon
-from overlay.control.messages import Done, GetSettings, PutSettings, SettingsInForce
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import GetSettings, PutSettings, SettingsInForce
 from overlay.records import settings
 from overlay.records.settings import FarmSettings
 

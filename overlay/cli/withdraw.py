@@ -1,7 +1,7 @@
 """`sipfarm node withdraw`: take this node's Kamailio out of DNS before it is stopped.
 
 In: the command line. Out: nothing is asked of Kamailio any more, or `proxy.stop_s` is over.
-Counterparts: the unit sipfarm-kamailio, whose stop begins with this; `messages.Withdraw`;
+Counterparts: the unit sipfarm-kamailio, whose stop begins with this; `operator_messages.Withdraw`;
 `overlay.kamailio.watch`.
 """
 
@@ -15,13 +15,16 @@ from overlay.base.errors import SipfarmError
 from overlay.cli import arguments, output
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Done, Withdraw
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import Withdraw
 from overlay.kamailio import rpc
 from overlay.kamailio.rpc import KamailioError
 
 LOOK_EVERY_S: Final = 0.2
 QUIET_S: Final = 1.0
 """Without a request for so long, phones have heard of it."""
+_ALL: Final = "core:rcv_requests"
+_OPTIONS: Final = "core:rcv_requests_options"
 
 
 def add_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -87,15 +90,7 @@ def requests_of(kamailio: Path) -> int | None:
     """How many requests Kamailio has received but OPTIONS, with which it is looked at; None if it
     does not say."""
     try:
-        told = rpc.ask(
-            kamailio, "stats.get_statistics", "core:rcv_requests", "core:rcv_requests_options"
-        )
-    except KamailioError:
-        return None
-    if not isinstance(told, list):
-        return None
-    figures = dict(str(line).replace(" ", "").split("=", 1) for line in told if "=" in str(line))
-    try:
-        return int(figures["core:rcv_requests"]) - int(figures["core:rcv_requests_options"])
-    except (KeyError, ValueError):
+        told = rpc.statistics(rpc.ask(kamailio, rpc.STATISTICS, _ALL, _OPTIONS))
+        return told[_ALL] - told[_OPTIONS]
+    except (KamailioError, KeyError):
         return None

@@ -5,17 +5,23 @@ Counterparts: `config/values.py` has the rules for single settings, this file th
 that must go together; `config.py` refuses a file with all of it at once.
 """
 
-from overlay.config.sections import DnsUpdate, Export, Node, Overlay, Proxy
+from overlay.config.sections import (
+    DnsUpdateSection,
+    ExportSection,
+    NodeSection,
+    OverlaySection,
+    ProxySection,
+)
 
 
-def node(section: Node) -> list[str]:
+def node(section: NodeSection) -> list[str]:
     """Its addresses."""
     if section.address6 == section.address:
         return ["node.address6: must not be the same as node.address"]
     return []
 
 
-def overlay(section: Overlay) -> list[str]:
+def overlay(section: OverlaySection) -> list[str]:
     """Quorums."""
     if section.write_quorum + section.read_quorum <= section.replicas:
         return [
@@ -24,7 +30,7 @@ def overlay(section: Overlay) -> list[str]:
     return []
 
 
-def proxy(section: Proxy) -> list[str]:
+def proxy(section: ProxySection) -> list[str]:
     """Ports and algorithms."""
     found = []
     if not section.digest_algorithms:
@@ -35,14 +41,14 @@ def proxy(section: Proxy) -> list[str]:
     return found
 
 
-def dns_update(section: DnsUpdate, farm_name: str) -> list[str]:
+def dns_update(section: DnsUpdateSection, farm_name: str) -> list[str]:
     """The zone that is to have the farm's records."""
     if section.zone and not f".{farm_name}".endswith(f".{section.zone}"):
         return [f"dns_update.zone: {farm_name} is not in {section.zone!r}"]
     return []
 
 
-def export(section: Export) -> list[str]:
+def export(section: ExportSection) -> list[str]:
     """Where billing records go."""
     found = []
     if len(set(section.files)) != len(section.files):

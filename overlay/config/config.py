@@ -16,19 +16,19 @@ from overlay.base.errors import ConfigError
 from overlay.config import checks
 from overlay.config import values as config_values
 from overlay.config.sections import (
-    Billing,
-    Dns,
-    DnsUpdate,
-    Enrollment,
-    Export,
-    Farm,
-    Media,
-    Metrics,
-    Node,
-    Overlay,
-    Proxy,
+    BillingSection,
+    DnsSection,
+    DnsUpdateSection,
+    EnrollmentSection,
+    ExportSection,
+    FarmSection,
+    MediaSection,
+    MetricsSection,
+    NodeSection,
+    OverlaySection,
+    ProxySection,
     Section,
-    Storage,
+    StorageSection,
 )
 
 PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
@@ -37,18 +37,18 @@ PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
 class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
-    farm: Farm
-    node: Node
-    overlay: Overlay = Overlay()
-    proxy: Proxy = Proxy()
-    billing: Billing = Billing()
-    storage: Storage = Storage()
-    media: Media = Media()
-    dns: Dns = Dns()
-    metrics: Metrics = Metrics()
-    enrollment: Enrollment = Enrollment()
-    dns_update: DnsUpdate = DnsUpdate()
-    export: Export = Export()
+    farm: FarmSection
+    node: NodeSection
+    overlay: OverlaySection = OverlaySection()
+    proxy: ProxySection = ProxySection()
+    billing: BillingSection = BillingSection()
+    storage: StorageSection = StorageSection()
+    media: MediaSection = MediaSection()
+    dns: DnsSection = DnsSection()
+    metrics: MetricsSection = MetricsSection()
+    enrollment: EnrollmentSection = EnrollmentSection()
+    dns_update: DnsUpdateSection = DnsUpdateSection()
+    export: ExportSection = ExportSection()
 
     def run_path(self, name: str) -> Path:
         """A socket or pid file of this node."""
@@ -144,7 +144,7 @@ def dump(config: Config) -> str:
 def dump_decided(config: Config) -> str:
     """The configuration as TOML without what is as it would be anyway, so that a later version's
     defaults hold, and an earlier version finds no setting that it does not know."""
-    plain = Config(farm=Farm(name=""), node=Node(name="", address=""))
+    plain = Config(farm=FarmSection(name=""), node=NodeSection(name="", address=""))
     decided = _decided(msgspec.to_builtins(config), msgspec.to_builtins(plain))
     return "\n\n".join(_sections("", decided)) + "\n"
 

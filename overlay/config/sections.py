@@ -13,12 +13,12 @@ import msgspec
 
 from overlay.config.values import (
     AboveZero,
-    Address,
     Address6OrEmpty,
     Brokers,
     Capacity,
     ExpiresDefault,
     FarmName,
+    HostAddress,
     HostOrEmpty,
     Hosts,
     Label,
@@ -43,19 +43,19 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What all sections have in common: a setting that is not declared is an error."""
 
 
-class Farm(Section, frozen=True, kw_only=True):
+class FarmSection(Section, frozen=True, kw_only=True):
     """What names the farm. The same on every node."""
 
     name: FarmName
     """The SIP domain that phones are configured with. Nodes write it into Via and Record-Route."""
 
 
-class Node(Section, frozen=True, kw_only=True):
+class NodeSection(Section, frozen=True, kw_only=True):
     """What tells this node from the other nodes."""
 
     name: Label
     """The node's name, unique in the farm. `name.farm` is the node's host name."""
-    address: Address
+    address: HostAddress
     """The IPv4 or IPv6 address at which phones and the other nodes reach this node. It stands in
     the node's certificate."""
     address6: Address6OrEmpty = ""
@@ -77,7 +77,7 @@ class Node(Section, frozen=True, kw_only=True):
     in proportion to their weights."""
 
 
-class Overlay(Section, frozen=True, kw_only=True):
+class OverlaySection(Section, frozen=True, kw_only=True):
     """How the nodes find each other, watch each other and keep copies of records."""
 
     port: Port = 7460
@@ -161,7 +161,7 @@ class Overlay(Section, frozen=True, kw_only=True):
     """How often a node compares a slice of the records that it holds with the other replicas."""
 
 
-class Proxy(Section, frozen=True, kw_only=True):
+class ProxySection(Section, frozen=True, kw_only=True):
     """What Kamailio does with phones, gateways and other proxies."""
 
     port: Port = 5060
@@ -290,7 +290,7 @@ class Proxy(Section, frozen=True, kw_only=True):
         return {name: port for name, port in ports.items() if port}
 
 
-class Billing(Section, frozen=True, kw_only=True):
+class BillingSection(Section, frozen=True, kw_only=True):
     """Call events, of which the billing records are made."""
 
     enabled: bool = True
@@ -319,7 +319,7 @@ class Billing(Section, frozen=True, kw_only=True):
     with the last sign of life, so that no second is billed that nobody can vouch for."""
 
 
-class Storage(Section, frozen=True, kw_only=True):
+class StorageSection(Section, frozen=True, kw_only=True):
     """The node's disk."""
 
     free_bytes_min: ZeroOrMore = 67_108_864
@@ -329,7 +329,7 @@ class Storage(Section, frozen=True, kw_only=True):
     and in the database: 2 * 20,000 rows of 1.6 KiB. 0: no limit."""
 
 
-class Media(Section, frozen=True, kw_only=True):
+class MediaSection(Section, frozen=True, kw_only=True):
     """RTP relays (rtpengine), for phones that cannot send media to one another. The same on every
     node."""
 
@@ -349,7 +349,7 @@ class Media(Section, frozen=True, kw_only=True):
     `refuse`: they are refused with 503."""
 
 
-class Dns(Section, frozen=True, kw_only=True):
+class DnsSection(Section, frozen=True, kw_only=True):
     """The farm's DNS zone, which PowerDNS on each node serves."""
 
     enabled: bool = True
@@ -361,7 +361,7 @@ class Dns(Section, frozen=True, kw_only=True):
     """The DNS port, on UDP and on TCP."""
 
 
-class Kafka(Section, frozen=True, kw_only=True):
+class KafkaSection(Section, frozen=True, kw_only=True):
     """A Kafka topic that billing records are sent to."""
 
     brokers: Brokers = ()
@@ -389,7 +389,7 @@ class Kafka(Section, frozen=True, kw_only=True):
     """A file with the password of `user`."""
 
 
-class Export(Section, frozen=True, kw_only=True):
+class ExportSection(Section, frozen=True, kw_only=True):
     """Where billing records go outside the farm. Every record goes to all places that are
     configured, at least once, with an id that stays the same. The same on every node."""
 
@@ -413,10 +413,10 @@ class Export(Section, frozen=True, kw_only=True):
     """The URL that billing records are posted to. Empty: records are not posted."""
     webhook_secret_file: str = "/etc/sipfarm/webhook.secret"
     """A file with the secret that posts to `webhook` are signed with."""
-    kafka: Kafka = Kafka()
+    kafka: KafkaSection = KafkaSection()
 
 
-class DnsUpdate(Section, frozen=True, kw_only=True):
+class DnsUpdateSection(Section, frozen=True, kw_only=True):
     """The farm's records in a zone of the operator's own name servers, kept up to date by dynamic
     update (RFC 2136)."""
 
@@ -431,10 +431,10 @@ class DnsUpdate(Section, frozen=True, kw_only=True):
     """How often the node that updates the zone checks that the farm's records are still there."""
 
 
-class Metrics(Section, frozen=True, kw_only=True):
+class MetricsSection(Section, frozen=True, kw_only=True):
     """What a Prometheus server and other monitoring ask a node."""
 
-    address: Address = "127.0.0.1"
+    address: HostAddress = "127.0.0.1"
     """The IP address on which the node answers over HTTP. Choose one of the network by which the
     node is managed: whoever reaches it may ask, without a password. By default only programs on the
     node itself reach it."""
@@ -442,7 +442,7 @@ class Metrics(Section, frozen=True, kw_only=True):
     """The TCP port of HTTP for /metrics, /live, /ready and /sd."""
 
 
-class Enrollment(Section, frozen=True, kw_only=True):
+class EnrollmentSection(Section, frozen=True, kw_only=True):
     """Where this node has its certificate renewed."""
 
     service: HostOrEmpty = ""

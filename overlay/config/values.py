@@ -151,7 +151,7 @@ ExpiresDefault = Annotated[int, Range("expires_min_s", "expires_max_s")]
 FarmName = Annotated[str, Shape(_is_farm, "a lower-case domain name of at least two labels")]
 Label = Annotated[str, Shape(_is_label, "a lower-case DNS label")]
 LabelOrEmpty = Annotated[str, Shape(_is_label, "a lower-case DNS label", may_be_empty=True)]
-Address = Annotated[str, Shape(_is_reachable, "an IP address that other hosts can reach")]
+HostAddress = Annotated[str, Shape(_is_reachable, "an IP address that other hosts can reach")]
 Address6OrEmpty = Annotated[
     str, Shape(_is_reachable6, "an IPv6 address that other hosts can reach", may_be_empty=True)
 ]

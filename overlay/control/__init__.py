@@ -6,6 +6,6 @@
 - farm-wide question: one that every node is asked, whose answers become one
 - readiness: whether this node can be of use, found out by a write and a read
 
-    client -> server (frames) -> service -> replication, billing, maintenance, ...
+    client -> server (frames) -> service -> proxy_service, operator_service -> replication, ...
                                     +-> farm_wide -> local, and `local` on every other node
 """

@@ -5,7 +5,7 @@ Counterparts: `farm_wide.py` asks the nodes; `overlay.billing.audit` compares th
 """
 
 from overlay.base.limits import COPIES_BYTES_MAX
-from overlay.control.messages import EventCopy
+from overlay.control.operator_messages import EventCopy
 
 Position = tuple[int, bytes]
 RawPage = tuple[list[tuple[int, bytes, tuple[bytes, ...]]], bool]

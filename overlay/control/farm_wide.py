@@ -16,9 +16,9 @@ import msgspec
 from overlay.base import decoding
 from overlay.base.errors import ProtocolError
 from overlay.base.limits import PAGE_ROWS_MAX
-from overlay.control.copies import RawPage, page_of_copies
+from overlay.control.copies import Position, RawPage, page_of_copies
 from overlay.control.local import Local
-from overlay.control.messages import (
+from overlay.control.operator_messages import (
     Calls,
     Copies,
     ListCalls,
@@ -26,19 +26,10 @@ from overlay.control.messages import (
     ListSubscribers,
     Subscribers,
 )
+from overlay.links.farm_messages import Described, DescribeNode
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
-    CallsAt,
-    Described,
-    DescribeNode,
-    Failed,
-    ListCallsAt,
-    ListSubscribersAt,
-    Reply,
-    Request,
-    SubscribersAt,
-)
+from overlay.links.peer_protocol import Ack, Failed, PeerReply, PeerRequest
+from overlay.links.record_messages import CallsAt, ListCallsAt, ListSubscribersAt, SubscribersAt
 from overlay.membership.members import State
 from overlay.membership.membership import Membership
 from overlay.records import call, subscriber
@@ -182,13 +173,13 @@ class FarmWide:
         silent = tuple(node.name for node, page in replies.items() if page is None)
         return Subscribers(id=0, aors=live, cursor=cursor, silent=silent)
 
-    async def tell_all(self, request: Request, timeout_s: float) -> int:
+    async def tell_all(self, request: PeerRequest, timeout_s: float) -> int:
         """Tell every live peer; how many of them heard it."""
         heard = await self._ask_all(request, _acknowledged, timeout_s)
         return sum(each is not None for each in heard.values())
 
     async def _ask_all(
-        self, request: Request, read: Callable[[Reply], T], timeout_s: float
+        self, request: PeerRequest, read: Callable[[PeerReply], T], timeout_s: float
     ) -> dict[NodeInfo, T | None]:
         """What every live peer says; None of those that do not answer, or answer nonsense."""
         peers = [m.info for m in self._membership.members if m.state is State.ALIVE]
@@ -204,31 +195,30 @@ class FarmWide:
         return found
 
 
-Position = tuple[int, bytes]
 CallPage = tuple[list[tuple[Position, CallEvents]], bool]
 """Calls in order, and whether there are more."""
 
 
-def _acknowledged(reply: Reply) -> bool:
+def _acknowledged(reply: PeerReply) -> bool:
     if not isinstance(reply, Ack):
         raise ValueError(type(reply).__name__)
     return True
 
 
-def _description(reply: Reply) -> NodeStatus:
+def _description(reply: PeerReply) -> NodeStatus:
     if not isinstance(reply, Described):
         raise ValueError(type(reply).__name__)
     described: NodeStatus = _decode_described(reply.body)
     return described
 
 
-def _raw_page(reply: Reply, after: Position) -> RawPage:
+def _raw_page(reply: PeerReply, after: Position) -> RawPage:
     _page_of_calls(reply, after)
     assert isinstance(reply, CallsAt)
     return list(reply.rows), reply.more and bool(reply.rows)
 
 
-def _page_of_calls(reply: Reply, after: Position) -> CallPage:
+def _page_of_calls(reply: PeerReply, after: Position) -> CallPage:
     if not isinstance(reply, CallsAt):
         raise ValueError(type(reply).__name__)
     rows = [
@@ -242,18 +232,18 @@ def _page_of_calls(reply: Reply, after: Position) -> CallPage:
     return rows, reply.more and bool(rows)
 
 
-def _page_of_subscribers(reply: Reply) -> tuple[list[subscriber.Subscriber], bool]:
+def _page_of_subscribers(reply: PeerReply) -> tuple[list[subscriber.Subscriber], bool]:
     if not isinstance(reply, SubscribersAt):
         raise ValueError(type(reply).__name__)
     return [subscriber.decode(body) for body in reply.bodies], reply.more
 
 
-Merged = dict[bytes, tuple[Position, CallEvents, list[str]]]
+MergedRows = dict[bytes, tuple[Position, CallEvents, list[str]]]
 
 
-def _merge_pages(pages: list[tuple[str, CallPage]]) -> tuple[Merged, Position]:
+def _merge_pages(pages: list[tuple[str, CallPage]]) -> tuple[MergedRows, Position]:
     """The calls of all pages, and up to where every page is whole."""
-    merged: Merged = {}
+    merged: MergedRows = {}
     horizon: Position = (FOREVER_US, b"\xff" * 20)
     for name, (rows, more) in pages:
         for position, events in rows:

@@ -14,13 +14,8 @@ from overlay.base.limits import PAGE_ROWS_MAX
 from overlay.base.version import VERSION, Installed
 from overlay.cache.projection import Projection
 from overlay.control.readiness import Readiness
-from overlay.links.peer_messages import (
-    CallsAt,
-    Described,
-    ListCallsAt,
-    ListSubscribersAt,
-    SubscribersAt,
-)
+from overlay.links.farm_messages import Described
+from overlay.links.record_messages import CallsAt, ListCallsAt, ListSubscribersAt, SubscribersAt
 from overlay.membership.membership import Membership
 from overlay.records.names import RecordKind, key_of, probe_name
 from overlay.records.node_info import NodeInfo

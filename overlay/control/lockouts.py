@@ -2,8 +2,8 @@
 
 In: failed proofs of identity, with the address that they came from. Out: for how long a user from
 an address, or anybody from it, is refused without a look at his answer. Counterparts: the proxies
-report failures and ask before they check (`overlay/control/service.py`); peers are told of each
-lockout, once.
+report failures and ask before they check (`overlay/control/proxy_service.py`); peers are told of
+each lockout, once.
 
 A user's own phones are not locked out by somebody else's guesses: what is locked is a user *from an
 address*, and only after many more failures, whoever they were about, the address itself.
@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from overlay.base import limit_hits
 from overlay.base.limits import HEADER_CHARS_MAX, LOCKOUTS_MAX, LOGIN_FAILURES_REMEMBERED_MAX
-from overlay.config.sections import Proxy
+from overlay.config.sections import ProxySection
 
 WINDOW_S = 60.0
 """Failures within this are counted together."""
@@ -29,7 +29,7 @@ Place = tuple[str, str]
 class Lockouts:
     """What one node knows of them."""
 
-    def __init__(self, settings: Proxy, now_s: Callable[[], float]) -> None:
+    def __init__(self, settings: ProxySection, now_s: Callable[[], float]) -> None:
         self._settings = settings
         self._now_s = now_s
         self._failures: OrderedDict[Place, tuple[float, int]] = OrderedDict()

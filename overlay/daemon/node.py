@@ -24,8 +24,10 @@ from overlay.config.config import Config
 from overlay.control.farm_wide import FarmWide
 from overlay.control.local import Local
 from overlay.control.lockouts import Lockouts
+from overlay.control.operator_service import OperatorService
+from overlay.control.proxy_service import ProxyService
 from overlay.control.readiness import Readiness
-from overlay.control.service import Service
+from overlay.control.service import ControlService
 from overlay.daemon.node_metrics import watch
 from overlay.daemon.parts import Parts
 from overlay.daemon.peer_requests import PeerRequests
@@ -41,7 +43,7 @@ from overlay.identity import sip_certificate
 from overlay.identity.identity import Identity
 from overlay.links.member_claims import next_incarnation
 from overlay.links.network import hello_of
-from overlay.links.peer_messages import Hello, Reply, Request
+from overlay.links.peer_protocol import Hello, PeerReply, PeerRequest
 from overlay.maintenance.lease_keeper import LeaseKeeper
 from overlay.maintenance.maintenance import Maintenance
 from overlay.maintenance.record_names import RecordNames
@@ -54,7 +56,7 @@ from overlay.records.clock import HybridClock
 from overlay.records.node_info import NodeInfo, Traits
 from overlay.records.settings import FarmSettings, Shown
 from overlay.replication.claims import Claims
-from overlay.replication.drain import Drain
+from overlay.replication.drain import Drainer
 from overlay.replication.events import EventWriter
 from overlay.replication.placement import Placement
 from overlay.replication.reader import Reader
@@ -68,7 +70,7 @@ from overlay.replication.subscribers import SubscriberDirectory
 from overlay.replication.vetting import Vetting
 from overlay.storage.rows import IncarnationRow, Peers
 from overlay.storage.scrubber import Scrubber
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +161,7 @@ class Node:
         )
         await self.ledger.start(self.incarnation)
         names = RecordNames(self.replica, self._node_names)
-        self.drain = Drain(
+        self.drain = Drainer(
             config.overlay,
             self.membership,
             self.repair,
@@ -239,7 +241,7 @@ class Node:
         self.membership.peer_down(node_id, reason, left)
 
     def request_received(
-        self, sender: Hello, request: Request, reply: Callable[[Reply], None]
+        self, sender: Hello, request: PeerRequest, reply: Callable[[PeerReply], None]
     ) -> None:
         self.requests.answer(sender.node.node_id, request, reply)
 
@@ -248,7 +250,7 @@ class Node:
     async def _open_storage(self) -> None:
         self.committer, self.bindings = self.parts.storage(self.config, self.parts.now_ms)
         rows = await self.committer.read(lambda db: db.subscribers())
-        self.subscribers = Subscribers(rows)
+        self.subscribers = StoredSubscribers(rows)
         self.scrubber = Scrubber(self.bindings, self.subscribers, self.committer)
         self._known = await self.committer.read(lambda db: db.peers())
 
@@ -386,25 +388,37 @@ class Node:
             farm_wide.status,
             lambda: self.revoker.current.node_ids,
         )
-        service = Service(
-            self.config,
-            self.hot,
-            self.registrations,
-            self.events,
-            self.directory,
-            farm_wide,
-            self.revoker,
-            self.settings,
-            self.gateways,
-            self.metrics,
-            self.parts.now_ms,
-            self.leave,
-            self._withdraw,
-            self.drain,
-            maintenance,
-            self.lockouts,
-            self.claims,
+        proxies = ProxyService(
+            config=self.config,
+            hot=self.hot,
+            registrations=self.registrations,
+            events=self.events,
+            subscribers=self.directory,
+            farm_wide=farm_wide,
+            metrics=self.metrics,
+            now_ms=self.parts.now_ms,
+            drain=self.drain,
+            lockouts=self.lockouts,
+            claims=self.claims,
         )
+        operators = OperatorService(
+            config=self.config,
+            hot=self.hot,
+            registrations=self.registrations,
+            events=self.events,
+            subscribers=self.directory,
+            farm_wide=farm_wide,
+            revoker=self.revoker,
+            settings=self.settings,
+            gateways=self.gateways,
+            now_ms=self.parts.now_ms,
+            leave=self.leave,
+            withdraw=self._withdraw,
+            drain=self.drain,
+            maintenance=maintenance,
+            lockouts=self.lockouts,
+        )
+        service = ControlService(proxies, operators)
         self.control = self.parts.control(service, self.metrics)
 
     async def _listen(self) -> None:

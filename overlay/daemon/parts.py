@@ -14,11 +14,11 @@ from overlay.cache.generations import Generations
 from overlay.cache.projection import Projection
 from overlay.config.config import Config
 from overlay.control.server import ControlServer
-from overlay.control.service import Service
+from overlay.control.service import ControlService
 from overlay.identity.identity import Identity
 from overlay.kamailio.watcher import KamailioWatcher
 from overlay.links.network import Network
-from overlay.links.peer_messages import Hello
+from overlay.links.peer_protocol import Hello
 from overlay.membership.discovery import Discovery
 from overlay.observe.metrics import Metrics
 from overlay.storage.bindings import Bindings
@@ -62,6 +62,6 @@ class Parts:
     discovery: Callable[[Config], Discovery] = Discovery
     storage: Callable[[Config, NowMs], tuple[Committer, Bindings]] = open_storage
     projection: Callable[[Config], Projection] = open_projection
-    control: Callable[[Service, Metrics], ControlServer] = ControlServer
+    control: Callable[[ControlService, Metrics], ControlServer] = ControlServer
     kamailio: Callable[[Config], KamailioWatcher] | None = None
     """None for a node without a Kamailio, which then is never away."""

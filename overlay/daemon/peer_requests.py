@@ -1,7 +1,7 @@
 """Answers what other nodes ask, each kind of request by the part that it concerns.
 
 In: requests from the links. Out: their answers, at once where they can be. Counterpart:
-`overlay.links.peer_messages` says what each of them is; `node.py` has the parts.
+the message modules of `overlay.links` say what each of them is; `node.py` has the parts.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.links import peer_messages
-from overlay.links.peer_messages import Ack, Failed, Reply, Request
+from overlay.links import farm_messages, member_messages, record_messages
+from overlay.links.peer_protocol import Ack, Failed, PeerReply, PeerRequest
 from overlay.records import registration
 from overlay.records.names import RecordKind
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[Reply], None]
+Answer = Callable[[PeerReply], None]
 
 
 class PeerRequests:
@@ -34,57 +34,59 @@ class PeerRequests:
         self._count = node.metrics.peer_requests.inc
         self._tasks: set[asyncio.Task[None]] = set()
         self._at_once: dict[type[Any], Callable[[bytes, Any, Answer], None]] = {
-            peer_messages.Store: node.replica.store,
-            peer_messages.StoreMany: node.replica.store_many,
-            peer_messages.Fetch: node.replica.fetch,
-            peer_messages.Ping: lambda peer, request, reply: reply(Ack()),
-            peer_messages.Gossip: self._gossip,
-            peer_messages.PingFor: lambda peer, request, reply: node.membership.ping_for(
+            record_messages.Store: node.replica.store,
+            record_messages.StoreMany: node.replica.store_many,
+            record_messages.Fetch: node.replica.fetch,
+            member_messages.Ping: lambda peer, request, reply: reply(Ack()),
+            member_messages.Gossip: self._gossip,
+            member_messages.PingFor: lambda peer, request, reply: node.membership.ping_for(
                 request, reply
             ),
-            peer_messages.CompareMembers: lambda peer, request, reply: reply(
+            member_messages.CompareMembers: lambda peer, request, reply: reply(
                 node.membership.compare(request)
             ),
-            peer_messages.Lockout: self._lockout,
-            peer_messages.ClaimAt: lambda peer, request, reply: node.claims.claimed(request, reply),
-            peer_messages.ReleaseAt: lambda peer, request, reply: reply(
+            farm_messages.Lockout: self._lockout,
+            record_messages.ClaimAt: lambda peer, request, reply: node.claims.claimed(
+                request, reply
+            ),
+            record_messages.ReleaseAt: lambda peer, request, reply: reply(
                 node.claims.released(request)
             ),
-            peer_messages.ShareClaims: lambda peer, request, reply: reply(
+            record_messages.ShareClaims: lambda peer, request, reply: reply(
                 node.claims.shared(request)
             ),
-            peer_messages.AskLease: lambda peer, request, reply: reply(
+            farm_messages.AskLease: lambda peer, request, reply: reply(
                 node.lease.asked(peer, request)
             ),
-            peer_messages.EndLease: lambda peer, request, reply: reply(node.lease.ended(peer)),
-            peer_messages.LeaseKept: lambda peer, request, reply: reply(node.lease.kept()),
-            peer_messages.FindNode: self._find_node,
-            peer_messages.Changed: self._pushed,
-            peer_messages.AskRevocations: lambda peer, request, reply: reply(
+            farm_messages.EndLease: lambda peer, request, reply: reply(node.lease.ended(peer)),
+            farm_messages.LeaseKept: lambda peer, request, reply: reply(node.lease.kept()),
+            member_messages.FindNode: self._find_node,
+            record_messages.Changed: self._pushed,
+            farm_messages.AskRevocations: lambda peer, request, reply: reply(
                 node.revoker.answer(request)
             ),
-            peer_messages.RevocationsChanged: lambda peer, request, reply: reply(
+            farm_messages.RevocationsChanged: lambda peer, request, reply: reply(
                 node.revoker.announced(peer, request)
             ),
-            peer_messages.AskSettings: lambda peer, request, reply: reply(
+            farm_messages.AskSettings: lambda peer, request, reply: reply(
                 node.settings.answer(request)
             ),
-            peer_messages.SettingsChanged: lambda peer, request, reply: reply(
+            farm_messages.SettingsChanged: lambda peer, request, reply: reply(
                 node.settings.announced(peer, request)
             ),
-            peer_messages.RegisterAt: lambda peer, request, reply: node.registrations.register_at(
+            record_messages.RegisterAt: lambda peer, request, reply: node.registrations.register_at(
                 request, reply
             ),
         }
-        self._later: dict[type[Any], Callable[[Any], Awaitable[Reply]]] = {
-            peer_messages.Offer: node.replica.offered,
-            peer_messages.ListCallsAt: node.local.list_calls,
-            peer_messages.ListSubscribersAt: self._list_subscribers,
-            peer_messages.AskCalls: node.claims.heard,
-            peer_messages.DescribeNode: lambda request: node.local.described(),
+        self._later: dict[type[Any], Callable[[Any], Awaitable[PeerReply]]] = {
+            record_messages.Offer: node.replica.offered,
+            record_messages.ListCallsAt: node.local.list_calls,
+            record_messages.ListSubscribersAt: self._list_subscribers,
+            record_messages.AskCalls: node.claims.heard,
+            farm_messages.DescribeNode: lambda request: node.local.described(),
         }
 
-    def answer(self, peer: bytes, request: Request, reply: Answer) -> None:
+    def answer(self, peer: bytes, request: PeerRequest, reply: Answer) -> None:
         """Answer a peer; what can be answered at once is."""
         kind = type(request)
         self._count(kind.__name__)
@@ -103,18 +105,18 @@ class PeerRequests:
 
     # inner workings
 
-    def _gossip(self, peer: bytes, request: peer_messages.Gossip, reply: Answer) -> None:
+    def _gossip(self, peer: bytes, request: member_messages.Gossip, reply: Answer) -> None:
         self._node.membership.gossip_received(request)
         reply(Ack())
 
-    def _lockout(self, peer: bytes, request: peer_messages.Lockout, reply: Answer) -> None:
+    def _lockout(self, peer: bytes, request: farm_messages.Lockout, reply: Answer) -> None:
         self._node.lockouts.learn((request.aor, request.address), request.seconds)
         reply(Ack())
 
-    def _find_node(self, peer: bytes, request: peer_messages.FindNode, reply: Answer) -> None:
+    def _find_node(self, peer: bytes, request: member_messages.FindNode, reply: Answer) -> None:
         reply(self._node.membership.dht.answer_find_node(request.target, peer))
 
-    def _pushed(self, peer: bytes, push: peer_messages.Changed, reply: Answer) -> None:
+    def _pushed(self, peer: bytes, push: record_messages.Changed, reply: Answer) -> None:
         if push.kind == RecordKind.SUBSCRIBER:
             reply(self._node.directory.pushed(push))
             return
@@ -124,10 +126,10 @@ class PeerRequests:
         else:
             shown.add_done_callback(lambda _: reply(Ack()))
 
-    async def _list_subscribers(self, request: peer_messages.ListSubscribersAt) -> Reply:
+    async def _list_subscribers(self, request: record_messages.ListSubscribersAt) -> PeerReply:
         return self._node.local.list_subscribers(request)
 
-    def _as_task(self, request: Request, reply: Answer) -> None:
+    def _as_task(self, request: PeerRequest, reply: Answer) -> None:
         async def run() -> None:
             try:
                 reply(await self._slowly(request))
@@ -141,7 +143,7 @@ class PeerRequests:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _slowly(self, request: Request) -> Reply:
+    async def _slowly(self, request: PeerRequest) -> PeerReply:
         handler = self._later.get(type(request))
         if handler is None:
             name = type(request).__name__

@@ -15,20 +15,25 @@ from kademlia.protocol import KademliaProtocol
 
 from overlay.base.errors import SipfarmError
 from overlay.base.limits import CONTACTS_TOLD_MAX
-from overlay.dht.table import Contact, FarmTable
+from overlay.dht.table import FarmTable, TableContact
 from overlay.links.member_claims import sane_node
+from overlay.links.member_messages import FindNode, Nodes
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Ack, FindNode, Nodes, Ping
 from overlay.records.node_info import NodeInfo
 
-Heard = Callable[[NodeInfo], None]
+OnHearsay = Callable[[NodeInfo], None]
 
 
 class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
     """The package's protocol class with our transport below it."""
 
     def __init__(
-        self, source: Contact, ksize: int, transport: Transport, heard: Heard, timeout_s: float
+        self,
+        source: TableContact,
+        ksize: int,
+        transport: Transport,
+        heard: OnHearsay,
+        timeout_s: float,
     ) -> None:
         super().__init__(source, {}, ksize)
         self.router = FarmTable(self, ksize, source)
@@ -36,12 +41,7 @@ class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
         self._heard = heard
         self._timeout_s = timeout_s
 
-    # Calls to others: these shadow the package's `__getattr__`, which would send datagrams.
-
-    async def call_ping(self, node_to_ask: Node) -> tuple[bool, Any]:
-        """Is it there?"""
-        reply = await self._links.ask(node_to_ask.id, Ping(), self._timeout_s)
-        return (isinstance(reply, Ack), node_to_ask.id)
+    # A call to others: it shadows the package's `__getattr__`, which would send datagrams.
 
     async def call_find_node(self, node_to_ask: Node, node_to_find: Node) -> tuple[bool, Any]:
         """The contacts that a peer knows nearest to a key, as (answered, contacts)."""
@@ -54,7 +54,7 @@ class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
         infos = [info for info in reply.nodes[:CONTACTS_TOLD_MAX] if sane_node(info)]
         for info in infos:
             self._heard(info)
-        return (True, [Contact(info) for info in infos])
+        return (True, [TableContact(info) for info in infos])
 
     # Calls of others.
 
@@ -77,7 +77,7 @@ class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
             return False
         return bool(hello.node.node_id == node.id)
 
-    def _contact(self, node_id: bytes) -> Contact | None:
+    def _contact(self, node_id: bytes) -> TableContact | None:
         bucket = self.router.buckets[self.router.get_bucket_for(Node(node_id))]
-        contact: Contact | None = bucket[node_id]
+        contact: TableContact | None = bucket[node_id]
         return contact

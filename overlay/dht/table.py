@@ -18,7 +18,7 @@ from overlay.base.limits import MEMBERS_MAX
 from overlay.records.node_info import NodeInfo
 
 
-class Contact(Node):  # type: ignore[misc]
+class TableContact(Node):  # type: ignore[misc]
     """A node of the table, with what a link to it needs."""
 
     def __init__(self, info: NodeInfo, *, proven: bool = True) -> None:
@@ -54,7 +54,7 @@ class FarmTable(RoutingTable):  # type: ignore[misc]
                 return index
         raise AssertionError("the buckets cover the whole id space")
 
-    def contacts(self) -> Iterator[Contact]:
+    def contacts(self) -> Iterator[TableContact]:
         """All contacts, in no order."""
         return chain.from_iterable(bucket.nodes.values() for bucket in self.buckets)
 

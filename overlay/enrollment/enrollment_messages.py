@@ -1,9 +1,10 @@
 """What a node and the enrollment service say to each other: one question, one answer, over TLS.
 
-In and out: a frame each way (`overlay.base.frames`), msgpack. Counterparts: `asking.py` and
-`service.py`. A field added at the end is compatible both ways.
+In and out: a frame each way (`overlay.base.frames`), msgpack. Counterparts: `authority_client.py`
+and `service.py`. A field added at the end is compatible both ways.
 """
 
+import sys
 from typing import Any
 
 import msgspec
@@ -11,11 +12,15 @@ import msgspec
 from overlay.base import decoding
 
 
-class _Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    pass
+class EnrollmentQuestion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Base of what a node asks."""
 
 
-class Denied(_Message, frozen=True, kw_only=True, tag=0):
+class EnrollmentReply(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Base of what the service answers."""
+
+
+class Denied(EnrollmentReply, frozen=True, kw_only=True, tag=0):
     """It was not done; `code` is for programs, `reason` for people."""
 
     code: str
@@ -23,17 +28,17 @@ class Denied(_Message, frozen=True, kw_only=True, tag=0):
     reason: str
 
 
-class AskAuthority(_Message, frozen=True, kw_only=True, tag=1):
+class AskAuthority(EnrollmentQuestion, frozen=True, kw_only=True, tag=1):
     """Whose CA are you? Answered by `Authority`, on a connection that proves nothing yet."""
 
 
-class Authority(_Message, frozen=True, kw_only=True, tag=1):
+class Authority(EnrollmentReply, frozen=True, kw_only=True, tag=1):
     """The CA's certificate; who asked compares it with the token's fingerprint."""
 
     certificate_pem: bytes
 
 
-class Enroll(_Message, frozen=True, kw_only=True, tag=2):
+class Enroll(EnrollmentQuestion, frozen=True, kw_only=True, tag=2):
     """A node's request for its certificate, with a token. Answered by `Enrolled`."""
 
     token_id: bytes
@@ -41,7 +46,7 @@ class Enroll(_Message, frozen=True, kw_only=True, tag=2):
     csr_pem: bytes
 
 
-class Enrolled(_Message, frozen=True, kw_only=True, tag=2):
+class Enrolled(EnrollmentReply, frozen=True, kw_only=True, tag=2):
     """All that a node needs besides its key."""
 
     certificate_pem: bytes
@@ -55,7 +60,7 @@ class Enrolled(_Message, frozen=True, kw_only=True, tag=2):
     """The list in force; empty if there is none."""
 
 
-class Renew(_Message, frozen=True, kw_only=True, tag=3):
+class Renew(EnrollmentQuestion, frozen=True, kw_only=True, tag=3):
     """A node's request for a new certificate, over mutual TLS with the one that it has. Answered by
     `Renewed`."""
 
@@ -63,15 +68,13 @@ class Renew(_Message, frozen=True, kw_only=True, tag=3):
     """For the same key; the names are those of the certificate that it has."""
 
 
-class Renewed(_Message, frozen=True, kw_only=True, tag=3):
+class Renewed(EnrollmentReply, frozen=True, kw_only=True, tag=3):
     """The new certificate."""
 
     certificate_pem: bytes
 
 
-Questions = AskAuthority | Enroll | Renew
-Replies = Denied | Authority | Enrolled | Renewed
-
 encode = msgspec.msgpack.Encoder().encode
-decode_question = decoding.msgpack(Questions)
-decode_reply = decoding.msgpack(Replies)
+_here = sys.modules[__name__]
+decode_question = decoding.any_of(decoding.kinds_in(EnrollmentQuestion, _here))
+decode_reply = decoding.any_of(decoding.kinds_in(EnrollmentReply, _here))

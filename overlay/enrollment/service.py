@@ -19,13 +19,11 @@ from typing import Any, Final
 import msgspec
 from cryptography import x509
 
-from overlay.base import limit_hits, tasks
-from overlay.base.errors import IdentityError
-from overlay.base.frames import pack
+from overlay.base import frames, limit_hits, tasks
+from overlay.base.errors import IdentityError, ProtocolError
 from overlay.base.limits import (
     ENROLLMENT_CONNECTIONS_MAX,
     ENROLLMENT_FRAME_BYTES_MAX,
-    FRAME_HEADER_BYTES,
 )
 from overlay.enrollment import enrollment_messages, token_book
 from overlay.enrollment.enrollment_messages import (
@@ -34,9 +32,9 @@ from overlay.enrollment.enrollment_messages import (
     Denied,
     Enroll,
     Enrolled,
+    EnrollmentReply,
     Renew,
     Renewed,
-    Replies,
 )
 from overlay.enrollment.rate import RateLimit
 from overlay.enrollment.token_book import TokenError
@@ -110,9 +108,9 @@ class EnrollmentService:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
                 reply = await self._reply(reader, peer, der)
-                writer.write(pack(enrollment_messages.encode(reply)))
+                writer.write(frames.pack(enrollment_messages.encode(reply)))
                 await writer.drain()
-        except (OSError, TimeoutError, EOFError, msgspec.MsgspecError, IdentityError) as error:
+        except (OSError, EOFError, msgspec.MsgspecError, IdentityError, ProtocolError) as error:
             self._failed(peer)
             log.info("%s: %s", peer, error or type(error).__name__)
         finally:
@@ -121,15 +119,13 @@ class EnrollmentService:
 
     async def _reply(
         self, reader: asyncio.StreamReader, peer: str, certificate: bytes | None
-    ) -> Replies:
+    ) -> EnrollmentReply:
         loop = asyncio.get_running_loop()
         if self._open > ENROLLMENT_CONNECTIONS_MAX or not self._rate.allows(peer, loop.time()):
             limit_hits.hit("ENROLLMENT_CONNECTIONS_MAX")
             return Denied(code="busy", reason="too many attempts; try again in a minute")
-        size = int.from_bytes(await reader.readexactly(FRAME_HEADER_BYTES), "big")
-        if size > ENROLLMENT_FRAME_BYTES_MAX:
-            raise IdentityError(f"a question of {size} bytes")
-        question = enrollment_messages.decode_question(await reader.readexactly(size))
+        payload = await frames.read(reader.readexactly, ENROLLMENT_FRAME_BYTES_MAX)
+        question = enrollment_messages.decode_question(payload)
         try:
             return await asyncio.to_thread(self._answer, question, peer, certificate)
         except TokenError as error:
@@ -150,14 +146,15 @@ class EnrollmentService:
     # In a thread.
 
     def _answer(
-        self, question: enrollment_messages.Questions, peer: str, certificate: bytes | None
-    ) -> Replies:
+        self, question: enrollment_messages.EnrollmentQuestion, peer: str, certificate: bytes | None
+    ) -> EnrollmentReply:
         if isinstance(question, AskAuthority):
             return Authority(
                 certificate_pem=files.read_public(self._directory / files.CA_CERTIFICATE)
             )
         if isinstance(question, Renew):
             return self._renew(question, peer, certificate)
+        assert isinstance(question, Enroll)
         return self._enroll(question, peer)
 
     def _enroll(self, question: Enroll, peer: str) -> Enrolled:

@@ -29,7 +29,7 @@ class TokenError(IdentityError):
     """The token cannot be used; the text says why."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A token as it was made, or, in a later line, as it was used."""
 
     token_id: str
@@ -61,14 +61,14 @@ def make(
         secret=secrets.token_bytes(SECRET_BYTES),
         node=template.checked_node(node) if node else "",
     )
-    entry = Entry(
+    entry = TokenEntry(
         token_id=token.token_id.hex(),
         secret_sha256=sha256(token.secret).hexdigest(),
         node=node,
         made_at=now.replace(microsecond=0),
         expires_at=now + valid,
     )
-    with ledger.locked_lines(directory / files.TOKENS, Entry) as book:
+    with ledger.locked_lines(directory / files.TOKENS, TokenEntry) as book:
         book.append(entry)
     return token
 
@@ -76,12 +76,12 @@ def make(
 @contextmanager
 def redeemed(
     directory: Path, token_id: bytes, secret: bytes, node_id: str, now: datetime
-) -> Iterator[Entry]:
+) -> Iterator[TokenEntry]:
     """The token's entry while it is being used by `node_id`; used up when the block ends well.
 
     The same node may come again with it, in case the answer was lost. Raises `TokenError`.
     """
-    with ledger.locked_lines(directory / files.TOKENS, Entry) as book:
+    with ledger.locked_lines(directory / files.TOKENS, TokenEntry) as book:
         entry = _latest(book.entries, token_id.hex())
         expected = entry.secret_sha256 if entry else _NO_HASH
         matches = hmac.compare_digest(sha256(secret).hexdigest(), expected)
@@ -99,5 +99,5 @@ def redeemed(
             book.append(msgspec.structs.replace(entry, used_by=node_id, used_at=now))
 
 
-def _latest(entries: list[Entry], token_id: str) -> Entry | None:
+def _latest(entries: list[TokenEntry], token_id: str) -> TokenEntry | None:
     return next((each for each in reversed(entries) if each.token_id == token_id), None)

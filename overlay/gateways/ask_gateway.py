@@ -13,9 +13,10 @@ import ssl
 from contextlib import suppress
 from typing import Final
 
+from overlay.base.addresses import HostPort
 from overlay.config.config import Config
 from overlay.gateways import options
-from overlay.membership.discovery import Address, addresses, services
+from overlay.membership.discovery import addresses, services
 from overlay.records.gateway_answer import GatewayAnswer
 from overlay.records.settings import PORTS, Gateway
 
@@ -49,19 +50,19 @@ async def ask(gateway: Gateway, config: Config) -> GatewayAnswer:
     )
 
 
-async def _addresses(gateway: Gateway) -> list[Address]:
+async def _addresses(gateway: Gateway) -> list[HostPort]:
     host, port = gateway.host.strip("[]"), gateway.port
     with suppress(ValueError):
         ipaddress.ip_address(host)
         return [(host, port or PORTS[gateway.transport])]
     named = [] if port else await services(f"{_LABELS[gateway.transport]}.{host}")
-    found: list[Address] = []
+    found: list[HostPort] = []
     for name, of_name in named or [(host, port or PORTS[gateway.transport])]:
         found += await addresses(name, of_name)
     return found
 
 
-async def _ask(gateway: Gateway, address: Address, config: Config) -> tuple[int, str]:
+async def _ask(gateway: Gateway, address: HostPort, config: Config) -> tuple[int, str]:
     own = config.node.address6 if ":" in address[0] else config.node.address
     branch = os.urandom(8).hex()
     if gateway.transport == "udp":
@@ -70,7 +71,7 @@ async def _ask(gateway: Gateway, address: Address, config: Config) -> tuple[int,
 
 
 async def _by_datagram(
-    gateway: Gateway, address: Address, own: str, farm: str, branch: str
+    gateway: Gateway, address: HostPort, own: str, farm: str, branch: str
 ) -> tuple[int, str]:
     # A bare socket: whoever ends this wait leaves nothing behind that a loop still has to close.
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -111,7 +112,7 @@ def _read(
 
 
 async def _by_connection(
-    gateway: Gateway, address: Address, own: str, config: Config, branch: str
+    gateway: Gateway, address: HostPort, own: str, config: Config, branch: str
 ) -> tuple[int, str]:
     reader, writer = await asyncio.open_connection(
         *address,

@@ -1,7 +1,7 @@
 """The question whether a gateway lives: OPTIONS (RFC 3261 11), and what came back.
 
 In: a gateway, this node. Out: bytes; and of bytes, a status. Pure functions. Counterpart:
-`asking.py` sends them.
+`ask_gateway.py` sends them.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Which gateways of the farm's trunks answer this node.
 
 In: the farm's settings. Out: the gateways that are down, whenever that changes. Counterparts:
-`asking.py`, which asks; the proxies of the node, which try those last (`proxy/trunk_choice.py`).
+`ask_gateway.py`, which asks; the proxies of the node, which try those last
+(`proxy/trunk_choice.py`).
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from overlay.base import tasks
+from overlay.base.tasks import Background
 from overlay.gateways import options
 from overlay.gateways.health import Health
 from overlay.records.gateway_answer import GatewayAnswer
@@ -28,7 +29,7 @@ class Gateways:
         self._chance = chance
         self._changed = changed
         self._watches: dict[Gateway, asyncio.Task[None]] = {}
-        self._ended: set[asyncio.Task[None]] = set()
+        self._tasks = Background()
         self._health: dict[Gateway, Health] = {}
         self._settings = FarmSettings()
 
@@ -37,18 +38,15 @@ class Gateways:
         self._settings = settings
         wanted = {gateway for trunk in settings.trunks for gateway in trunk.gateways}
         for gone in set(self._watches) - wanted:
-            task = self._watches.pop(gone)
+            self._watches.pop(gone).cancel()
             self._health.pop(gone)
-            task.cancel()
-            self._ended.add(task)
-            task.add_done_callback(self._ended.discard)
         for gateway in wanted - set(self._watches):
             self._health[gateway] = Health()
-            self._watches[gateway] = asyncio.create_task(self._keep_asking(gateway))
+            self._watches[gateway] = self._tasks.start(self._keep_asking(gateway))
 
     async def stop(self) -> None:
         """End every task."""
-        await tasks.end([*self._watches.values(), *self._ended])
+        await self._tasks.end()
 
     @property
     def down(self) -> tuple[str, ...]:

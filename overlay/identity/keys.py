@@ -1,12 +1,11 @@
 """Keys of nodes and of the farm's CA, and the node ids that are made from them.
 
-In: key files and certificates. Out: EC P-256 keys and 20-byte node ids. Counterparts: `ca.py`
+In: key files, public keys. Out: EC P-256 keys and 20-byte node ids. Counterparts: `ca.py`
 signs what is generated here; `peer.py` takes a peer's id from its certificate.
 """
 
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -62,14 +61,3 @@ def node_id(public_key: PublicKeyTypes) -> bytes:
     digest = hashes.Hash(hashes.SHA1())
     digest.update(information)
     return digest.finalize()
-
-
-def node_id_of_certificate(der: bytes) -> bytes:
-    """The id of the node with this certificate in DER; raises `IdentityError` if it is none.
-
-    The certificate is taken at its word: who calls has verified it.
-    """
-    try:
-        return node_id(x509.load_der_x509_certificate(der).public_key())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise IdentityError("not an X.509 certificate") from error

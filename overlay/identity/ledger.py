@@ -36,7 +36,7 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
 E = TypeVar("E", bound=msgspec.Struct)
 
 
-class Ledger(Generic[E]):
+class LockedLines(Generic[E]):
     """A ledger while this process alone has it."""
 
     def __init__(self, path: Path, file: BinaryIO, kind: type[E]) -> None:
@@ -57,13 +57,13 @@ class Ledger(Generic[E]):
         self.entries.append(entry)
 
 
-def locked(directory: Path) -> AbstractContextManager[Ledger[Issued]]:
+def locked(directory: Path) -> AbstractContextManager[LockedLines[Issued]]:
     """The ledger of the CA in `directory`; another process that wants it waits."""
     return locked_lines(directory / files.ISSUED, Issued)
 
 
 @contextmanager
-def locked_lines(path: Path, kind: type[E]) -> Iterator[Ledger[E]]:
+def locked_lines(path: Path, kind: type[E]) -> Iterator[LockedLines[E]]:
     """A ledger of entries of this kind; another process or thread that wants it waits."""
     try:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
@@ -73,7 +73,7 @@ def locked_lines(path: Path, kind: type[E]) -> Iterator[Ledger[E]]:
         raise IdentityError(f"{path}: cannot be opened: {error.strerror}") from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield Ledger(path, file, kind)
+        yield LockedLines(path, file, kind)
 
 
 def read(directory: Path) -> list[Issued]:

@@ -65,7 +65,7 @@ def read(csr_pem: bytes) -> Requested:
     )
 
 
-def _addresses(request: x509.CertificateSigningRequest) -> list[template.Address]:
+def _addresses(request: x509.CertificateSigningRequest) -> list[template.IpAddress]:
     try:
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from overlay.base.errors import IdentityError
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 FARM_CHARS_MAX: Final = 64
 """What an organization name may have (RFC 5280 A.1, ub-organization-name)."""
@@ -40,7 +40,7 @@ def checked_node(node: str) -> str:
     return node
 
 
-def checked_address(address: str) -> Address:
+def checked_address(address: str) -> IpAddress:
     """The address, if others can reach a node at it; raises `IdentityError` if not."""
     try:
         ip = ipaddress.ip_address(address)
@@ -56,7 +56,7 @@ def node_subject(farm: str, node: str) -> x509.Name:
     return _subject(checked_farm(farm), checked_node(node))
 
 
-def node_names(farm: str, node: str, address: Address) -> x509.SubjectAlternativeName:
+def node_names(farm: str, node: str, address: IpAddress) -> x509.SubjectAlternativeName:
     """The names that a node answers to: its own, the farm's and its address."""
     return x509.SubjectAlternativeName(
         [x509.DNSName(f"{node}.{farm}"), x509.DNSName(farm), x509.IPAddress(address)]
@@ -82,7 +82,7 @@ def ca_certificate(
 
 def node_certificate(
     authority: x509.Certificate,
-    names: tuple[str, str, Address],
+    names: tuple[str, str, IpAddress],
     public_key: ec.EllipticCurvePublicKey,
     start: datetime,
     end: datetime,

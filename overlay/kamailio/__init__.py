@@ -8,4 +8,5 @@
 
     options_ping -> watcher -> watch (decides) -> membership announces it -> dns
     rpc -> figures (under the names of statistics) -> /metrics
+    rpc -> watcher, where answers are missing
 """

@@ -13,18 +13,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-import msgspec
-
 from overlay.base import tasks
 from overlay.config.config import Config
-from overlay.kamailio.figures import received
+from overlay.kamailio import rpc
 from overlay.kamailio.options_ping import DATAGRAM_BYTES_MAX, Questions
+from overlay.kamailio.rpc import KamailioError
 from overlay.kamailio.watch import ASK_AGAIN_S, ASK_EVERY_S, KamailioWatch
 
 log = logging.getLogger(__name__)
 
 FIRST_WITHIN_S: Final = 0.1
 """How long a daemon that starts waits for the first answer."""
+_RECEIVED: Final = ("rcv_requests", "rcv_replies")
+"""How many messages the workers have taken in since Kamailio's start."""
 
 
 class KamailioWatcher:
@@ -103,8 +104,9 @@ class KamailioWatcher:
         """By another process of Kamailio's: nothing of it waits behind what the workers have to
         do. What the kernel drops when they are flooded is this daemon's questions, too."""
         before, self._received = self._received, None
-        with suppress(OSError, TimeoutError, msgspec.MsgspecError):
-            self._received = await received(self._path)
+        with suppress(KamailioError):
+            told = await rpc.ask_soon(self._path, rpc.STATISTICS, *_RECEIVED)
+            self._received = sum(rpc.statistics(told).values())
         if before is not None and self._received is not None:
             self._working = self._received > before
 

@@ -1,7 +1,8 @@
 """Pings beside the links, each in a packet of its own.
 
 In: keys that peers gave, pings to send. Out: which pings were answered. Counterpart: the same on
-every other node; `network.py` hands the keys over on the links, `prober.py` asks for pings.
+every other node; `network.py` hands the keys over on the links, `overlay.membership.prober` asks
+for pings.
 
 What is lost of a link's stream holds up all that follows, for the retransmission timeout of TCP:
 longer than a probe may take. A datagram is lost alone.

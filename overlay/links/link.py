@@ -27,12 +27,12 @@ from overlay.base.limits import (
     REQUESTS_SERVED_PER_LINK_MAX,
 )
 from overlay.identity.peer import Peer
-from overlay.links import peer_messages
-from overlay.links.peer_messages import UPKEEP, Failed, Goodbye, Hello, Reply, Request
+from overlay.links import peer_codec, peer_protocol
+from overlay.links.peer_protocol import Failed, Goodbye, Hello, PeerReply, PeerRequest
 
 log = logging.getLogger(__name__)
 
-Answered = Callable[[Reply], None]
+Answered = Callable[[PeerReply], None]
 EXPIRE_PAUSE_S = 0.05
 """Between two looks for requests whose time is over, at least."""
 TIMER_EARLY_S = 0.001
@@ -55,7 +55,7 @@ class LinkOwner(Protocol):
     def identify(self, transport: asyncio.Transport) -> Peer: ...
     def link_up(self, link: "Link") -> None: ...
     def link_down(self, link: "Link", reason: str) -> None: ...
-    def request_received(self, link: "Link", request: Request, reply: Answered) -> None: ...
+    def request_received(self, link: "Link", request: PeerRequest, reply: Answered) -> None: ...
     def goodbye_received(self, link: "Link", goodbye: Goodbye) -> None: ...
 
 
@@ -81,7 +81,7 @@ class Link(asyncio.Protocol):
         """Requests of the peer that have no answer yet."""
         self._served_bytes = 0
         self._hello_due: asyncio.TimerHandle | None = None
-        self._waiting: dict[int, tuple[Answered, float]] = {}
+        self._waiting: dict[int, tuple[Answered, float, type[PeerReply]]] = {}
         self._last_id = 0
         self._expiry: asyncio.TimerHandle | None = None
         self._expiry_due_s = 0.0
@@ -114,12 +114,12 @@ class Link(asyncio.Protocol):
         """Close as soon as the connection is made."""
         self._refusal = reason
 
-    def request(self, request: Request, answered: Answered, timeout_s: float) -> None:
+    def request(self, request: PeerRequest, answered: Answered, timeout_s: float) -> None:
         """Ask the peer; `answered` is called once, with `Failed` when there is no answer."""
         if not self.usable:
             answered(Failed(code="unavailable", reason="link is down"))
             return
-        needed = peer_messages.NEEDS.get(type(request))
+        needed = request.needs
         if needed is not None and self.peer is not None and needed not in self.peer.capabilities:
             answered(Failed(code="unknown-kind", reason=f"{self._peer_name()} is too old for it"))
             return
@@ -127,34 +127,23 @@ class Link(asyncio.Protocol):
             limit_hits.hit("REQUESTS_OUTSTANDING_PER_LINK_MAX")
             answered(Failed(code="busy", reason="too many requests outstanding"))
             return
-        if not isinstance(request, UPKEEP):
+        if not request.upkeep:
             self.used_at_s = self._loop.time()
         self._last_id = request_id = self._last_id + 1
         if not self.send(msgspec.structs.replace(request, id=request_id)):
             answered(Failed(code="too-large", reason="the request does not fit into a frame"))
             return
         until_s = self._loop.time() + timeout_s
-        self._waiting[request_id] = (answered, until_s)
+        self._waiting[request_id] = (answered, until_s, request.answered_by)
         if self._expiry is None:
             self._expire_at(until_s)
         elif until_s + EXPIRE_PAUSE_S < self._expiry_due_s:
             self._expiry.cancel()
             self._expire_at(until_s)
 
-    def ask(self, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
-        """`request` as a future, for what is not on the hot path; it never raises."""
-        future: asyncio.Future[Reply] = self._loop.create_future()
-
-        def answered(reply: Reply) -> None:
-            if not future.done():
-                future.set_result(reply)
-
-        self.request(request, answered, timeout_s)
-        return future
-
-    def send(self, message: peer_messages.Message) -> bool:
+    def send(self, message: peer_protocol.Message) -> bool:
         """Queue a message; it leaves at the end of this turn of the loop. False: too large."""
-        payload = peer_messages.encode(message)
+        payload = peer_codec.encode(message)
         if len(payload) > LINK_FRAME_BYTES_MAX:
             limit_hits.hit("LINK_FRAME_BYTES_MAX")
             return False
@@ -227,7 +216,7 @@ class Link(asyncio.Protocol):
                 timer.cancel()
         self._expiry = self._hello_due = None
         waiting, self._waiting = self._waiting, {}
-        for answered, _ in waiting.values():
+        for answered, _, _ in waiting.values():
             answered(Failed(code="unavailable", reason="link broke"))
         self._owner.link_down(self, str(exc) if exc else self._reason)
 
@@ -236,33 +225,43 @@ class Link(asyncio.Protocol):
     def _decoded(self, payload: bytes) -> None:
         """One frame; a newer peer's request of an unknown kind is no reason to close the link."""
         try:
-            message = peer_messages.decode(payload)
+            message = peer_codec.decode(payload)
         except msgspec.ValidationError:
-            head = peer_messages.unknown_kind(payload) if self.peer is not None else None
+            head = peer_codec.unknown_kind(payload) if self.peer is not None else None
             if head is None:
                 raise
             self.send(Failed(id=head.id, code="unknown-kind", reason=f"kind {head.tag}"))
             return
         self._received(message, len(payload))
 
-    def _received(self, message: peer_messages.Message, size_bytes: int) -> None:
+    def _received(self, message: peer_protocol.Message, size_bytes: int) -> None:
         if self.peer is None:
             self._greeted(message)
-        elif isinstance(message, peer_messages.REPLIES):
-            entry = self._waiting.pop(message.id, None)
-            if entry is not None:
-                entry[0](message)
+        elif isinstance(message, PeerReply):
+            self._told(message)
         elif isinstance(message, Goodbye):
             self._reason = message.reason
             self._owner.goodbye_received(self, message)
         elif isinstance(message, Hello):
             raise ProtocolError("a second hello")
         else:
-            if not isinstance(message, UPKEEP):
+            request = cast(PeerRequest, message)
+            if not request.upkeep:
                 self.used_at_s = self.heard_at_s
-            self._asked(cast(Request, message), size_bytes)
+            self._asked(request, size_bytes)
 
-    def _asked(self, request: Request, size_bytes: int) -> None:
+    def _told(self, reply: PeerReply) -> None:
+        """An answer of the peer; nobody waits any more for one that is late."""
+        entry = self._waiting.pop(reply.id, None)
+        if entry is None:
+            return
+        answered, _, fitting = entry
+        if not isinstance(reply, (fitting, Failed)):
+            log.warning("link to %s: %s is no answer", self._peer_name(), type(reply).__name__)
+            reply = Failed(code="bad-answer", reason="an answer to another question")
+        answered(reply)
+
+    def _asked(self, request: PeerRequest, size_bytes: int) -> None:
         """A request of the peer; one who asks for more than can be answered is told so."""
         if self.served >= REQUESTS_SERVED_PER_LINK_MAX:
             self._busy(request.id, "REQUESTS_SERVED_PER_LINK_MAX")
@@ -273,7 +272,7 @@ class Link(asyncio.Protocol):
         self.served += 1
         self._served_bytes += size_bytes
 
-        def reply(answer: Reply) -> None:
+        def reply(answer: PeerReply) -> None:
             self.served -= 1
             self._served_bytes -= size_bytes
             if not self.send(msgspec.structs.replace(answer, id=request.id)):
@@ -287,7 +286,7 @@ class Link(asyncio.Protocol):
         reason = "too many requests of this peer are under way"
         self.send(Failed(id=request_id, code="busy", reason=reason))
 
-    def _greeted(self, message: peer_messages.Message) -> None:
+    def _greeted(self, message: peer_protocol.Message) -> None:
         if isinstance(message, Goodbye):
             self.abort(message.reason)
             return
@@ -330,13 +329,13 @@ class Link(asyncio.Protocol):
     def _expire(self) -> None:
         self._expiry = None
         now_s = self._loop.time()
-        late = [key for key, (_, until_s) in self._waiting.items() if until_s <= now_s]
+        late = [key for key, (_, until_s, _) in self._waiting.items() if until_s <= now_s]
         for key in late:
             # Who is told may close the link, which tells all.
             if entry := self._waiting.pop(key, None):
                 entry[0](Failed(code="unavailable", reason="no answer in time"))
         if self._waiting and self._expiry is None:
-            first_s = min(until_s for _, until_s in self._waiting.values())
+            first_s = min(until_s for _, until_s, _ in self._waiting.values())
             self._expire_at(max(first_s, now_s + EXPIRE_PAUSE_S))
 
     def _peer_name(self) -> str:

@@ -1,7 +1,7 @@
 """What one node claims about another, and which of two claims holds.
 
 In: claims from links and from gossip, in any order. Out: the one that holds. Counterparts:
-`members.py` applies them, `gossip.py` passes them on.
+`overlay.membership.members` applies them, `overlay.membership.gossip` passes them on.
 
 A claim holds over another if its incarnation is higher, or, within one incarnation, if it says
 something worse: only the node itself raises its incarnation, and does so to refute. The greater of
@@ -16,7 +16,7 @@ import msgspec
 
 from overlay.base.addresses import endpoint, split_address
 from overlay.base.errors import ConfigError
-from overlay.links.peer_messages import MemberUpdate
+from overlay.links.member_messages import MemberUpdate
 from overlay.records.node_info import NodeInfo, Traits
 
 NODE_ID_BYTES = 20
@@ -47,21 +47,21 @@ RANK = {state: rank for rank, state in enumerate(BY_RANK)}
 REFUTED_MAX = 1_000_000
 """Refutations that one run of a node may need."""
 
-Claim = tuple[int, State]
+MemberClaim = tuple[int, State]
 """Incarnation and state."""
 
 
-def order(claim: Claim) -> tuple[int, int]:
+def order(claim: MemberClaim) -> tuple[int, int]:
     """Sorts claims: the greater one holds."""
     return (claim[0], RANK[claim[1]])
 
 
-def merge(one: Claim, other: Claim) -> Claim:
+def merge(one: MemberClaim, other: MemberClaim) -> MemberClaim:
     """The claim that holds."""
     return max(one, other, key=order)
 
 
-def claim_of(update: MemberUpdate) -> Claim:
+def claim_of(update: MemberUpdate) -> MemberClaim:
     """The claim in a sane update."""
     return (update.incarnation, BY_RANK[update.state])
 

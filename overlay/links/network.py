@@ -16,20 +16,12 @@ from overlay.base.errors import IdentityError, LimitError, UnavailableError
 from overlay.base.limits import HANDSHAKES_MAX, LINKS_MAX, LINKS_PER_PEER_MAX
 from overlay.identity.identity import Identity
 from overlay.identity.peer import Peer, peer_of
-from overlay.links import peer_messages
+from overlay.links import peer_protocol
 from overlay.links.datagrams import Datagrams
 from overlay.links.link import Answered, Link
+from overlay.links.member_messages import DatagramKey, Idle
 from overlay.links.on_demand import EveryLink, LinkPolicy, Waiting
-from overlay.links.peer_messages import (
-    Ack,
-    DatagramKey,
-    Failed,
-    Goodbye,
-    Hello,
-    Idle,
-    Reply,
-    Request,
-)
+from overlay.links.peer_protocol import Ack, Failed, Goodbye, Hello, PeerReply, PeerRequest
 from overlay.records.node_info import NodeInfo
 
 log = logging.getLogger(__name__)
@@ -46,7 +38,7 @@ class Handler(Protocol):
     def peer_up(self, hello: Hello) -> None: ...
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None: ...
     def request_received(
-        self, sender: Hello, request: Request, reply: Callable[[Reply], None]
+        self, sender: Hello, request: PeerRequest, reply: Callable[[PeerReply], None]
     ) -> None: ...
 
 
@@ -54,7 +46,7 @@ class Transport(Protocol):
     """The network as the daemon's rules see it."""
 
     def request(
-        self, node_id: bytes, request: Request, answered: Answered, timeout_s: float
+        self, node_id: bytes, request: PeerRequest, answered: Answered, timeout_s: float
     ) -> None:
         """Ask a peer, by a new link if need be.
 
@@ -62,7 +54,9 @@ class Transport(Protocol):
         """
         ...
 
-    def ask(self, node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
+    def ask(
+        self, node_id: bytes, request: PeerRequest, timeout_s: float
+    ) -> "asyncio.Future[PeerReply]":
         """The same as a future that never raises."""
         ...
 
@@ -156,7 +150,7 @@ class Network:
             await self._server.wait_closed()
 
     def request(
-        self, node_id: bytes, request: Request, answered: Answered, timeout_s: float
+        self, node_id: bytes, request: PeerRequest, answered: Answered, timeout_s: float
     ) -> None:
         link = self._links.get(node_id)
         if link is not None:
@@ -168,10 +162,12 @@ class Network:
         else:
             self._waiting.add(node_id, dial, request, answered, timeout_s)
 
-    def ask(self, node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    def ask(
+        self, node_id: bytes, request: PeerRequest, timeout_s: float
+    ) -> "asyncio.Future[PeerReply]":
+        future: asyncio.Future[PeerReply] = asyncio.get_running_loop().create_future()
 
-        def answered(reply: Reply) -> None:
+        def answered(reply: PeerReply) -> None:
             if not future.done():
                 future.set_result(reply)
 
@@ -314,7 +310,7 @@ class Network:
         if goodbye.left:
             self._left.add(link.node_id)
 
-    def request_received(self, link: Link, request: Request, reply: Answered) -> None:
+    def request_received(self, link: Link, request: PeerRequest, reply: Answered) -> None:
         assert self._handler is not None
         assert link.peer is not None
         if isinstance(request, Idle):
@@ -354,7 +350,7 @@ class Network:
     def _ask_to_part(self, link: Link) -> None:
         began_s = link.used_at_s
 
-        def answered(reply: Reply) -> None:
+        def answered(reply: PeerReply) -> None:
             if isinstance(reply, Ack) and link.used_at_s == began_s and not link.busy:
                 self._part(link)
                 link.close("idle")
@@ -363,7 +359,7 @@ class Network:
 
         link.request(Idle(), answered, PART_TIMEOUT_S)
 
-    def _asked_to_part(self, link: Link) -> Reply:
+    def _asked_to_part(self, link: Link) -> PeerReply:
         now_s = asyncio.get_running_loop().time()
         if not self._idle(link, now_s, self._idle_s / 2):
             return Failed(code="wanted", reason="the link is wanted here")
@@ -432,18 +428,18 @@ class Network:
             greeting.set_exception(outcome)
 
 
-def _taken(_: Reply) -> None:
+def _taken(_: PeerReply) -> None:
     """A peer without the key answers no datagrams; its link has pings of its own."""
 
 
 def hello_of(identity: Identity, node: NodeInfo, incarnation: int, software: str) -> Hello:
     """What this node says first on every link."""
     return Hello(
-        version_min=peer_messages.PROTOCOL_VERSION_MIN,
-        version_max=peer_messages.PROTOCOL_VERSION,
+        version_min=peer_protocol.PROTOCOL_VERSION_MIN,
+        version_max=peer_protocol.PROTOCOL_VERSION,
         farm=identity.farm,
         node=node,
         incarnation=incarnation,
-        capabilities=tuple(peer_messages.Capability),
+        capabilities=tuple(peer_protocol.Capability),
         software=software,
     )

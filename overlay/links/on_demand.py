@@ -19,7 +19,7 @@ from typing import Protocol
 from overlay.base import limit_hits
 from overlay.base.limits import REQUESTS_WAITING_PER_PEER_MAX
 from overlay.links.link import Answered, Link
-from overlay.links.peer_messages import Failed, Reply, Request
+from overlay.links.peer_protocol import Failed, PeerReply, PeerRequest
 
 
 class LinkPolicy(Protocol):
@@ -52,12 +52,12 @@ class EveryLink:
 
 
 @dataclass(eq=False, kw_only=True)
-class _Entry:
-    request: Request
+class _Unsent:
+    request: PeerRequest
     answered: Answered | None
     until_s: float
 
-    def answer(self, reply: Reply) -> None:
+    def answer(self, reply: PeerReply) -> None:
         """Once."""
         answered, self.answered = self.answered, None
         if answered is not None:
@@ -70,13 +70,13 @@ class Waiting:
     def __init__(self, linked: Callable[[bytes], Link | None]) -> None:
         self._linked = linked
         self._loop = asyncio.get_running_loop()
-        self._entries: dict[bytes, list[_Entry]] = {}
+        self._entries: dict[bytes, list[_Unsent]] = {}
 
     def add(
         self,
         node_id: bytes,
         dial: "asyncio.Task[None]",
-        request: Request,
+        request: PeerRequest,
         answered: Answered,
         timeout_s: float,
     ) -> None:
@@ -90,7 +90,7 @@ class Waiting:
             answered(Failed(code="busy", reason="too many requests wait for a link"))
             return
         until_s = self._loop.time() + timeout_s
-        entry = _Entry(request=request, answered=answered, until_s=until_s)
+        entry = _Unsent(request=request, answered=answered, until_s=until_s)
         entries.append(entry)
         late = Failed(code="unavailable", reason="no link in time")
         self._loop.call_later(timeout_s, entry.answer, late)

@@ -14,18 +14,10 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from overlay.base import tasks
+from overlay.links.farm_messages import AskLease, EndLease, LeaseIs, LeaseKept
 from overlay.links.member_claims import State
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
-    AskLease,
-    EndLease,
-    Failed,
-    Hello,
-    LeaseIs,
-    LeaseKept,
-    Reply,
-)
+from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply
 from overlay.maintenance.lease import RENEWED_EVERY_S, Grant, LeaseBook
 from overlay.maintenance.verdict import Reason, seconds
 from overlay.membership.member import LIVING, Member
@@ -93,7 +85,7 @@ class LeaseKeeper:
 
     # What the peers ask.
 
-    def asked(self, peer: bytes, request: AskLease) -> Reply:
+    def asked(self, peer: bytes, request: AskLease) -> PeerReply:
         """A peer asks for it, or has it."""
         now_s = self._now_s()
         refused: Grant | None = self._book.asked(
@@ -109,12 +101,12 @@ class LeaseKeeper:
         age_ms = int((now_s - refused.since_s) * 1000)
         return LeaseIs(granted=False, name=refused.name, held=refused.held, age_ms=age_ms)
 
-    def ended(self, peer: bytes) -> Reply:
+    def ended(self, peer: bytes) -> PeerReply:
         """A peer has it no longer."""
         self._book.ended(peer)
         return Ack()
 
-    def kept(self) -> Reply:
+    def kept(self) -> PeerReply:
         """A peer has a lease of this node, which may be one of its last run."""
         if not self._book.mine(self._now_s()) and (
             self._returning is None or self._returning.done()
@@ -198,5 +190,5 @@ class LeaseKeeper:
             self._give_back()
 
 
-def _heard(_: Reply) -> None:
+def _heard(_: PeerReply) -> None:
     """A peer that did not hear it is told when its link comes up, or forgets it in time."""

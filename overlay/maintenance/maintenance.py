@@ -15,7 +15,7 @@ from overlay.maintenance.verdict import Reason
 from overlay.records.draining import DrainPhase, DrainState
 from overlay.records.node_status import NodeStatus
 from overlay.records.refusal import Refusal
-from overlay.replication.drain import Drain
+from overlay.replication.drain import Drainer
 
 LOOK_AGAIN_S = 0.1
 """Between two looks, when what is in the way may be over in a moment;"""
@@ -30,7 +30,7 @@ class Maintenance:
         self,
         own_name: str,
         write_quorum: int,
-        drain: Drain,
+        drain: Drainer,
         lease: LeaseKeeper,
         look: Callable[[float], Awaitable[Sequence[NodeStatus]]],
         revoked: Callable[[], Collection[bytes]],

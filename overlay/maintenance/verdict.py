@@ -11,7 +11,7 @@ from overlay.links.member_claims import State
 from overlay.membership.member import LIVING
 from overlay.records.node_status import NodeStatus
 
-Nodes = Sequence[NodeStatus]
+NodeStatuses = Sequence[NodeStatus]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Reason:
     """It may be over in a moment, without anybody doing anything."""
 
 
-def present(nodes: Nodes, revoked: Collection[bytes]) -> tuple[NodeStatus, ...]:
+def present(nodes: NodeStatuses, revoked: Collection[bytes]) -> tuple[NodeStatus, ...]:
     """The nodes that count: not those that were revoked, nor an id that a living node's name had
     before."""
     out = {node_id.hex() for node_id in revoked}
@@ -33,7 +33,7 @@ def present(nodes: Nodes, revoked: Collection[bytes]) -> tuple[NodeStatus, ...]:
     )
 
 
-def against_draining(nodes: Nodes, own: str, write_quorum: int) -> tuple[Reason, ...]:
+def against_draining(nodes: NodeStatuses, own: str, write_quorum: int) -> tuple[Reason, ...]:
     """Why node `own` may not begin to drain."""
     others = [node for node in nodes if node.name != own]
     staying = sum(node.state == State.ALIVE and not node.draining for node in others)
@@ -44,7 +44,7 @@ def against_draining(nodes: Nodes, own: str, write_quorum: int) -> tuple[Reason,
     return tuple(reasons)
 
 
-def against_stopping(nodes: Nodes, name: str, write_quorum: int) -> tuple[Reason, ...]:
+def against_stopping(nodes: NodeStatuses, name: str, write_quorum: int) -> tuple[Reason, ...]:
     """Why node `name`, which is one of them, should not be stopped now.
 
     Whether others hold its records is another question, which draining answers.
@@ -85,7 +85,7 @@ def _serves(node: NodeStatus) -> bool:
     return node.state == State.ALIVE and node.ready and not node.draining
 
 
-def _troubles(nodes: Nodes, but: str) -> list[Reason]:
+def _troubles(nodes: NodeStatuses, but: str) -> list[Reason]:
     """What is wrong with, or done to, each node but one: a reason each at most."""
     leases: dict[str, float] = {}
     for node in nodes:

@@ -10,11 +10,11 @@ and what was lost. Two lists that are the same cost one small frame each way.
 from collections.abc import Callable, Iterable
 
 from overlay.base.limits import COMPARED_UPDATES_MAX
+from overlay.links.member_messages import CompareMembers, MembersAre, MemberUpdate
 from overlay.links.network import Transport
-from overlay.links.peer_messages import CompareMembers, MembersAre, MemberUpdate
 from overlay.membership.comparison import DIGEST_BYTES, SLICES, differing, digests, page
 
-Claims = Callable[[], Iterable[MemberUpdate]]
+ListUpdates = Callable[[], Iterable[MemberUpdate]]
 Version = Callable[[], int]
 
 
@@ -24,7 +24,7 @@ class Comparer:
     def __init__(
         self,
         transport: Transport,
-        claims: Claims,
+        claims: ListUpdates,
         version: Version,
         learn: Callable[[tuple[MemberUpdate, ...]], None],
         timeout_s: float,

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from overlay.base.limits import COMPARED_UPDATES_MAX
 from overlay.links.member_claims import RANK, State
-from overlay.links.peer_messages import MemberUpdate
+from overlay.links.member_messages import MemberUpdate
 
 SLICES = 64
 DIGEST_BYTES = 8

@@ -15,14 +15,14 @@ from overlay.links.network import Transport
 
 log = logging.getLogger(__name__)
 
-Failed = Callable[[bytes, bool], None]
+OnDialFailed = Callable[[bytes, bool], None]
 """Who could not be reached, and whether its host refused the connection."""
 
 
 class Dialler:
     """The dials of one node."""
 
-    def __init__(self, transport: Transport, timeout_s: float, failed: Failed) -> None:
+    def __init__(self, transport: Transport, timeout_s: float, failed: OnDialFailed) -> None:
         self._transport = transport
         self._timeout_s = timeout_s
         self._failed = failed

@@ -14,7 +14,7 @@ import dns.asyncresolver
 import dns.exception
 import dns.rdtypes.IN.SRV
 
-from overlay.base.addresses import split_address
+from overlay.base.addresses import HostPort, split_address
 from overlay.base.limits import DISCOVERED_ADDRESSES_MAX
 from overlay.config.config import Config
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 SRV_LABEL: Final = "_sipfarm-overlay._tcp"
 DNS_TIMEOUT_S: Final = 1.0
-
-Address = tuple[str, int]
 
 
 class Discovery:
@@ -48,7 +46,7 @@ class Discovery:
         if self._neighbours is not None:
             await self._neighbours.stop()
 
-    async def find(self) -> AsyncIterator[list[Address]]:
+    async def find(self) -> AsyncIterator[list[HostPort]]:
         """Where to look: what is known here, then what DNS says, which takes some seconds at most.
 
         Never raises.
@@ -59,16 +57,16 @@ class Discovery:
         yield list(dict.fromkeys([*configured, *heard]))[:DISCOVERED_ADDRESSES_MAX]
         yield list(dict.fromkeys(await self._named()))[:DISCOVERED_ADDRESSES_MAX]
 
-    async def _named(self) -> list[Address]:
+    async def _named(self) -> list[HostPort]:
         """What DNS has under the farm's name: SRV, or at least addresses."""
         farm, port = self._config.farm.name, self._config.overlay.port
-        found: list[Address] = []
+        found: list[HostPort] = []
         for target, target_port in await services(f"{SRV_LABEL}.{farm}") or [(farm, port)]:
             found += await addresses(target, target_port)
         return found
 
 
-async def services(name: str) -> list[Address]:
+async def services(name: str) -> list[HostPort]:
     """Where DNS has this service (SRV), the best first; nothing if it says nothing in time."""
     try:
         # Made anew each time: resolv.conf may have changed since.
@@ -81,7 +79,7 @@ async def services(name: str) -> list[Address]:
     return [(record.target.to_text(omit_final_dot=True), record.port) for record in records]
 
 
-async def addresses(host: str, port: int) -> list[Address]:
+async def addresses(host: str, port: int) -> list[HostPort]:
     """The addresses of a host; nothing if it has none, or they are not found in time."""
     loop = asyncio.get_running_loop()
     try:

@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable
 
 from overlay.base.limits import GOSSIP_QUEUE_MAX, GOSSIP_UPDATES_MAX
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
+from overlay.links.member_messages import Gossip, MemberUpdate
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Gossip, MemberUpdate, Reply
+from overlay.links.peer_protocol import PeerReply
 from overlay.membership.gossip_queue import GossipQueue, times_told
 from overlay.membership.probe_order import ProbeOrder
 
@@ -23,7 +24,7 @@ class Gossiper:
 
     def __init__(
         self,
-        settings: Overlay,
+        settings: OverlaySection,
         transport: Transport,
         chance: random.Random,
         linked: Callable[[], list[bytes]],
@@ -78,5 +79,5 @@ class Gossiper:
         self._transport.request(node_id, Gossip(updates=updates), _heard, timeout_s)
 
 
-def _heard(_: Reply) -> None:
+def _heard(_: PeerReply) -> None:
     """Whether one peer got it is of no interest: others tell it, too."""

@@ -12,13 +12,13 @@ import math
 from dataclasses import dataclass
 
 from overlay.links.member_claims import State, claim_of, order
-from overlay.links.peer_messages import MemberUpdate
+from overlay.links.member_messages import MemberUpdate
 
-Key = tuple[bytes, bytes]
+UpdateKey = tuple[bytes, bytes]
 
 
 @dataclass(kw_only=True)
-class _Entry:
+class _QueuedUpdate:
     update: MemberUpdate
     told: int = 0
 
@@ -33,8 +33,8 @@ class GossipQueue:
 
     def __init__(self, length_max: int) -> None:
         self._length_max = length_max
-        self._entries: dict[Key, _Entry] = {}
-        self._of: dict[bytes, dict[Key, None]] = {}
+        self._entries: dict[UpdateKey, _QueuedUpdate] = {}
+        self._of: dict[bytes, dict[UpdateKey, None]] = {}
         """The keys of each subject."""
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class GossipQueue:
         key = (subject, update.origin if claim[1] is State.SUSPECT else b"")
         if key not in self._entries and len(self._entries) >= self._length_max:
             self._remove(next(iter(self._entries)))
-        self._entries[key] = _Entry(update=update)
+        self._entries[key] = _QueuedUpdate(update=update)
         self._of.setdefault(subject, {})[key] = None
 
     def drop(self, subject: bytes) -> None:
@@ -69,7 +69,7 @@ class GossipQueue:
                 self._remove(key)
         return tuple(entry.update for _, entry in chosen)
 
-    def _remove(self, key: Key) -> None:
+    def _remove(self, key: UpdateKey) -> None:
         del self._entries[key]
         keys = self._of[key[0]]
         del keys[key]

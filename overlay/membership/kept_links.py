@@ -1,7 +1,7 @@
 """Which members this node keeps a link to in a farm that is too large to link to all.
 
 In: ids. Out: those worth a link. Counterparts: the same on every node; `members.py` has them
-dialled, `network.py` closes links to others when nobody uses them. Pure.
+dialled, `overlay.links.network` closes links to others when nobody uses them. Pure.
 
 Half of the links go to the nodes nearest by id: they hold copies of the same records, so a crash
 shows at once to those whom it concerns. The other half is spread over the rest of the id space, as

@@ -5,7 +5,7 @@ In and out: these values; `members.py` has the rules that change them.
 
 from dataclasses import dataclass
 
-from overlay.links.member_claims import Claim, State
+from overlay.links.member_claims import MemberClaim, State
 from overlay.membership.suspicion import Suspicion
 from overlay.records.node_info import NodeInfo
 
@@ -34,7 +34,7 @@ class Member:
     """When it came into this state, on the loop's clock."""
     number: int
     """Its id."""
-    claim: Claim = (0, State.ALIVE)
+    claim: MemberClaim = (0, State.ALIVE)
     linked: bool = False
     proven: bool = False
     """A link has shown that this id lives at this address."""

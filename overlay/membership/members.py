@@ -4,10 +4,10 @@ In: links that come up and break, dials that fail, probes, what others claim, ti
 of each member, and what changed. Counterpart: `membership.py` dials, probes and tells the rest of
 the daemon; `kept_links.py` chooses whom to link to where that is not everybody.
 
-Two things are kept of a member. Its *claim* (`updates.py`) is what the farm says of it; it is the
-same on all nodes that heard the same. Its *state* is what this node acts on: the claim, checked by
-this node's own link where there is one. Nobody with a link that answers is dead. Up to
-`links_kept` members are a mesh, in which nobody is alive without a link; beyond that a member
+Two things are kept of a member. Its *claim* (`overlay.links.member_claims`) is what the farm says
+of it; it is the same on all nodes that heard the same. Its *state* is what this node acts on: the
+claim, checked by this node's own link where there is one. Nobody with a link that answers is dead.
+Up to `links_kept` members are a mesh, in which nobody is alive without a link; beyond that a member
 without a link is what the farm says of it, except that nobody is dead by hearsay at once: there is
 time to refute.
 
@@ -24,7 +24,7 @@ from overlay.base import limit_hits
 from overlay.base.limits import MEMBERS_MAX
 from overlay.links.member_claims import (
     RANK,
-    Claim,
+    MemberClaim,
     State,
     agreed,
     claim_of,
@@ -33,7 +33,8 @@ from overlay.links.member_claims import (
     same_place,
     with_traits,
 )
-from overlay.links.peer_messages import Hello, MemberUpdate
+from overlay.links.member_messages import MemberUpdate
+from overlay.links.peer_protocol import Hello
 from overlay.membership.kept_links import KeptLinks
 from overlay.membership.member import LIVING, Learned, Member, Redial
 from overlay.membership.suspicion import Patience, Suspicion
@@ -314,7 +315,7 @@ class Members:
         member.dial_after_s = now_s
         self._linked.pop(member.info.node_id, None)
 
-    def _set_claim(self, member: Member, claim: Claim) -> None:
+    def _set_claim(self, member: Member, claim: MemberClaim) -> None:
         if claim == member.claim:
             return
         before, member.claim = member.claim, claim

@@ -21,10 +21,10 @@ from kademlia.node import Node
 
 from overlay.base import tasks
 from overlay.base.limits import CONTACTS_TOLD_MAX, GOSSIP_UPDATES_MAX
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.dht.lookup import Lookup
 from overlay.dht.protocol import FarmProtocol
-from overlay.dht.table import Contact
+from overlay.dht.table import TableContact
 from overlay.links.member_claims import (
     INCARNATION_MAX,
     RANK,
@@ -33,16 +33,9 @@ from overlay.links.member_claims import (
     sane,
     sane_node,
 )
+from overlay.links.member_messages import CompareMembers, Gossip, MembersAre, MemberUpdate, PingFor
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    CompareMembers,
-    Gossip,
-    Hello,
-    MembersAre,
-    MemberUpdate,
-    PingFor,
-    Reply,
-)
+from overlay.links.peer_protocol import Hello, PeerReply
 from overlay.membership.comparer import Comparer
 from overlay.membership.dialler import Dialler
 from overlay.membership.gossip import Gossiper
@@ -80,7 +73,7 @@ class Membership:
     def __init__(
         self,
         own: NodeInfo,
-        settings: Overlay,
+        settings: OverlaySection,
         transport: Transport,
         chance: random.Random,
         resolve: Resolve,
@@ -98,7 +91,7 @@ class Membership:
         redial = Redial(first_s=settings.redial_ms / 1000, longest_s=settings.redial_max_ms / 1000)
         self.members = Members(own.node_id, patience, redial, chance, settings.links_kept)
         self.dht = FarmProtocol(
-            Contact(own),
+            TableContact(own),
             settings.bucket_size,
             transport,
             self.heard_of,
@@ -109,7 +102,6 @@ class Membership:
         self.lookups = 0
         """Asked for so far, by how many steps in all, and by how many at most."""
         self.lookup_hops = 0
-        self.lookup_hops_max = 1
         self.health = LocalHealth(settings.health_score_max)
         self._settings = settings
         self._transport = transport
@@ -228,7 +220,6 @@ class Membership:
         contacts = sorted([*found, self.dht.source_node], key=target.distance_to)[:count]
         hops = max((looking.depth.get(contact.id, 0) for contact in contacts), default=0)
         self.lookup_hops += hops
-        self.lookup_hops_max = max(self.lookup_hops_max, hops)
         return [contact.info for contact in contacts]
 
     def surely_nearest(self, key: bytes, count: int) -> list[NodeInfo] | None:
@@ -315,7 +306,7 @@ class Membership:
         """A peer compares its list of members with this node's."""
         return self._comparer.answer(question)
 
-    def ping_for(self, question: PingFor, reply: Callable[[Reply], None]) -> None:
+    def ping_for(self, question: PingFor, reply: Callable[[PeerReply], None]) -> None:
         """A peer has no answer from another, and asks this node to try."""
         self._prober.help(question.target, reply)
 
@@ -360,7 +351,7 @@ class Membership:
         elif was not in LIVING and member.state in LIVING:
             self._heard_alive(member)
         elif (learned.dial or member.info.traits != traits) and member.state in LIVING:
-            self.dht.router.add_contact(Contact(member.info, proven=member.proven))
+            self.dht.router.add_contact(TableContact(member.info, proven=member.proven))
             if not placed_alike(member.info.traits, traits):
                 self._changed(member)
             elif member.info.traits != traits:
@@ -413,7 +404,7 @@ class Membership:
     def _reached(self, member: Member) -> None:
         """It answered by a link."""
         info = member.info
-        self.dht.router.add_contact(Contact(info))
+        self.dht.router.add_contact(TableContact(info))
         if member.claim[1] is not State.ALIVE:
             # It has to hear what is said of it, so that it can refute it.
             self._gossiper.drop(info.node_id)
@@ -421,7 +412,7 @@ class Membership:
 
     def _heard_alive(self, member: Member) -> None:
         """Others say that it is alive; in a large farm that has to do."""
-        self.dht.router.add_contact(Contact(member.info, proven=member.proven))
+        self.dht.router.add_contact(TableContact(member.info, proven=member.proven))
         self._changed(member)
 
     def _missed(self, node_id: bytes) -> None:
@@ -533,7 +524,7 @@ class Membership:
             await Lookup(self.dht, target, start, told, alpha).find_within(REFRESH_S)
 
     def _gone(self, member: Member) -> None:
-        self.dht.router.remove_contact(Contact(member.info))
+        self.dht.router.remove_contact(TableContact(member.info))
         log.warning("%s is %s", member.info.name, member.state)
         self._transport.drop(member.info.node_id, f"taken for {member.state}")
         self._changed(member)

@@ -17,9 +17,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
+from overlay.links.member_messages import Ping, PingFor
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Ack, Failed, Ping, PingFor, Reply
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.probe_order import ProbeOrder, Turns
 
@@ -60,7 +61,7 @@ class Prober:
 
     def __init__(
         self,
-        settings: Overlay,
+        settings: OverlaySection,
         transport: Transport,
         chance: random.Random,
         turns: Turns,
@@ -98,13 +99,13 @@ class Prober:
         self._under_way[node_id] = probe = _Probe(node_id=node_id, wait_s=wait_s, alone=alone)
         self._ping(probe)
 
-    def help(self, target: bytes, reply: Callable[[Reply], None]) -> None:
+    def help(self, target: bytes, reply: Callable[[PeerReply], None]) -> None:
         """Ping `target` for another node, and tell it in time."""
         step_s, late_s = self._timeout_s * NACK_SHARE / PINGS, self._timeout_s * LATE_FACTOR
         timer: asyncio.TimerHandle | None = None
         pings, asked = 0, True
 
-        def ponged(message: Reply) -> None:
+        def ponged(message: PeerReply) -> None:
             if isinstance(message, Ack):
                 lives()
 
@@ -112,7 +113,7 @@ class Prober:
             self._tell_answered(target)
             answer(Ack())
 
-        def answer(message: Reply) -> None:
+        def answer(message: PeerReply) -> None:
             nonlocal asked
             if asked:
                 asked = False
@@ -160,7 +161,7 @@ class Prober:
             self._ask_helpers(probe)
         self._ping(probe)
 
-    def _ponged(self, probe: _Probe, reply: Reply) -> None:
+    def _ponged(self, probe: _Probe, reply: PeerReply) -> None:
         if isinstance(reply, Ack):
             self._misses.pop(probe.node_id, None)
             self._lives(probe)
@@ -191,7 +192,7 @@ class Prober:
                 probe.wait_s * LATE_FACTOR,
             )
 
-    def _helped(self, probe: _Probe, reply: Reply) -> None:
+    def _helped(self, probe: _Probe, reply: PeerReply) -> None:
         if isinstance(reply, Ack):
             if self._done(probe):
                 self._tell_answered(probe.node_id)

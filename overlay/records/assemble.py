@@ -6,7 +6,7 @@ In: the events of one Call-ID, in any order. Out: one billing record a dialog. C
 
 from collections.abc import Iterable
 
-from overlay.records.billed import DESCRIPTION, Described
+from overlay.records.billed import DESCRIPTION, DescribedColumn
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind
 from overlay.records.call_record import CallRecord
 from overlay.records.names import aor_of_uri
@@ -71,7 +71,7 @@ def _record(events: list[CallEvent], replicas: tuple[str, ...]) -> CallRecord:
     )
 
 
-def _said(column: Described, *events: CallEvent | None) -> str:
+def _said(column: DescribedColumn, *events: CallEvent | None) -> str:
     """The column's text, of the first of these events that has one."""
     told = (event for event in events if event is not None and event.kind in column.said_by)
     return next(filter(None, (getattr(event, column.event) for event in told)), "")

@@ -47,7 +47,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described(Column):
+class DescribedColumn(Column):
     """A column that holds one text of the call's events."""
 
     event: str
@@ -64,8 +64,8 @@ def _said(
     label: str,
     since: str,
     said_by: tuple[EventKind, ...] = (*BEGINNINGS, EventKind.STOP),
-) -> Described:
-    return Described(kind=Kind.TEXT, since=since, event=event, label=label, said_by=said_by)
+) -> DescribedColumn:
+    return DescribedColumn(kind=Kind.TEXT, since=since, event=event, label=label, said_by=said_by)
 
 
 class CallDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,9 +107,9 @@ def _is_column(annotation: object) -> bool:
     return isinstance(annotation, Column)
 
 
-DESCRIPTION: Final[dict[str, Described]] = {
+DESCRIPTION: Final[dict[str, DescribedColumn]] = {
     name: column
     for name, column in columns_of(CallDescription).items()
-    if isinstance(column, Described)
+    if isinstance(column, DescribedColumn)
 }
 """The columns of `CallDescription`."""

@@ -9,7 +9,7 @@ import msgspec
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """`code` is for programs, `reason` for people.
 
-    `overlay.control.messages.Refused` lists the codes.
+    `overlay.control.control_protocol.Refused` lists the codes.
     """
 
     code: str

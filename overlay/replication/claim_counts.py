@@ -22,7 +22,7 @@ LOOK_PAUSE_MS_PER_CALL: Final = 0.5
 
 
 @dataclass(slots=True)
-class _Calls:
+class _CountedCalls:
     """Of one subscriber."""
 
     claims: dict[bytes, Claim] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class ClaimCounts:
     """Of all subscribers whose claims this node keeps, by the key of their record."""
 
     def __init__(self) -> None:
-        self._calls: OrderedDict[bytes, _Calls] = OrderedDict()
+        self._calls: OrderedDict[bytes, _CountedCalls] = OrderedDict()
         """Who called last is the last."""
         self._size = 0
 
@@ -128,8 +128,8 @@ class ClaimCounts:
         return tuple(each for each in calls.claims.values() if each.cseqs)
 
     def looked_up(self, key: bytes, found: Mapping[bytes, Heard | None], now_ms: int) -> None:
-        """What was heard of these calls; None: nothing, from nobody. Of those, who might ring
-        counts, and others do not: service goes before limits."""
+        """What was heard of these calls; None: nothing, from nobody. A call of which nothing was
+        heard counts while it might ring, and not afterwards: service goes before limits."""
         calls = self._calls.get(key)
         if calls is None:
             return
@@ -150,14 +150,14 @@ class ClaimCounts:
 
     # inner workings
 
-    def _of(self, key: bytes) -> _Calls:
+    def _of(self, key: bytes) -> _CountedCalls:
         calls = self._calls.get(key)
         if calls is None:
-            calls = self._calls[key] = _Calls()
+            calls = self._calls[key] = _CountedCalls()
         self._calls.move_to_end(key)
         return calls
 
-    def _put(self, calls: _Calls, claim: Claim, weight: int, now_ms: int) -> None:
+    def _put(self, calls: _CountedCalls, claim: Claim, weight: int, now_ms: int) -> None:
         while calls.released and calls.released[0][0] + SETUP_MS < now_ms:
             _, call = calls.released.popleft()
             gone = calls.claims.get(call)
@@ -180,6 +180,6 @@ class ClaimCounts:
         if key in self._calls and not self._calls[key].claims:
             del self._calls[key]
 
-    def _drop(self, calls: _Calls, call: bytes) -> None:
+    def _drop(self, calls: _CountedCalls, call: bytes) -> None:
         self._size -= call in calls.claims
         calls.drop(call)

@@ -13,21 +13,19 @@ remembers is not counted.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
-from overlay.base import tasks
 from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.limits import CLAIMS_PER_FRAME_MAX
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.base.tasks import Background
+from overlay.links.link import Answered
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import (
     AskCalls,
     CallsHeard,
     ClaimAt,
     ClaimedAt,
-    Failed,
     ReleaseAt,
-    Reply,
     ShareClaims,
 )
 from overlay.records import call
@@ -54,8 +52,6 @@ AGAIN_S = 1.0
 SETTLE_S = 0.1
 """How long a change in the farm is left to settle before claims are handed over."""
 
-Answer = Callable[[Reply], None]
-
 
 class Claims:
     """One node's part in it."""
@@ -74,19 +70,18 @@ class Claims:
         self._loop = asyncio.get_running_loop()
         self.counts = ClaimCounts()
         self._looking: dict[bytes, asyncio.Task[None]] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way = Background()
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self.refused = 0
         """Calls above their subscriber's limit, by this node's word."""
 
     def start(self) -> None:
         """Begin to hand claims over when the farm changes."""
-        self._task = asyncio.create_task(self._keep_handing_over(), name="claims")
+        self._under_way.start(self._keep_handing_over(), name="claims")
 
     async def stop(self) -> None:
         """End every task."""
-        await tasks.end([self._task, *self._under_way])
+        await self._under_way.end()
 
     # What proxies ask.
 
@@ -115,11 +110,11 @@ class Claims:
         async def tell() -> None:
             await self._ask_nearest(asked.key, asked, TIMEOUT_S)
 
-        self._in_background(tell())
+        self._under_way.start(tell())
 
     # What peers ask.
 
-    def claimed(self, request: ClaimAt, answer: Answer) -> None:
+    def claimed(self, request: ClaimAt, answer: Answered) -> None:
         """Decide about a call, at once if it is clear."""
         if self._granted(request):
             answer(self._told(request, granted=True))
@@ -128,9 +123,9 @@ class Claims:
         async def look() -> None:
             answer(await self._decide(request))
 
-        self._in_background(look())
+        self._under_way.start(look())
 
-    def released(self, request: ReleaseAt) -> Reply:
+    def released(self, request: ReleaseAt) -> PeerReply:
         """An INVITE was refused."""
         changed = self._clock.tick()
         claim = self.counts.release(
@@ -140,14 +135,14 @@ class Claims:
             self._share(request.key, claim)
         return Ack()
 
-    def shared(self, request: ShareClaims) -> Reply:
+    def shared(self, request: ShareClaims) -> PeerReply:
         """Another replica has decided."""
         if not all(self._clock.observe(each.changed) for each in request.claims):
             return Failed(code="clock", reason="a claim of tomorrow: whose clock is wrong?")
         self.counts.merge(request.key, request.claims, self._now_ms())
         return Ack()
 
-    async def heard(self, request: AskCalls) -> Reply:
+    async def heard(self, request: AskCalls) -> PeerReply:
         """What this node's records say of these calls; raises `StorageError`."""
         if len(request.calls) > CLAIMS_PER_FRAME_MAX:
             return Failed(code="bad-request", reason=f"more than {CLAIMS_PER_FRAME_MAX} calls")
@@ -195,11 +190,8 @@ class Claims:
         """Find out which of the counted calls have ended; once for all who wait for it."""
         task = self._looking.get(key)
         if task is None:
-            task = asyncio.create_task(self._look_once(key))
-            self._looking[key] = task
-            self._under_way.add(task)
+            task = self._looking[key] = self._under_way.start(self._look_once(key))
             task.add_done_callback(lambda _: self._looking.pop(key, None))
-            task.add_done_callback(self._under_way.discard)
         await asyncio.shield(task)
 
     async def _look_once(self, key: bytes) -> None:
@@ -234,11 +226,11 @@ class Claims:
 
     async def _ask_nearest(
         self, key: bytes, request: ClaimAt | ReleaseAt, timeout_s: float
-    ) -> Reply:
+    ) -> PeerReply:
         """The answer of the nearest replica that gives one, within `timeout_s`."""
         until_s = self._loop.time() + timeout_s
         nodes = await self._replicas.placement.find(key, timeout_s / 2)
-        reply: Reply = Failed(code="unavailable", reason="no replica")
+        reply: PeerReply = Failed(code="unavailable", reason="no replica")
         for index, node in enumerate(nodes):
             left_s = until_s - self._loop.time()
             if left_s <= 0:
@@ -251,7 +243,7 @@ class Claims:
                 break
         return reply
 
-    async def _answer_myself(self, request: ClaimAt | ReleaseAt) -> Reply:
+    async def _answer_myself(self, request: ClaimAt | ReleaseAt) -> PeerReply:
         if isinstance(request, ReleaseAt):
             return self.released(request)
         if self._granted(request):
@@ -288,13 +280,8 @@ class Claims:
                 told.add(node_id)
         return told >= others
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
 
-
-def _too_old(reply: Reply) -> bool:
+def _too_old(reply: PeerReply) -> bool:
     """Whether a node of this version would have taken it."""
     return isinstance(reply, Failed) and reply.code == "unknown-kind"
 

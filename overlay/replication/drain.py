@@ -18,7 +18,7 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.membership.membership import Membership
 from overlay.records.draining import DrainPhase, DrainState, Missing, Withheld
 from overlay.records.names import RecordKind
@@ -40,12 +40,12 @@ NAMED_AFTER_S = 3.0
 NamesOf = Callable[[Sequence[tuple[RecordKind, bytes]]], Awaitable[list[str]]]
 
 
-class Drain:
+class Drainer:
     """The draining of one node."""
 
     def __init__(
         self,
-        settings: Overlay,
+        settings: OverlaySection,
         membership: Membership,
         repair: Repair,
         replica: Replica,

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import msgspec
 
-from overlay.base import tasks
 from overlay.base.errors import StorageError
-from overlay.links.peer_messages import Store
+from overlay.base.tasks import Background
+from overlay.links.record_messages import Store
 from overlay.records import call
 from overlay.records.call import CallEvent, CallEvents, Level
 from overlay.records.clock import HybridClock
@@ -31,7 +31,7 @@ from overlay.replication.reader import Found, Merged, Reader
 from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 
-Done = Callable[[Level | Refusal], None]
+OnWritten = Callable[[Level | Refusal], None]
 """Called with how safe the event is, or why it is not safe at all."""
 
 
@@ -66,7 +66,7 @@ class EventWriter:
         self._signer = signer
         self.journal = Journal(replicas, committer)
         self._loop = asyncio.get_running_loop()
-        self._finding: set[asyncio.Task[None]] = set()
+        self._finding = Background()
 
     @property
     def journal_depth(self) -> int:
@@ -79,14 +79,14 @@ class EventWriter:
 
     async def stop(self) -> None:
         """End every task; what is in the journal stays there for the next start."""
-        await tasks.end(self._finding)
+        await self._finding.end()
         await self.journal.stop()
 
     def farm_changed(self) -> None:
         """Peers came: the journal may be emptied now."""
         self.journal.wake()
 
-    def write(self, event: CallEvent, timeout_s: float, done: Done) -> None:
+    def write(self, event: CallEvent, timeout_s: float, done: OnWritten) -> None:
         """Make `event` safe; `done` is called once, in about `timeout_s` at the latest."""
         event = msgspec.structs.replace(
             event, node=self._name, changed=self._clock.tick(), level=Level.QUORUM
@@ -95,9 +95,7 @@ class EventWriter:
         key = key_of(RecordKind.CALL, event.call_id)
         nodes = self._replicas.placement.surely(key)
         if nodes is None:
-            task = asyncio.create_task(self._find_first(key, event, timeout_s, done))
-            self._finding.add(task)
-            task.add_done_callback(self._finding.discard)
+            self._finding.start(self._find_first(key, event, timeout_s, done))
         else:
             self._write(key, event, nodes, timeout_s, done)
 
@@ -115,7 +113,9 @@ class EventWriter:
 
     # inner workings
 
-    async def _find_first(self, key: bytes, event: CallEvent, timeout_s: float, done: Done) -> None:
+    async def _find_first(
+        self, key: bytes, event: CallEvent, timeout_s: float, done: OnWritten
+    ) -> None:
         """In a farm that the table does not hold, others know where the replicas are."""
         until_s = self._loop.time() + timeout_s
         nodes = await self._replicas.placement.find(key, timeout_s / 2)
@@ -127,7 +127,7 @@ class EventWriter:
         event: CallEvent,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnWritten,
     ) -> None:
         replicas = self._replicas
         write = _EventWrite(self.journal, self._signer, key, event, done)
@@ -161,13 +161,13 @@ class _EventWrite:
     )
 
     def __init__(
-        self, journal: Journal, signer: Signer, key: bytes, event: CallEvent, done: Done
+        self, journal: Journal, signer: Signer, key: bytes, event: CallEvent, done: OnWritten
     ) -> None:
         self._journal = journal
         self._signer = signer
         self._key = key
         self._event = event
-        self._done: Done | None = done
+        self._done: OnWritten | None = done
         self._asked_journal = False
         self._in_journal = False
         self._won = False

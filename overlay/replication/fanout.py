@@ -9,7 +9,8 @@ every replica for every write. Counterpart: `quorum_write.py` counts the votes.
 import asyncio
 from collections.abc import Callable
 
-from overlay.links.peer_messages import Failed, Reply, Store
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Store
 from overlay.records.node_info import NodeInfo
 from overlay.replication.replicas import Replicas
 
@@ -35,7 +36,7 @@ class Fanout:
         replicas: Replicas,
         store: Store,
         others: list[NodeInfo],
-        answered: Callable[[Reply], None],
+        answered: Callable[[PeerReply], None],
         timeout_s: float,
     ) -> None:
         self._replicas = replicas
@@ -71,7 +72,7 @@ class Fanout:
                 node.node_id, self._store, self._replied, self._timeout_s
             )
 
-    def _replied(self, reply: Reply) -> None:
+    def _replied(self, reply: PeerReply) -> None:
         if isinstance(reply, Failed) and not self._finished:
             self.one_more()
         self._answered(reply)

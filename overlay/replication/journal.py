@@ -13,7 +13,7 @@ import msgspec
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError, StorageError
 from overlay.base.limits import UNPROVEN_NAMED_MAX
-from overlay.links.peer_messages import Store, Stored
+from overlay.links.record_messages import Store, Stored
 from overlay.records import call
 from overlay.records.call import CallEvent, Level
 from overlay.records.draining import Missing

@@ -8,7 +8,8 @@ and `subscribers.py` say what is written, and what follows from the outcome.
 from collections.abc import Callable, Sequence
 
 from overlay.base.errors import StorageError
-from overlay.links.peer_messages import Reply, Store, Stored
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import Store, Stored
 from overlay.records.node_info import NodeInfo
 from overlay.replication.fanout import Fanout
 from overlay.replication.quorum import Outcome, Votes
@@ -39,7 +40,7 @@ class QuorumWrite:
         needed: int,
         timeout_s: float,
         decided: Callable[[Outcome], None],
-        heard: Callable[[Reply], None] | None = None,
+        heard: Callable[[PeerReply], None] | None = None,
         *,
         everybody: bool = False,
     ) -> None:
@@ -75,7 +76,7 @@ class QuorumWrite:
             self._fanout.one_more()
         self._vote(error is None)
 
-    def answered(self, reply: Reply) -> None:
+    def answered(self, reply: PeerReply) -> None:
         """What a replica says; this node too, where it answers as the others do."""
         if self._heard is not None:
             self._heard(reply)

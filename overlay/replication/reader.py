@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from overlay.base.errors import UnavailableError
-from overlay.links.peer_messages import Fetch, Fetched, Reply, Store
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import Fetch, Fetched, Store
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.replicas import Replicas
@@ -118,7 +119,7 @@ class Reader:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
         waiting = sorted(nodes, key=lambda node: node.node_id != self._replicas.own_id)
-        asked: dict[asyncio.Future[Reply], NodeInfo] = {}
+        asked: dict[asyncio.Future[PeerReply], NodeInfo] = {}
         answers: dict[NodeInfo, Fetched] = {}
 
         def left_s() -> float:

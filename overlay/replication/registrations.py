@@ -9,15 +9,16 @@ node that is not a replica hands the request to the nearest that is.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from overlay.base.errors import UnavailableError
-from overlay.config.sections import Proxy
+from overlay.base.tasks import Background
+from overlay.config.sections import ProxySection
 from overlay.links import register_bodies
-from overlay.links.peer_messages import RegisterAt, RegisteredAt, Reply, Store, Stored
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import RegisterAt, RegisteredAt, Store, Stored
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RESERVED, RecordKind, key_of
@@ -31,7 +32,7 @@ from overlay.replication.reader import Found, Merged, Reader
 from overlay.replication.replica import digest_of
 from overlay.replication.replicas import Replicas
 
-Done = Callable[[RegisterResult | Refusal], None]
+OnRegistered = Callable[[RegisterResult | Refusal], None]
 UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 
 
@@ -39,7 +40,7 @@ class Registrations:
     """Registrations of the farm, through this node."""
 
     def __init__(
-        self, settings: Proxy, replicas: Replicas, reader: Reader, clock: HybridClock
+        self, settings: ProxySection, replicas: Replicas, reader: Reader, clock: HybridClock
     ) -> None:
         self._settings = settings
         self._replicas = replicas
@@ -47,20 +48,20 @@ class Registrations:
         self._reader = reader
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Background()
         self.weak = 0
         """REGISTERs done with fewer than W nodes, as there were no more."""
 
-    def register(self, request: RegisterRequest, timeout_s: float, done: Done) -> None:
+    def register(self, request: RegisterRequest, timeout_s: float, done: OnRegistered) -> None:
         """Do a REGISTER; `done` is called once, within `timeout_s`."""
         key = key_of(RecordKind.REGISTRATION, request.aor)
         nodes = self._replicas.placement.surely(key)
         if nodes is None:
-            self._as_task(self._find_first(request, key, timeout_s, done))
+            self._tasks.start(self._find_first(request, key, timeout_s, done))
         else:
             self._route(request, key, nodes, timeout_s, done)
 
-    def register_at(self, request: RegisterAt, answer: Callable[[Reply], None]) -> None:
+    def register_at(self, request: RegisterAt, answer: Callable[[PeerReply], None]) -> None:
         """A REGISTER that another node handed over."""
         asked, deadline_ms = register_bodies.decode_request(request.body)
 
@@ -98,28 +99,23 @@ class Registrations:
             record = registration.merge(record, copy)
         return Merged(record=record, bodies=[registration.encode(record)] if record else [])
 
-    def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def _route(
         self,
         request: RegisterRequest,
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         if not self._replicas.is_among(nodes):
             self._hand_over(request, list(nodes), self._loop.time() + timeout_s, done)
         elif request.contacts and not request.remove_all:
             self._write(request, key, nodes, timeout_s, done)
         else:
-            self._as_task(self._read_first(request, key, nodes, timeout_s, done))
+            self._tasks.start(self._read_first(request, key, nodes, timeout_s, done))
 
     async def _find_first(
-        self, request: RegisterRequest, key: bytes, timeout_s: float, done: Done
+        self, request: RegisterRequest, key: bytes, timeout_s: float, done: OnRegistered
     ) -> None:
         """In a farm that the table does not hold, others know who the replicas are."""
         until_s = self._loop.time() + timeout_s
@@ -132,7 +128,7 @@ class Registrations:
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         """Removing all bindings, or listing them, needs to know all of them."""
         began_s = self._loop.time()
@@ -154,7 +150,7 @@ class Registrations:
         key: bytes,
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
-        done: Done,
+        done: OnRegistered,
         *,
         again: bool = True,
     ) -> None:
@@ -199,7 +195,7 @@ class Registrations:
         nodes: tuple[NodeInfo, ...],
         timeout_s: float,
         won: Callable[[Registration], None],
-        done: Done,
+        done: OnRegistered,
     ) -> None:
         """Have W replicas merge `delta`: `won` gets the record as the quorum has it, `done` the
         reason why there is no quorum."""
@@ -209,7 +205,7 @@ class Registrations:
             done(Refusal(code="too-large", reason=str(error)))
             return
 
-        def heard(reply: Reply) -> None:
+        def heard(reply: PeerReply) -> None:
             nonlocal merged
             if isinstance(reply, Stored) and reply.body:
                 merged = registration.merge(merged, self._learned(key, reply.body))
@@ -235,7 +231,9 @@ class Registrations:
         else:
             write.own_copy()
 
-    def _finish(self, delta: Registration, merged: Registration, done: Done, *, weak: bool) -> None:
+    def _finish(
+        self, delta: Registration, merged: Registration, done: OnRegistered, *, weak: bool
+    ) -> None:
         """The quorum is won: tell what it says."""
         outcome = RegisterOutcome.DONE
         if registrar.overtaken(merged, delta):
@@ -257,7 +255,7 @@ class Registrations:
         return record
 
     def _hand_over(
-        self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: Done
+        self, request: RegisterRequest, nodes: list[NodeInfo], until_s: float, done: OnRegistered
     ) -> None:
         left_s = until_s - self._loop.time()
         if not nodes or left_s <= 0:
@@ -266,7 +264,7 @@ class Registrations:
         node = nodes.pop(0)
         patience_s = left_s / 2 if nodes else left_s
 
-        def answered(reply: Reply) -> None:
+        def answered(reply: PeerReply) -> None:
             if isinstance(reply, RegisteredAt):
                 result = register_bodies.decode_result(reply.body)
                 if result != UNAVAILABLE:

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
-from overlay.links.peer_messages import Failed, Offer, Reply, Store, Stored, Wanted
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Offer, Store, Stored, Wanted
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.proof import Absence, Findings, Looked, Proof
@@ -177,6 +178,6 @@ class Repair:
         return refused
 
 
-def why_not(reply: Reply) -> str:
+def why_not(reply: PeerReply) -> str:
     """What a peer says that does not do what it was asked to."""
     return reply.reason if isinstance(reply, Failed) else f"it answers {type(reply).__name__}"

@@ -24,15 +24,14 @@ from overlay.base.limits import (
     REGISTRATIONS_MAX,
 )
 from overlay.cache.hot import HotRecords
+from overlay.links.link import Answered
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import (
     Changed,
-    Failed,
     Fetch,
     Fetched,
     Offer,
-    Reply,
     Store,
     Stored,
     StoreMany,
@@ -47,14 +46,13 @@ from overlay.replication.vetting import Vetting
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committed, Committer
 from overlay.storage.rows import SubscriberRow, event_row
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 
 log = logging.getLogger(__name__)
 
 PUSH_TIMEOUT_S = 0.2
 """How long an acknowledgement waits for a lease holder to confirm a push."""
 
-Answer = Callable[[Reply], None]
 EventStored = Callable[[bytes, CallEvent], None]
 """Given the call's key and the event."""
 
@@ -75,7 +73,7 @@ class Replica:
         *,
         own_id: bytes,
         bindings: Bindings,
-        subscribers: Subscribers,
+        subscribers: StoredSubscribers,
         committer: Committer,
         hot: HotRecords,
         transport: Transport,
@@ -176,7 +174,7 @@ class Replica:
 
     # What peers ask.
 
-    def store(self, sender: bytes, request: Store, answer: Answer) -> None:
+    def store(self, sender: bytes, request: Store, answer: Answered) -> None:
         """Merge a record that a coordinator sends."""
         self.stored += sender != self._own_id
         try:
@@ -193,11 +191,11 @@ class Replica:
         except (msgspec.MsgspecError, ValueError) as error:
             answer(Failed(code="bad-request", reason=str(error)))
 
-    def store_many(self, sender: bytes, request: StoreMany, answer: Answer) -> None:
+    def store_many(self, sender: bytes, request: StoreMany, answer: Answered) -> None:
         """Merge records that W replicas hold already."""
         left, failed = len(request.records), ""
 
-        def one_less(reply: Reply) -> None:
+        def one_less(reply: PeerReply) -> None:
             nonlocal left, failed
             left -= 1
             if isinstance(reply, Failed):
@@ -210,7 +208,7 @@ class Replica:
         if not request.records:
             answer(Ack())
 
-    def fetch(self, sender: bytes, request: Fetch, answer: Answer) -> None:
+    def fetch(self, sender: bytes, request: Fetch, answer: Answered) -> None:
         """Read the local copy."""
         lease_ms = request.lease_ms
         if lease_ms > 0 and sender != self._own_id:
@@ -242,7 +240,7 @@ class Replica:
             return self.bindings.get(key)
         return self.subscribers.get(key)
 
-    async def offered(self, offer: Offer) -> Reply:
+    async def offered(self, offer: Offer) -> PeerReply:
         """Which of the offered records this node lacks or has otherwise."""
         if offer.kind == RecordKind.CALL:
             since_us = self.horizon_us()
@@ -257,7 +255,7 @@ class Replica:
 
     # inner workings
 
-    def _store_registration(self, sender: bytes, request: Store, answer: Answer) -> None:
+    def _store_registration(self, sender: bytes, request: Store, answer: Answered) -> None:
         delta = registration.decode(request.body)
         if request.expected and registration.ended(delta, self.now_ms()):
             # To acknowledge it and then prune it would bring back what it replaces.
@@ -274,7 +272,7 @@ class Replica:
         else:
             answer(reply)
 
-    def _store_event(self, request: Store, answer: Answer) -> None:
+    def _store_event(self, request: Store, answer: Answered) -> None:
         event = call.decode(request.body)
         if len(event.event_id) != 20 or key_of(RecordKind.CALL, event.call_id) != request.key:
             raise ValueError("an event's id or key is wrong")
@@ -291,7 +289,7 @@ class Replica:
             limit_hits.hit("EVENTS_PER_CALL_MAX")
             raise ValueError(f"more than {EVENTS_PER_CALL_MAX} events of one call")
 
-    def _store_subscriber(self, request: Store, answer: Answer) -> None:
+    def _store_subscriber(self, request: Store, answer: Answered) -> None:
         sent = self._vetting.subscriber(request.key, request.body)
         is_new = self.subscribers.get(request.key) is None and not sent.removed
         record = self.subscribers.merge(request.key, sent)
@@ -307,5 +305,5 @@ class Replica:
         self.committer.commit(row, lambda error: answer(_outcome(error) if error else reply))
 
 
-def _outcome(error: StorageError | None) -> Reply:
+def _outcome(error: StorageError | None) -> PeerReply:
     return Failed(code="storage", reason=str(error)) if error else Stored()

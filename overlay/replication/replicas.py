@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Fetch, Reply, Store
+from overlay.links.peer_protocol import PeerReply
+from overlay.links.record_messages import Fetch, Store
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.placement import Placement
@@ -54,16 +55,16 @@ class Replicas:
 
     def ask(
         self, node: NodeInfo, request: Fetch | Store, timeout_s: float
-    ) -> "asyncio.Future[Reply]":
+    ) -> "asyncio.Future[PeerReply]":
         """What a replica answers, this node too; a future that never raises.
 
         `timeout_s` is for the others: this node answers as soon as its disk does.
         """
         if node.node_id != self.own_id:
             return self.transport.ask(node.node_id, request, timeout_s)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[PeerReply] = asyncio.get_running_loop().create_future()
 
-        def answer(reply: Reply) -> None:
+        def answer(reply: PeerReply) -> None:
             # Whoever asked may have gone; to raise here would cost the others of the same commit
             # their answer.
             if not future.done():

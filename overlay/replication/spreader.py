@@ -8,7 +8,7 @@ import asyncio
 
 from overlay.base.limits import LINK_FRAME_BYTES_MAX
 from overlay.links.network import Transport
-from overlay.links.peer_messages import Store, StoreMany
+from overlay.links.record_messages import Store, StoreMany
 
 PAUSE_S = 0.05
 """How long a record waits for company."""

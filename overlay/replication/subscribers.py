@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from overlay.base.errors import OutdatedError, UnavailableError
 from overlay.cache.hot import HotRecords
-from overlay.links.peer_messages import Ack, Changed, Failed, Reply, Store, Stored
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import Changed, Store, Stored
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.node_info import NodeInfo
@@ -95,7 +96,7 @@ class SubscriberDirectory:
             raise UnavailableError(f"only {len(taken)} of {needed} replicas stored it{why}")
         return len(taken)
 
-    def pushed(self, push: Changed) -> Reply:
+    def pushed(self, push: Changed) -> PeerReply:
         """A replica tells of a change."""
         if not self._vetting.genuine(push.key, push.body):
             return Failed(code="forged", reason="not signed by the operator")
@@ -117,10 +118,10 @@ class SubscriberDirectory:
 
     async def _write(
         self, store: Store, nodes: tuple[NodeInfo, ...], needed: int, timeout_s: float
-    ) -> tuple[Outcome, list[Reply]]:
+    ) -> tuple[Outcome, list[PeerReply]]:
         """Have all replicas store it, and wait for all of them: the operator is told how many did,
         and whether one of them knew another version."""
-        replicas, replies = self._replicas, list[Reply]()
+        replicas, replies = self._replicas, list[PeerReply]()
         everybody: asyncio.Future[Outcome] = self._loop.create_future()
 
         def decided(outcome: Outcome) -> None:

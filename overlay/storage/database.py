@@ -202,12 +202,6 @@ class RecordsDatabase:
         with disk_errors():
             return self._outbox.backlog(sink, now_us)
 
-    def limit_pages(self, pages: int) -> int:
-        """Let the file grow to no more than this many pages; how many it has now."""
-        with disk_errors():
-            self._connection.pragma("max_page_count", pages)
-            return int(self._connection.pragma("page_count"))
-
     def subscribers(self) -> list[tuple[bytes, str, bytes]]:
         """All (key, aor, body), but those that have rotted."""
         sound = []

@@ -40,7 +40,7 @@ TABLES: Final = (
 at every sink, and the marks among its events say what a sink has."""
 _WITH_CHECKSUM: Final = ("events", "subscribers", "bindings")
 
-Row = tuple[Any, ...]
+SavedRow = tuple[Any, ...]
 
 
 def rebuild(path: Path, schema: Schema, damage: Damage) -> None:
@@ -97,7 +97,7 @@ def _take_along(path: Path, target: apsw.Connection) -> dict[str, int]:
     return kept
 
 
-def _copy(rows: Iterator[Row], target: apsw.Connection, table: str) -> int:
+def _copy(rows: Iterator[SavedRow], target: apsw.Connection, table: str) -> int:
     count, more = 0, True
     while more:
         with transaction(target):
@@ -113,7 +113,7 @@ def _copy(rows: Iterator[Row], target: apsw.Connection, table: str) -> int:
     return count
 
 
-def _sound(source: apsw.Connection, table: str) -> Iterator[Row]:
+def _sound(source: apsw.Connection, table: str) -> Iterator[SavedRow]:
     """The rows that can be read and are as they were written; some may come twice."""
     if table not in _WITH_CHECKSUM:
         yield from _readable(source, table)
@@ -133,7 +133,7 @@ def _has_checksums(source: apsw.Connection) -> bool:
         return True
 
 
-def _readable(source: apsw.Connection, table: str) -> Iterator[Row]:
+def _readable(source: apsw.Connection, table: str) -> Iterator[SavedRow]:
     """From the first row up to a broken page; then from the last one down to one."""
     for order in ("", " ORDER BY 1 DESC"):
         try:

@@ -15,7 +15,7 @@ from overlay.records import subscriber
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
 from overlay.storage.rows import SubscriberRow
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,9 @@ LOOK_S: Final = 5.0
 class Scrubber:
     """Of one node."""
 
-    def __init__(self, bindings: Bindings, subscribers: Subscribers, committer: Committer) -> None:
+    def __init__(
+        self, bindings: Bindings, subscribers: StoredSubscribers, committer: Committer
+    ) -> None:
         self._bindings = bindings
         self._subscribers = subscribers
         self._committer = committer

@@ -10,7 +10,7 @@ from overlay.records import subscriber
 from overlay.records.subscriber import Subscriber
 
 
-class Subscribers:
+class StoredSubscribers:
     """All subscriber records of this node."""
 
     def __init__(self, rows: list[tuple[bytes, str, bytes]]) -> None:

@@ -20,7 +20,8 @@ from bench.reading import Reading
 from deploy.lab import Lab
 from overlay.base.errors import SipfarmError
 from overlay.control.client import ControlClient
-from overlay.control.messages import GetStatus, Locate, Located, Status
+from overlay.control.operator_messages import GetStatus, Status
+from overlay.control.proxy_messages import Locate, Located
 
 BINDINGS = 300_000
 BINDINGS_QUICK = 20_000

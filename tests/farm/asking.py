@@ -10,7 +10,7 @@ from typing import Any
 
 from deploy.lab import Lab
 from overlay.base.errors import SipfarmError
-from overlay.control.messages import (
+from overlay.control.operator_messages import (
     Calls,
     GetLocation,
     GetStatus,

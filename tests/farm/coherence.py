@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from deploy.lab import Lab
 from overlay.base.errors import SipfarmError
 from overlay.control.client import ControlClient
-from overlay.control.messages import Locate, Located, Register, Registered
+from overlay.control.proxy_messages import Locate, Located, Register, Registered
 from overlay.records.register import ContactChange, RegisterOutcome
 from overlay.records.targets import Target, decode_cached, redis_key
 from proxy.kept_targets import KeptTargets

@@ -24,7 +24,7 @@ from datetime import datetime
 from pathlib import Path
 
 from deploy.lab import Lab
-from overlay.control.messages import Register, Registered
+from overlay.control.proxy_messages import Register, Registered
 from overlay.records.register import ContactChange, RegisterOutcome
 from tests.farm.asking import eventually, states
 from tests.farm.sipp import Sipp

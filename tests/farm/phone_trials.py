@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deploy.lab import Lab, processes
-from overlay.control.messages import Drain
+from overlay.control.operator_messages import Drain
 from overlay.records.draining import DrainWish
 from tests.farm.phones import Heard, PjsipPhone, RealPhone
 from tests.farm.sip_seen import SipSeen

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import CallClaimed, ClaimCall, ReleaseCall
+from overlay.control.proxy_messages import CallClaimed, ClaimCall, ReleaseCall
 from tests.farm import calling
 from tests.farm.asking import add_subscriber, eventually, sipfarm_json, states
 from tests.farm.raw_phone import RawPhone

@@ -13,7 +13,8 @@ import pytest
 
 from deploy.lab import Lab
 from overlay.base.errors import UnavailableError
-from overlay.control.messages import Drain, Register, Registered, WriteEvent, Written
+from overlay.control.operator_messages import Drain
+from overlay.control.proxy_messages import Register, Registered, WriteEvent, Written
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.draining import DrainWish

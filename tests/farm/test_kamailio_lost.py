@@ -14,7 +14,7 @@ import dns.query
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import GetStatus, Status
+from overlay.control.operator_messages import GetStatus, Status
 from overlay.kamailio.options_ping import why_silent
 from overlay.records.node_status import NodeStatus
 from tests.farm.asking import all_records, eventually, sipfarm

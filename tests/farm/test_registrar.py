@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import Locate, Located
+from overlay.control.proxy_messages import Locate, Located
 from tests.farm.asking import eventually
 from tests.farm.raw_phone import RawPhone
 from tests.sip.message import Message, ack_of, cancel_of

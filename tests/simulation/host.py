@@ -22,7 +22,7 @@ from overlay.base.frames import FrameBuffer, pack
 from overlay.base.limits import CONTROL_REPLY_BYTES_MAX
 from overlay.config import config as configuration
 from overlay.config.config import Config
-from overlay.control import messages as control
+from overlay.control import control_codec
 from overlay.control.server import ControlServer
 from overlay.daemon.node import Node
 from overlay.daemon.parts import NowMs, Parts
@@ -96,13 +96,13 @@ class Connection(asyncio.Transport):
             future.set_result(None)
             return future
         self._waiting[self._last_id] = future
-        frame = pack(control.encode(msgspec.structs.replace(request, id=self._last_id)))
+        frame = pack(control_codec.encode(msgspec.structs.replace(request, id=self._last_id)))
         self._loop.call_soon(self._send, frame, context=self._process.context)
         return future
 
     def write(self, data: Any) -> None:
         for payload in self._frames.feed(bytes(data)):
-            answer = control.decode_answer(payload)
+            answer = control_codec.decode_answer(payload)
             future = self._waiting.pop(answer.id, None)
             if future is not None and not future.done():
                 future.set_result(answer)

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.simulation import big_farm_main
+from tests.simulation import big_farm_main, partial_tables_main
 from tests.simulation.simulation import Result, run
 
 
@@ -58,7 +58,27 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="SIZES",
         help="play one farm of each of these sizes instead, such as 10,50,200,1000",
     )
+    parser.add_argument(
+        "--tables",
+        metavar="SIZES",
+        help="look records up in one farm of each of these sizes instead, such as 1000,4000,10000",
+    )
+    parser.add_argument(
+        "--lookups", type=int, default=300, help="with --tables: how many (default: 300)"
+    )
+    parser.add_argument(
+        "--known",
+        type=int,
+        default=0,
+        metavar="NODES",
+        help="with --tables: how many others a node knows at most (default: all)",
+    )
     options = parser.parse_args(arguments)
+    if options.tables:
+        sizes = [int(size) for size in options.tables.split(",")]
+        return partial_tables_main.main(
+            sizes, options.seed, options.lookups, options.known, options.json
+        )
     if options.farm:
         sizes = [int(size) for size in options.farm.split(",")]
         return big_farm_main.main(sizes, options.seed, options.json)

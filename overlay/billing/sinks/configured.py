@@ -1,7 +1,7 @@
 """The sinks that the configuration names.
 
-In: the configuration. Out: sinks. Counterpart: `exporter.py`. Their libraries are loaded only for
-sinks that are configured: most nodes need none of them.
+In: the configuration. Out: sinks. Counterpart: `overlay.billing.exporter`. Their libraries are
+loaded only for sinks that are configured: most nodes need none of them.
 """
 
 from pathlib import Path

@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from overlay.billing.columns import COLUMNS, Row
+from overlay.billing.columns import COLUMNS, BilledRow
 from overlay.billing.sinks.sink import SinkError
 from overlay.records.billed import FREE, Column
 
@@ -38,12 +38,12 @@ _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes spreadsheets take a field for a formula."""
 
 
-def csv_line(row: Row) -> str:
+def csv_line(row: BilledRow) -> str:
     """The row, CR LF at its end; a field that a spreadsheet would run is quoted with `'`."""
     return _line([_cell(getattr(row, name), column) for name, column in COLUMNS.items()])
 
 
-def json_line(row: Row) -> str:
+def json_line(row: BilledRow) -> str:
     """The row as an object, LF at its end."""
     return msgspec.json.encode(row).decode() + "\n"
 
@@ -98,7 +98,7 @@ class FileSink:
     def name(self) -> str:
         return self._kind
 
-    async def take(self, rows: Sequence[Row]) -> None:
+    async def take(self, rows: Sequence[BilledRow]) -> None:
         await self._run(lambda: self._append(rows))
 
     async def tick(self) -> None:
@@ -125,7 +125,7 @@ class FileSink:
             where = error.filename or self._directory
             raise SinkError(f"{where}: {error.strerror or error}") from error
 
-    def _append(self, rows: Sequence[Row]) -> None:
+    def _append(self, rows: Sequence[BilledRow]) -> None:
         self._rotate_if_due()
         part = self._open or self._new_part()
         encode = csv_line if self._kind == "csv" else json_line

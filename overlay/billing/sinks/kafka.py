@@ -24,9 +24,9 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 
 from overlay.base import tasks
 from overlay.base.limits import IDENTITY_FILE_BYTES_MAX
-from overlay.billing.columns import COLUMNS, Row
+from overlay.billing.columns import COLUMNS, BilledRow
 from overlay.billing.sinks.sink import SinkError
-from overlay.config.sections import Kafka
+from overlay.config.sections import KafkaSection
 from overlay.records.billed import Kind
 
 TAKE_TIMEOUT_S: Final = 30.0
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-def cut(row: Row) -> Row:
+def cut(row: BilledRow) -> BilledRow:
     """The row below `CUT_BYTES_MAX`: a broker that takes no such message takes nothing. Times and
     durations are whole; a call that was refreshed for months has many event ids. So are the
     dialog's names, unless they alone are too long: `id` was made of them as they were."""
@@ -55,7 +55,7 @@ def cut(row: Row) -> Row:
     return msgspec.structs.replace(shorter, **_shortened(row, Kind.NAME))
 
 
-def _shortened(row: Row, kind: Kind) -> dict[str, str]:
+def _shortened(row: BilledRow, kind: Kind) -> dict[str, str]:
     names = (name for name, column in COLUMNS.items() if column.kind is kind)
     return {name: getattr(row, name)[:CUT_TEXT_CHARS] for name in names}
 
@@ -63,7 +63,7 @@ def _shortened(row: Row, kind: Kind) -> dict[str, str]:
 class KafkaSink:
     """One topic."""
 
-    def __init__(self, settings: Kafka) -> None:
+    def __init__(self, settings: KafkaSection) -> None:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
 
@@ -71,7 +71,7 @@ class KafkaSink:
     def name(self) -> str:
         return f"kafka {self._settings.topic}"
 
-    async def take(self, rows: Sequence[Row]) -> None:
+    async def take(self, rows: Sequence[BilledRow]) -> None:
         try:
             async with asyncio.timeout(TAKE_TIMEOUT_S):
                 for row in await self._too_large(rows):
@@ -97,7 +97,7 @@ class KafkaSink:
 
     # inner workings
 
-    async def _too_large(self, rows: Sequence[Row]) -> list[Row]:
+    async def _too_large(self, rows: Sequence[BilledRow]) -> list[BilledRow]:
         """Send all; those that no broker took for their size, or for that of their batch."""
         producer = await self._connected()
         sent = []
@@ -118,7 +118,7 @@ class KafkaSink:
             await self.close()
         return too_large
 
-    async def _take_alone(self, row: Row) -> None:
+    async def _take_alone(self, row: BilledRow) -> None:
         """In a batch of its own, as it is or cut."""
         try:
             await (await self._send(await self._connected(), row))
@@ -128,7 +128,7 @@ class KafkaSink:
             await (await self._send(await self._connected(), cut(row), CUT))
 
     async def _send(
-        self, producer: AIOKafkaProducer, row: Row, *headers: tuple[str, bytes]
+        self, producer: AIOKafkaProducer, row: BilledRow, *headers: tuple[str, bytes]
     ) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = await producer.send(
             self._settings.topic,
@@ -159,7 +159,7 @@ class KafkaSink:
         return producer
 
 
-def _security(settings: Kafka) -> dict[str, Any]:
+def _security(settings: KafkaSection) -> dict[str, Any]:
     """Read each time that a producer is made, so that changed files are used; raises `OSError`."""
     options: dict[str, Any] = {}
     if settings.tls:

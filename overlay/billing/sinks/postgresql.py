@@ -12,7 +12,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from overlay.billing.columns import COLUMNS, Row
+from overlay.billing.columns import COLUMNS, BilledRow
 from overlay.billing.sinks.sink import SinkError
 from overlay.records.billed import Kind
 
@@ -53,7 +53,7 @@ class PostgresqlSink:
     def name(self) -> str:
         return f"postgresql {self._table}"
 
-    async def take(self, rows: Sequence[Row]) -> None:
+    async def take(self, rows: Sequence[BilledRow]) -> None:
         # Of a batch's rows with one id the last is the latest; one statement may not touch a row
         # twice.
         values = {row.id: _values(row) for row in rows}
@@ -144,7 +144,7 @@ def _identifier(table: str) -> sql.Identifier:
     return sql.Identifier(*table.split("."))
 
 
-def _values(row: Row) -> list[object]:
+def _values(row: BilledRow) -> list[object]:
     return [_value(getattr(row, name), column.kind) for name, column in COLUMNS.items()]
 
 

@@ -1,4 +1,4 @@
-"""What a sink is, to `exporter.py`.
+"""What a sink is, to `overlay.billing.exporter`.
 
 A sink takes rows in batches. When `take` returns, all of them are safe there; when it raises, any
 of them may be there and all will come again: rows have stable ids, so that is no harm.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from overlay.base.errors import SipfarmError
-from overlay.billing.columns import Row
+from overlay.billing.columns import BilledRow
 
 
 class SinkError(SipfarmError):
@@ -23,7 +23,7 @@ class Sink(Protocol):
         """The same as long as the sink is the same place: progress is kept under it."""
         ...
 
-    async def take(self, rows: Sequence[Row]) -> None:
+    async def take(self, rows: Sequence[BilledRow]) -> None:
         """Make the rows safe there; raises `SinkError`."""
         ...
 

@@ -19,7 +19,7 @@ import httpx
 import msgspec
 
 from overlay.base.limits import IDENTITY_FILE_BYTES_MAX
-from overlay.billing.columns import Row
+from overlay.billing.columns import BilledRow
 from overlay.billing.sinks.sink import SinkError
 
 TIMEOUT_S: Final = 10.0
@@ -45,7 +45,7 @@ class WebhookSink:
     def name(self) -> str:
         return f"webhook {self._url}"
 
-    async def take(self, rows: Sequence[Row]) -> None:
+    async def take(self, rows: Sequence[BilledRow]) -> None:
         body = msgspec.json.encode({"rows": rows})
         timestamp = str(int(self._clock()))
         headers = {

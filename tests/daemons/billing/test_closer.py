@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from overlay.control.messages import ShowCall, WriteEvent
+from overlay.control.operator_messages import ShowCall
+from overlay.control.proxy_messages import WriteEvent
 from overlay.records.names import RecordKind, key_of
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.proxy_requests import start_event, stop_event

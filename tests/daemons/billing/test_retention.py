@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from overlay.billing.retention import DAY_US, Retention, horizon_us
-from overlay.control import messages
+from overlay.control import operator_messages
 from overlay.records.names import RecordKind, key_of
 from overlay.storage.committer import Committer
 from overlay.storage.damage import Damage
@@ -113,7 +113,7 @@ def test_repair_does_not_bring_back_what_one_node_has_deleted(tmp_path: Path) ->
             await farm.nodes[name].repair.prove()
         assert readers["n1"].events(key) == ()
         for name in farm.nodes:
-            assert (await farm.ask(name, messages.ShowCall(call_id="old"))).calls == ()
+            assert (await farm.ask(name, operator_messages.ShowCall(call_id="old"))).calls == ()
         for db in readers.values():
             db.close()
 

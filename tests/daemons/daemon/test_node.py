@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from overlay.control import messages
+from overlay.control import operator_messages, proxy_messages
 from overlay.daemon.parts import Parts
 from overlay.kamailio.watcher import KamailioWatcher
 from overlay.records.draining import DrainPhase
@@ -46,7 +46,7 @@ def test_phones_go_elsewhere_and_records_stay(tmp_path: Path) -> None:
         assert all(node.drain.phase is DrainPhase.SERVING for node in nodes)
         assert farm.nodes["n2"].zone().serial > serial, "resolvers look at it again"
 
-        status = await farm.ask("n2", messages.GetStatus())
+        status = await farm.ask("n2", operator_messages.GetStatus())
         said = {each.name: (each.ready, each.proxy, each.unready) for each in status.nodes}
         reason = "Kamailio: no answer to OPTIONS: connection refused"
         assert said == {
@@ -56,7 +56,7 @@ def test_phones_go_elsewhere_and_records_stay(tmp_path: Path) -> None:
         }
         assert (await farm.nodes["n1"].readiness.check()) == (reason,)
         # It serves its peers as ever.
-        located = await farm.ask("n1", messages.Locate(aor="alice@farm.test"))
+        located = await farm.ask("n1", proxy_messages.Locate(aor="alice@farm.test"))
         assert [each.uri for each in located.targets] == ["sip:alice@192.0.2.1"]
         for each in kamailios[1:]:
             each.stop()

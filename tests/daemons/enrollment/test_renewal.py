@@ -11,7 +11,7 @@ import pytest
 
 from overlay.base.errors import IdentityError
 from overlay.config.config import Config
-from overlay.config.sections import Enrollment
+from overlay.config.sections import EnrollmentSection
 from overlay.daemon.node import Node
 from overlay.enrollment.authority_client import ask, trusting
 from overlay.enrollment.enrollment_messages import Renew, Renewed
@@ -42,7 +42,9 @@ def grow_old(farm: Farm, name: str, service: int) -> Config:
     csr_pem = request.make(keys.load(etc / files.NODE_KEY), FARM, name, config.node.address)
     pem = ca.sign(farm.directory / "ca", csr_pem, name, config.node.address, now=then)
     (etc / files.NODE_CERTIFICATE).write_bytes(pem)
-    return msgspec.structs.replace(config, enrollment=Enrollment(service=f"{HOST}:{service}"))
+    return msgspec.structs.replace(
+        config, enrollment=EnrollmentSection(service=f"{HOST}:{service}")
+    )
 
 
 def test_a_running_node_gets_a_new_certificate_and_shows_it(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from overlay.control import messages
+from overlay.control import operator_messages
 from overlay.control.client import RefusedError
-from overlay.control.messages import Drain, Drained, OkToStop
+from overlay.control.operator_messages import Drain, Drained, OkToStop
 from overlay.daemon.node import Node
-from overlay.links.peer_messages import EndLease, Failed, Reply, Request
+from overlay.links.farm_messages import EndLease
+from overlay.links.peer_protocol import Failed, PeerReply, PeerRequest
 from overlay.maintenance import lease_keeper
 from overlay.records.draining import DrainPhase, DrainWish
 from tests.daemons.farm_of_nodes import Farm, play
@@ -30,7 +31,7 @@ async def begin(farm: Farm, name: str, wish: DrainWish = DrainWish.BEGIN) -> Dra
 
 async def against(farm: Farm, asked: str, name: str) -> str:
     """Why the node should not be stopped; empty: it may."""
-    advice: messages.StopAdvice = await farm.ask(asked, OkToStop(node=name), DEADLINE_S)
+    advice: operator_messages.StopAdvice = await farm.ask(asked, OkToStop(node=name), DEADLINE_S)
     assert advice.ok is (not advice.reasons)
     return "\n".join(advice.reasons)
 
@@ -178,14 +179,16 @@ def test_a_peer_that_does_not_answer_is_in_the_way_and_one_of_an_older_version_i
 ) -> None:
     async def story(farm: Farm) -> None:
         await up(farm)
-        refused: list[Reply] = [Failed(code="unavailable", reason="no answer in time")]
+        refused: list[PeerReply] = [Failed(code="unavailable", reason="no answer in time")]
         real = farm.nodes["n1"].network.ask
 
-        def ask(node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
+        def ask(
+            node_id: bytes, request: PeerRequest, timeout_s: float
+        ) -> "asyncio.Future[PeerReply]":
             name = type(request).__name__
             if name != "AskLease" or node_id != farm.nodes["n4"].own.node_id:
                 return real(node_id, request, timeout_s)
-            answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[PeerReply] = asyncio.get_running_loop().create_future()
             answer.set_result(refused[0])
             return answer
 
@@ -219,7 +222,7 @@ def test_an_end_that_was_lost_is_made_up_for_when_the_link_comes_back(tmp_path: 
 def _lose_ends_to(node: Node, peer: Node) -> None:
     real = node.network.request
 
-    def request(node_id: bytes, what: Request, answered: object, timeout_s: float) -> None:
+    def request(node_id: bytes, what: PeerRequest, answered: object, timeout_s: float) -> None:
         if not (isinstance(what, EndLease) and node_id == peer.own.node_id):
             real(node_id, what, answered, timeout_s)  # type: ignore[arg-type]
 

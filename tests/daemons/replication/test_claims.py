@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from overlay.control import messages
+from overlay.control import proxy_messages
 from overlay.control.client import RefusedError
-from overlay.links.peer_messages import Failed, ShareClaims
+from overlay.links.peer_protocol import Failed
+from overlay.links.record_messages import ShareClaims
 from overlay.records.claim import Claim
 from overlay.records.clock import COUNTER_BITS
 from overlay.records.names import RecordKind, key_of
@@ -21,15 +22,15 @@ KEY = key_of(RecordKind.SUBSCRIBER, ALICE)
 THREE = ("n1", "n2", "n3")
 
 
-def claim(call_id: str, cseq: int = 1, calls_max: int = 2) -> messages.ClaimCall:
-    return messages.ClaimCall(
+def claim(call_id: str, cseq: int = 1, calls_max: int = 2) -> proxy_messages.ClaimCall:
+    return proxy_messages.ClaimCall(
         aor=ALICE, call_id=call_id, from_tag="bob", cseq=cseq, calls_max=calls_max
     )
 
 
 async def granted(farm: Farm, name: str, call_id: str, cseq: int = 1, calls_max: int = 2) -> bool:
     answer = await farm.ask(name, claim(call_id, cseq, calls_max))
-    assert isinstance(answer, messages.CallClaimed)
+    assert isinstance(answer, proxy_messages.CallClaimed)
     return answer.granted
 
 
@@ -86,7 +87,7 @@ def test_a_refused_call_makes_room(tmp_path: Path) -> None:
             call_id = f"call {number}"
             await eventually(lambda n=name, c=call_id: granted(farm, n, c, 5, 1))  # type: ignore[misc]
             assert not await granted(farm, name, "other", 1, 1)
-            release = messages.ReleaseCall(aor=ALICE, call_id=call_id, from_tag="bob", cseq=5)
+            release = proxy_messages.ReleaseCall(aor=ALICE, call_id=call_id, from_tag="bob", cseq=5)
             await farm.ask(THREE[(number + 1) % 3], release)
         await until(lambda: set(counted(farm).values()) == {0}, what="all replicas know")
 

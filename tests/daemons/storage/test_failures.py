@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from overlay.base.errors import DeviceError, StorageError
-from overlay.control import messages
+from overlay.control import operator_messages
 from overlay.daemon.parts import now_ms
 from overlay.records.names import RecordKind, key_of
 from overlay.storage import salvage
@@ -256,7 +256,7 @@ def test_a_node_with_a_broken_file_gets_back_what_it_had(tmp_path: Path) -> None
         reader = RecordsDatabase(data)
         await until(lambda: len(reader.events(key)) == 2, what="n2 has both events again")
         reader.close()
-        status = await farm.ask("n1", messages.GetStatus())
+        status = await farm.ask("n1", operator_messages.GetStatus())
         (told,) = (each for each in status.nodes if each.name == "n2")
         assert told.disk == f"{node.committer.damage.files[0]} is set aside"
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from overlay.base.errors import StorageError
-from overlay.control import messages
+from overlay.control import operator_messages
 from overlay.control.client import RefusedError
 from overlay.daemon.parts import now_ms
 from overlay.storage.bindings import Bindings
@@ -89,17 +89,17 @@ def test_a_farm_that_is_short_of_space_ends_its_calls(tmp_path: Path) -> None:
         assert refused.value.code == "storage"
         subscriber = farm.subscriber(ALICE, "wonder", 1)
         with pytest.raises(RefusedError, match="short of space"):
-            await farm.ask("n2", messages.PutSubscriber(record=subscriber))
+            await farm.ask("n2", operator_messages.PutSubscriber(record=subscriber))
         assert (await farm.ask("n2", stop_event("call-1"))).level == "quorum"
         await farm.ask("n3", register(ALICE, "sip:alice@192.0.2.7"))
-        status = await farm.ask("n1", messages.GetStatus())
+        status = await farm.ask("n1", operator_messages.GetStatus())
         assert all("MiB are free" in node.disk for node in status.nodes)
         for name, node in farm.nodes.items():
             node.committer.space.free_bytes = real[name]
         assert (await farm.ask("n1", start_event("call-2"))).level == "quorum"
 
         async def well() -> bool:
-            status = await farm.ask("n1", messages.GetStatus())
+            status = await farm.ask("n1", operator_messages.GetStatus())
             return all(node.disk == "ok" for node in status.nodes)
 
         await eventually(well)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from overlay.control.messages import GetLocation, Location
+from overlay.control.operator_messages import GetLocation, Location
 from overlay.records.registration import Binding
 from overlay.records.targets import Reach
 

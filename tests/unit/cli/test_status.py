@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from overlay.control.messages import Status
+from overlay.control.operator_messages import Status
 from overlay.records.node_status import NodeStatus
 
 from .conftest import Cli, PlayedDaemon

@@ -1,15 +1,15 @@
 """Names of metrics keep to Prometheus' rules, and what is declared is what is shown."""
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from deploy.docs.metrics import FAMILIES
 from overlay.base import limits
-from overlay.control import messages as control
+from overlay.control import control_codec
 from overlay.daemon import node_metrics
 from overlay.kamailio import figures, statistics
-from overlay.links import peer_messages as links
+from overlay.links import peer_codec
 from overlay.observe import metrics
 from overlay.observe.metric_families import TARGET_LABELS, Family, Kind, Label, Unit
 from overlay.observe.metrics import LIMIT_HITS, Metrics
@@ -78,8 +78,8 @@ def test_no_statistic_of_kamailio_becomes_the_same_series_as_another() -> None:
 def test_the_values_of_labels_are_those_that_are_counted() -> None:
     """The declarations are below the protocols, and cannot derive from them."""
     assert tuple(kind.name for kind in EventKind) == metrics.EVENT_KINDS
-    for questions in (control.Requests, links.Request):
-        assert len(get_args(questions)) <= metrics.REQUESTS_MAX
+    for questions in (control_codec.REQUESTS, peer_codec.REQUESTS):
+        assert len(questions) <= metrics.REQUESTS_MAX
 
 
 def test_each_limit_that_may_be_hit_is_a_value_of_its_label() -> None:

@@ -110,7 +110,7 @@ def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> 
     async def scenario() -> None:
         disk = RecordsDisk(tmp_path, Damage())
         committer = Committer(disk)
-        pages = disk._database.limit_pages(1)
+        pages = int(disk._database._connection.pragma("max_page_count", 1))
         body = b"x" * (pages + 1) * 65_536
         rows = [
             SubscriberRow(key=bytes([n]) * 20, aor=f"{n}@farm.test", body=body) for n in range(3)
@@ -120,7 +120,7 @@ def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> 
         )
         assert all(isinstance(result, StorageError) for result in results)
         assert "Full" in committer.last_error
-        disk._database.limit_pages(1_000_000)
+        disk._database._connection.pragma("max_page_count", 1_000_000)
         await committer.commit_wait(row(9))
         assert committer.last_error == ""
         await committer.close()

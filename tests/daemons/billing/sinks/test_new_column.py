@@ -29,7 +29,7 @@ from overlay.billing.sinks.files import FileSink, json_line
 from overlay.billing.sinks.kafka import cut
 from overlay.billing.sinks.postgresql import PostgresqlSink
 from overlay.cli.cdr import _details
-from overlay.control.messages import CallRecord
+from overlay.records.call_record import CallRecord
 from overlay.records.call import CallEvent, EventKind, encode
 
 _, address, folder, agent = sys.argv

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from overlay.control.messages import Authenticate, LoginFailed, Secrets
+from overlay.control.proxy_messages import Authenticate, LoginFailed, Secrets
 from overlay.records.subscriber import Policy
 from proxy import counters, digest
 from proxy.routes import auth

@@ -2,7 +2,7 @@
 
 import pytest
 
-from overlay.control.messages import Authenticate
+from overlay.control.proxy_messages import Authenticate
 from overlay.records.subscriber import Policy
 from overlay.records.targets import Target
 from proxy import counters

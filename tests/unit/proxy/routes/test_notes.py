@@ -2,7 +2,7 @@
 
 import pytest
 
-from overlay.control.messages import WriteEvent, Written
+from overlay.control.proxy_messages import WriteEvent, Written
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.targets import Target
 from proxy import counters, route_token

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from overlay.control.messages import Register, Registered
+from overlay.control.proxy_messages import Register, Registered
 from overlay.records.register import RegisterOutcome
 from proxy.ping_round import PingRound, slice_of
 from proxy.routes import pings, registrar, reply

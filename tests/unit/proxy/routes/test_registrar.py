@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from overlay.control.messages import Authenticate, Register, Registered
+from overlay.control.proxy_messages import Authenticate, Register, Registered
 from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from overlay.records.subscriber import Policy
 from proxy.routes import registrar

@@ -2,7 +2,7 @@
 
 import pytest
 
-from overlay.control.messages import Authenticate, Locate
+from overlay.control.proxy_messages import Authenticate, Locate
 from overlay.records.targets import CachedTargets, Reach, Target, encode_cached
 from proxy import counters
 from proxy.routes import request

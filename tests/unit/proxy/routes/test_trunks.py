@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from overlay.control.messages import Authenticate, Locate, Located, Secrets
+from overlay.control.proxy_messages import Authenticate, Locate, Located, Secrets
 from overlay.records.settings import (
     Emergency,
     FarmSettings,

@@ -1,0 +1,44 @@
+"""Reads and writes what nodes say to each other.
+
+In: payloads of frames; messages. Out: messages; payloads. Every subclass of `PeerRequest` and
+`PeerReply` in the modules named here is a kind that may be sent: nothing else lists them.
+"""
+
+from typing import Final
+
+import msgspec
+
+from overlay.base import decoding
+from overlay.links import farm_messages, member_messages, peer_protocol, record_messages
+from overlay.links.peer_protocol import Goodbye, Hello, Message, PeerReply, PeerRequest
+
+_MODULES: Final = (peer_protocol, record_messages, member_messages, farm_messages)
+
+REQUESTS: Final = decoding.kinds_in(PeerRequest, *_MODULES)
+"""Every kind of request."""
+REPLIES: Final = decoding.kinds_in(PeerReply, *_MODULES)
+"""Every kind of answer."""
+
+_KINDS: Final[tuple[type[Message], ...]] = (Hello, Goodbye, *REQUESTS, *REPLIES)
+_TAGS: Final = frozenset(kind.__struct_config__.tag for kind in _KINDS)
+
+
+class MessageHead(msgspec.Struct, frozen=True, array_like=True):
+    """How every message begins."""
+
+    tag: int
+    id: int
+
+
+def unknown_kind(payload: bytes) -> MessageHead | None:
+    """The head of a message of a kind that this version does not know; None for all else."""
+    try:
+        head: MessageHead = _decode_head(payload)
+    except msgspec.MsgspecError:
+        return None
+    return None if head.tag in _TAGS else head
+
+
+_decode_head = decoding.msgpack(MessageHead)
+encode = msgspec.msgpack.Encoder().encode
+decode = decoding.any_of(_KINDS)
