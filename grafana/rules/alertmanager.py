@@ -55,8 +55,8 @@ def inhibitions() -> list[dict[str, Any]]:
         _silences(['alertname="SipfarmNodeDrained"'], [node], _NODE),
         # A node that is away is the cause of all else that is the matter with it.
         _silences(['alertname="SipfarmNodeDown"'], [node, 'alertname!="SipfarmNodeDown"'], _NODE),
-        # Tickets alone: of an alert that ends while it is silenced, Alertmanager never tells the end,
-        # and a page would stay open.
+        # Tickets alone: Alertmanager never tells the end of an alert that ends while it is
+        # silenced, and a page would stay open.
         _silences(['alertname="SipfarmFarmDown"'], [_severity(Severity.TICKET)], ("farm",)),
         _silences(
             [_severity(Severity.PAGE), 'slo!=""'], [_severity(Severity.TICKET)], ("farm", "slo")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from overlay.base.limits import GATEWAYS_PER_TRUNK_MAX, MEMBERS_MAX, TRUNKS_MAX
 from overlay.base.version import VERSION
+from overlay.membership.member import LIVING, Member
 from overlay.membership.members import State
 from overlay.observe.metric_families import Family, Kind, Label, Unit
 from overlay.observe.metrics import Sample
@@ -88,12 +89,19 @@ def _member_draining() -> Figure:
     )
     return Figure(
         family=family,
-        read=lambda node: (
-            ((member.info.name,), 1.0)
-            for member in node.membership.members
-            if member.info.draining and member.state is not State.LEFT
-        ),
+        read=lambda node: (((name,), 1.0) for name in out_of_service(node.membership.members)),
     )
+
+
+def out_of_service(members: Iterable[Member]) -> list[str]:
+    """Names of nodes that are drained, or were when they died. One that has the name of such a node
+    and serves has taken its place."""
+    known = [member for member in members if member.state is not State.LEFT]
+    drained = {member.info.name for member in known if member.info.draining}
+    serving = {
+        member.info.name for member in known if member.state in LIVING and not member.info.draining
+    }
+    return sorted(drained - serving)
 
 
 def _gateway_up() -> Figure:
