@@ -122,7 +122,7 @@ PAGES: Final = (
         calls("0+1x20", "0+100x20"),
         10,
         ("too few", calls("0+1x5 5x20", "0+1x5 5x20")),
-        ("over", calls("0+50x5 250x20", "0+100x20")),
+        ("over", calls("0+50x3 150x20", "0+100x20")),
     ),
     *both(
         "SipfarmRegistrationsFailing",
