@@ -4,6 +4,7 @@ In: a configuration. Out: answers to queries. Counterparts: the nodes of a lab.
 """
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -16,7 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from deploy.docs.__main__ import ROOT
+from deploy.lab import Lab
+
 _START_S: Final = 60.0
+_ADDRESSES: Final = {"10.99.0.11": "n1", "10.99.0.12": "n2"}
+"""Of the nodes that docs/operate.md names."""
 
 
 class Prometheus:
@@ -26,7 +32,8 @@ class Prometheus:
         program = shutil.which("prometheus")
         assert program, "prometheus is missing: run ./deploy/install tests"
         self._directory = directory
-        self._url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{_free_port()}"
+        """Where it answers."""
         config = directory / "prometheus.yml"
         config.write_text(configuration, encoding="utf-8")
         with (directory / "prometheus.log").open("wb") as log:
@@ -35,7 +42,7 @@ class Prometheus:
                     program,
                     f"--config.file={config}",
                     f"--storage.tsdb.path={directory / 'data'}",
-                    f"--web.listen-address={self._url.removeprefix('http://')}",
+                    f"--web.listen-address={self.url.removeprefix('http://')}",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -71,7 +78,7 @@ class Prometheus:
 
     def ask(self, what: str, **parameters: str) -> Any:
         """An answer of the interface below /api/v1."""
-        url = f"{self._url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
+        url = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=10) as page:
             answer = json.loads(page.read())
         assert answer["status"] == "success", answer
@@ -79,10 +86,24 @@ class Prometheus:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=5) as page:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as page:
                 return bool(page.status == 200)
         except (OSError, urllib.error.URLError):
             return False
+
+
+def documented(lab: Lab, interval_s: int) -> str:
+    """The configuration that docs/operate.md shows, for this lab, with this interval of looking for
+    nodes and of asking them; documented are 30 s and 15 s."""
+    text = (ROOT / "docs/operate.md").read_text(encoding="utf-8")
+    found = re.search(r"```yaml\n(scrape_configs:\n.*?)```", text, re.DOTALL)
+    assert found is not None
+    config, changed = re.subn(r"_interval: \d+s", f"_interval: {interval_s}s", found[1])
+    assert changed == 3
+    for address, name in _ADDRESSES.items():
+        assert address in config
+        config = config.replace(address, lab.node(name).address)
+    return config
 
 
 def _free_port() -> int:
