@@ -24,8 +24,6 @@ class Unit(StrEnum):
     SHARE = "percentunit"
     """1 is all of it."""
     YES_OR_NO = "bool_yes_no"
-    VERSION = "none"
-    """A number that is no amount."""
 
 
 class Kind(StrEnum):
@@ -41,7 +39,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Levels:
+class Marks:
     """From where on a figure is to be looked at, and from where on it is bad."""
 
     warning: float
@@ -62,7 +60,7 @@ class Query:
     """The name of each series, labels as `{{label}}`; of a table, the column's head."""
     unit: Unit | None = None
     """Of a table's column; elsewhere the panel's."""
-    levels: Levels | None = None
+    marks: Marks | None = None
     """The same."""
 
 
@@ -76,7 +74,7 @@ class Panel:
     kind: Kind
     queries: tuple[Query, ...] = ()
     unit: Unit = Unit.COUNT
-    levels: Levels | None = None
+    marks: Marks | None = None
     is_stacked: bool = False
     width: int = GRID_WIDTH // 2
     height: int = 8
@@ -130,7 +128,7 @@ def graph(
     text: str,
     unit: Unit,
     *queries: Query,
-    levels: Levels | None = None,
+    marks: Marks | None = None,
     is_stacked: bool = False,
     width: int = GRID_WIDTH // 2,
     alerts: tuple[str, ...] = (),
@@ -142,7 +140,7 @@ def graph(
         kind=Kind.GRAPH,
         unit=unit,
         queries=queries,
-        levels=levels,
+        marks=marks,
         is_stacked=is_stacked,
         width=width,
         alerts=alerts,
@@ -156,18 +154,18 @@ def number(
     expression: str,
     *,
     legend: str = "",
-    levels: Levels | None = None,
+    marks: Marks | None = None,
     width: int = 4,
     alerts: tuple[str, ...] = (),
 ) -> Panel:
-    """A figure of now, with its last hours behind it."""
+    """A figure of now; but for whether and how long, with its last hours behind it."""
     return Panel(
         title=title,
         text=text,
         kind=Kind.NUMBER,
         unit=unit,
         queries=(Query(expression=expression, legend=legend),),
-        levels=levels,
+        marks=marks,
         width=width,
         height=4,
         alerts=alerts,
@@ -186,6 +184,6 @@ def table(title: str, text: str, *columns: Query, alerts: tuple[str, ...] = ()) 
     )
 
 
-def note(title: str, text: str, *, width: int = GRID_WIDTH, height: int = 4) -> Panel:
+def note(title: str, text: str, *, width: int = GRID_WIDTH, height: int = 3) -> Panel:
     """Words that whoever looks at a board has to know; Markdown."""
     return Panel(title=title, text=text, kind=Kind.NOTE, width=width, height=height)

@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import prometheus as prometheus_models
 from grafana_foundation_sdk.models import text as text_models
 
-from grafana.board import Board, Kind, Levels, Nodes, Panel, Query, Section, Unit
+from grafana.board import Board, Kind, Marks, Nodes, Panel, Query, Section, Unit
 from grafana.runbooks import runbook_url
 
 TAG: Final = "sipfarm"
@@ -168,24 +168,31 @@ def _graph(panel: Panel) -> timeseries.Panel:
     )
     if panel.unit is Unit.SHARE:
         made = made.max(1)
+    # An axis up to 100 makes much of nothing.
+    if panel.unit in (Unit.PER_SECOND, Unit.REQUESTS_PER_SECOND):
+        made = made.axis_soft_max(0.1)
+    if panel.unit is Unit.COUNT:
+        made = made.axis_soft_max(1)
     if panel.is_stacked:
         made = made.stacking(
             common_builders.StackingConfig().mode(common.StackingMode.NORMAL).group("A")
         )
-    if panel.levels is not None:
+    if panel.marks is not None:
         style = common.GraphThresholdsStyleMode.DASHED
-        made = made.thresholds(_steps(panel.levels)).thresholds_style(
+        made = made.thresholds(_steps(panel.marks)).thresholds_style(
             common_builders.GraphThresholdsStyleConfig().mode(style)
         )
     return made
 
 
 def _number(panel: Panel) -> stat.Panel:
-    is_plain = panel.unit in (Unit.YES_OR_NO, Unit.VERSION)
+    is_plain = panel.unit in (Unit.YES_OR_NO, Unit.SECONDS)
     made = (
         stat.Panel()
         .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
+        .min(0)
         .color_mode(common.BigValueColorMode.VALUE)
+        .wide_layout(False)
         .graph_mode(common.BigValueGraphMode.NONE if is_plain else common.BigValueGraphMode.AREA)
         .text_mode(common.BigValueTextMode.VALUE_AND_NAME if panel.queries[0].legend else
                    common.BigValueTextMode.VALUE)
@@ -193,9 +200,9 @@ def _number(panel: Panel) -> stat.Panel:
             dashboards.FieldColor().mode(models.FieldColorModeId.THRESHOLDS)
         )
     )  # fmt: skip
-    if panel.levels is None:
+    if panel.marks is None:
         return made.thresholds(_plain("blue"))
-    return made.thresholds(_steps(panel.levels))
+    return made.thresholds(_steps(panel.marks))
 
 
 def _table(panel: Panel) -> table.Panel:
@@ -221,8 +228,8 @@ def _table(panel: Panel) -> table.Panel:
 
 def _column(query: Query) -> Iterator[models.DynamicConfigValue]:
     yield models.DynamicConfigValue(id_val="unit", value=str(query.unit or Unit.COUNT))
-    if query.levels is not None:
-        steps = _steps(query.levels).build().to_json()
+    if query.marks is not None:
+        steps = _steps(query.marks).build().to_json()
         yield models.DynamicConfigValue(id_val="thresholds", value=steps)
         yield models.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
 
@@ -231,14 +238,14 @@ def _plain(colour: str) -> dashboards.ThresholdsConfig:
     return _config([models.Threshold(color=colour)])
 
 
-def _steps(levels: Levels) -> dashboards.ThresholdsConfig:
+def _steps(marks: Marks) -> dashboards.ThresholdsConfig:
     """Well, to be looked at, bad; the other way round where a small figure is the bad one."""
     well, warning, critical = _COLOURS
-    if levels.low_is_bad:
-        marks = [(None, critical), (levels.critical, warning), (levels.warning, well)]
+    if marks.low_is_bad:
+        steps = [(None, critical), (marks.critical, warning), (marks.warning, well)]
     else:
-        marks = [(None, well), (levels.warning, warning), (levels.critical, critical)]
-    return _config([models.Threshold(value=value, color=colour) for value, colour in marks])
+        steps = [(None, well), (marks.warning, warning), (marks.critical, critical)]
+    return _config([models.Threshold(value=value, color=colour) for value, colour in steps])
 
 
 def _config(steps: Sequence[models.Threshold]) -> dashboards.ThresholdsConfig:

@@ -63,7 +63,8 @@ def draw(
     picture: Path,
     chosen: Mapping[str, str],
 ) -> list[str]:
-    """Write the picture of a dashboard; the titles of panels without data."""
+    """Write the picture of a dashboard, as PNG; returns the titles of panels without data. Raises
+    `RuntimeError` where it cannot be drawn."""
     modules = install()
     chosen = choices(dashboard, prometheus, chosen)
     by_panel: dict[int, dict[str, Any]] = {}
@@ -92,7 +93,7 @@ def draw(
 
 
 def _taken(folder: Path, height_px: int) -> bytes:
-    """A picture of the page there, as PNG."""
+    """A picture of the page there, as PNG; raises `RuntimeError` if the page fails."""
     argv = [
         "chromium",
         "--headless",
@@ -100,6 +101,7 @@ def _taken(folder: Path, height_px: int) -> bytes:
         "--disable-gpu",
         "--disable-dev-shm-usage",
         "--hide-scrollbars",
+        "--enable-logging=stderr",
         "--allow-file-access-from-files",
         f"--user-data-dir={folder / 'profile'}",
         f"--window-size={_WIDTH_PX},{height_px}",
@@ -112,8 +114,9 @@ def _taken(folder: Path, height_px: int) -> bytes:
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     taken = folder / "taken.png"
-    if not taken.exists():
-        raise RuntimeError(f"Chromium took no picture:\n{done.stderr}")
+    failed = [line for line in done.stderr.splitlines() if "CONSOLE" in line and "Uncaught" in line]
+    if failed or not taken.exists():
+        raise RuntimeError("the page was not drawn:\n" + ("\n".join(failed) or done.stderr))
     return taken.read_bytes()
 
 

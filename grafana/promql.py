@@ -20,6 +20,13 @@ def rate(metric: str, by: str = "", labels: str = "", where: str = NODES) -> str
     return f"{_sum(by)}(rate({metric}{{{_picked(where, labels)}}}[$__rate_interval]))"
 
 
+def seen(metric: str, by: str, labels: str = "", where: str = NODES) -> str:
+    """The same of each value of a label that was ever counted: of the many values of some labels a
+    farm meets few."""
+    counted = total(metric, by, labels, where)
+    return f"{rate(metric, by, labels, where)} and ({counted} > 0)"
+
+
 def total(metric: str, by: str = "", labels: str = "", where: str = NODES) -> str:
     """A gauge, summed."""
     return f"{_sum(by)}({metric}{{{_picked(where, labels)}}})"

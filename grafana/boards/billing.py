@@ -4,48 +4,66 @@ from typing import Final
 
 from grafana import thresholds
 from grafana.board import Board, Nodes, Query, Section, Unit, graph, number
-from grafana.promql import gauge, most, rate, total
+from grafana.promql import gauge, most, rate, seen, total
 
 _SAFE: Final = Section(
     title="Are records safe?",
     panels=(
         number(
-            "Call events on too few disks",
-            "Written by their node, and not on W disks yet.",
+            "Journal",
+            "Call events on too few disks: written by their node, and not on W disks yet.",
             Unit.COUNT,
             total("sipfarm_journal_depth"),
-            levels=thresholds.JOURNAL_EVENTS,
-            width=6,
+            marks=thresholds.JOURNAL_EVENTS,
+            alerts=("SipfarmRecordsLate", "SipfarmRecordsUnsafe", "SipfarmRecordsUnsafeSlowly"),
         ),
         number(
-            "Call events without a signature",
+            "Unsigned events",
             "No signed block has them yet; `sipfarm cdr verify` cannot vouch for them.",
             Unit.COUNT,
             total("sipfarm_unsigned_events"),
-            width=6,
+            alerts=("SipfarmBlocksUnsigned",),
         ),
         number(
-            "Calls refused to keep records",
+            "Calls refused",
             "INVITEs answered 503 while no call event could be written, a second.",
             Unit.PER_SECOND,
             rate("sipfarm_proxy_calls_refused_total"),
-            levels=thresholds.NEVER,
-            width=6,
+            marks=thresholds.NEVER,
         ),
         number(
-            "Rows on disk that have rotted",
-            "That were not as they were written, since the daemons started. Another copy is used.",
+            "Rotten rows",
+            "Rows on disk that were not as they were written, since the daemons started. Another "
+            "copy is used.",
             Unit.COUNT,
             total("sipfarm_rotten_rows_total"),
-            levels=thresholds.NODES_DOWN,
-            width=6,
+            marks=thresholds.ANY,
+            alerts=("SipfarmDataDamaged",),
+        ),
+        number(
+            "Files set aside",
+            "Broken ones in the data directory, at the node that has the most. They are kept, to "
+            "be looked at.",
+            Unit.COUNT,
+            most("sipfarm_broken_files"),
+            marks=thresholds.ANY,
+            alerts=("SipfarmDataDamaged",),
+        ),
+        number(
+            "Sinks take rows",
+            "Whether each sink took what it was last given; No if one node could not.",
+            Unit.YES_OR_NO,
+            f"min by (sink) ({gauge('sipfarm_export_up')})",
+            legend="{{sink}}",
+            marks=thresholds.MUST_BE_THERE,
+            alerts=("SipfarmExportStuck",),
         ),
         graph(
             "Call events by kind",
             "START and STOP are a call; INTERIM tells that it goes on; ATTEMPT is one that nobody "
             "answered.",
             Unit.PER_SECOND,
-            Query(expression=rate("sipfarm_call_events_total", "kind"), legend="{{kind}}"),
+            Query(expression=seen("sipfarm_call_events_total", "kind"), legend="{{kind}}"),
         ),
         graph(
             "Call events by how safe they are",
@@ -59,7 +77,8 @@ _SAFE: Final = Section(
             "By node. Grows while too few other nodes can be reached, and goes back to 0 after.",
             Unit.COUNT,
             Query(expression=gauge("sipfarm_journal_depth"), legend="{{node}}"),
-            levels=thresholds.JOURNAL_EVENTS,
+            marks=thresholds.JOURNAL_EVENTS,
+            alerts=("SipfarmRecordsLate", "SipfarmRecordsUnsafe", "SipfarmRecordsUnsafeSlowly"),
         ),
         graph(
             "What the proxies made of events",
@@ -113,7 +132,7 @@ _EXPORT: Final = Section(
             "Over all nodes. A call is exported once, by one node.",
             Unit.PER_SECOND,
             Query(expression=rate("sipfarm_export_rows_total", "sink"), legend="{{sink}}"),
-            width=8,
+            width=6,
         ),
         graph(
             "How far export is behind",
@@ -123,39 +142,23 @@ _EXPORT: Final = Section(
                 expression=f"max by (sink) ({gauge('sipfarm_export_lag_seconds')})",
                 legend="{{sink}}",
             ),
-            levels=thresholds.EXPORT_LAG_S,
-            width=8,
+            marks=thresholds.EXPORT_LAG_S,
+            width=6,
+            alerts=("SipfarmExportStuck",),
         ),
         graph(
             "Calls that a sink may lack",
             "That the nodes have to look at.",
             Unit.COUNT,
             Query(expression=total("sipfarm_export_backlog_calls", "sink"), legend="{{sink}}"),
-            width=8,
+            width=6,
         ),
         graph(
             "Failed tries",
             "At giving a sink rows. They are repeated, and no row is lost.",
             Unit.PER_SECOND,
             Query(expression=rate("sipfarm_export_failures_total", "sink"), legend="{{sink}}"),
-            levels=thresholds.NEVER,
-        ),
-        number(
-            "Sinks that take rows",
-            "Whether the sink took what each node last gave it; No if one node could not.",
-            Unit.YES_OR_NO,
-            f"min by (sink) ({gauge('sipfarm_export_up')})",
-            legend="{{sink}}",
-            levels=thresholds.MUST_BE_THERE,
-            width=6,
-        ),
-        number(
-            "Files that were set aside",
-            "Broken ones in the data directory, at the node that has the most. They are kept, to "
-            "be looked at.",
-            Unit.COUNT,
-            most("sipfarm_broken_files"),
-            levels=thresholds.NODES_DOWN,
+            marks=thresholds.NEVER,
             width=6,
         ),
     ),

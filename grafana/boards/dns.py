@@ -21,7 +21,7 @@ _PUBLISHED: Final = Section(
             "well, and is still counted here.",
             Unit.COUNT,
             f"sum({gauge('sipfarm_kamailio_up')})",
-            levels=thresholds.MUST_BE_THERE,
+            marks=thresholds.MUST_BE_THERE,
             width=6,
         ),
         number(
@@ -37,7 +37,7 @@ _PUBLISHED: Final = Section(
             "Tries at publishing that the name server did not accept, a second.",
             Unit.PER_SECOND,
             rate("sipfarm_dns_update_failures_total"),
-            levels=thresholds.NEVER,
+            marks=thresholds.NEVER,
             width=6,
         ),
         number(
@@ -65,7 +65,8 @@ _PUBLISHED: Final = Section(
             Unit.PER_SECOND,
             Query(expression=rate("sipfarm_dns_updates_total"), legend="accepted"),
             Query(expression=rate("sipfarm_dns_update_failures_total"), legend="failed"),
-            levels=thresholds.NEVER,
+            marks=thresholds.NEVER,
+            alerts=("SipfarmDnsNotPublished",),
         ),
         graph(
             "Look-ups of Kamailio",

@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana import thresholds
 from grafana.board import Board, Nodes, Query, Section, Unit, graph, number, table
-from grafana.promql import FARM, gauge, least, most, rate, total
+from grafana.promql import FARM, gauge, least, rate, seen, total
 
 _BY_NODE: Final = "node, zone"
 
@@ -16,41 +16,49 @@ _STATE: Final = Section(
             "Nodes that Prometheus reached at its last scrape.",
             Unit.COUNT,
             f"sum(up{{{FARM}}})",
+            alerts=("SipfarmFarmDown",),
         ),
         number(
-            "Nodes that do not answer",
+            "Nodes down",
             "Nodes of the last week that Prometheus did not reach at its last scrape. One that "
             "left for good is not counted. The farm goes on without one node; with the second, "
             "some records may have a single copy.",
             Unit.COUNT,
             f"count(up{{{FARM}}} == 0) or count(up{{{FARM}}}) * 0",
-            levels=thresholds.NODES_DOWN,
+            marks=thresholds.NODES_DOWN,
+            alerts=("SipfarmNodesDown", "SipfarmNodeDown"),
         ),
         number(
             "Calls begun",
             "Calls that the farm noted as answered, a second.",
             Unit.PER_SECOND,
             rate("sipfarm_call_events_total", labels='kind="START"', where=FARM),
+            alerts=("SipfarmCallsFailing", "SipfarmCallsFailingSlowly"),
         ),
         number(
-            "REGISTERs that succeeded",
-            "Over all nodes.",
+            "Registrations",
+            "REGISTERs that succeeded, a second, over all nodes.",
             Unit.REQUESTS_PER_SECOND,
             rate("sipfarm_proxy_registers_done_total", where=FARM),
+            alerts=("SipfarmRegistrationsFailing", "SipfarmRegistrationsFailingSlowly"),
         ),
         number(
-            "Call events on too few disks",
-            "Written by their node, and not on W disks yet. 0 again once other nodes answer.",
+            "Journal",
+            "Call events on too few disks: written by their node, and not on W disks yet. 0 again "
+            "once other nodes answer.",
             Unit.COUNT,
             total("sipfarm_journal_depth", where=FARM),
-            levels=thresholds.JOURNAL_EVENTS,
+            marks=thresholds.JOURNAL_EVENTS,
+            alerts=("SipfarmRecordsLate", "SipfarmRecordsUnsafe", "SipfarmRecordsUnsafeSlowly"),
         ),
         number(
-            "First certificate expires in",
-            "Nodes renew theirs by themselves while the enrollment service runs.",
+            "Next certificate expires",
+            "Of all nodes, the first. Nodes renew theirs by themselves while the enrollment "
+            "service runs.",
             Unit.SECONDS,
             f"{least('sipfarm_certificate_expiry_timestamp_seconds', FARM)} - time()",
-            levels=thresholds.CERTIFICATE_LEFT_S,
+            marks=thresholds.CERTIFICATE_LEFT_S,
+            alerts=("SipfarmCertificateExpiring",),
         ),
         table(
             "Nodes",
@@ -59,25 +67,25 @@ _STATE: Final = Section(
                 expression=total("up", _BY_NODE, where=FARM),
                 legend="Answers",
                 unit=Unit.YES_OR_NO,
-                levels=thresholds.MUST_BE_THERE,
+                marks=thresholds.MUST_BE_THERE,
             ),
             Query(
                 expression=total("sipfarm_kamailio_up", _BY_NODE, where=FARM),
                 legend="Kamailio",
                 unit=Unit.YES_OR_NO,
-                levels=thresholds.MUST_BE_THERE,
+                marks=thresholds.MUST_BE_THERE,
             ),
             Query(
                 expression=total("sipfarm_redis_up", _BY_NODE, where=FARM),
                 legend="Redis",
                 unit=Unit.YES_OR_NO,
-                levels=thresholds.MUST_BE_THERE,
+                marks=thresholds.MUST_BE_THERE,
             ),
             Query(
                 expression=total("sipfarm_disk_ok", _BY_NODE, where=FARM),
                 legend="Disk",
                 unit=Unit.YES_OR_NO,
-                levels=thresholds.MUST_BE_THERE,
+                marks=thresholds.MUST_BE_THERE,
             ),
             Query(expression=total("sipfarm_links", _BY_NODE, where=FARM), legend="Links"),
             Query(
@@ -92,19 +100,20 @@ _STATE: Final = Section(
             Query(
                 expression=total("sipfarm_journal_depth", _BY_NODE, where=FARM),
                 legend="Journal",
-                levels=thresholds.JOURNAL_EVENTS,
+                marks=thresholds.JOURNAL_EVENTS,
             ),
             Query(
                 expression=total("sipfarm_disk_free_bytes", _BY_NODE, where=FARM),
                 legend="Disk free",
                 unit=Unit.BYTES,
-                levels=thresholds.DISK_FREE_BYTES,
+                marks=thresholds.DISK_FREE_BYTES,
             ),
             Query(
                 expression=f"time() - {total('process_start_time_seconds', _BY_NODE, where=FARM)}",
                 legend="Daemon runs for",
                 unit=Unit.SECONDS,
             ),
+            alerts=("SipfarmKamailioDown", "SipfarmRedisDown", "SipfarmDiskFailing"),
         ),
     ),
 )
@@ -117,7 +126,7 @@ _TRAFFIC: Final = Section(
             "Requests that the nodes' Kamailios received. Requests between nodes count at both.",
             Unit.REQUESTS_PER_SECOND,
             Query(
-                expression=rate("kamailio_core_rcv_request_total", "method", where=FARM),
+                expression=seen("kamailio_core_rcv_request_total", "method", where=FARM),
                 legend="{{method}}",
             ),
             is_stacked=True,
@@ -131,6 +140,7 @@ _TRAFFIC: Final = Section(
                 expression=rate("kamailio_core_rcv_request_total", "node", where=FARM),
                 legend="{{node}}",
             ),
+            alerts=("SipfarmNodeDrained", "SipfarmNodeDrainedTooLong"),
         ),
         graph(
             "Call events by kind",
@@ -139,7 +149,7 @@ _TRAFFIC: Final = Section(
             "handed on.",
             Unit.PER_SECOND,
             Query(
-                expression=rate("sipfarm_call_events_total", "kind", where=FARM), legend="{{kind}}"
+                expression=seen("sipfarm_call_events_total", "kind", where=FARM), legend="{{kind}}"
             ),
         ),
         graph(
@@ -160,7 +170,8 @@ _TRAFFIC: Final = Section(
                 expression=rate("sipfarm_proxy_registers_failed_total", where=FARM),
                 legend="registrations failed",
             ),
-            levels=thresholds.NEVER,
+            marks=thresholds.NEVER,
+            alerts=("SipfarmOverloaded",),
         ),
     ),
 )
@@ -181,6 +192,7 @@ _MEMBERS: Final = Section(
             Unit.COUNT,
             Query(expression=gauge("sipfarm_members", 'state="alive"', FARM), legend="{{node}}"),
             width=8,
+            alerts=("SipfarmNodesSplit",),
         ),
         graph(
             "Nodes by version",
@@ -188,21 +200,25 @@ _MEMBERS: Final = Section(
             Unit.COUNT,
             Query(expression=f"count by (version) (sipfarm_info{{{FARM}}})", legend="{{version}}"),
             width=8,
+            alerts=("SipfarmVersionsDiffer",),
         ),
         graph(
             "Free disk space of the node that has the least",
             "Where the data directory is. A node whose disk is full takes no more call events.",
             Unit.BYTES,
             Query(expression=least("sipfarm_disk_free_bytes", FARM), legend="least"),
-            levels=thresholds.DISK_FREE_BYTES,
+            marks=thresholds.DISK_FREE_BYTES,
+            alerts=("SipfarmDiskFull",),
         ),
         graph(
-            "Oldest and newest settings in force",
-            "The version of the farm's settings, 0 for none. They differ for seconds after a "
-            "change.",
-            Unit.VERSION,
-            Query(expression=least("sipfarm_settings_version", FARM), legend="oldest"),
-            Query(expression=most("sipfarm_settings_version", FARM), legend="newest"),
+            "Versions of the farm's settings in force",
+            "1, and 2 for seconds after a change. If it stays above 1, a node did not get the last "
+            "one.",
+            Unit.COUNT,
+            Query(
+                expression=f'count(count_values("version", sipfarm_settings_version{{{FARM}}}))',
+                legend="versions",
+            ),
         ),
     ),
 )

@@ -4,45 +4,62 @@ from typing import Final
 
 from grafana import thresholds
 from grafana.board import Board, Nodes, Panel, Query, Section, Unit, graph, number
-from grafana.promql import gauge, quantile, rate, total
+from grafana.promql import gauge, quantile, rate, seen, total
 
 
-def _whether(title: str, text: str, metric: str) -> Panel:
+def _whether(title: str, text: str, metric: str, alert: str) -> Panel:
     expression = f"max({gauge(metric)})"
-    return number(title, text, Unit.YES_OR_NO, expression, levels=thresholds.MUST_BE_THERE)
+    return number(
+        title,
+        text,
+        Unit.YES_OR_NO,
+        expression,
+        marks=thresholds.MUST_BE_THERE,
+        alerts=(alert,),
+    )
 
 
 _SERVICES: Final = Section(
     title="Its services",
     panels=(
-        _whether("The node answers", "Whether Prometheus reached it at its last scrape.", "up"),
+        _whether(
+            "The node answers",
+            "Whether Prometheus reached it at its last scrape.",
+            "up",
+            "SipfarmNodeDown",
+        ),
         _whether(
             "Kamailio answers",
             "Whether Kamailio tells its statistics. While it does not, the node is not in DNS.",
             "sipfarm_kamailio_up",
+            "SipfarmKamailioDown",
         ),
         _whether(
             "Redis can be used",
             "Without its cache the node serves calls more slowly, by asking the daemon.",
             "sipfarm_redis_up",
+            "SipfarmRedisDown",
         ),
         _whether(
             "Disk takes commits",
             "Whether the last commit succeeded. If not, the node takes no call events.",
             "sipfarm_disk_ok",
+            "SipfarmDiskFailing",
         ),
         number(
             "The daemon runs for",
             "Since its last start.",
             Unit.SECONDS,
             f"time() - max({gauge('process_start_time_seconds')})",
+            alerts=("SipfarmRestarting",),
         ),
         number(
             "Certificate expires in",
             "The node renews it by itself while the enrollment service runs.",
             Unit.SECONDS,
             f"max({gauge('sipfarm_certificate_expiry_timestamp_seconds')}) - time()",
-            levels=thresholds.CERTIFICATE_LEFT_S,
+            marks=thresholds.CERTIFICATE_LEFT_S,
+            alerts=("SipfarmCertificateExpiring",),
         ),
     ),
 )
@@ -55,7 +72,7 @@ _LOAD: Final = Section(
             "Requests that Kamailio received.",
             Unit.REQUESTS_PER_SECOND,
             Query(
-                expression=rate("kamailio_core_rcv_request_total", "method"), legend="{{method}}"
+                expression=seen("kamailio_core_rcv_request_total", "method"), legend="{{method}}"
             ),
             is_stacked=True,
         ),
@@ -63,7 +80,7 @@ _LOAD: Final = Section(
             "Replies that Kamailio itself gave",
             "Registrations, challenges and refusals. What it only passed on is not among them.",
             Unit.REQUESTS_PER_SECOND,
-            Query(expression=rate("kamailio_sl_reply_total", "code"), legend="{{code}}"),
+            Query(expression=seen("kamailio_sl_reply_total", "code"), legend="{{code}}"),
         ),
         graph(
             "What became of requests",
@@ -81,6 +98,7 @@ _LOAD: Final = Section(
             Query(expression=rate("sipfarm_proxy_floods_total"), legend="floods"),
             Query(expression=rate("sipfarm_proxy_scanners_total"), legend="scanners"),
             Query(expression=rate("sipfarm_proxy_locked_out_total"), legend="locked out"),
+            alerts=("SipfarmOverloaded",),
         ),
         graph(
             "How long the daemon takes to answer the proxy",
@@ -91,7 +109,7 @@ _LOAD: Final = Section(
                 expression=quantile(0.99, "sipfarm_control_request_duration_seconds", "request"),
                 legend="{{request}}",
             ),
-            levels=thresholds.CONTROL_S,
+            marks=thresholds.CONTROL_S,
         ),
         graph(
             "Connections",
@@ -133,8 +151,9 @@ _MACHINE: Final = Section(
                 expression=f"{total('process_open_fds')} / {total('process_max_fds')}",
                 legend="open",
             ),
-            levels=thresholds.OPEN_FILES,
+            marks=thresholds.OPEN_FILES,
             width=8,
+            alerts=("SipfarmDescriptorsLow",),
         ),
         graph(
             "Shared memory of Kamailio",
@@ -151,16 +170,18 @@ _MACHINE: Final = Section(
                 f" / {total('kamailio_shm_total_bytes')}",
                 legend="most ever",
             ),
-            levels=thresholds.SHARED_MEMORY,
+            marks=thresholds.SHARED_MEMORY,
             width=8,
+            alerts=("SipfarmMemoryLow",),
         ),
         graph(
             "Free disk space",
             "Where the data directory is.",
             Unit.BYTES,
             Query(expression=total("sipfarm_disk_free_bytes"), legend="free"),
-            levels=thresholds.DISK_FREE_BYTES,
+            marks=thresholds.DISK_FREE_BYTES,
             width=8,
+            alerts=("SipfarmDiskFull",),
         ),
         graph(
             "Rows written to disk",

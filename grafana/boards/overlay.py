@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana import thresholds
 from grafana.board import Board, Nodes, Query, Section, Unit, graph
-from grafana.promql import gauge, quantile, rate, total
+from grafana.promql import gauge, quantile, rate, seen, total
 
 _MEMBERS: Final = Section(
     title="Members",
@@ -16,6 +16,7 @@ _MEMBERS: Final = Section(
             Unit.COUNT,
             Query(expression=total("sipfarm_members", "state"), legend="{{state}}"),
             width=8,
+            alerts=("SipfarmNodesSplit",),
         ),
         graph(
             "Links",
@@ -30,7 +31,7 @@ _MEMBERS: Final = Section(
             "dead.",
             Unit.COUNT,
             Query(expression=gauge("sipfarm_health_score"), legend="{{node}}"),
-            levels=thresholds.HEALTH_SCORE,
+            marks=thresholds.HEALTH_SCORE,
             width=8,
         ),
         graph(
@@ -42,10 +43,10 @@ _MEMBERS: Final = Section(
         graph(
             "Bounds that were hit",
             "Everything in the daemon has a bound; docs/configuration.md says what happens there. "
-            "A line begins when its bound is first hit.",
+            "Each has a line from when it was first hit.",
             Unit.PER_SECOND,
-            Query(expression=rate("sipfarm_limit_hits_total", "limit"), legend="{{limit}}"),
-            levels=thresholds.NEVER,
+            Query(expression=seen("sipfarm_limit_hits_total", "limit"), legend="{{limit}}"),
+            marks=thresholds.NEVER,
         ),
     ),
 )
@@ -94,7 +95,8 @@ _RECORDS: Final = Section(
             Unit.PER_SECOND,
             Query(expression=rate("sipfarm_registrations_weak_total"), legend="weak"),
             Query(expression=rate("sipfarm_records_forged_total"), legend="forged"),
-            levels=thresholds.NEVER,
+            marks=thresholds.NEVER,
+            alerts=("SipfarmRecordsForged",),
         ),
     ),
 )
@@ -130,18 +132,21 @@ _DAEMON: Final = Section(
                 expression=quantile(0.99, "sipfarm_control_request_duration_seconds", ""),
                 legend="99 of 100",
             ),
-            levels=thresholds.CONTROL_S,
+            marks=thresholds.CONTROL_S,
             width=8,
         ),
         graph(
-            "Questions without an answer",
-            "Proxies that the daemon did not answer or refused; connections closed because of "
-            "what was sent; Redis without an answer.",
+            "What failed in a proxy",
+            "Questions that the daemon or Redis did not answer, or refused; errors of the routing "
+            "script that nobody expected; and connections that the daemon closed because of what "
+            "was sent.",
             Unit.PER_SECOND,
             Query(expression=rate("sipfarm_proxy_daemon_failed_total"), legend="daemon"),
             Query(expression=rate("sipfarm_control_frames_refused_total"), legend="frames refused"),
             Query(expression=rate("sipfarm_proxy_cache_failed_total"), legend="Redis"),
+            Query(expression=rate("sipfarm_proxy_python_errors_total"), legend="script"),
             width=8,
+            alerts=("SipfarmRouteErrors", "SipfarmRedisDown"),
         ),
         graph(
             "Shut out",

@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana import thresholds
 from grafana.board import Board, Nodes, Query, Section, Unit, graph, note, number
-from grafana.promql import gauge, quantile, rate
+from grafana.promql import gauge, quantile, rate, seen
 
 _REPLIES: Final = "kamailio_core_rcv_reply_method_total"
 _ANSWERS: Final = rate(_REPLIES, labels='method="invite", class!="1xx"')
@@ -35,10 +35,11 @@ _CALLS: Final = Section(
             "mostly phones that are busy or do not answer; 5xx should be rare.",
             Unit.PER_SECOND,
             Query(
-                expression=rate(_REPLIES, "class", 'method="invite", class!="1xx"'),
+                expression=seen(_REPLIES, "class", 'method="invite", class!="1xx"'),
                 legend="{{class}}",
             ),
             is_stacked=True,
+            alerts=("SipfarmCallsFailing", "SipfarmCallsFailingSlowly"),
         ),
         graph(
             "Share of INVITEs answered with 2xx, and with 5xx or 6xx",
@@ -75,6 +76,7 @@ _CALLS: Final = Section(
             Query(expression=rate("sipfarm_proxy_forward_failed_total"), legend="not sent"),
             Query(expression=rate("sipfarm_proxy_flows_broken_total"), legend="flow gone"),
             Query(expression=rate("sipfarm_proxy_gateways_failed_total"), legend="gateway failed"),
+            alerts=("SipfarmPhonesUnreachable", "SipfarmPhonesUnreachableSlowly"),
         ),
         graph(
             "Gateways of carriers",
@@ -84,6 +86,7 @@ _CALLS: Final = Section(
                 expression=f"avg by (trunk, gateway) ({gauge('sipfarm_gateway_up')})",
                 legend="{{trunk}}: {{gateway}}",
             ),
+            alerts=("SipfarmGatewayDown", "SipfarmTrunkDown"),
         ),
         graph(
             "Calls by way of carriers",
@@ -115,8 +118,9 @@ _REGISTRATIONS: Final = Section(
             "Without an answer of the daemon in time, or with too few replicas.",
             Unit.SHARE,
             _share(rate("sipfarm_proxy_registers_failed_total"), f"({_REGISTERS})"),
-            levels=thresholds.REFUSED_SHARE,
+            marks=thresholds.REFUSED_SHARE,
             width=6,
+            alerts=("SipfarmRegistrationsFailing", "SipfarmRegistrationsFailingSlowly"),
         ),
         number(
             "Wrong passwords",
@@ -126,7 +130,7 @@ _REGISTRATIONS: Final = Section(
                 rate("sipfarm_proxy_auth_failures_total"),
                 rate("sipfarm_proxy_auth_challenges_total"),
             ),
-            levels=thresholds.REFUSED_SHARE,
+            marks=thresholds.REFUSED_SHARE,
             width=6,
         ),
         number(
@@ -134,7 +138,7 @@ _REGISTRATIONS: Final = Section(
             "In the daemon: 99 of 100 took at most so long, replicas included.",
             Unit.SECONDS,
             quantile(0.99, "sipfarm_control_request_duration_seconds", "", 'request="Register"'),
-            levels=thresholds.CONTROL_S,
+            marks=thresholds.CONTROL_S,
             width=6,
         ),
         graph(
@@ -144,6 +148,7 @@ _REGISTRATIONS: Final = Section(
             Query(expression=rate("sipfarm_proxy_registers_done_total"), legend="done"),
             Query(expression=rate("sipfarm_proxy_registers_refused_total"), legend="refused"),
             Query(expression=rate("sipfarm_proxy_registers_failed_total"), legend="failed"),
+            alerts=("SipfarmRegistrationsFailing", "SipfarmRegistrationsFailingSlowly"),
         ),
         graph(
             "Who proves who they are",
@@ -168,6 +173,7 @@ _WAYS: Final = Section(
             Query(expression=rate("sipfarm_proxy_lookups_hot_total"), legend="hot"),
             Query(expression=rate("sipfarm_proxy_lookups_cold_total"), legend="cold"),
             Query(expression=rate("sipfarm_proxy_lookups_failed_total"), legend="failed"),
+            alerts=("SipfarmPhonesUnreachable", "SipfarmPhonesUnreachableSlowly"),
         ),
         graph(
             "Requests between nodes",

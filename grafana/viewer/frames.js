@@ -5,6 +5,8 @@
 import {
   FieldType,
   getDisplayProcessor,
+  getFieldDisplayName,
+  getMinMaxAndDelta,
   standardTransformers,
   standardTransformersRegistry,
   toDataFrame,
@@ -12,12 +14,10 @@ import {
 } from "@grafana/data";
 import { lastValueFrom } from "rxjs";
 
+// Some are there by two names.
+const TRANSFORMERS = new Map(Object.values(standardTransformers).map((each) => [each.id, each]));
 standardTransformersRegistry.setInit(() =>
-  Object.values(standardTransformers).map((each) => ({
-    id: each.id,
-    name: each.name,
-    transformation: each,
-  })),
+  [...TRANSFORMERS].map(([id, each]) => ({ id, name: each.name, transformation: each })),
 );
 
 // A frame for each series, named by the legend.
@@ -89,10 +89,13 @@ function shown(frames, panel, theme) {
       if (field.type === FieldType.number) {
         const custom = { ...defaults.custom };
         field.config = { color: { mode: "palette-classic" }, ...defaults, custom, ...own };
-        field.state = { ...field.state, seriesIndex: seriesIndex++ };
+        const found = getMinMaxAndDelta(field);
+        const min = field.config.min ?? found.min;
+        const range = { min, max: found.max, delta: found.max - min };
+        field.state = { ...field.state, seriesIndex: seriesIndex++, range };
       }
       for (const { matcher, properties } of overrides) {
-        if (matcher.id === "byName" && matcher.options === field.name) {
+        if (matcher.id === "byName" && matcher.options === getFieldDisplayName(field, frame, frames)) {
           properties.forEach((each) => override(field.config, each));
         }
       }

@@ -13,7 +13,7 @@ import {
   ThemeContext,
   VizOrientation,
 } from "@grafana/data";
-import { BigValue, PanelChrome, PanelContextProvider, Table, TimeSeries, VizRepeater } from "@grafana/ui";
+import { BigValue, GlobalStyles, PanelChrome, PanelContextProvider, Table, TimeSeries, VizRepeater } from "@grafana/ui";
 import { useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 
@@ -55,7 +55,7 @@ function Numbers({ panel, width, height }) {
   if (!frames.length) {
     return <NoData />;
   }
-  const { graphMode, colorMode, textMode, reduceOptions } = panel.options;
+  const { graphMode, colorMode, textMode, reduceOptions, wideLayout } = panel.options;
   const values = getFieldDisplayValues({
     fieldConfig: panel.fieldConfig,
     reduceOptions,
@@ -82,6 +82,7 @@ function Numbers({ panel, width, height }) {
           colorMode={colorMode}
           graphMode={graphMode}
           textMode={textMode}
+          wideLayout={wideLayout}
           width={width}
           height={height}
           count={count}
@@ -153,6 +154,7 @@ function Dashboard() {
   return (
     <ThemeContext.Provider value={theme}>
       <PanelContextProvider value={{ eventBus: new EventBusSrv(), eventsScope: "look" }}>
+        <GlobalStyles />
         <h4 style={{ position: "absolute", left: 16, top: 14, margin: 0 }}>
           {dashboard.title}
           <span style={{ marginLeft: 24, fontWeight: 400, color: theme.colors.text.secondary }}>

@@ -26,6 +26,17 @@ def test_a_dashboard_is_as_it_must_be(name: str) -> None:
     assert problems(read(name), KINDS, PAGES) == []
 
 
+def test_every_runbook_is_linked_to() -> None:
+    """From a panel that shows what its alert is about."""
+    linked = {
+        link["url"].rpartition("/")[2]
+        for path in FILES
+        for panel in read(path.stem)["panels"]
+        for link in panel.get("links", ())
+    }
+    assert {f"{page}.md" for page in PAGES} - linked == set()
+
+
 def first_graph(dashboard: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = next(
         panel
