@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from overlay.base.errors import ProtocolError, UnavailableError
-from overlay.control import messages
+from overlay.control import control_protocol, proxy_messages
 from overlay.control.client import RefusedError
 from overlay.records.call import CallEvent
 from proxy import counters
@@ -27,7 +27,9 @@ quorum."""
 class Asker(Protocol):
     """The part of `ControlClient` that is used here."""
 
-    def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:
+    def ask(
+        self, request: control_protocol.ControlRequest, deadline_s: float
+    ) -> control_protocol.ControlAnswer:
         """The answer, or `UnavailableError`, `RefusedError`, `ProtocolError`."""
 
 
@@ -51,7 +53,9 @@ class OverlayClient:
         """Whether the next question would fail without being asked."""
         return self._clock() < self._closed_until_s
 
-    def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers | None:
+    def ask(
+        self, request: control_protocol.ControlRequest, deadline_s: float
+    ) -> control_protocol.ControlAnswer | None:
         """The answer within `deadline_s` seconds, or None."""
         start_s = self._clock()
         if start_s < self._closed_until_s:
@@ -73,20 +77,22 @@ class OverlayClient:
         self._missed = 0
         return answer
 
-    def locate(self, aor: str, deadline_s: float) -> messages.Located | None:
+    def locate(self, aor: str, deadline_s: float) -> proxy_messages.Located | None:
         """The targets of an address-of-record."""
-        answer = self.ask(messages.Locate(aor=aor), deadline_s)
-        return answer if isinstance(answer, messages.Located) else None
+        answer = self.ask(proxy_messages.Locate(aor=aor), deadline_s)
+        return answer if isinstance(answer, proxy_messages.Located) else None
 
-    def secrets(self, aor: str, deadline_s: float, address: str = "") -> messages.Secrets | None:
+    def secrets(
+        self, aor: str, deadline_s: float, address: str = ""
+    ) -> proxy_messages.Secrets | None:
         """The digest secrets of a subscriber. They are empty if there is no such subscriber;
         `locked_s` says for how long nobody may prove from `address` to be this subscriber."""
-        answer = self.ask(messages.Authenticate(aor=aor, address=address), deadline_s)
-        return answer if isinstance(answer, messages.Secrets) else None
+        answer = self.ask(proxy_messages.Authenticate(aor=aor, address=address), deadline_s)
+        return answer if isinstance(answer, proxy_messages.Secrets) else None
 
     def login_failed(self, aor: str, address: str, deadline_s: float) -> None:
         """Tell that a client at this address gave a wrong password for this subscriber."""
-        self.ask(messages.LoginFailed(aor=aor, address=address), deadline_s)
+        self.ask(proxy_messages.LoginFailed(aor=aor, address=address), deadline_s)
 
     def claim(
         self,
@@ -96,24 +102,28 @@ class OverlayClient:
         cseq: int,
         calls_max: int,
         deadline_s: float,
-    ) -> messages.CallClaimed | None:
+    ) -> proxy_messages.CallClaimed | None:
         """Whether a subscriber may have one more call at a time."""
-        request = messages.ClaimCall(
+        request = proxy_messages.ClaimCall(
             aor=aor, call_id=call_id, from_tag=from_tag, cseq=cseq, calls_max=calls_max
         )
         answer = self.ask(request, deadline_s)
-        return answer if isinstance(answer, messages.CallClaimed) else None
+        return answer if isinstance(answer, proxy_messages.CallClaimed) else None
 
     def release(self, aor: str, call_id: str, from_tag: str, cseq: int, deadline_s: float) -> None:
         """Tell that a claimed call was refused."""
-        request = messages.ReleaseCall(aor=aor, call_id=call_id, from_tag=from_tag, cseq=cseq)
+        request = proxy_messages.ReleaseCall(aor=aor, call_id=call_id, from_tag=from_tag, cseq=cseq)
         self.ask(request, deadline_s)
 
-    def register(self, request: messages.Register, deadline_s: float) -> messages.Registered | None:
+    def register(
+        self, request: proxy_messages.Register, deadline_s: float
+    ) -> proxy_messages.Registered | None:
         """The daemon's decision on a REGISTER."""
         answer = self.ask(request, deadline_s)
-        return answer if isinstance(answer, messages.Registered) else None
+        return answer if isinstance(answer, proxy_messages.Registered) else None
 
     def write(self, event: CallEvent, deadline_s: float) -> bool:
         """Whether the daemon has made a call event safe."""
-        return isinstance(self.ask(messages.WriteEvent(event=event), deadline_s), messages.Written)
+        return isinstance(
+            self.ask(proxy_messages.WriteEvent(event=event), deadline_s), proxy_messages.Written
+        )

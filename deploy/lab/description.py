@@ -1,10 +1,10 @@
-"""What `sipfarm lab up --json` and `lab status --json` say.
+"""Describes the lab for programs: the answer of `sipfarm lab up --json` and `lab status --json`.
 
-In: the lab's state, its configurations and processes. Out: one structure for programs.
+In: the lab's state, its configurations and processes. Out: one structure.
 Counterpart: `overlay/cli/lab.py`, which prints it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -15,18 +15,18 @@ from overlay.config.config import Config
 
 
 class ServiceDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """One service of a node."""
+    """One service of a node, as it is now."""
 
     name: str
     state: ProcessState
     pid: int
-    """Its first process; 0 if it is dead."""
+    """The id of the service's first process; 0 if the service is dead."""
     pids: tuple[int, ...]
     log: str
 
 
 class NodeDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """One node."""
+    """One node, with its addresses, paths and services."""
 
     name: str
     address: str
@@ -46,7 +46,7 @@ class NodeDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PhoneDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """A phone host."""
+    """A phone host: a network namespace for phones."""
 
     name: str
     address: str
@@ -67,24 +67,26 @@ class LabDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe(state: LabState, configs: Mapping[str, Config]) -> LabDescription:
     """The lab as it is now."""
+    pids = processes.of_hosts([host(name) for name in (*state.nodes, *state.phones)])
     return LabDescription(
         farm=state.farm,
         bridge=layout.BRIDGE,
         gateway=layout.GATEWAY,
-        nodes=tuple(_node(host(name), state, configs[name]) for name in state.nodes),
+        nodes=tuple(_node(host(name), state, configs[name], pids[name]) for name in state.nodes),
         phones=tuple(
             PhoneDescription(
                 name=name,
                 address=host(name).address,
                 cut=name in state.cut,
-                pids=tuple(processes.of_host(host(name))),
+                pids=tuple(pids[name]),
             )
             for name in state.phones
         ),
     )
 
 
-def _node(node: Host, state: LabState, config: Config) -> NodeDescription:
+def _node(node: Host, state: LabState, config: Config, pids: Sequence[int]) -> NodeDescription:
+    of_services = processes.of_services(node, state.services, pids)
     return NodeDescription(
         name=node.name,
         address=node.address,
@@ -100,12 +102,11 @@ def _node(node: Host, state: LabState, config: Config) -> NodeDescription:
         redis_socket=str(config.redis_socket),
         dns_socket=str(config.dns_socket),
         kamailio_socket=str(config.kamailio_socket),
-        processes=tuple(_service(node, service) for service in state.services),
+        processes=tuple(_service(node, *each) for each in of_services.items()),
     )
 
 
-def _service(node: Host, service: str) -> ServiceDescription:
-    pids = processes.of_service(node, service)
+def _service(node: Host, service: str, pids: Sequence[int]) -> ServiceDescription:
     doing = processes.state_of(pids)
     first = processes.session_of(node, service)
     return ServiceDescription(

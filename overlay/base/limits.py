@@ -1,8 +1,8 @@
-"""Every bound of the daemon and of the control socket, in one place, a sentence for each.
+"""Every bound of the daemon and of the control socket, in one place, with a sentence for each.
 
-A bound that is hit gives its caller a clear error and is counted; nothing grows without one.
-Counterparts: docs/configuration.md, which `deploy/docs` makes of this file; DESIGN.md says what
-happens when one is hit.
+Nothing that others can make large grows without a bound. Code that hits a bound gives its caller a
+clear error, and the hit is counted. Counterparts: docs/configuration.md, which `deploy/docs` makes
+of this file; DESIGN.md says what happens when a bound is hit.
 """
 
 from typing import Final
@@ -33,7 +33,7 @@ REQUESTS_SERVED_PER_LINK_MAX: Final = 20_000
 REQUEST_BYTES_SERVED_PER_LINK_MAX: Final = 64 << 20
 """Size of all requests of another node on one link that this node has not answered yet."""
 LINK_SEND_BUFFER_BYTES_MAX: Final = 16 << 20
-"""What waits to be sent on one link because the other node does not read it."""
+"""Bytes that wait to be sent on one link because the other node does not read them."""
 CONTROL_CONNECTIONS_MAX: Final = 512
 """Connections of proxies' workers and commands to the daemon."""
 CONTROL_REQUESTS_OUTSTANDING_MAX: Final = 1_000
@@ -70,6 +70,8 @@ CALLS_COUNTED_MAX: Final = 50_000
 """Calls whose events a node counts for the limit on events of one call."""
 OPEN_CALLS_MAX: Final = 200_000
 """Calls whose end a replica waits for in memory, to close them if their BYE never comes."""
+DOUBTFUL_CALLS_MAX: Final = 10_000
+"""Calls of which a replica has to look up whether they have ended."""
 UNSIGNED_EVENTS_MAX: Final = 100_000
 """Call events that wait for a signed block while the disk refuses it, 150 bytes each."""
 CHAINS_SEEN_MAX: Final = 1_000
@@ -139,7 +141,8 @@ ENROLLMENT_FRAME_BYTES_MAX: Final = 512 << 10
 ENROLLMENT_CONNECTIONS_MAX: Final = 64
 """Nodes that may be connected to `sipfarm ca serve` at a time."""
 ENROLLMENT_FAILURES_PER_MINUTE_MAX: Final = 10
-"""Failed enrollments of one IP address in a minute; beyond, it is told to try again later."""
+"""Failed enrollments of one IP address in a minute; beyond, the service tells it to try
+again later."""
 ENROLLMENT_ADDRESSES_MAX: Final = 10_000
 """IP addresses whose failed enrollments are counted."""
 UNPROVEN_NAMED_MAX: Final = 10

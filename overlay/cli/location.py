@@ -1,7 +1,7 @@
-"""`sipfarm location`: where a subscriber is registered.
+"""`sipfarm location`: shows where a subscriber is registered.
 
-In: the command line. Out: the bindings, and which nodes hold them. Exit 1 if there is none in
-force. Counterpart: `messages.Location`.
+In: the command line. Out: the bindings, and which nodes hold them. Exit 1 if no binding is in
+force. Counterpart: `operator_messages.Location`.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import time
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import GetLocation, Location
+from overlay.control.operator_messages import GetLocation, Location
 from overlay.records import registration
 from overlay.records.registration import Binding
 from overlay.records.targets import Reach
@@ -34,7 +34,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask and print; exit 1 unless there is a binding in force."""
+    """Ask and print. Exit 1 unless a binding is in force."""
     aor = arguments.aor_of(args.aor, arguments.known_config(args))
     with daemon(args) as node:
         location = node.ask(GetLocation(aor=aor), Location)

@@ -1,8 +1,8 @@
-"""`sipfarm node`: what is done on, or to, this node.
+"""`sipfarm node`: what an operator does on this node, or to it.
 
-In: the command line, farm.toml. Out: a key and its signing request, or a whole identity; a list of
-revoked nodes, or a farewell, to the farm; whether Kamailio answers. Counterparts: `sipfarm ca`;
-`overlay.enrollment`; `messages.Leave`, `messages.PutRevocations`; `overlay.kamailio.options_ping`.
+In: the command line, farm.toml. Out: a key and its signing request, or a whole identity; to the
+farm, a list of revoked nodes or a farewell. Counterparts: `sipfarm ca`; `overlay.enrollment`;
+`operator_messages.Leave`, `operator_messages.PutRevocations`.
 """
 
 import argparse
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from overlay.base.errors import UnavailableError
 from overlay.base.limits import REVOKED_FILE_BYTES_MAX
-from overlay.cli import arguments, drain, ok_to_stop, output, withdraw
+from overlay.cli import arguments, drain, kamailio_ready, ok_to_stop, output, withdraw
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import Done, Leave, PutRevocations
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import Leave, PutRevocations
 from overlay.enrollment.joining import Wishes, join
 from overlay.enrollment.token import TOKEN_CHARS_MAX, parse_token
 from overlay.identity import files, keys, request
-from overlay.kamailio.options_ping import why_silent
 
 _REQUEST = "node.csr"
 _TOKEN_VARIABLE = "SIPFARM_TOKEN"
@@ -32,6 +32,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="this node: join the farm, drain it, hand it revocations, leave it",
     )
     verbs = parser.add_subparsers(dest="node_verb", required=True, metavar="VERB")
+    _add_key(verbs)
+    _add_join(verbs)
+    drain.add_verbs(verbs)
+    withdraw.add_verb(verbs)
+    ok_to_stop.add_verb(verbs)
+    kamailio_ready.add_verb(verbs)
+    _add_leave(verbs)
+    _add_revoke(verbs)
+
+
+def _add_key(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     key = arguments.add_verb(
         verbs,
         "key",
@@ -43,6 +54,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--out", type=Path, metavar="PATH", help=f"default: {_REQUEST} in node.identity_dir"
     )
     key.set_defaults(run=run_key)
+
+
+def _add_join(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     join = arguments.add_verb(
         verbs,
         "join",
@@ -64,28 +78,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     join.add_argument("--data-dir", default="", metavar="DIR")
     join.add_argument("--run-dir", default="", metavar="DIR")
     join.set_defaults(run=run_join)
-    drain.add_verbs(verbs)
-    withdraw.add_verb(verbs)
-    ok_to_stop.add_verb(verbs)
-    ready = arguments.add_verb(
-        verbs,
-        "kamailio-ready",
-        "whether this node's Kamailio answers; exit 3 if it does not",
-        "It is asked by SIP OPTIONS over UDP at node.address; any final answer will do. For units\n"
-        "and scripts that start Kamailio: the daemon need not run.",
-    )
-    ready.add_argument(
-        "--wait",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="how long to go on asking one that does not answer yet (default: 0)",
-    )
-    ready.set_defaults(run=run_kamailio_ready)
+
+
+def _add_leave(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     leave = arguments.add_verb(
         verbs, "leave", "leave the farm: tell every peer and stop the daemon"
     )
     leave.set_defaults(run=run_leave)
+
+
+def _add_revoke(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     revoke = arguments.add_verb(
         verbs,
         "revoke",
@@ -120,7 +122,7 @@ def run_key(args: argparse.Namespace) -> int:
 
 
 def run_join(args: argparse.Namespace) -> int:
-    """Enroll; exit 3 if the service cannot be reached, 4 if it refuses."""
+    """Enroll the node. Exit 3 if the service cannot be reached, 4 if it refuses."""
     text = args.token or os.environ.get(_TOKEN_VARIABLE) or sys.stdin.readline(TOKEN_CHARS_MAX + 2)
     wishes = Wishes(
         config=args.config,
@@ -147,18 +149,6 @@ def run_join(args: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def run_kamailio_ready(args: argparse.Namespace) -> int:
-    """Ask Kamailio until it answers."""
-    reason = why_silent(arguments.load_config(args), args.wait)
-    if args.json:
-        output.show_json({"ready": not reason, "reason": reason})
-    elif reason:
-        output.note(f"Kamailio is not ready: {reason}")
-    else:
-        output.show("Kamailio answers")
-    return Exit.UNREACHABLE if reason else Exit.DONE
-
-
 def run_leave(args: argparse.Namespace) -> int:
     """Ask the daemon to leave."""
     with daemon(args) as node:
@@ -171,7 +161,7 @@ def run_leave(args: argparse.Namespace) -> int:
 
 
 def run_revoke(args: argparse.Namespace) -> int:
-    """Hand the daemon the list."""
+    """Hand the list to the daemon."""
     body = files.read_public(args.revoked, REVOKED_FILE_BYTES_MAX)
     with daemon(args) as node:
         done = node.ask(PutRevocations(body=body), Done)

@@ -1,6 +1,7 @@
-"""`sipfarm nodes`: the farm's members, as the asked node knows them.
+"""`sipfarm nodes`: lists the farm's members, as the asked node knows them.
 
-In: the command line. Out: a line a node: name, address, id, state. Counterpart: `messages.Status`.
+In: the command line. Out: a line for each node: name, address, id, state. Counterpart:
+`operator_messages.Status`.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import msgspec
 from overlay.cli import arguments, output, table
 from overlay.cli.ask_daemon import daemon
 from overlay.cli.exits import Exit
-from overlay.control.messages import GetStatus, Status
+from overlay.control.operator_messages import GetStatus, Status
 
 _STATES = ("alive", "suspect", "dead", "left")
 
@@ -25,7 +26,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask and print; exit 1 if there is no such node."""
+    """Ask and print. Exit 1 if there is no such node."""
     with daemon(args) as node:
         status = node.ask(GetStatus(), Status)
     nodes = tuple(each for each in status.nodes if args.state in (None, each.state))

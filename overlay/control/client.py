@@ -1,8 +1,8 @@
 """A blocking client of the control socket, for proxy workers and for the CLI.
 
-In: requests of `messages.py`. Out: their answers. Counterpart: `server.py`. One request is under
-way at a time; after a missed deadline the connection is closed, so that a late answer can never
-be taken for the next request's.
+In: requests. Out: their answers. Counterpart: `server.py`. One request is under way at a time.
+After a missed deadline the connection is closed, so that a late answer can never be taken for the
+answer to the next request.
 """
 
 import socket
@@ -14,27 +14,26 @@ from typing import Self
 
 import msgspec
 
+from overlay.base import frames
 from overlay.base.errors import ProtocolError, SipfarmError, UnavailableError
 from overlay.base.limits import (
     CONTROL_REPLY_BYTES_MAX,
     CONTROL_REQUEST_BYTES_MAX,
-    FRAME_HEADER_BYTES,
 )
-from overlay.control import messages
-
-_RECEIVE_BYTES = 65_536
+from overlay.control import control_codec
+from overlay.control.control_protocol import ControlAnswer, ControlRequest, Refused
 
 
 class RefusedError(SipfarmError):
-    """The daemon refused the request; `code` is one of `messages.Refused.code`."""
+    """The daemon refused the request. `code` is one of `Refused.code`."""
 
-    def __init__(self, refused: messages.Refused) -> None:
+    def __init__(self, refused: Refused) -> None:
         super().__init__(refused.reason)
         self.code = refused.code
 
 
 class ControlClient:
-    """A connection to a daemon, made when it is first needed and again after it broke."""
+    """A connection to a daemon. It is made when it is first needed, and again after it broke."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)
@@ -42,23 +41,23 @@ class ControlClient:
         self._deadline_s = 0.0
         self._last_id = 0
 
-    def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:
+    def ask(self, request: ControlRequest, deadline_s: float) -> ControlAnswer:
         """The answer to `request`.
 
-        Raises `UnavailableError` when there is none within `deadline_s` seconds, `RefusedError`
-        when the daemon refuses, `ProtocolError` when it answers nonsense.
+        Raises `UnavailableError` if there is no answer within `deadline_s` seconds, `RefusedError`
+        if the daemon refuses, and `ProtocolError` if the answer makes no sense.
         """
         self._last_id += 1
         request = msgspec.structs.replace(
             request, id=self._last_id, deadline_ms=request.deadline_ms or int(deadline_s * 1000)
         )
-        payload = messages.encode(request)
+        payload = control_codec.encode(request)
         if len(payload) > CONTROL_REQUEST_BYTES_MAX:
             raise ProtocolError(f"request of {len(payload)} bytes is too large")
         until_s = time.monotonic() + deadline_s
         try:
             connection = self._connected(deadline_s)
-            connection.sendall(len(payload).to_bytes(FRAME_HEADER_BYTES, "big") + payload)
+            connection.sendall(frames.pack(payload))
             answer = self._receive(connection, until_s)
         except (OSError, EOFError, msgspec.MsgspecError, ProtocolError) as error:
             self.close()
@@ -67,12 +66,12 @@ class ControlClient:
             if isinstance(error, BlockingIOError):
                 raise UnavailableError(f"{self._path}: no answer in {deadline_s:g} s") from error
             raise UnavailableError(f"{self._path}: {error or type(error).__name__}") from error
-        if isinstance(answer, messages.Refused):
+        if isinstance(answer, Refused):
             raise RefusedError(answer)
         return answer
 
     def close(self) -> None:
-        """Close the connection; the next `ask` makes a new one."""
+        """Close the connection. The next `ask` makes a new one."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -89,9 +88,9 @@ class ControlClient:
         self.close()
 
     def _connected(self, deadline_s: float) -> socket.socket:
-        """The connection, whose every call gives up after `deadline_s`.
+        """The connection. Each call on it gives up after `deadline_s`.
 
-        The kernel keeps the time: a Python timeout would cost a poll and an ioctl each time.
+        The kernel keeps the time: a Python timeout would cost a poll and an ioctl for each call.
         """
         connection = self._socket
         if connection is None:
@@ -110,32 +109,9 @@ class ControlClient:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
         self._deadline_s = deadline_s
 
-    def _receive(self, connection: socket.socket, until_s: float) -> messages.Answers:
-        buffer = connection.recv(_RECEIVE_BYTES)
-        size = _size(buffer)
-        while buffer and (size < 0 or len(buffer) < FRAME_HEADER_BYTES + size):
-            if time.monotonic() > until_s:
-                raise TimeoutError("no answer within the deadline")
-            data = connection.recv(_RECEIVE_BYTES)
-            if not data:
-                break
-            buffer += data
-            size = _size(buffer)
-        if size < 0 or len(buffer) < FRAME_HEADER_BYTES + size:
-            raise EOFError("connection closed by the daemon")
-        if len(buffer) != FRAME_HEADER_BYTES + size:
-            raise ProtocolError("answer to a question that was not asked")
-        answer: messages.Answers = messages.decode_answer(buffer[FRAME_HEADER_BYTES:])
+    def _receive(self, connection: socket.socket, until_s: float) -> ControlAnswer:
+        payload = frames.receive(connection.recv, CONTROL_REPLY_BYTES_MAX, until_s)
+        answer = control_codec.decode_answer(payload)
         if answer.id != self._last_id:
             raise ProtocolError("answer to another question")
         return answer
-
-
-def _size(buffer: bytes) -> int:
-    """The payload's size by its header, -1 while that is not there."""
-    if len(buffer) < FRAME_HEADER_BYTES:
-        return -1
-    size = int.from_bytes(buffer[:FRAME_HEADER_BYTES], "big")
-    if size > CONTROL_REPLY_BYTES_MAX:
-        raise ProtocolError(f"answer of {size} bytes is too large")
-    return size

@@ -1,7 +1,7 @@
-"""Questions that every node must be asked: status, lists of calls and of subscribers.
+"""Questions that go to every node: status, lists of calls and of subscribers.
 
 In: control requests of the CLI. Out: one answer for the farm, and the names of nodes that did not
-give theirs. Counterpart: `local.py` answers for one node.
+answer. Counterpart: `local.py` answers for one node.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ import msgspec
 from overlay.base import decoding
 from overlay.base.errors import ProtocolError
 from overlay.base.limits import PAGE_ROWS_MAX
-from overlay.control.copies import RawPage, page_of_copies
+from overlay.control.copies import Position, RawPage, page_of_copies
 from overlay.control.local import Local
-from overlay.control.messages import (
+from overlay.control.operator_messages import (
     Calls,
     Copies,
     ListCalls,
@@ -26,19 +26,10 @@ from overlay.control.messages import (
     ListSubscribers,
     Subscribers,
 )
+from overlay.links.farm_messages import Described, DescribeNode
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
-    CallsAt,
-    Described,
-    DescribeNode,
-    Failed,
-    ListCallsAt,
-    ListSubscribersAt,
-    Reply,
-    Request,
-    SubscribersAt,
-)
+from overlay.links.peer_protocol import Ack, Failed, PeerReply, PeerRequest
+from overlay.links.record_messages import CallsAt, ListCallsAt, ListSubscribersAt, SubscribersAt
 from overlay.membership.members import State
 from overlay.membership.membership import Membership
 from overlay.records import call, subscriber
@@ -56,11 +47,11 @@ FOREVER_US = 1 << 62
 KEY_BYTES = 20
 _decode_described = decoding.msgpack(NodeStatus)
 VETTED_AT_ONCE = 50
-"""Signatures checked before others have their turn."""
+"""Signatures that are checked without a pause for other tasks."""
 
 
 class FarmWide:
-    """Asks all live nodes and answers as one."""
+    """Asks all live nodes, and joins their answers into one."""
 
     def __init__(
         self, local: Local, membership: Membership, transport: Transport, vetting: Vetting
@@ -71,9 +62,10 @@ class FarmWide:
         self._transport = transport
 
     async def status(self, timeout_s: float) -> tuple[NodeStatus, ...]:
-        """Every node's description, this one first; silent ones as this node knows them."""
+        """The status of every node, this one first. Of a silent node, it holds what this node
+        knows."""
         replies = await self._ask_all(DescribeNode(), _description, timeout_s)
-        # By id: what a member says of itself may have changed since it was asked.
+        # By id, as other fields of a member may have changed since it was asked.
         descriptions = {info.node_id: said for info, said in replies.items()}
         nodes = [await self._local.describe()]
         now_s = asyncio.get_running_loop().time()
@@ -101,7 +93,7 @@ class FarmWide:
         return tuple(nodes)
 
     async def calls(self, request: ListCalls, timeout_s: float) -> Calls:
-        """A page of billing records in order of time; raises `ProtocolError` on a bad cursor."""
+        """A page of billing records in order of time; raises `ProtocolError` for a bad cursor."""
         after = _decode_cursor(request.cursor, request.since_us)
         limit = max(1, min(request.limit, PAGE_ROWS_MAX))
         until_us = request.until_us or FOREVER_US
@@ -134,7 +126,7 @@ class FarmWide:
         return Calls(id=0, calls=tuple(records), cursor=cursor, silent=silent)
 
     async def copies(self, request: ListCopies, timeout_s: float) -> Copies:
-        """A page of events, or of signed blocks, in every version that some node keeps."""
+        """A page of events, or of signed blocks, with all versions that the nodes keep."""
         after = _decode_cursor(request.cursor, request.since_us)
         question = ListCallsAt(
             after_us=after[0],
@@ -182,15 +174,16 @@ class FarmWide:
         silent = tuple(node.name for node, page in replies.items() if page is None)
         return Subscribers(id=0, aors=live, cursor=cursor, silent=silent)
 
-    async def tell_all(self, request: Request, timeout_s: float) -> int:
-        """Tell every live peer; how many of them heard it."""
+    async def tell_all(self, request: PeerRequest, timeout_s: float) -> int:
+        """Send this to every live peer; returns how many acknowledged it."""
         heard = await self._ask_all(request, _acknowledged, timeout_s)
         return sum(each is not None for each in heard.values())
 
     async def _ask_all(
-        self, request: Request, read: Callable[[Reply], T], timeout_s: float
+        self, request: PeerRequest, read: Callable[[PeerReply], T], timeout_s: float
     ) -> dict[NodeInfo, T | None]:
-        """What every live peer says; None of those that do not answer, or answer nonsense."""
+        """The answer of every live peer; None for peers that do not answer, or whose answer makes
+        no sense."""
         peers = [m.info for m in self._membership.members if m.state is State.ALIVE]
         asked = (self._transport.ask(peer.node_id, request, timeout_s) for peer in peers)
         found: dict[NodeInfo, T | None] = {}
@@ -204,31 +197,30 @@ class FarmWide:
         return found
 
 
-Position = tuple[int, bytes]
 CallPage = tuple[list[tuple[Position, CallEvents]], bool]
 """Calls in order, and whether there are more."""
 
 
-def _acknowledged(reply: Reply) -> bool:
+def _acknowledged(reply: PeerReply) -> bool:
     if not isinstance(reply, Ack):
         raise ValueError(type(reply).__name__)
     return True
 
 
-def _description(reply: Reply) -> NodeStatus:
+def _description(reply: PeerReply) -> NodeStatus:
     if not isinstance(reply, Described):
         raise ValueError(type(reply).__name__)
     described: NodeStatus = _decode_described(reply.body)
     return described
 
 
-def _raw_page(reply: Reply, after: Position) -> RawPage:
+def _raw_page(reply: PeerReply, after: Position) -> RawPage:
     _page_of_calls(reply, after)
     assert isinstance(reply, CallsAt)
     return list(reply.rows), reply.more and bool(reply.rows)
 
 
-def _page_of_calls(reply: Reply, after: Position) -> CallPage:
+def _page_of_calls(reply: PeerReply, after: Position) -> CallPage:
     if not isinstance(reply, CallsAt):
         raise ValueError(type(reply).__name__)
     rows = [
@@ -242,18 +234,18 @@ def _page_of_calls(reply: Reply, after: Position) -> CallPage:
     return rows, reply.more and bool(rows)
 
 
-def _page_of_subscribers(reply: Reply) -> tuple[list[subscriber.Subscriber], bool]:
+def _page_of_subscribers(reply: PeerReply) -> tuple[list[subscriber.Subscriber], bool]:
     if not isinstance(reply, SubscribersAt):
         raise ValueError(type(reply).__name__)
     return [subscriber.decode(body) for body in reply.bodies], reply.more
 
 
-Merged = dict[bytes, tuple[Position, CallEvents, list[str]]]
+MergedRows = dict[bytes, tuple[Position, CallEvents, list[str]]]
 
 
-def _merge_pages(pages: list[tuple[str, CallPage]]) -> tuple[Merged, Position]:
-    """The calls of all pages, and up to where every page is whole."""
-    merged: Merged = {}
+def _merge_pages(pages: list[tuple[str, CallPage]]) -> tuple[MergedRows, Position]:
+    """The calls of all pages, and the position up to which every page is complete."""
+    merged: MergedRows = {}
     horizon: Position = (FOREVER_US, b"\xff" * 20)
     for name, (rows, more) in pages:
         for position, events in rows:

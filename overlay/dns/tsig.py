@@ -1,7 +1,7 @@
-"""The key that dynamic updates are signed with (TSIG, RFC 8945), as the common tools write it.
+"""The key that signs dynamic updates (TSIG, RFC 8945), in the formats of the common tools.
 
 In: a file of `tsig-keygen` (BIND), of `keymgr -t` (Knot), or a line `algorithm:name:secret` (as
-`dig -y` takes it). Out: a `Key`. Counterpart: `publisher.py`.
+`dig -y` takes it). Out: a `TsigKey`. Counterpart: `publisher.py`.
 """
 
 import base64
@@ -28,7 +28,7 @@ _LINE: Final = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Key:
+class TsigKey:
     """A shared secret and its name."""
 
     name: str
@@ -36,7 +36,7 @@ class Key:
     secret: bytes = field(repr=False)
 
 
-def parse(text: str, origin: str) -> Key:
+def parse(text: str, origin: str) -> TsigKey:
     """The key in `text`; raises `ConfigError` that says what is wrong, but never the secret."""
     found = _BIND.search(text) or _LINE.search(text)
     if found is None:
@@ -51,10 +51,10 @@ def parse(text: str, origin: str) -> Key:
         secret = base64.b64decode(found["secret"], validate=True)
     except binascii.Error as error:
         raise ConfigError(f"{origin}: the secret is not base64") from error
-    return Key(name=found["name"], algorithm=algorithm, secret=secret)
+    return TsigKey(name=found["name"], algorithm=algorithm, secret=secret)
 
 
-def load(path: Path) -> Key:
+def load(path: Path) -> TsigKey:
     """The key in a file; raises `ConfigError`."""
     try:
         with path.open("rb") as file:

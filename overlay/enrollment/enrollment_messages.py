@@ -1,9 +1,10 @@
-"""What a node and the enrollment service say to each other: one question, one answer, over TLS.
+"""The messages between a node and the enrollment service: one question, one answer, over TLS.
 
-In and out: a frame each way (`overlay.base.frames`), msgpack. Counterparts: `asking.py` and
-`service.py`. A field added at the end is compatible both ways.
+In and out: a frame each way (`overlay.base.frames`), in msgpack. Counterparts:
+`authority_client.py` and `service.py`. A field that is added at the end is compatible both ways.
 """
 
+import sys
 from typing import Any
 
 import msgspec
@@ -11,29 +12,34 @@ import msgspec
 from overlay.base import decoding
 
 
-class _Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    pass
+class EnrollmentQuestion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """The base of all questions of a node."""
 
 
-class Denied(_Message, frozen=True, kw_only=True, tag=0):
-    """It was not done; `code` is for programs, `reason` for people."""
+class EnrollmentReply(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """The base of all answers of the service."""
+
+
+class Denied(EnrollmentReply, frozen=True, kw_only=True, tag=0):
+    """The service did not do what the node asked for. `code` is for programs, `reason` for
+    people."""
 
     code: str
-    """`token` (unknown, used or expired), `refused`, `busy`, `internal`."""
+    """`token` (unknown, used or expired), `refused`, `busy` or `internal`."""
     reason: str
 
 
-class AskAuthority(_Message, frozen=True, kw_only=True, tag=1):
-    """Whose CA are you? Answered by `Authority`, on a connection that proves nothing yet."""
+class AskAuthority(EnrollmentQuestion, frozen=True, kw_only=True, tag=1):
+    """Asks whose CA this is. Answered by `Authority`, on a connection that proves nothing yet."""
 
 
-class Authority(_Message, frozen=True, kw_only=True, tag=1):
-    """The CA's certificate; who asked compares it with the token's fingerprint."""
+class Authority(EnrollmentReply, frozen=True, kw_only=True, tag=1):
+    """The CA's certificate. The node compares it with the token's fingerprint."""
 
     certificate_pem: bytes
 
 
-class Enroll(_Message, frozen=True, kw_only=True, tag=2):
+class Enroll(EnrollmentQuestion, frozen=True, kw_only=True, tag=2):
     """A node's request for its certificate, with a token. Answered by `Enrolled`."""
 
     token_id: bytes
@@ -41,7 +47,7 @@ class Enroll(_Message, frozen=True, kw_only=True, tag=2):
     csr_pem: bytes
 
 
-class Enrolled(_Message, frozen=True, kw_only=True, tag=2):
+class Enrolled(EnrollmentReply, frozen=True, kw_only=True, tag=2):
     """All that a node needs besides its key."""
 
     certificate_pem: bytes
@@ -52,26 +58,25 @@ class Enrolled(_Message, frozen=True, kw_only=True, tag=2):
     settings: dict[str, dict[str, Any]]
     """Sections of farm.toml that are the same on every node."""
     revocations: bytes = b""
-    """The list in force; empty if there is none."""
+    """The revocation list in force; empty if there is none."""
 
 
-class Renew(_Message, frozen=True, kw_only=True, tag=3):
-    """A node's request for a new certificate, over mutual TLS with the one that it has. Answered by
+class Renew(EnrollmentQuestion, frozen=True, kw_only=True, tag=3):
+    """A node's request for a new certificate, over mutual TLS with its present one. Answered by
     `Renewed`."""
 
     csr_pem: bytes
-    """For the same key; the names are those of the certificate that it has."""
+    """A signing request for the same key. The new certificate has the names of the present one,
+    whatever this says."""
 
 
-class Renewed(_Message, frozen=True, kw_only=True, tag=3):
+class Renewed(EnrollmentReply, frozen=True, kw_only=True, tag=3):
     """The new certificate."""
 
     certificate_pem: bytes
 
 
-Questions = AskAuthority | Enroll | Renew
-Replies = Denied | Authority | Enrolled | Renewed
-
 encode = msgspec.msgpack.Encoder().encode
-decode_question = decoding.msgpack(Questions)
-decode_reply = decoding.msgpack(Replies)
+_here = sys.modules[__name__]
+decode_question = decoding.any_of(decoding.kinds_in(EnrollmentQuestion, _here))
+decode_reply = decoding.any_of(decoding.kinds_in(EnrollmentReply, _here))

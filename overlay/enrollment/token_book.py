@@ -1,8 +1,9 @@
-"""The CA's memory of tokens: which were made, and which were used by whom.
+"""The CA's memory of tokens: which tokens were made, and which node used which.
 
-In: new tokens, attempts to use one. Out: whether it may be used; every use is on disk before its
-fruit is handed out, so a token is used once, also across restarts and by several processes.
-Counterparts: `service.py`; `sipfarm ca token`. The secrets themselves are not kept.
+In: new tokens; attempts to use one. Out: whether it may be used. Every use is on disk before the
+certificate is handed out, so a token is used only once, even across restarts and by several
+processes. Counterparts: `service.py`; `sipfarm ca token`. The book has hashes of the secrets, not
+the secrets.
 """
 
 import hmac
@@ -26,10 +27,10 @@ _NO_HASH: Final = "0" * 64
 
 
 class TokenError(IdentityError):
-    """The token cannot be used; the text says why."""
+    """The token cannot be used. The text says why."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A token as it was made, or, in a later line, as it was used."""
 
     token_id: str
@@ -39,14 +40,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     made_at: datetime
     expires_at: datetime
     used_by: str = ""
-    """The id, in hex, of the node that used it."""
+    """The id, in hex, of the node that used it; empty if none did."""
     used_at: datetime | None = None
 
 
 def make(
     directory: Path, service: tuple[str, int], node: str, valid: timedelta, now: datetime
 ) -> Token:
-    """A new token of the CA in `directory`; `service` is where its holder will ask.
+    """A new token of the CA in `directory`. `service` is the host and port at which its holder will
+    ask.
 
     Raises `IdentityError`.
     """
@@ -61,14 +63,14 @@ def make(
         secret=secrets.token_bytes(SECRET_BYTES),
         node=template.checked_node(node) if node else "",
     )
-    entry = Entry(
+    entry = TokenEntry(
         token_id=token.token_id.hex(),
         secret_sha256=sha256(token.secret).hexdigest(),
         node=node,
         made_at=now.replace(microsecond=0),
         expires_at=now + valid,
     )
-    with ledger.locked_lines(directory / files.TOKENS, Entry) as book:
+    with ledger.locked_lines(directory / files.TOKENS, TokenEntry) as book:
         book.append(entry)
     return token
 
@@ -76,12 +78,13 @@ def make(
 @contextmanager
 def redeemed(
     directory: Path, token_id: bytes, secret: bytes, node_id: str, now: datetime
-) -> Iterator[Entry]:
-    """The token's entry while it is being used by `node_id`; used up when the block ends well.
+) -> Iterator[TokenEntry]:
+    """The token's entry while `node_id` uses it. The token is used up when the block ends without
+    an error.
 
-    The same node may come again with it, in case the answer was lost. Raises `TokenError`.
+    The same node may use it again, in case the answer was lost. Raises `TokenError`.
     """
-    with ledger.locked_lines(directory / files.TOKENS, Entry) as book:
+    with ledger.locked_lines(directory / files.TOKENS, TokenEntry) as book:
         entry = _latest(book.entries, token_id.hex())
         expected = entry.secret_sha256 if entry else _NO_HASH
         matches = hmac.compare_digest(sha256(secret).hexdigest(), expected)
@@ -99,5 +102,5 @@ def redeemed(
             book.append(msgspec.structs.replace(entry, used_by=node_id, used_at=now))
 
 
-def _latest(entries: list[Entry], token_id: str) -> Entry | None:
+def _latest(entries: list[TokenEntry], token_id: str) -> TokenEntry | None:
     return next((each for each in reversed(entries) if each.token_id == token_id), None)

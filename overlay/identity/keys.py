@@ -1,12 +1,11 @@
 """Keys of nodes and of the farm's CA, and the node ids that are made from them.
 
-In: key files and certificates. Out: EC P-256 keys and 20-byte node ids. Counterparts: `ca.py`
-signs what is generated here; `peer.py` takes a peer's id from its certificate.
+In: key files, public keys. Out: EC P-256 keys and 20-byte node ids. Counterparts: `ca.py` signs the
+keys that are generated here; `peer.py` takes a peer's id from its certificate.
 """
 
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,7 +33,8 @@ def save(key: ec.EllipticCurvePrivateKey, path: Path) -> None:
 
 
 def load(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The key in `path`; raises `IdentityError` if it is missing, broken or open to others."""
+    """The key in the file at `path`. Raises `IdentityError` if the file is missing, broken or
+    readable by others."""
     data = files.read_secret(path)
     try:
         key = serialization.load_pem_private_key(data, password=None)
@@ -53,7 +53,7 @@ def is_allowed(key: object) -> bool:
 def node_id(public_key: PublicKeyTypes) -> bytes:
     """The 20-byte id of the node with this key: SHA-1 over its SubjectPublicKeyInfo in DER.
 
-    SHA-1 places nodes and records in one 160-bit space; a second key with the same id would need a
+    SHA-1 places nodes and records in one 160-bit space. A second key with the same id would take a
     second preimage, and a certificate.
     """
     information = public_key.public_bytes(
@@ -62,14 +62,3 @@ def node_id(public_key: PublicKeyTypes) -> bytes:
     digest = hashes.Hash(hashes.SHA1())
     digest.update(information)
     return digest.finalize()
-
-
-def node_id_of_certificate(der: bytes) -> bytes:
-    """The id of the node with this certificate in DER; raises `IdentityError` if it is none.
-
-    The certificate is taken at its word: who calls has verified it.
-    """
-    try:
-        return node_id(x509.load_der_x509_certificate(der).public_key())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise IdentityError("not an X.509 certificate") from error

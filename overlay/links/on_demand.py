@@ -1,14 +1,15 @@
-"""Links that are there for as long as somebody uses them.
+"""Links that exist only while requests use them.
 
-In: requests to peers without a link, links that nobody used for a while. Out: the same requests
-once a link is up; which links may go. Counterparts: `network.py` does it; `LinkPolicy` says who is
-worth a link, and has peers dialled.
+In: requests to peers without a link; links unused for a while. Out: the same requests once a link
+is up; the links that may be closed. Counterparts: `network.py` carries it out; `LinkPolicy` decides
+which peers deserve a link, and dials them.
 
     no link ──request──► dialled ──up──► requests sent ──idle, asked by `Idle`, agreed──► closed
                             └─fails─► requests failed
 
-Who dialled a link asks for its end, and the other end agrees if it does not want it either. Both
-have taken the link out of use by then, so that its end is taken for a crash by nobody.
+The node that dialled a link asks for its end. The other node agrees if it does not want the link
+either. Both have then taken the link out of use before it closes, so neither takes its end for a
+crash.
 """
 
 import asyncio
@@ -19,27 +20,27 @@ from typing import Protocol
 from overlay.base import limit_hits
 from overlay.base.limits import REQUESTS_WAITING_PER_PEER_MAX
 from overlay.links.link import Answered, Link
-from overlay.links.peer_messages import Failed, Reply, Request
+from overlay.links.peer_protocol import Failed, PeerReply, PeerRequest
 
 
 class LinkPolicy(Protocol):
-    """Who is worth a link."""
+    """Decides which peers deserve a link."""
 
     def kept(self, node_id: bytes) -> bool:
-        """Whether the link is to stay though nobody uses it."""
+        """Whether the link stays open although nobody uses it."""
         ...
 
     def dial(self, node_id: bytes) -> "asyncio.Task[None] | None":
-        """Begin to dial a peer that has no link; None: it is nobody who should be asked."""
+        """Begin to dial a peer that has no link; None if this peer should not be asked."""
         ...
 
     def parted(self, node_id: bytes) -> None:
-        """The link to this peer ends, as both ends agreed."""
+        """Note that the link to this peer ends by agreement of both ends."""
         ...
 
 
 class EveryLink:
-    """The policy of a full mesh: no link is opened for a request, none is closed as idle."""
+    """The policy of a full mesh: no link is opened for a request, and none is closed as idle."""
 
     def kept(self, node_id: bytes) -> bool:
         return True
@@ -48,17 +49,17 @@ class EveryLink:
         return None
 
     def parted(self, node_id: bytes) -> None:
-        """Does not happen."""
+        """Never called."""
 
 
 @dataclass(eq=False, kw_only=True)
-class _Entry:
-    request: Request
+class _Unsent:
+    request: PeerRequest
     answered: Answered | None
     until_s: float
 
-    def answer(self, reply: Reply) -> None:
-        """Once."""
+    def answer(self, reply: PeerReply) -> None:
+        """Pass the reply on, once."""
         answered, self.answered = self.answered, None
         if answered is not None:
             answered(reply)
@@ -70,17 +71,17 @@ class Waiting:
     def __init__(self, linked: Callable[[bytes], Link | None]) -> None:
         self._linked = linked
         self._loop = asyncio.get_running_loop()
-        self._entries: dict[bytes, list[_Entry]] = {}
+        self._entries: dict[bytes, list[_Unsent]] = {}
 
     def add(
         self,
         node_id: bytes,
         dial: "asyncio.Task[None]",
-        request: Request,
+        request: PeerRequest,
         answered: Answered,
         timeout_s: float,
     ) -> None:
-        """Send this when `dial` has brought a link; after `timeout_s` it has failed."""
+        """Send this request when `dial` has brought a link. After `timeout_s` it fails."""
         entries = self._entries.get(node_id)
         if entries is None:
             entries = self._entries[node_id] = []
@@ -90,7 +91,7 @@ class Waiting:
             answered(Failed(code="busy", reason="too many requests wait for a link"))
             return
         until_s = self._loop.time() + timeout_s
-        entry = _Entry(request=request, answered=answered, until_s=until_s)
+        entry = _Unsent(request=request, answered=answered, until_s=until_s)
         entries.append(entry)
         late = Failed(code="unavailable", reason="no link in time")
         self._loop.call_later(timeout_s, entry.answer, late)

@@ -1,8 +1,8 @@
-"""How a REGISTER, and what became of it, travel from one node to another.
+"""Encodes a REGISTER, and its result, for the way from one node to another.
 
 In: requests and results of `overlay.records.register`. Out: the bodies of `RegisterAt` and
-`RegisteredAt`. Counterpart: `overlay.replication.registrations` of the other node, which may be of
-another version: fields are only added, and only at the end.
+`RegisteredAt`. Counterpart: `overlay.replication.registrations` on the other node. That node may
+have another version, so fields are only added, and only at the end.
 """
 
 import msgspec
@@ -31,7 +31,7 @@ class _Asked(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=3):
     contacts_max: int = 0
 
 
-class _Done(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=3):
+class _DoneBody(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=3):
     unused: int = 0
     outcome: RegisterOutcome
     bindings: tuple[Contact, ...] = ()
@@ -39,7 +39,7 @@ class _Done(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=3):
     weak: bool = False
 
 
-class _Refused(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=0):
+class _RefusedBody(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=0):
     unused: int = 0
     code: str
     reason: str
@@ -47,11 +47,11 @@ class _Refused(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=0
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_asked = decoding.msgpack(_Asked)
-_decode_told = decoding.msgpack(_Done | _Refused)
+_decode_told = decoding.msgpack(_DoneBody | _RefusedBody)
 
 
 def encode_request(request: RegisterRequest, deadline_ms: int) -> bytes:
-    """The body of `RegisterAt`; the asker waits for `deadline_ms`."""
+    """The body of `RegisterAt`. The asker waits for `deadline_ms`."""
     return _encode(
         _Asked(
             deadline_ms=deadline_ms,
@@ -86,15 +86,15 @@ def decode_request(body: bytes) -> tuple[RegisterRequest, int]:
 def encode_result(result: RegisterResult | Refusal) -> bytes:
     """The body of `RegisteredAt`."""
     if isinstance(result, Refusal):
-        return _encode(_Refused(code=result.code, reason=result.reason))
+        return _encode(_RefusedBody(code=result.code, reason=result.reason))
     return _encode(
-        _Done(outcome=result.outcome, bindings=result.bindings, weak=result.weak),
+        _DoneBody(outcome=result.outcome, bindings=result.bindings, weak=result.weak),
     )
 
 
 def decode_result(body: bytes) -> RegisterResult | Refusal:
-    """What a peer says became of it; raises `msgspec.MsgspecError`."""
-    told: _Done | _Refused = _decode_told(body)
-    if isinstance(told, _Refused):
+    """The result that a peer sent; raises `msgspec.MsgspecError`."""
+    told: _DoneBody | _RefusedBody = _decode_told(body)
+    if isinstance(told, _RefusedBody):
         return Refusal(code=told.code, reason=told.reason)
     return RegisterResult(outcome=told.outcome, bindings=told.bindings, weak=told.weak)

@@ -1,17 +1,18 @@
-"""The farm's nodes on the local network, by multicast DNS (RFC 6762, RFC 6763).
+"""Finds the farm's nodes on the local network by multicast DNS (RFC 6762, RFC 6763).
 
-In: announcements of others. Out: this node's own; addresses to dial. Counterpart: `discovery.py`.
+In: announcements of other nodes. Out: this node's own announcement, and addresses to dial.
+Counterpart: `discovery.py`.
 """
 
-import asyncio
 import logging
 from typing import Final
 
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from overlay.base import tasks
+from overlay.base.addresses import HostPort
 from overlay.base.limits import DISCOVERED_ADDRESSES_MAX
+from overlay.base.tasks import Background
 from overlay.config.config import Config
 
 log = logging.getLogger(__name__)
@@ -19,11 +20,9 @@ log = logging.getLogger(__name__)
 MDNS_TYPE: Final = "_sipfarm-overlay._tcp.local."
 MDNS_TIMEOUT_MS: Final = 1_000
 
-Address = tuple[str, int]
-
 
 class Neighbours:
-    """Who announces the same farm."""
+    """The nodes that announce the same farm."""
 
     def __init__(self, config: Config) -> None:
         self._farm = config.farm.name
@@ -32,16 +31,17 @@ class Neighbours:
         self._port = config.overlay.port
         self._mdns: AsyncZeroconf | None = None
         self._browser: AsyncServiceBrowser | None = None
-        self._found: dict[str, list[Address]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._found: dict[str, list[HostPort]] = {}
+        self._tasks = Background()
 
     @property
-    def addresses(self) -> list[Address]:
-        """Of all that were heard of, without this node."""
+    def addresses(self) -> list[HostPort]:
+        """The addresses of all nodes that announced themselves, without this node's."""
         return [address for addresses in self._found.values() for address in addresses]
 
     async def start(self) -> None:
-        """Announce this node and browse; what the network refuses is logged, and that is all."""
+        """Announce this node and listen for others. If the network refuses that, it is only
+        logged."""
         try:
             self._mdns = AsyncZeroconf(interfaces=[self._address])
             own = AsyncServiceInfo(
@@ -60,8 +60,8 @@ class Neighbours:
             log.warning("the local network cannot be asked for the farm: %s", error)
 
     async def stop(self) -> None:
-        """Say goodbye and close the sockets."""
-        await tasks.end(self._tasks)
+        """Withdraw the announcement and close the sockets."""
+        await self._tasks.end()
         if self._browser is not None:
             await self._browser.async_cancel()
         if self._mdns is not None:
@@ -77,9 +77,7 @@ class Neighbours:
         if state_change is ServiceStateChange.Removed:
             self._found.pop(name, None)
         elif name != f"{self._own}.{MDNS_TYPE}" and len(self._found) < DISCOVERED_ADDRESSES_MAX:
-            task = asyncio.create_task(self._ask(zeroconf, service_type, name))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.start(self._ask(zeroconf, service_type, name))
 
     async def _ask(self, zeroconf: Zeroconf, service_type: str, name: str) -> None:
         info = AsyncServiceInfo(service_type, name)

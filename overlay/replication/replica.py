@@ -1,7 +1,7 @@
-"""What this node does as a replica: merge what it is sent, hand out what it holds.
+"""This node as a replica: it merges the records that it is sent, and answers reads.
 
-In: Store, Fetch, Offer of coordinators, this node's own among them. Out: merged records, kept in
-memory or on disk as their kind asks. Counterparts: `registrations.py`, `events.py` and
+In: Store, Fetch and Offer of coordinators, this node included. Out: merged records, kept in memory
+or on disk, as their kind demands. Counterparts: `registrations.py`, `events.py` and
 `subscribers.py` coordinate; `repair.py` offers.
 
 A changed registration is pushed to the holders of leases on it before the change is acknowledged.
@@ -24,20 +24,21 @@ from overlay.base.limits import (
     REGISTRATIONS_MAX,
 )
 from overlay.cache.hot import HotRecords
+from overlay.links.link import Answered
 from overlay.links.network import Transport
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.links.peer_part import Handlers, PeerPart, calls_back, waits
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
+from overlay.links.record_messages import (
     Changed,
-    Failed,
     Fetch,
     Fetched,
     Offer,
-    Reply,
     Store,
     Stored,
     StoreMany,
     Wanted,
 )
+from overlay.observe.figures import gauge
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
@@ -47,16 +48,15 @@ from overlay.replication.vetting import Vetting
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committed, Committer
 from overlay.storage.rows import SubscriberRow, event_row
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 
 log = logging.getLogger(__name__)
 
 PUSH_TIMEOUT_S = 0.2
 """How long an acknowledgement waits for a lease holder to confirm a push."""
 
-Answer = Callable[[Reply], None]
 EventStored = Callable[[bytes, CallEvent], None]
-"""Given the call's key and the event."""
+"""Called with the call's key and the event."""
 
 
 def digest_of(*bodies: bytes) -> bytes:
@@ -67,15 +67,28 @@ def digest_of(*bodies: bytes) -> bytes:
     return state.digest()
 
 
-class Replica:
-    """This node's copies."""
+class Replica(PeerPart):
+    """The copies of records that this node holds."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_subscribers",
+            "Subscriber records held",
+            lambda replica: len(replica.subscribers),
+        ),
+        gauge(
+            "sipfarm_leased_keys",
+            "Records of this node that other nodes may answer from their caches",
+            lambda replica: len(replica.leases),
+        ),
+    )
 
     def __init__(
         self,
         *,
         own_id: bytes,
         bindings: Bindings,
-        subscribers: Subscribers,
+        subscribers: StoredSubscribers,
         committer: Committer,
         hot: HotRecords,
         transport: Transport,
@@ -84,10 +97,9 @@ class Replica:
         horizon_us: Callable[[], int],
         event_stored: EventStored,
     ) -> None:
-        """Calls without an event since `horizon_us` are past: shown to nobody, and offered to
-        nobody. `event_stored` is told of every call event that this node has on its disk as a
-        replica, whichever node wrote it.
-        """
+        """Calls without an event since `horizon_us` have expired: they are neither shown nor
+        offered. `event_stored` is called with every call event that this node, as a replica, has on
+        its disk, whichever node wrote it."""
         self.now_ms = now_ms
         self.horizon_us = horizon_us
         self._event_stored = event_stored
@@ -99,26 +111,35 @@ class Replica:
         self.leases = Leases()
         self._events_of: OrderedDict[bytes, int] = OrderedDict()
         self.stored = 0
-        """Records that coordinators and repairs sent here."""
+        """The number of records that other nodes sent, coordinators and repairs."""
         self._hot = hot
         self._transport = transport
         self._loop = asyncio.get_running_loop()
 
+    def requests(self) -> Handlers:
+        return (
+            calls_back(Store, self.store),
+            calls_back(StoreMany, self.store_many),
+            calls_back(Fetch, self.fetch),
+            waits(Offer, lambda _, offer: self.offered(offer)),
+        )
+
     # Registrations
 
     def registration(self, key: bytes) -> Registration:
-        """The local copy; empty when there is none."""
+        """The local copy; empty if there is none."""
         body = self.bindings.get(key)
         return registration.decode(body) if body else ()
 
     def encoded(self, key: bytes, record: Registration) -> bytes:
-        """The encoding of what `apply_registration` returned: the local copy, if there is one."""
+        """The encoding of the record that `apply_registration` returned: the local copy, if there
+        is one."""
         return self.bindings.get(key) or registration.encode(record)
 
     def apply_registration(self, key: bytes, delta: Registration) -> tuple[Registration, bool]:
-        """Merge into the local copy; the merged record, and whether that changed it.
+        """Merge into the local copy; returns the merged record, and whether that changed it.
 
-        Raises `ValueError` when the record would become too large.
+        Raises `ValueError` if the record would become too large.
         """
         now_ms, before = self.now_ms(), self.registration(key)
         kept = registration.standing(before, now_ms)
@@ -140,7 +161,8 @@ class Replica:
     def spread(
         self, key: bytes, record: Registration, skip: bytes, done: Callable[[], None]
     ) -> None:
-        """Tell the local cache and the lease holders but `skip`; `done` when all know or failed."""
+        """Tell the local cache and all lease holders except `skip`. `done` is called when all of
+        them know, or failed to answer."""
         now_s = self._loop.time()
         holders = [holder for holder in self.leases.holders(key, now_s) if holder != skip]
         local = self._hot.changed(key, record)
@@ -176,7 +198,7 @@ class Replica:
 
     # What peers ask.
 
-    def store(self, sender: bytes, request: Store, answer: Answer) -> None:
+    def store(self, sender: bytes, request: Store, answer: Answered) -> None:
         """Merge a record that a coordinator sends."""
         self.stored += sender != self._own_id
         try:
@@ -193,11 +215,11 @@ class Replica:
         except (msgspec.MsgspecError, ValueError) as error:
             answer(Failed(code="bad-request", reason=str(error)))
 
-    def store_many(self, sender: bytes, request: StoreMany, answer: Answer) -> None:
+    def store_many(self, sender: bytes, request: StoreMany, answer: Answered) -> None:
         """Merge records that W replicas hold already."""
         left, failed = len(request.records), ""
 
-        def one_less(reply: Reply) -> None:
+        def one_less(reply: PeerReply) -> None:
             nonlocal left, failed
             left -= 1
             if isinstance(reply, Failed):
@@ -210,7 +232,7 @@ class Replica:
         if not request.records:
             answer(Ack())
 
-    def fetch(self, sender: bytes, request: Fetch, answer: Answer) -> None:
+    def fetch(self, sender: bytes, request: Fetch, answer: Answered) -> None:
         """Read the local copy."""
         lease_ms = request.lease_ms
         if lease_ms > 0 and sender != self._own_id:
@@ -242,8 +264,8 @@ class Replica:
             return self.bindings.get(key)
         return self.subscribers.get(key)
 
-    async def offered(self, offer: Offer) -> Reply:
-        """Which of the offered records this node lacks or has otherwise."""
+    async def offered(self, offer: Offer) -> PeerReply:
+        """The keys of the offered records that this node lacks or has in another version."""
         if offer.kind == RecordKind.CALL:
             since_us = self.horizon_us()
             mine = await self.committer.read(
@@ -257,10 +279,11 @@ class Replica:
 
     # inner workings
 
-    def _store_registration(self, sender: bytes, request: Store, answer: Answer) -> None:
+    def _store_registration(self, sender: bytes, request: Store, answer: Answered) -> None:
         delta = registration.decode(request.body)
         if request.expected and registration.ended(delta, self.now_ms()):
-            # To acknowledge it and then prune it would bring back what it replaces.
+            # Acknowledging the record and then pruning it would bring back the record that it
+            # replaces.
             answer(Failed(code="clock", reason="it ended before it came: whose clock is wrong?"))
             return
         record, changed = self.apply_registration(request.key, delta)
@@ -274,7 +297,7 @@ class Replica:
         else:
             answer(reply)
 
-    def _store_event(self, request: Store, answer: Answer) -> None:
+    def _store_event(self, request: Store, answer: Answered) -> None:
         event = call.decode(request.body)
         if len(event.event_id) != 20 or key_of(RecordKind.CALL, event.call_id) != request.key:
             raise ValueError("an event's id or key is wrong")
@@ -282,7 +305,7 @@ class Replica:
         self.keep_event(request.key, event, request.body, lambda error: answer(_outcome(error)))
 
     def _count_event(self, key: bytes) -> None:
-        """Raises `ValueError` when a peer stores too many events under one key."""
+        """Count an event; raises `ValueError` if peers store too many events under one key."""
         count = self._events_of.pop(key, 0) + 1
         self._events_of[key] = count
         if len(self._events_of) > CALLS_COUNTED_MAX:
@@ -291,7 +314,7 @@ class Replica:
             limit_hits.hit("EVENTS_PER_CALL_MAX")
             raise ValueError(f"more than {EVENTS_PER_CALL_MAX} events of one call")
 
-    def _store_subscriber(self, request: Store, answer: Answer) -> None:
+    def _store_subscriber(self, request: Store, answer: Answered) -> None:
         sent = self._vetting.subscriber(request.key, request.body)
         is_new = self.subscribers.get(request.key) is None and not sent.removed
         record = self.subscribers.merge(request.key, sent)
@@ -307,5 +330,5 @@ class Replica:
         self.committer.commit(row, lambda error: answer(_outcome(error) if error else reply))
 
 
-def _outcome(error: StorageError | None) -> Reply:
+def _outcome(error: StorageError | None) -> PeerReply:
     return Failed(code="storage", reason=str(error)) if error else Stored()

@@ -16,7 +16,7 @@ from hashlib import blake2s
 from typing import Final
 
 from overlay.base.limits import URI_CHARS_MAX
-from overlay.control.messages import Secrets
+from overlay.control.proxy_messages import Secrets
 from overlay.records.subscriber import Policy
 from proxy import counters, digest
 from proxy.digest import Credentials

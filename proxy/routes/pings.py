@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
-from overlay.control.messages import Register
+from overlay.control.proxy_messages import Register
 from proxy import counters, pinged_flows, sip_uri
 from proxy.ping_round import PingRound, slice_of
 from proxy.pinged_flows import PingedFlow

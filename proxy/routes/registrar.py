@@ -10,7 +10,7 @@ from typing import Final
 from zlib import crc32
 
 from overlay.base.limits import HEADER_CHARS_MAX, URI_CHARS_MAX
-from overlay.control.messages import Register, Registered
+from overlay.control.proxy_messages import Register, Registered
 from overlay.records.names import address_of_record
 from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from proxy import contacts, counters, route_token, sip_uri

@@ -1,12 +1,12 @@
-"""Asks daemons at their control sockets, as many proxy workers would, and takes the time.
+"""Asks daemons at their control sockets, as many proxy workers would, and times the answers.
 
-In: a `Job` in JSON on stdin. Out: a `Times` in JSON on stdout. Counterparts: `lookup.py` and
-`durable_write.py`, which start this as a process of its own, so that what asking costs is not taken
-for the farm's time; `overlay/control/server.py`.
+In: a `Job` in JSON on stdin. Out: `Times` in JSON on stdout. Counterparts: `lookup.py` and
+`durable_write.py`, which start this as a process of its own, so that the cost of asking does not
+count as the farm's time; `overlay/control/server.py`.
 
-Without a rate, each connection asks again as soon as it was answered: that finds the capacity. With
-one, question k is due at k/rate whatever became of the others, and its time runs from then: a
-daemon that stalls makes all that should have been asked meanwhile late.
+Without a rate, each connection asks again as soon as it has an answer. That finds the capacity.
+With a rate, question k is due at k/rate, whatever became of the questions before it, and its time
+runs from then on. So a daemon that stalls delays every question that was due meanwhile.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import uvloop
 
 from overlay.base.frames import FrameBuffer, pack
 from overlay.base.limits import CONTROL_REPLY_BYTES_MAX
-from overlay.control import messages
+from overlay.control import control_codec, control_protocol, proxy_messages
 from overlay.records.call import CallEvent, EventKind, event_id
 from overlay.records.register import ContactChange, RegisterOutcome
 
@@ -72,16 +72,16 @@ def address_of_record(names: str, number: int) -> str:
 def questions(job: Job) -> Iterator[bytes]:
     """Each question's frame."""
     for number in range(job.count):
-        yield pack(messages.encode(_question(job, number)))
+        yield pack(control_codec.encode(_question(job, number)))
 
 
-def _question(job: Job, number: int) -> messages.Requests:
+def _question(job: Job, number: int) -> control_protocol.ControlRequest:
     aor = address_of_record(job.names, number)
     if job.question is Question.LOCATE:
-        return messages.Locate(id=number, deadline_ms=_DEADLINE_MS, aor=aor)
+        return proxy_messages.Locate(id=number, deadline_ms=_DEADLINE_MS, aor=aor)
     if job.question is Question.REGISTER:
         contact = ContactChange(uri=f"sip:{job.names}{number}@10.77.0.101", expires_s=3600)
-        return messages.Register(
+        return proxy_messages.Register(
             id=number,
             deadline_ms=_DEADLINE_MS,
             aor=aor,
@@ -100,7 +100,7 @@ def _question(job: Job, number: int) -> messages.Requests:
         code=200,
         request_uri=f"sip:callee@farm.test;{'x' * _HEADER_CHARS}",
     )
-    return messages.WriteEvent(id=number, deadline_ms=_DEADLINE_MS, event=event)
+    return proxy_messages.WriteEvent(id=number, deadline_ms=_DEADLINE_MS, event=event)
 
 
 class _Asking:
@@ -148,11 +148,11 @@ class _Asking:
 
 
 def _good(answer: object) -> bool:
-    if isinstance(answer, messages.Written):
+    if isinstance(answer, proxy_messages.Written):
         return answer.level == "quorum"
-    if isinstance(answer, messages.Registered):
+    if isinstance(answer, proxy_messages.Registered):
         return answer.outcome is RegisterOutcome.DONE
-    return isinstance(answer, messages.Located) and bool(answer.targets)
+    return isinstance(answer, proxy_messages.Located) and bool(answer.targets)
 
 
 class _Connection(asyncio.Protocol):
@@ -170,7 +170,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for payload in self._buffer.feed(data):
-            self._asking.answered(self, self._asked_s, messages.decode_answer(payload))
+            self._asking.answered(self, self._asked_s, control_codec.decode_answer(payload))
 
 
 async def run(job: Job) -> Times:

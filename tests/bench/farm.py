@@ -1,7 +1,7 @@
-"""Our side: the farm in the lab.
+"""Runs our side of a comparison: the farm in the lab.
 
-In: how many nodes, and their settings. Out: nodes and a phone host to load them from, and what
-the farm says that it holds. Counterpart: `peers/`.
+In: the number of nodes, and their settings. Out: nodes, a phone host to load them from, and the
+farm's own counts of what it holds. Counterpart: `peers/`.
 """
 
 from collections import Counter
@@ -16,7 +16,8 @@ from bench.processes import MeasureError
 from deploy.lab import Lab
 from deploy.lab.layout import DATA_DIR
 from overlay.control.client import ControlClient
-from overlay.control.messages import Calls, GetStatus, ListCalls, Requests, Status
+from overlay.control.control_protocol import ControlRequest
+from overlay.control.operator_messages import Calls, GetStatus, ListCalls, Status
 from overlay.records.node_status import NodeStatus
 
 DOMAIN = "farm.test"
@@ -92,6 +93,6 @@ def data_directory() -> Path:
     return DATA_DIR.parent
 
 
-def _ask(socket: Path, request: Requests) -> object:
+def _ask(socket: Path, request: ControlRequest) -> object:
     with ControlClient(socket) as client:
         return client.ask(request, _ANSWER_WITHIN_S)

@@ -1,13 +1,13 @@
-"""How much is measured: from the command line, read by the benchmarks."""
+"""How much the benchmarks measure: the command line sets it, the benchmarks read it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from overlay.config.sections import Proxy
+from overlay.config.sections import ProxySection
 
-WORKERS = Proxy().worker_count
+WORKERS = ProxySection().worker_count
 """Worker processes of every Kamailio, ours and the peers'."""
-SHARED_MEMORY_MIB = Proxy().shared_memory_mib
+SHARED_MEMORY_MIB = ProxySection().shared_memory_mib
 """Shared memory of every Kamailio, ours and the peers'."""
 
 

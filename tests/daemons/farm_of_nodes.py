@@ -1,4 +1,4 @@
-"""Several real nodes in one process: TLS on loopback addresses, SQLite in a temporary folder."""
+"""Runs several real nodes in one process, with TLS on loopback and SQLite in a temporary folder."""
 
 import asyncio
 import shutil
@@ -13,7 +13,7 @@ import uvloop
 
 from overlay.config import config as configuration
 from overlay.config.config import Config
-from overlay.control import messages
+from overlay.control import control_protocol
 from overlay.control.client import ControlClient
 from overlay.daemon.node import Node
 from overlay.daemon.parts import Parts
@@ -138,13 +138,15 @@ class Farm:
         for name in list(self._redis):
             self.stop_redis(name)
 
-    async def ask(self, name: str, request: messages.Requests, deadline_s: float = 2.0) -> Any:
+    async def ask(
+        self, name: str, request: control_protocol.ControlRequest, deadline_s: float = 2.0
+    ) -> Any:
         """Ask a node over its control socket, as a proxy would; but wait for an answer that a busy
         machine holds up."""
         deadline_ms = request.deadline_ms or int(deadline_s * 1000)
         asked = msgspec.structs.replace(request, deadline_ms=deadline_ms)
 
-        def in_thread() -> messages.Answers:
+        def in_thread() -> control_protocol.ControlAnswer:
             with ControlClient(self.nodes[name].config.control_socket) as client:
                 return client.ask(asked, deadline_s + HELD_UP_S)
 

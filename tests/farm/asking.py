@@ -1,4 +1,4 @@
-"""Asking nodes of the lab, and waiting for what is about to happen."""
+"""Asks nodes of the lab, and waits for conditions that are about to come true."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any
 
 from deploy.lab import Lab
 from overlay.base.errors import SipfarmError
-from overlay.control.messages import (
+from overlay.control.operator_messages import (
     Calls,
     GetLocation,
     GetStatus,

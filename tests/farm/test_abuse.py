@@ -1,4 +1,4 @@
-"""Who guesses passwords is locked out by the whole farm, and nobody else is."""
+"""The whole farm locks out an address that guesses passwords, and no other address."""
 
 import re
 import time
@@ -7,11 +7,11 @@ import urllib.request
 import pytest
 
 from deploy.lab import Lab
-from overlay.config.sections import Proxy
+from overlay.config.sections import ProxySection
 from tests.farm.asking import add_subscriber, eventually, sipfarm, sipfarm_json
 from tests.farm.raw_phone import RawPhone
 
-MOST = Proxy().login_failures_max
+MOST = ProxySection().login_failures_max
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_who_guesses_at_one_node_is_locked_out_at_all(lab: Lab, mallory: str) ->
             eventually(lambda node=node: lockouts(lab, node) == locked, f"{node} knows")  # type: ignore[misc]
             refused = same_place.register(node)
             assert refused.code == 403
-            assert 0 < int(refused.get("Retry-After")) <= Proxy().lockout_s
+            assert 0 < int(refused.get("Retry-After")) <= ProxySection().lockout_s
         assert neighbour.register("n2").code == 200
         assert elsewhere.register("n3").code == 200
 
@@ -54,7 +54,7 @@ def test_who_guesses_at_one_node_is_locked_out_at_all(lab: Lab, mallory: str) ->
 
 def test_who_floods_is_dropped_and_heard_again(lab: Lab) -> None:
     """Three times as much as an address may send, for some seconds; a neighbour notices nothing."""
-    most = Proxy().source_requests_per_s_max
+    most = ProxySection().source_requests_per_s_max
     with RawPhone(lab, "p6", "carol") as flood, RawPhone(lab, "p7", "carol") as neighbour:
         before = dropped(lab)
         text = flood.request_text("OPTIONS", f"sip:{lab.farm}", call_id="flood", cseq=1)

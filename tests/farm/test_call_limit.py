@@ -1,4 +1,4 @@
-"""A subscriber makes so many calls at a time, through whichever nodes, and no more."""
+"""A subscriber may make so many calls at a time and no more, through whichever nodes."""
 
 import contextlib
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import CallClaimed, ClaimCall, ReleaseCall
+from overlay.control.proxy_messages import CallClaimed, ClaimCall, ReleaseCall
 from tests.farm import calling
 from tests.farm.asking import add_subscriber, eventually, sipfarm_json, states
 from tests.farm.raw_phone import RawPhone

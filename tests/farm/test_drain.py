@@ -1,5 +1,6 @@
-"""A node is taken out of service under load: no request fails, phones move elsewhere, and no second
-one is taken out meanwhile."""
+"""A node is drained under load: no request fails, phones move to other nodes, and meanwhile no
+second node can be drained.
+"""
 
 import json
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 
 from deploy.lab import Lab
 from overlay.base.errors import UnavailableError
-from overlay.control.messages import Drain, Register, Registered, WriteEvent, Written
+from overlay.control.operator_messages import Drain
+from overlay.control.proxy_messages import Register, Registered, WriteEvent, Written
 from overlay.records import call
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.draining import DrainWish

@@ -1,6 +1,7 @@
-"""A node's Kamailio alone dies or freezes: phones are sent elsewhere, and back, within a second.
+"""Only a node's Kamailio dies or freezes: within a second, phones go to other nodes, and later
+back.
 
-Three nodes, the phones and the test share two cores, so `LEEWAY_S` more passes here; the figures
+Three nodes, the phones and the test share two cores, so `LEEWAY_S` more passes here. The figures
 are printed (`pytest -s`).
 """
 
@@ -14,7 +15,7 @@ import dns.query
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import GetStatus, Status
+from overlay.control.operator_messages import GetStatus, Status
 from overlay.kamailio.options_ping import why_silent
 from overlay.records.node_status import NodeStatus
 from tests.farm.asking import all_records, eventually, sipfarm

@@ -1,4 +1,4 @@
-"""The lab itself: what its commands do to real processes, and that nothing is left of it."""
+"""The lab's commands do to real processes what they promise, and `down` leaves nothing behind."""
 
 import json
 import os
@@ -88,6 +88,22 @@ def test_kill_freeze_thaw_stop_and_start(breakable_lab: Lab) -> None:
     lab.start("n2")
     lab.wait_ready(every_service=True)
     assert set(doing(lab, "n2").values()) == {ProcessState.RUNNING}
+
+
+def test_what_does_not_run_is_not_said_to_be_ready(breakable_lab: Lab) -> None:
+    lab, told = breakable_lab, list[str]()
+    lab.kill("n2")
+    lab.kill("n3", "pdns")
+    lab.wait_ready(report=told.append)
+    assert sorted(told) == [
+        "n1 is ready at 10.77.0.11",
+        "n2 is left out (dead: redis pdns overlay kamailio)",
+        "n3 is ready at 10.77.0.13 (dead: pdns)",
+    ]
+    lab.freeze("n3")
+    told.clear()
+    lab.wait_ready(report=told.append)
+    assert "n3 is left out (frozen: redis overlay kamailio; dead: pdns)" in told
 
 
 def test_cut_and_heal(breakable_lab: Lab) -> None:

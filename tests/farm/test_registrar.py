@@ -1,4 +1,4 @@
-"""The registrar to the letter: RFC 3261 10.3, RFC 3327, RFC 5626, on the wire."""
+"""The registrar follows RFC 3261 10.3, RFC 3327 and RFC 5626 to the letter, on the wire."""
 
 import contextlib
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.lab import Lab
-from overlay.control.messages import Locate, Located
+from overlay.control.proxy_messages import Locate, Located
 from tests.farm.asking import eventually
 from tests.farm.raw_phone import RawPhone
 from tests.sip.message import Message, ack_of, cancel_of

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from deploy.lab import Lab, Phone
-from overlay.control.messages import GetSettings, SettingsInForce
+from overlay.control.operator_messages import GetSettings, SettingsInForce
 from overlay.records import settings
 from proxy import digest, shown_settings
 from tests.farm.asking import add_subscriber, eventually, one_record, sipfarm, sipfarm_json

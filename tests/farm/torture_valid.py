@@ -1,7 +1,7 @@
-"""Messages that look wrong and are right (RFC 4475 3.1.1, 3.2 to 3.4, RFC 5118).
+"""Right messages that look wrong (RFC 4475 3.1.1, 3.2 to 3.4, RFC 5118).
 
-In: nothing. Out: `CASES`. Counterparts: `torture.py` plays them, `torture_invalid.py` has those
-that are wrong. The words in capitals are filled in when a message is played. One character is one
+In: nothing. Out: `CASES`. Counterparts: `torture.py`, which plays them; `torture_invalid.py`, which
+has wrong ones. The words in capitals are filled in when a message is played. One character is one
 byte.
 """
 

@@ -1,7 +1,7 @@
-"""The attacks: each plays one case against a node, and says whether it bore it.
+"""The attacks: each plays one case against a node, and checks that the node withstands it.
 
-In: a node under fire, choices, which a seed makes. Counterparts: `test_under_fire.py` plays some of
-each, `main.py` as many as are wanted.
+In: a node under fire, choices made by a seed. Counterparts: `test_under_fire.py`, which plays some
+cases of each attack; `main.py`, which plays as many as asked for.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ import msgspec
 
 from overlay.base.errors import ProtocolError
 from overlay.base.frames import FrameBuffer, pack
-from overlay.control import messages as control
-from overlay.links import peer_messages
+from overlay.control import control_codec, operator_messages, proxy_messages
+from overlay.links import peer_codec
 from overlay.records.register import ContactChange
 from tests.fuzz import hostile
 from tests.fuzz.hostile import Choices, pick
@@ -102,13 +102,12 @@ async def answers(fire: UnderFire, choices: Choices) -> None:
         return hostile.link_message(choices, kind, request.id)
 
     def fitting(request: Any) -> bytes:
-        kind = FITTING.get(type(request), peer_messages.Ack)
-        return hostile.link_message(choices, kind, request.id)
+        return hostile.link_message(choices, request.answered_by, request.id)
 
     peer.answer_with(pick(choices, (answered, fitting, fitting, fitting)))
     try:
         asked = [pick(choices, CLIENTS) for _ in range(choices.number(1, 3))]
-        await fire.send_control(*(control.encode(each) for each in asked))
+        await fire.send_control(*(control_codec.encode(each) for each in asked))
         await peer.through()
     finally:
         peer.answer_with(lambda request: None)
@@ -124,7 +123,7 @@ async def control_requests(fire: UnderFire, choices: Choices) -> None:
 async def handshakes(fire: UnderFire, choices: Choices) -> None:
     """A peer lies in its Hello, says it twice, something else, or nothing that makes sense."""
     peer = await fire.connect()
-    hello = msgspec.msgpack.decode(peer_messages.encode(fire.hello()))
+    hello = msgspec.msgpack.decode(peer_codec.encode(fire.hello()))
     first = hostile.spoilt(choices, hello, 1 if choices.number(0, 5) else 0)
     peer.say(hostile.encode(first))
     if choices.number(0, 1):
@@ -174,38 +173,26 @@ async def stored_bodies(fire: UnderFire, choices: Choices) -> None:
             decode(body)
 
 
-FITTING: dict[type[peer_messages.Message], type[peer_messages.Message]] = {
-    peer_messages.FindNode: peer_messages.Nodes,
-    peer_messages.Store: peer_messages.Stored,
-    peer_messages.Fetch: peer_messages.Fetched,
-    peer_messages.RegisterAt: peer_messages.RegisteredAt,
-    peer_messages.Offer: peer_messages.Wanted,
-    peer_messages.ListCallsAt: peer_messages.CallsAt,
-    peer_messages.ListSubscribersAt: peer_messages.SubscribersAt,
-    peer_messages.DescribeNode: peer_messages.Described,
-    peer_messages.AskRevocations: peer_messages.RevocationsAre,
-    peer_messages.CompareMembers: peer_messages.MembersAre,
-}
 _HEAD = {"id": 3, "deadline_ms": 300}
 CLIENTS = (
-    control.Locate(aor=hostile.AOR, **_HEAD),
-    control.Authenticate(aor=hostile.AOR, **_HEAD),
-    control.Register(
+    proxy_messages.Locate(aor=hostile.AOR, **_HEAD),
+    proxy_messages.Authenticate(aor=hostile.AOR, **_HEAD),
+    proxy_messages.Register(
         aor=hostile.AOR,
         call_id="r",
         cseq=2,
         contacts=(ContactChange(uri="sip:a@b", expires_s=60),),
         **_HEAD,
     ),
-    control.Register(aor=hostile.AOR, call_id="r", cseq=3, **_HEAD),
-    control.Register(aor=hostile.AOR, call_id="r", cseq=3, remove_all=True, **_HEAD),
-    control.WriteEvent(event=hostile.EVENT, **_HEAD),
-    control.GetStatus(**_HEAD),
-    control.GetLocation(aor=hostile.AOR, **_HEAD),
-    control.ListCalls(**_HEAD),
-    control.ShowCall(call_id=hostile.CALL_ID, **_HEAD),
-    control.GetSubscriber(aor=hostile.AOR, **_HEAD),
-    control.ListSubscribers(**_HEAD),
+    proxy_messages.Register(aor=hostile.AOR, call_id="r", cseq=3, **_HEAD),
+    proxy_messages.Register(aor=hostile.AOR, call_id="r", cseq=3, remove_all=True, **_HEAD),
+    proxy_messages.WriteEvent(event=hostile.EVENT, **_HEAD),
+    operator_messages.GetStatus(**_HEAD),
+    operator_messages.GetLocation(aor=hostile.AOR, **_HEAD),
+    operator_messages.ListCalls(**_HEAD),
+    operator_messages.ShowCall(call_id=hostile.CALL_ID, **_HEAD),
+    operator_messages.GetSubscriber(aor=hostile.AOR, **_HEAD),
+    operator_messages.ListSubscribers(**_HEAD),
 )
 """What clients ask."""
 

@@ -1,6 +1,7 @@
-"""Fuzzes what takes input apart, guided by coverage (atheris): nothing but the right error comes.
+"""Fuzzes the code that takes input apart, guided by coverage (atheris): only the right error may
+come.
 
-In: a target's name, for how long. Out: the fuzzer's report; a crash's input, in a file, and exit
+In: a target's name, a duration. Out: the fuzzer's report; the input of a crash, in a file, and exit
 status 77. Counterpart: `main.py`, which plays whole attacks against a whole node.
 """
 
@@ -18,9 +19,9 @@ with atheris.instrument_imports(include=["overlay", "proxy"]):
 
     from overlay.base.errors import ProtocolError
     from overlay.base.frames import FrameBuffer
-    from overlay.control import messages as control
-    from overlay.dht.table import Contact
-    from overlay.links import peer_messages
+    from overlay.control import control_codec
+    from overlay.dht.table import TableContact
+    from overlay.links import member_messages, peer_codec
     from overlay.links.member_claims import sane
     from overlay.records import call, registration, subscriber
     from proxy import contacts, digest, fork_plan, route_token, sip_uri
@@ -51,18 +52,18 @@ def links(provider: Any) -> None:
     payload = hostile.link_message(choices, kind, 1)
     try:
         for each in FrameBuffer(FRAME_BYTES_MAX).feed(choices.data(64)) or [payload]:
-            message = peer_messages.decode(each)
-            if isinstance(message, peer_messages.Gossip):
+            message = peer_codec.decode(each)
+            if isinstance(message, member_messages.Gossip):
                 for update in filter(sane, message.updates):
-                    Contact(update.node)
+                    TableContact(update.node)
     except (msgspec.MsgspecError, ProtocolError):
-        peer_messages.unknown_kind(payload)
+        peer_codec.unknown_kind(payload)
 
 
 def clients(provider: Any) -> None:
     """A request at the control socket."""
     try:
-        control.decode_request(hostile.control_message(Provided(provider)))
+        control_codec.decode_request(hostile.control_message(Provided(provider)))
     except msgspec.MsgspecError:
         return
 

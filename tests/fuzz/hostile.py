@@ -1,20 +1,20 @@
-"""What a hostile sender may send: messages that are almost right.
+"""Makes the messages of a hostile sender: almost right ones.
 
 In: a source of choices. Out: payloads. Counterpart: `under_fire.py`, which sends them to a node.
 
-A message is made from one that is right: fields are replaced by values of every kind and size,
-taken away, or added. Bodies within messages are made the same way, so that what is wrong is found
-deep inside as well.
+Each message is made from a right one: fields are replaced by values of every kind and size, taken
+away or added. Bodies within messages are made the same way, so that wrong values also come deep
+inside.
 """
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import msgspec
 
-from overlay.control import messages as control
-from overlay.links import peer_messages
+from overlay.control import control_protocol, proxy_messages
+from overlay.links import peer_codec, peer_protocol
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.names import RecordKind, key_of
@@ -115,7 +115,7 @@ EVENT = CallEvent(
     time_us=time.time_ns() // 1000,
 )
 FORGED = Subscriber(aor=AOR, version=9, ha1="f" * 32, signature=b"s" * 64)
-REGISTER = control.Register(
+REGISTER = proxy_messages.Register(
     aor=AOR, call_id="r", cseq=2, contacts=(ContactChange(uri="sip:a@b", expires_s=60),)
 )
 STATUS = NodeStatus(name="n9", id="00", address="a:1", state="alive")
@@ -129,8 +129,8 @@ def bodies(choices: Choices) -> bytes:
         EVENT,
         FORGED,
         REGISTER,
-        control.Registered(id=0, outcome=RegisterOutcome.DONE),
-        control.Refused(id=0, code="x", reason="y"),
+        proxy_messages.Registered(id=0, outcome=RegisterOutcome.DONE),
+        control_protocol.Refused(id=0, code="x", reason="y"),
     )
     what = choices.number(0, len(rights) + 2)
     if what < len(rights):
@@ -154,11 +154,11 @@ KEYS = {
     RecordKind.SUBSCRIBER: key_of(RecordKind.SUBSCRIBER, AOR),
 }
 KINDS: tuple[Any, ...] = (
-    peer_messages.Hello,
-    peer_messages.Goodbye,
-    *get_args(peer_messages.Request),
+    peer_protocol.Hello,
+    peer_protocol.Goodbye,
+    *peer_codec.REQUESTS,
 )
-REPLIES: tuple[Any, ...] = get_args(peer_messages.Reply)
+REPLIES: tuple[Any, ...] = peer_codec.REPLIES
 CLAIM: list[Any] = [b"c" * 20, KEYS[RecordKind.CALL], 5, [1, 2]]
 UPDATE = [NODE, 0, 5, b"o" * 20]
 

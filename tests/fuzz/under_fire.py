@@ -1,10 +1,11 @@
-"""A real node that is sent what hostile peers and clients send, beside an honest one.
+"""Runs a real node that gets the messages of hostile peers and clients, beside an honest node.
 
-In: payloads. Out: nothing, if the node bears it; an `AssertionError` that says what it did not.
-Counterpart: `hostile.py` makes the payloads.
+In: payloads. Out: nothing if the node withstands them; an `AssertionError` that says what failed.
+Counterpart: `hostile.py`, which makes the payloads.
 
-Nothing that is sent may raise where the event loop, or nobody, catches it; be logged as a bug; be
-taken for the operator's word; or keep the node from answering honest peers and clients.
+No payload may raise an exception that only the event loop catches, or that nothing catches; be
+logged as a bug; be taken for the operator's word; or keep the node from answering honest peers and
+clients.
 """
 
 import asyncio
@@ -19,11 +20,12 @@ import uvloop
 
 from overlay.base.frames import FrameBuffer, pack
 from overlay.base.limits import CONTROL_REPLY_BYTES_MAX, LINK_FRAME_BYTES_MAX
-from overlay.control.messages import GetStatus
+from overlay.control.operator_messages import GetStatus
 from overlay.identity import identity
-from overlay.links import peer_messages
+from overlay.links import peer_codec, peer_protocol
+from overlay.links.member_messages import Ping
 from overlay.links.network import hello_of
-from overlay.links.peer_messages import Hello, Ping
+from overlay.links.peer_protocol import Hello
 from overlay.records import subscriber
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import Farm
@@ -75,7 +77,7 @@ class HostilePeer:
     async def through(self) -> None:
         """Wait until the node has taken in what was said, or has hung up."""
         self._ponged.clear()
-        self.say(peer_messages.encode(Ping(id=_PING_ID)))
+        self.say(peer_codec.encode(Ping(id=_PING_ID)))
         ends = [asyncio.ensure_future(each.wait()) for each in (self._ponged, self.closed)]
         done, rest = await asyncio.wait(
             ends, timeout=ANSWERED_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
@@ -94,17 +96,17 @@ class HostilePeer:
         try:
             while data := await reader.read(1 << 16):
                 for payload in self._frames.feed(data):
-                    self._heard(peer_messages.decode(payload))
+                    self._heard(peer_codec.decode(payload))
         except OSError:
             pass
         finally:
             self.closed.set()
 
     def _heard(self, message: Any) -> None:
-        if isinstance(message, peer_messages.REPLIES):
+        if isinstance(message, peer_protocol.PeerReply):
             if message.id == _PING_ID:
                 self._ponged.set()
-        elif not isinstance(message, Hello | peer_messages.Goodbye):
+        elif not isinstance(message, Hello | peer_protocol.Goodbye):
             answer = self._asked(message)
             if answer is not None:
                 self.say(answer)
@@ -169,7 +171,7 @@ class UnderFire:
             if self._peer is not None:
                 await self._peer.close()
             self._peer = await self.connect()
-            self._peer.say(peer_messages.encode(self.hello()))
+            self._peer.say(peer_codec.encode(self.hello()))
         return self._peer
 
     async def client(self, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -205,7 +207,7 @@ class UnderFire:
         """Whether all is well afterwards."""
         one, other = self.farm.nodes["n1"], self.farm.nodes["n3"]
         pong = await other.network.ask(one.own.node_id, Ping(), ANSWERED_WITHIN_S)
-        assert isinstance(pong, peer_messages.Ack), pong
+        assert isinstance(pong, peer_protocol.Ack), pong
         self.no_bugs()
 
     async def still_serves(self) -> None:
@@ -219,10 +221,10 @@ class UnderFire:
             ANSWERED_WITHIN_S,
             "every request of a peer is answered",
         )
-        for key in node.subscribers.keys():  # noqa: SIM118
-            body = node.subscribers.get(key)
+        for key in node.base.subscribers.keys():  # noqa: SIM118
+            body = node.base.subscribers.get(key)
             assert body is not None
-            assert node.vetting.signed(subscriber.decode(body)), "a forged subscriber"
+            assert node.base.vetting.signed(subscriber.decode(body)), "a forged subscriber"
 
     def no_bugs(self) -> None:
         """What was not caught, or logged as a bug, since the last look."""

@@ -1,10 +1,12 @@
-"""One large farm: what it costs at rest, and how it takes the loss of a third of its nodes.
+"""Plays one large farm: its costs at rest, and its recovery from the loss of a third of its nodes.
 
-In: how many nodes, a seed, settings. Out: a `Report`. Counterparts: `big_farm_main.py` prints and
-judges it; `test_big_farm.py` plays a smaller farm with few links and small buckets.
+In: the number of nodes, a seed, settings. Out: a `Report`. Counterparts: `big_farm_main.py`, which
+prints and judges it; `test_big_farm.py`, which plays a smaller farm with few links and small
+buckets.
 
-The nodes come in groups, get records, rest, are asked for them, and then a third of them crashes at
-once, half of those with their hosts. Everything is the daemon's own; only the trace is left out.
+The nodes come in groups, get records, rest, and are asked for the records. Then a third of them
+crashes at once, half of those together with their hosts. Everything is the daemon's own code. Only
+the trace is left out.
 """
 
 import asyncio
@@ -16,7 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from overlay.control import messages
+from overlay.base.frames import FrameBuffer
+from overlay.base.limits import LINK_FRAME_BYTES_MAX
+from overlay.control import operator_messages, proxy_messages
 from overlay.membership.members import LIVING
 from overlay.records.call import CallEvent, EventKind, event_id
 from overlay.records.names import RecordKind, key_of
@@ -78,10 +82,7 @@ class CountingWires(Wires):
 
     def saw(self, end: End, data: bytes) -> None:
         self.bytes += len(data)
-        at = 0
-        while at < len(data):
-            self.frames += 1
-            at += 4 + int.from_bytes(data[at : at + 4])
+        self.frames += len(FrameBuffer(LINK_FRAME_BYTES_MAX).feed(data))
 
 
 class BigLoop(VirtualLoop):
@@ -211,7 +212,7 @@ class _Farm:
             self.keys[aor] = key_of(RecordKind.REGISTRATION, aor)
             self.keys[call_id] = key_of(RecordKind.CALL, call_id)
             change = ContactChange(uri=f"sip:{number}@192.0.2.1", expires_s=3600)
-            register = messages.Register(
+            register = proxy_messages.Register(
                 aor=aor, call_id=f"register-{number}", cseq=1, contacts=(change,)
             )
             event = CallEvent(
@@ -222,9 +223,9 @@ class _Farm:
                 to_tag="two",
                 time_us=self.hosts[0].now_ms() * 1000,
             )
-            for request in (register, messages.WriteEvent(event=event)):
+            for request in (register, proxy_messages.WriteEvent(event=event)):
                 answer = await self.chance.choice(self.up).ask(request, ASK_S)
-                if not isinstance(answer, messages.Registered | messages.Written):
+                if not isinstance(answer, proxy_messages.Registered | proxy_messages.Written):
                     self.problems.append(f"a {type(request).__name__} was answered by {answer!r}")
 
     async def _rest(self) -> tuple[float, float]:
@@ -251,7 +252,7 @@ class _Farm:
         assert host.process is not None
         node = host.node
         before = node.membership.lookup_hops
-        nodes = await self.loop.start_in(host.process, node.placement.find(key, ASK_S))
+        nodes = await self.loop.start_in(host.process, node.records.placement.find(key, ASK_S))
         expected = {near.name for near in self._replicas(key)}
         if {info.name for info in nodes} != expected:
             got = sorted(info.name for info in nodes)
@@ -310,10 +311,10 @@ class _Farm:
 
     async def _shown(self, host: Host, name: str) -> bool:
         if name.startswith("sip:"):
-            located = await host.ask(messages.Locate(aor=name), ASK_S)
-            return isinstance(located, messages.Located) and bool(located.targets)
-        shown = await host.ask(messages.ShowCall(call_id=name), ASK_S)
-        return isinstance(shown, messages.Calls) and len(shown.calls) == 1
+            located = await host.ask(proxy_messages.Locate(aor=name), ASK_S)
+            return isinstance(located, proxy_messages.Located) and bool(located.targets)
+        shown = await host.ask(operator_messages.ShowCall(call_id=name), ASK_S)
+        return isinstance(shown, operator_messages.Calls) and len(shown.calls) == 1
 
     def _everybody_sees_the_living(self) -> bool:
         """As many as live; the falsely dead and the falsely living are looked for elsewhere."""

@@ -1,13 +1,13 @@
 """Holds a farm to its promises, while it runs and after everything was mended.
 
-In: hosts, the ledger. Out: broken promises, in the ledger. The farm has a bound for everything that
-heals: within it every node sees every other, and every copy of a record is the same.
+In: hosts, the ledger. Out: broken promises, in the ledger. The farm must heal within a bound.
+Within it, every node sees every other, and all copies of a record are the same.
 """
 
 import asyncio
 
 from overlay.base import limits
-from overlay.control import messages
+from overlay.control import operator_messages, proxy_messages
 from overlay.records import registration, subscriber
 from overlay.records.names import RecordKind, key_of
 from tests.simulation.clients import Clients
@@ -106,7 +106,7 @@ def _binding(host: Host, key: bytes) -> registration.Registration:
 
 
 def _version(host: Host, key: bytes) -> int:
-    body = host.node.subscribers.get(key) if host.node else None
+    body = host.node.base.subscribers.get(key) if host.node else None
     return subscriber.decode(body).version if body else 0
 
 
@@ -137,8 +137,8 @@ async def _check_calls(host: Host, promises: list[Promised], ledger: Ledger) -> 
     for promised in promises:
         by_call.setdefault(promised.event.call_id, []).append(promised.event.event_id)
     for call_id, event_ids in by_call.items():
-        answer = await host.ask(messages.ShowCall(call_id=call_id), 2.0)
-        if not isinstance(answer, messages.Calls):
+        answer = await host.ask(operator_messages.ShowCall(call_id=call_id), 2.0)
+        if not isinstance(answer, operator_messages.Calls):
             ledger.fail(f"{host.name} cannot show {call_id}: {answer}")
             continue
         shown = [text for record in answer.calls for text in record.event_ids]
@@ -158,8 +158,8 @@ async def _check_calls(host: Host, promises: list[Promised], ledger: Ledger) -> 
 async def _check_subscribers(host: Host, hosts: list[Host], ledger: Ledger) -> None:
     for aor, sworn in ledger.subscribers.items():
         version = sworn.version
-        answer = await host.ask(messages.Authenticate(aor=aor), 1.0)
-        if not isinstance(answer, messages.Secrets):
+        answer = await host.ask(proxy_messages.Authenticate(aor=aor), 1.0)
+        if not isinstance(answer, proxy_messages.Secrets):
             ledger.fail(f"{host.name} cannot authenticate {aor}: {answer}")
             continue
         newer = [

@@ -1,13 +1,14 @@
-"""Who uses the farm: proxies that write call events, phones that register, callers that look up.
+"""Plays the farm's users: proxies that write call events, phones that register, callers that look
+up.
 
-In: chance. Out: requests to hosts, and what was acknowledged, in the ledger. A request that is not
-acknowledged is tried again at another host, as SIP's retransmissions and DNS make it happen.
+In: chance. Out: requests to hosts; what was acknowledged, in the ledger. A request without an
+acknowledgement is tried again at another host, as SIP's retransmissions and DNS would do.
 """
 
 import asyncio
 import random
 
-from overlay.control import messages
+from overlay.control import control_protocol, operator_messages, proxy_messages
 from overlay.records import call, subscriber
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.names import RecordKind, key_of
@@ -88,8 +89,8 @@ class Clients:
                 to_tag="two",
                 time_us=host.now_ms() * 1000,
             )
-            answer = await host.ask(messages.WriteEvent(event=event), EVENT_DEADLINE_S)
-            if isinstance(answer, messages.Written):
+            answer = await host.ask(proxy_messages.WriteEvent(event=event), EVENT_DEADLINE_S)
+            if isinstance(answer, proxy_messages.Written):
                 self._promised(host, event, answer.level)
                 # A proxy's answer may get lost, and the phone try again elsewhere.
                 if self.chance.random() > 0.1:
@@ -141,14 +142,14 @@ class Clients:
         change = ContactChange(
             uri=phone.contact, expires_s=expires_s, received=f"sip:192.0.2.1:{cseq}"
         )
-        request = messages.Register(
+        request = proxy_messages.Register(
             aor=phone.aor, call_id=phone.call_id, cseq=cseq, contacts=(change,)
         )
         for _ in range(TRIES_MAX):
             host = self.somewhere()
             phone.ends_s[cseq] = asyncio.get_running_loop().time() + expires_s + 1.0
             answer = await host.ask(request, REGISTER_DEADLINE_S)
-            if isinstance(answer, messages.Registered):
+            if isinstance(answer, proxy_messages.Registered):
                 if answer.outcome is RegisterOutcome.DONE:
                     self._registered(host, phone, cseq, expires_s)
                     return True
@@ -184,8 +185,8 @@ class Clients:
         floor = phone.acked if self.calm else 0
         targets = host.worker.read(redis_key(phone.aor))
         if targets is None:
-            answer = await host.ask(messages.Locate(aor=phone.aor), LOOKUP_DEADLINE_S)
-            if not isinstance(answer, messages.Located):
+            answer = await host.ask(proxy_messages.Locate(aor=phone.aor), LOOKUP_DEADLINE_S)
+            if not isinstance(answer, proxy_messages.Located):
                 return None
             targets = answer.targets
         self.ledger.lookups += 1
@@ -218,8 +219,10 @@ class Clients:
             record = subscriber.with_password(name, f"secret {version}", version)
             signed = subscriber.signed(record, OPERATOR)
             for _ in range(TRIES_MAX):
-                answer = await self.somewhere().ask(messages.PutSubscriber(record=signed), 1.0)
-                if isinstance(answer, messages.Done):
+                answer = await self.somewhere().ask(
+                    operator_messages.PutSubscriber(record=signed), 1.0
+                )
+                if isinstance(answer, control_protocol.Done):
                     disks = frozenset(
                         (host.name, host.disk.generation)
                         for host in self.hosts

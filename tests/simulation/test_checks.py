@@ -1,4 +1,4 @@
-"""A simulator that finds nothing proves nothing: daemons that are broken on purpose must fail."""
+"""The simulator finds mistakes: a daemon that is broken on purpose must fail its checks."""
 
 from collections.abc import Callable
 from typing import cast
@@ -7,9 +7,10 @@ import pytest
 
 from overlay.base.errors import StorageError
 from overlay.cache.hot import HotRecords
+from overlay.observe.part import Part
 from overlay.records import registration
 from overlay.replication.repair import Repair
-from overlay.storage import database
+from overlay.storage import database, writes
 from overlay.storage.committer import Committed
 from overlay.storage.event_log import EventLog
 from overlay.storage.rows import EventRow, Row
@@ -73,13 +74,14 @@ def test_a_log_that_is_emptied_before_the_database_has_it_is_found(
 
 
 def test_rows_that_rot_are_found_without_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "checksum", lambda *_: 0)
-    monkeypatch.setattr(database, "EVENT_SUM", "0")
+    for module in (database, writes):
+        monkeypatch.setattr(module, "checksum", lambda *_: 0)
+    monkeypatch.setattr(writes, "EVENT_SUM", "0")
     assert found("nobody wrote")
 
 
 def test_a_farm_without_repair_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Repair, "start", lambda _: None)
+    monkeypatch.setattr(Repair, "start", Part.start)
     assert found("differs")
 
 

@@ -1,4 +1,4 @@
-"""Nodes of an earlier version beside a node of today: their frames, their databases."""
+"""A node of today understands the frames and databases of earlier versions."""
 
 import asyncio
 import json
@@ -14,10 +14,11 @@ import pytest
 
 from overlay.base.frames import FrameBuffer, pack
 from overlay.base.limits import LINK_FRAME_BYTES_MAX
-from overlay.control.messages import ListSubscribers, Locate, ShowCall
+from overlay.control.operator_messages import ListSubscribers, ShowCall
+from overlay.control.proxy_messages import Locate
 from overlay.identity import identity
-from overlay.links import peer_messages
-from overlay.links.peer_messages import Failed, Hello
+from overlay.links import peer_codec, peer_protocol
+from overlay.links.peer_protocol import Failed, Hello
 from overlay.records.node_info import NodeInfo
 from overlay.records.targets import Reach
 from tests.daemons.farm_of_nodes import Farm, play
@@ -71,7 +72,7 @@ def same(told: Any, read: Any) -> bool:
 
 def test_every_message_means_what_it_meant(version: Path) -> None:
     for message in kept(version):
-        read = peer_messages.decode(bytes.fromhex(message["payload"]))
+        read = peer_codec.decode(bytes.fromhex(message["payload"]))
         assert type(read).__name__ == message["kind"]
         for name, told in message["fields"].items():
             assert same(told, plain(getattr(read, name))), (message["kind"], name)
@@ -103,14 +104,14 @@ class OldPeer:
         while not self._read:
             data = await asyncio.wait_for(self._reader.read(1 << 16), ANSWERED_WITHIN_S)
             assert data, "the daemon hung up"
-            self._read += [peer_messages.decode(payload) for payload in self._frames.feed(data)]
+            self._read += [peer_codec.decode(payload) for payload in self._frames.feed(data)]
         return self._read.pop(0)
 
     async def answer_to(self, request_id: int) -> Any:
         """The answer to a request; what the daemon asks meanwhile is acknowledged."""
         while True:
             heard = await self.hear()
-            if not isinstance(heard, peer_messages.REPLIES):
+            if not isinstance(heard, peer_protocol.PeerReply):
                 self.say(msgspec.msgpack.encode([_ACK, heard.id]))
             elif heard.id == request_id:
                 return heard
@@ -146,7 +147,7 @@ def test_a_node_of_then_is_answered_by_one_of_today(version: Path, tmp_path: Pat
         peer = await link(farm, frames["Hello"])
         for kind, expected in EXPECTED.items():
             peer.say(frames[kind])
-            request_id = peer_messages.decode(frames[kind]).id
+            request_id = peer_codec.decode(frames[kind]).id
             answer = await peer.answer_to(request_id)
             assert type(answer).__name__ == expected, (kind, answer)
         # What has come since then is not asked of it, and what it does not know closes no link.
@@ -155,12 +156,14 @@ def test_a_node_of_then_is_answered_by_one_of_today(version: Path, tmp_path: Pat
         assert isinstance(answer, Failed)
         assert answer.code == "unknown-kind"
         peer.say(frames["Ping"])
-        assert isinstance(await peer.answer_to(1), peer_messages.Ack)
+        assert isinstance(await peer.answer_to(1), peer_protocol.Ack)
         linked = farm.nodes["n1"].network
         n2 = identity.load(farm.config("n2")).node_id
-        capable = peer_messages.decode(frames["Hello"]).capabilities
-        for kind, capability in peer_messages.NEEDS.items():
-            if capability in capable:
+        capable = peer_codec.decode(frames["Hello"]).capabilities
+        for kind in peer_codec.REQUESTS:
+            if kind.needs is None:
+                continue
+            if kind.needs in capable:
                 assert kind.__name__ in frames
                 continue
             required: dict[str, object] = {"digests": b"", "have": 0, "version": 0}
@@ -203,11 +206,11 @@ def test_versions_without_overlap_part(version: Path, tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await farm.start("n1")
         hello = msgspec.msgpack.decode(bytes.fromhex(kept(version)[0]["payload"]))
-        too_new = peer_messages.PROTOCOL_VERSION + 1
+        too_new = peer_protocol.PROTOCOL_VERSION + 1
         hello[2], hello[3] = too_new, too_new + 3
         peer = await link(farm, msgspec.msgpack.encode(hello))
         goodbye = await peer.hear()
-        assert isinstance(goodbye, peer_messages.Goodbye)
+        assert isinstance(goodbye, peer_protocol.Goodbye)
         assert f"{too_new}-{too_new + 3} there" in goodbye.reason
         peer.close()
 

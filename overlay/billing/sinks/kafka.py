@@ -1,13 +1,15 @@
-"""Billing records in a Kafka topic, one message a row.
+"""Billing records in a Kafka topic, one message for each row.
 
-In: rows. Out: messages whose key is the row's id and whose value is the row as JSON; the same id is
-always in the same partition, so that revisions stay in order. Counterpart: the operator's brokers.
+In: rows. Out: messages whose key is the row's id, and whose value is the row as JSON. Messages with
+the same id are always in the same partition, so revisions stay in order. Counterpart: the
+operator's brokers.
 
     rows ─► producer, acks of all in-sync replicas ─► taken
                 └─ too large ─► each by itself ─► still too large ─► cut, with the header `cut`
 
-The producer is idempotent: what it says twice is in the topic once. After an error it is replaced,
-as nobody knows what became of its sequence numbers; the rows come again, and may be there twice.
+The producer is idempotent: a message that it sends twice is in the topic once. After an error, the
+state of its sequence numbers is unknown, so it is replaced. The rows then come again, and may be in
+the topic twice.
 """
 
 import asyncio
@@ -24,46 +26,50 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 
 from overlay.base import tasks
 from overlay.base.limits import IDENTITY_FILE_BYTES_MAX
-from overlay.billing.columns import COLUMNS, Row
+from overlay.billing.columns import COLUMNS, BilledRow
 from overlay.billing.sinks.sink import SinkError
-from overlay.config.sections import Kafka
+from overlay.config.sections import KafkaSection
 from overlay.records.billed import Kind
 
 TAKE_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 5.0
 RETRY_MS: Final = 500
-"""Between two tries of the producer, which sees to brokers that restart or hand over."""
+"""Time between two attempts of the producer, which copes with brokers that restart or hand over."""
 CUT_BYTES_MAX: Final = 10 << 10
-"""Of the value of a message that was cut."""
+"""The largest value of a message that was cut."""
 CUT_TEXT_CHARS: Final = 100
 CUT: Final = ("cut", b"1")
 """Header of a message whose row is not whole."""
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 log = logging.getLogger(__name__)
-# It logs a line for each try to reach a broker; what matters of that is in `SinkError`.
+# The library logs a line for each attempt to reach a broker. What matters of that is in
+# `SinkError`.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-def cut(row: Row) -> Row:
-    """The row below `CUT_BYTES_MAX`: a broker that takes no such message takes nothing. Times and
-    durations are whole; a call that was refreshed for months has many event ids. So are the
-    dialog's names, unless they alone are too long: `id` was made of them as they were."""
+def cut(row: BilledRow) -> BilledRow:
+    """The row, cut below `CUT_BYTES_MAX`. A broker that refuses such a message refuses any.
+
+    The event ids go, as a call that was refreshed for months has many, and the texts are cut. Times
+    and durations are never cut. Neither are the dialog's names, unless they alone are too long, as
+    `id` was made of the uncut names.
+    """
     shorter = msgspec.structs.replace(row, event_ids="", **_shortened(row, Kind.TEXT))
     if len(msgspec.json.encode(shorter)) < CUT_BYTES_MAX:
         return shorter
     return msgspec.structs.replace(shorter, **_shortened(row, Kind.NAME))
 
 
-def _shortened(row: Row, kind: Kind) -> dict[str, str]:
+def _shortened(row: BilledRow, kind: Kind) -> dict[str, str]:
     names = (name for name, column in COLUMNS.items() if column.kind is kind)
     return {name: getattr(row, name)[:CUT_TEXT_CHARS] for name in names}
 
 
 class KafkaSink:
-    """One topic."""
+    """The sink of one topic."""
 
-    def __init__(self, settings: Kafka) -> None:
+    def __init__(self, settings: KafkaSection) -> None:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
 
@@ -71,7 +77,7 @@ class KafkaSink:
     def name(self) -> str:
         return f"kafka {self._settings.topic}"
 
-    async def take(self, rows: Sequence[Row]) -> None:
+    async def take(self, rows: Sequence[BilledRow]) -> None:
         try:
             async with asyncio.timeout(TAKE_TIMEOUT_S):
                 for row in await self._too_large(rows):
@@ -81,13 +87,14 @@ class KafkaSink:
             raise SinkError(_reason(error)) from error
 
     async def tick(self) -> None:
-        """Nothing to be done."""
+        """Do nothing."""
 
     async def close(self) -> None:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        # An idempotent producer never gives up what it could not send, and would wait for that.
+        # An idempotent producer never gives up a message that it could not send, and would wait for
+        # it.
         await tasks.end([producer._sender.sender_task])
         producer._message_accumulator._batches.clear()
         producer._message_accumulator._pending_batches.clear()
@@ -97,15 +104,16 @@ class KafkaSink:
 
     # inner workings
 
-    async def _too_large(self, rows: Sequence[Row]) -> list[Row]:
-        """Send all; those that no broker took for their size, or for that of their batch."""
+    async def _too_large(self, rows: Sequence[BilledRow]) -> list[BilledRow]:
+        """Send all rows; returns those that no broker took, as they or their batch were too
+        large."""
         producer = await self._connected()
         sent = []
         for row in rows:
             try:
                 sent.append(await self._send(producer, row))
             except _TOO_LARGE as error:
-                # The producer's own limit.
+                # The producer's own limit was exceeded.
                 sent.append(_failed(error))
         outcomes = await asyncio.gather(*sent, return_exceptions=True)
         too_large = []
@@ -118,8 +126,8 @@ class KafkaSink:
             await self.close()
         return too_large
 
-    async def _take_alone(self, row: Row) -> None:
-        """In a batch of its own, as it is or cut."""
+    async def _take_alone(self, row: BilledRow) -> None:
+        """Send the row in a batch of its own, whole or cut."""
         try:
             await (await self._send(await self._connected(), row))
         except _TOO_LARGE:
@@ -128,7 +136,7 @@ class KafkaSink:
             await (await self._send(await self._connected(), cut(row), CUT))
 
     async def _send(
-        self, producer: AIOKafkaProducer, row: Row, *headers: tuple[str, bytes]
+        self, producer: AIOKafkaProducer, row: BilledRow, *headers: tuple[str, bytes]
     ) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = await producer.send(
             self._settings.topic,
@@ -159,8 +167,9 @@ class KafkaSink:
         return producer
 
 
-def _security(settings: Kafka) -> dict[str, Any]:
-    """Read each time that a producer is made, so that changed files are used; raises `OSError`."""
+def _security(settings: KafkaSection) -> dict[str, Any]:
+    """The security options of a producer. The files are read for each new producer, so that changes
+    are used; raises `OSError`."""
     options: dict[str, Any] = {}
     if settings.tls:
         context = ssl.create_default_context(cafile=settings.ca_file or None)

@@ -7,8 +7,10 @@ import pytest
 
 from overlay.base.frames import pack
 from overlay.base.limits import CONTROL_REPLY_BYTES_MAX
-from overlay.control import messages, server
-from overlay.control.messages import GetStatus, Locate, Refused
+from overlay.control import control_codec, server
+from overlay.control.control_protocol import Refused
+from overlay.control.operator_messages import GetStatus
+from overlay.control.proxy_messages import Locate
 from overlay.daemon.node import Node
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.daemons.framed import SOON_S, answers, hits, in_one_write
@@ -26,13 +28,13 @@ async def connect(node: Node) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
 def questions(count: int) -> bytes:
     """Requests whose answers have hundreds of bytes, and take a task each."""
     return in_one_write(
-        messages.encode(GetStatus(id=number + 1, deadline_ms=5_000)) for number in range(count)
+        control_codec.encode(GetStatus(id=number + 1, deadline_ms=5_000)) for number in range(count)
     )
 
 
 def code_of(payload: bytes) -> str:
     """A refusal's code; empty for any other answer."""
-    answer = messages.decode_answer(payload)
+    answer = control_codec.decode_answer(payload)
     return answer.code if isinstance(answer, Refused) else ""
 
 
@@ -110,14 +112,16 @@ def test_half_a_request_and_connections_without_any_hold_up_nobody(
     async def story(farm: Farm) -> None:
         await farm.start("n1")
         node = farm.nodes["n1"]
-        half = pack(messages.encode(Locate(id=1, aor="a@farm.test")))[:-1]
+        half = pack(control_codec.encode(Locate(id=1, aor="a@farm.test")))[:-1]
         idle = [await connect(node) for _ in range(4)]
         for _, writer in idle:
             writer.write(half)
         reader, writer = await connect(node)
         assert await asyncio.wait_for(reader.read(), SOON_S) == b""
         idle[0][1].transport.abort()
-        await until(lambda: len(node.control.connections) == 3, SOON_S, "there is room again")
+        await until(
+            lambda: len(node.control.server.connections) == 3, SOON_S, "there is room again"
+        )
         assert await farm.ask("n1", GetStatus())
         for _, each in [*idle, (reader, writer)]:
             each.transport.abort()

@@ -1,4 +1,4 @@
-"""The control socket under bad input, and its errors."""
+"""The control socket's answers to bad input, and its errors."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from overlay.base.errors import ProtocolError, UnavailableError
 from overlay.base.frames import pack
-from overlay.control import messages
+from overlay.control import control_codec, operator_messages, proxy_messages
 from overlay.control.client import ControlClient, RefusedError
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.targets import Reach, Target, decode_targets, encode_targets
@@ -27,7 +27,7 @@ from tests.proxy_requests import register
         pack(b"\xc1"),
         pack(msgspec.msgpack.encode([250, 1, 2])),
         pack(msgspec.msgpack.encode({"aor": "x"})),
-        pack(messages.encode(messages.Located(id=1, reach=Reach.FOUND))[:-1]),
+        pack(control_codec.encode(proxy_messages.Located(id=1, reach=Reach.FOUND))[:-1]),
     ],
 )
 def test_noise_closes_the_connection_and_nothing_else(tmp_path: Path, noise: bytes) -> None:
@@ -43,7 +43,7 @@ def test_noise_closes_the_connection_and_nothing_else(tmp_path: Path, noise: byt
                 return connection.recv(100)
 
         assert await asyncio.get_running_loop().run_in_executor(None, talk) == b""
-        assert await farm.ask("n1", messages.GetStatus())
+        assert await farm.ask("n1", operator_messages.GetStatus())
 
     play(tmp_path, story)
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_stored_is_refused_with_a_reason(tmp_path: Path) -> None:
             time_us=1,
         )
         with pytest.raises(RefusedError, match="event") as refused:
-            await farm.ask("n1", messages.WriteEvent(event=bad))
+            await farm.ask("n1", proxy_messages.WriteEvent(event=bad))
         assert refused.value.code == "bad-request"
         with pytest.raises(RefusedError, match="too long") as refused:
             await farm.ask("n1", register("a@farm.test", "sip:" + "x" * 5_000))
@@ -74,7 +74,7 @@ def test_without_a_daemon_the_client_says_so(tmp_path: Path) -> None:
         ControlClient(tmp_path / "nobody.sock") as client,
         pytest.raises(UnavailableError, match=r"nobody\.sock"),
     ):
-        client.ask(messages.GetStatus(), 0.2)
+        client.ask(operator_messages.GetStatus(), 0.2)
 
 
 def test_a_late_answer_is_never_taken_for_the_next_one(tmp_path: Path) -> None:
@@ -84,14 +84,14 @@ def test_a_late_answer_is_never_taken_for_the_next_one(tmp_path: Path) -> None:
         listener.listen()
         with ControlClient(path) as client:
             with pytest.raises(UnavailableError):
-                client.ask(messages.Locate(aor="one@farm.test"), 0.05)
+                client.ask(proxy_messages.Locate(aor="one@farm.test"), 0.05)
             first, _ = listener.accept()
-            late = messages.Located(id=1, reach=Reach.UNKNOWN)
+            late = proxy_messages.Located(id=1, reach=Reach.UNKNOWN)
             with contextlib.suppress(BrokenPipeError):
-                first.sendall(pack(messages.encode(late)))
+                first.sendall(pack(control_codec.encode(late)))
             first.close()
             with pytest.raises(UnavailableError):
-                client.ask(messages.Locate(aor="two@farm.test"), 0.05)
+                client.ask(proxy_messages.Locate(aor="two@farm.test"), 0.05)
 
 
 def test_a_request_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_request_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
         ControlClient(tmp_path / "nobody.sock") as client,
         pytest.raises(ProtocolError, match="too large"),
     ):
-        client.ask(messages.Locate(aor="x" * 300_000), 0.2)
+        client.ask(proxy_messages.Locate(aor="x" * 300_000), 0.2)
 
 
 @given(st.lists(st.builds(Target, uri=st.text(), received=st.text(), q=st.integers(0, 1000))))
@@ -111,6 +111,6 @@ def test_targets_survive_redis_and_hold_no_nul(targets: list[Target]) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_decoders_do_anything_but_refuse(data: bytes) -> None:
-    for decode in (messages.decode_request, messages.decode_answer, decode_targets):
+    for decode in (control_codec.decode_request, control_codec.decode_answer, decode_targets):
         with contextlib.suppress(msgspec.MsgspecError):
             decode(data)

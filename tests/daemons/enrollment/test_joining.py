@@ -1,4 +1,4 @@
-"""A node with a token, an operator's service, and those who pretend to be either."""
+"""A node with a token joins at an operator's service; impostors on either side fail."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ from overlay.base.errors import ConfigError, IdentityError, UnavailableError
 from overlay.base.frames import pack
 from overlay.base.limits import ENROLLMENT_FAILURES_PER_MINUTE_MAX
 from overlay.config import config as configuration
-from overlay.control import messages as control
+from overlay.control import operator_messages, proxy_messages
 from overlay.daemon.node import Node
 from overlay.enrollment import enrollment_messages, token_book
 from overlay.enrollment.enrollment_messages import AskAuthority, Authority, Denied, Enroll
@@ -32,7 +32,7 @@ def wishes(home: Path, node: str = "n1", address: str = "192.0.2.1") -> Wishes:
 
 
 def used(operator: Operator, token: Token) -> bool:
-    with ledger.locked_lines(operator.ca / files.TOKENS, token_book.Entry) as book:
+    with ledger.locked_lines(operator.ca / files.TOKENS, token_book.TokenEntry) as book:
         return any(e.used_by for e in book.entries if e.token_id == token.token_id.hex())
 
 
@@ -90,6 +90,53 @@ def test_an_expired_token_is_named_so(operator: Operator, tmp_path: Path) -> Non
     with pytest.raises(IdentityError, match="the token expired at"):
         join(token, wishes(tmp_path / "n1"))
     assert not used(operator, token)
+
+
+def test_a_refused_node_has_what_it_had_before(operator: Operator, tmp_path: Path) -> None:
+    then = datetime.now(UTC) - timedelta(hours=2)
+    expired = token_book.make(operator.ca, (HOST, operator.port), "", timedelta(hours=1), then)
+    new, home = tmp_path / "new" / "etc", tmp_path / "n1"
+    with pytest.raises(IdentityError, match="expired"):
+        join(expired, wishes(new))
+    assert not new.parent.exists()
+    home.mkdir()
+    with pytest.raises(IdentityError, match="expired"):
+        join(expired, wishes(home))
+    assert list(home.iterdir()) == []
+    keys.save(keys.generate(), home / files.NODE_KEY)
+    key = (home / files.NODE_KEY).read_bytes()
+    with pytest.raises(IdentityError, match="expired"):
+        join(expired, wishes(home))
+    assert {path.name: path.read_bytes() for path in home.iterdir()} == {files.NODE_KEY: key}
+
+
+def test_the_key_outlives_an_answer_that_is_lost(operator: Operator, tmp_path: Path) -> None:
+    """A token is good for one key: it may have been used for this one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(
+        operator.ca / files.SERVICE_CERTIFICATE, operator.ca / files.SERVICE_KEY
+    )
+    pem = (operator.ca / files.CA_CERTIFICATE).read_bytes()
+    listener = socket.create_server((HOST, 0))
+
+    def answer_once() -> None:
+        for answer in (pack(enrollment_messages.encode(Authority(certificate_pem=pem))), b""):
+            plain, _ = listener.accept()
+            with context.wrap_socket(plain, server_side=True) as connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+    service = threading.Thread(target=answer_once)
+    service.start()
+    token = operator.token()
+    away = msgspec.structs.replace(token, port=listener.getsockname()[1])
+    with pytest.raises(UnavailableError, match="gave no answer"):
+        join(away, wishes(tmp_path / "n1"))
+    service.join(10)
+    listener.close()
+    key = (tmp_path / "n1" / files.NODE_KEY).read_bytes()
+    join(token, wishes(tmp_path / "n1"))
+    assert (tmp_path / "n1" / files.NODE_KEY).read_bytes() == key
 
 
 def test_another_ca_is_not_shown_the_token(operator: Operator, tmp_path: Path) -> None:
@@ -237,7 +284,9 @@ def test_a_node_serves_within_seconds_of_its_token(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await farm.start("n1", "n2")
         await farm.joined()
-        await farm.ask("n1", control.PutSubscriber(record=farm.subscriber("a@farm.test", "x", 1)))
+        await farm.ask(
+            "n1", operator_messages.PutSubscriber(record=farm.subscriber("a@farm.test", "x", 1))
+        )
         port = farm.nodes["n1"].config.overlay.port
         loop = asyncio.get_running_loop()
         home = tmp_path / "n3"
@@ -265,10 +314,10 @@ def test_a_node_serves_within_seconds_of_its_token(tmp_path: Path) -> None:
             await node.start()
             farm.nodes["n3"] = node
             await farm.joined()
-            unready = await node.readiness.check()
+            unready = await node.control.readiness.check()
             took_s = time.monotonic() - began_s
         assert unready == ()
-        assert (await farm.ask("n3", control.Authenticate(aor="a@farm.test"))).ha1
+        assert (await farm.ask("n3", proxy_messages.Authenticate(aor="a@farm.test"))).ha1
         assert took_s < 15.0
 
     play(tmp_path, story)

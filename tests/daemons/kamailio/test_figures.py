@@ -1,4 +1,4 @@
-"""Kamailio's figures: from a real one, from none, and from one that lies."""
+"""Kamailio's figures: from a real Kamailio, from none, and from one that lies."""
 
 import asyncio
 import json
@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import uvloop
 from prometheus_client import CollectorRegistry, generate_latest
 
 from overlay.base.limits import KAMAILIO_FIGURES_MAX
-from overlay.kamailio import figures as kamailio_figures
-from overlay.kamailio.figures import KamailioFigures, parse
+from overlay.kamailio import rpc
+from overlay.kamailio.figures import KamailioFigures
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -151,7 +150,7 @@ def test_figures_are_kept_for_a_moment_and_go_when_kamailio_goes(tmp_path: Path)
     fake = Fake(
         tmp_path / "k.sock",
         answer(["sl:failures = 1", "core:x = 9"]),
-        answer(["sl:failures = 2"], 2),
+        answer(["sl:failures = 2"]),
     )
     clock = Clock()
     figures = KamailioFigures(tmp_path / "k.sock", clock)
@@ -187,7 +186,7 @@ def test_nonsense_is_no_figures(tmp_path: Path, data: bytes) -> None:
 
 
 def test_silence_is_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kamailio_figures, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(rpc, "SOON_TIMEOUT_S", 0.05)
     fake = Fake(tmp_path / "k.sock")
     figures = KamailioFigures(tmp_path / "k.sock", Clock())
     asyncio.run(fake.play(figures))
@@ -208,12 +207,10 @@ def test_only_figures_are_taken_and_each_name_once() -> None:
         "a" * 65 + ":x = 1",
         "core:x = 123456789012345678901",
     ]
-    assert parse(answer(lines), 1) == {
+    assert rpc.statistics(lines) == {
         "core:rcv-requests": 5,
-        "core:rcv_requests": 6,
+        "core:rcv_requests": 7,
         "tm:UAS.transactions": -3,
     }
-    many = parse(answer([f"core:x{number} = 1" for number in range(5_000)]), 1)
+    many = rpc.statistics([f"core:x{number} = 1" for number in range(5_000)])
     assert len(many) == KAMAILIO_FIGURES_MAX
-    with pytest.raises(msgspec.MsgspecError):
-        parse(answer(lines), 2)

@@ -1,6 +1,6 @@
-"""Members that are slow, silent, or ask without end: what they cost is bounded, others are served.
+"""Members that are slow, silent, or ask without end cost a bounded amount, and others are served.
 
-Each test ends when the node has done what it must; nobody waits for a time.
+Each test ends when the node has done what it must; none waits for a time.
 """
 
 import asyncio
@@ -12,9 +12,11 @@ import pytest
 from overlay.base.frames import pack
 from overlay.base.limits import LINK_FRAME_BYTES_MAX, LINKS_PER_PEER_MAX
 from overlay.identity import identity
-from overlay.links import link, network, peer_messages
+from overlay.links import link, network, peer_codec
+from overlay.links.member_messages import FindNode, Ping
 from overlay.links.network import Network, hello_of
-from overlay.links.peer_messages import Ack, Failed, Fetched, Hello, Ping, Reply
+from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply
+from overlay.links.record_messages import Fetched
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import FARM, Farm, play
 from tests.daemons.framed import SOON_S, answers, cut_off, hits, in_one_write
@@ -24,8 +26,8 @@ from tests.waiting import until
 class Keeper:
     """A handler that keeps the requests of n2, and answers the others at once."""
 
-    def __init__(self, answer: Reply | None = None) -> None:
-        self.kept: list[Callable[[Reply], None]] = []
+    def __init__(self, answer: PeerReply | None = None) -> None:
+        self.kept: list[Callable[[PeerReply], None]] = []
         self.up: list[str] = []
         self.down: list[bytes] = []
         self._answer = answer
@@ -37,7 +39,7 @@ class Keeper:
         self.down.append(node_id)
 
     def request_received(
-        self, sender: Hello, request: object, reply: Callable[[Reply], None]
+        self, sender: Hello, request: object, reply: Callable[[PeerReply], None]
     ) -> None:
         if sender.node.name != "n2":
             reply(Ack())
@@ -89,7 +91,7 @@ class Scene:
         )
         if hello:
             known = len(self.handler.up)
-            writer.write(pack(peer_messages.encode(self.hello())))
+            writer.write(pack(peer_codec.encode(self.hello())))
             await until(lambda: len(self.handler.up) > known, SOON_S, "the link is up")
         return reader, writer
 
@@ -98,20 +100,20 @@ class Scene:
         return hello_of(who, self.info("n2"), 1, "test")
 
 
-def reply_of(payload: bytes) -> Reply | None:
+def reply_of(payload: bytes) -> PeerReply | None:
     """An answer; None for what the other end says by itself."""
-    message = peer_messages.decode(payload)
-    return message if isinstance(message, peer_messages.REPLIES) else None
+    message = peer_codec.decode(payload)
+    return message if isinstance(message, peer_codec.REPLIES) else None
 
 
-async def replies(reader: asyncio.StreamReader, count: int) -> list[Reply]:
+async def replies(reader: asyncio.StreamReader, count: int) -> list[PeerReply]:
     """The next answers on a connection."""
     return await answers(reader, count, LINK_FRAME_BYTES_MAX, reply_of)
 
 
 def pings(count: int) -> bytes:
     """Requests in one write."""
-    return in_one_write(peer_messages.encode(Ping(id=number + 1)) for number in range(count))
+    return in_one_write(peer_codec.encode(Ping(id=number + 1)) for number in range(count))
 
 
 def test_who_never_begins_tls_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +139,7 @@ def test_who_does_not_finish_a_hello_is_cut_off(
         async with Scene(farm, Keeper()) as scene:
             reader, writer = await scene.connect(hello=False)
             ended = asyncio.ensure_future(cut_off(reader))
-            for byte in pack(peer_messages.encode(scene.hello()))[:-1] if dripping else b"":
+            for byte in pack(peer_codec.encode(scene.hello()))[:-1] if dripping else b"":
                 if ended.done():
                     break
                 writer.write(bytes([byte]))
@@ -175,7 +177,7 @@ def test_one_peer_cannot_have_all_links(tmp_path: Path) -> None:
         async with Scene(farm, Keeper(Ack())) as scene:
             opened = [await scene.connect(hello=False) for _ in range(3 * LINKS_PER_PEER_MAX)]
             for reader, writer in opened:
-                writer.write(pack(peer_messages.encode(scene.hello())) + pings(1))
+                writer.write(pack(peer_codec.encode(scene.hello())) + pings(1))
                 with_answer = asyncio.ensure_future(replies(reader, 1))
                 await asyncio.wait([with_answer], timeout=SOON_S)
                 assert with_answer.exception() is None
@@ -232,6 +234,18 @@ def test_a_flood_of_requests_is_answered_busy(
     play(tmp_path, story)
 
 
+def test_an_answer_of_the_wrong_kind_is_a_failure(tmp_path: Path) -> None:
+    async def story(farm: Farm) -> None:
+        async with Scene(farm, Keeper()) as scene:
+            # n1 answers all that n3 asks with `Ack`, which says nothing to this.
+            asked = FindNode(target=b"t" * 20)
+            answer = await scene.three.ask(scene.info("n1").node_id, asked, SOON_S)
+            assert isinstance(answer, Failed)
+            assert answer.code == "bad-answer"
+
+    play(tmp_path, story)
+
+
 def test_a_link_whose_other_end_is_gone_without_a_word_ends(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await farm.start("n1")
@@ -241,7 +255,7 @@ def test_a_link_whose_other_end_is_gone_without_a_word_ends(tmp_path: Path) -> N
         _, writer = await asyncio.open_connection(
             node.own.host, node.own.port, ssl=who.client_context, server_hostname=FARM
         )
-        writer.write(pack(peer_messages.encode(hello_of(who, info, 1, "test"))))
+        writer.write(pack(peer_codec.encode(hello_of(who, info, 1, "test"))))
         await until(lambda: node.network.linked(who.node_id), SOON_S, "the link is up")
         writer.transport.pause_reading()
         await until(lambda: not node.network.linked(who.node_id), SOON_S, "the link has ended")

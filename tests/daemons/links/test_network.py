@@ -1,4 +1,4 @@
-"""Who may link, and what happens to those who may not or who talk nonsense."""
+"""Which nodes may link, and what happens to those that may not or that send nonsense."""
 
 import asyncio
 import ssl
@@ -13,10 +13,11 @@ from overlay.base.frames import pack
 from overlay.base.limits import LINK_FRAME_BYTES_MAX
 from overlay.config import config as configuration
 from overlay.identity import ca, identity
-from overlay.links import peer_messages
+from overlay.links import peer_codec
 from overlay.links.link import Link
+from overlay.links.member_messages import Ping
 from overlay.links.network import Network, hello_of
-from overlay.links.peer_messages import Ack, Failed, Hello, Ping
+from overlay.links.peer_protocol import Ack, Failed, Hello
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import FARM, Farm, play
 from tests.daemons.framed import cut_off
@@ -149,7 +150,7 @@ def test_a_node_of_another_ca_does_not_get_in(tmp_path: Path) -> None:
         b"\xff\xff\xff\xff" + b"x" * 100,
         pack(b"\xc1not msgpack"),
         pack(msgspec.msgpack.encode([99, 1, 2])),
-        pack(peer_messages.encode(Ping(id=1))),
+        pack(peer_codec.encode(Ping(id=1))),
         pack(b"x" * (LINK_FRAME_BYTES_MAX)),
     ],
 )
@@ -178,7 +179,7 @@ def test_without_a_certificate_there_is_no_connection(tmp_path: Path) -> None:
         context.verify_mode = ssl.CERT_NONE
         try:
             reader, writer = await asyncio.open_connection(info.host, info.port, ssl=context)
-            writer.write(pack(peer_messages.encode(two.hello())))
+            writer.write(pack(peer_codec.encode(two.hello())))
             assert await asyncio.wait_for(reader.read(), 5.0) == b""
             writer.close()
         except (ConnectionError, ssl.SSLError):

@@ -1,4 +1,4 @@
-"""Links that are opened for requests, and closed by agreement when nobody uses them."""
+"""Links open for requests, and close by agreement when nothing uses them."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from overlay.base.errors import SipfarmError
+from overlay.links.farm_messages import EndLease
+from overlay.links.member_messages import Ping
 from overlay.links.network import Network
-from overlay.links.peer_messages import Ack, DescribeNode, Failed, Ping, Reply
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.records.node_info import NodeInfo
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.daemons.links.test_network import Recorder, make
@@ -61,8 +63,8 @@ class End:
         self.policy.known[other.info.node_id] = other.info
         self.network.keep_by(self.policy, IDLE_S)
 
-    async def ask(self, other: "End") -> Reply:
-        return await self.network.ask(other.info.node_id, DescribeNode(), 2.0)
+    async def ask(self, other: "End") -> PeerReply:
+        return await self.network.ask(other.info.node_id, EndLease(), 2.0)
 
 
 Story = Callable[[End, End], Coroutine[Any, Any, None]]
@@ -123,10 +125,10 @@ def test_a_link_stays_while_either_end_wants_it(tmp_path: Path) -> None:
     async def story(one: End, two: End) -> None:
         two.policy.keeps.add(one.info.node_id)
         assert isinstance(await one.ask(two), Ack)
-        refused: list[Reply] = []
+        refused: list[PeerReply] = []
         answer = two.network._asked_to_part
 
-        def seen(link: Any) -> Reply:
+        def seen(link: Any) -> PeerReply:
             refused.append(answer(link))
             return refused[-1]
 
@@ -155,7 +157,7 @@ def test_a_request_to_nobody_fails_when_its_dial_does_or_its_time_is_up(tmp_path
 
         one.policy.dial = slow  # type: ignore[method-assign, assignment]
         began = loop.time()
-        answer = await one.network.ask(two.info.node_id, DescribeNode(), 0.05)
+        answer = await one.network.ask(two.info.node_id, EndLease(), 0.05)
         assert isinstance(answer, Failed)
         assert loop.time() - began < 9.0
 

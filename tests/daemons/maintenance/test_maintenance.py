@@ -1,15 +1,18 @@
-"""Whole daemons: one drains at a time, whoever begins, dies, comes back or is forced."""
+"""Whole daemons: only one node drains at a time, though nodes begin together, die, come back or are
+forced.
+"""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from overlay.control import messages
+from overlay.control import operator_messages
 from overlay.control.client import RefusedError
-from overlay.control.messages import Drain, Drained, OkToStop
+from overlay.control.operator_messages import Drain, Drained, OkToStop
 from overlay.daemon.node import Node
-from overlay.links.peer_messages import EndLease, Failed, Reply, Request
+from overlay.links.farm_messages import EndLease
+from overlay.links.peer_protocol import Failed, PeerReply, PeerRequest
 from overlay.maintenance import lease_keeper
 from overlay.records.draining import DrainPhase, DrainWish
 from tests.daemons.farm_of_nodes import Farm, play
@@ -30,17 +33,20 @@ async def begin(farm: Farm, name: str, wish: DrainWish = DrainWish.BEGIN) -> Dra
 
 async def against(farm: Farm, asked: str, name: str) -> str:
     """Why the node should not be stopped; empty: it may."""
-    advice: messages.StopAdvice = await farm.ask(asked, OkToStop(node=name), DEADLINE_S)
+    advice: operator_messages.StopAdvice = await farm.ask(asked, OkToStop(node=name), DEADLINE_S)
     assert advice.ok is (not advice.reasons)
     return "\n".join(advice.reasons)
 
 
 def phases(farm: Farm) -> dict[str, bool]:
-    return {name: node.drain.phase is not DrainPhase.SERVING for name, node in farm.nodes.items()}
+    return {
+        name: node.records.drain.phase is not DrainPhase.SERVING
+        for name, node in farm.nodes.items()
+    }
 
 
 def leases(farm: Farm) -> set[str]:
-    return {node.lease.told()[0] for node in farm.nodes.values()}
+    return {node.control.lease.told()[0] for node in farm.nodes.values()}
 
 
 async def up(farm: Farm) -> None:
@@ -178,14 +184,16 @@ def test_a_peer_that_does_not_answer_is_in_the_way_and_one_of_an_older_version_i
 ) -> None:
     async def story(farm: Farm) -> None:
         await up(farm)
-        refused: list[Reply] = [Failed(code="unavailable", reason="no answer in time")]
+        refused: list[PeerReply] = [Failed(code="unavailable", reason="no answer in time")]
         real = farm.nodes["n1"].network.ask
 
-        def ask(node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
+        def ask(
+            node_id: bytes, request: PeerRequest, timeout_s: float
+        ) -> "asyncio.Future[PeerReply]":
             name = type(request).__name__
             if name != "AskLease" or node_id != farm.nodes["n4"].own.node_id:
                 return real(node_id, request, timeout_s)
-            answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[PeerReply] = asyncio.get_running_loop().create_future()
             answer.set_result(refused[0])
             return answer
 
@@ -208,7 +216,7 @@ def test_an_end_that_was_lost_is_made_up_for_when_the_link_comes_back(tmp_path: 
         await until(lambda: leases(farm) == {"n2"})
         _lose_ends_to(n2, n3)
         await farm.ask("n2", Drain(wish=DrainWish.END))
-        assert n3.lease.told()[0] == "n2"
+        assert n3.control.lease.told()[0] == "n2"
         del n2.network.request
         n3.network.drop(n2.own.node_id, "a broken cable")
         await until(lambda: leases(farm) == {""}, what="n3 heard of it after all")
@@ -219,7 +227,7 @@ def test_an_end_that_was_lost_is_made_up_for_when_the_link_comes_back(tmp_path: 
 def _lose_ends_to(node: Node, peer: Node) -> None:
     real = node.network.request
 
-    def request(node_id: bytes, what: Request, answered: object, timeout_s: float) -> None:
+    def request(node_id: bytes, what: PeerRequest, answered: object, timeout_s: float) -> None:
         if not (isinstance(what, EndLease) and node_id == peer.own.node_id):
             real(node_id, what, answered, timeout_s)  # type: ignore[arg-type]
 

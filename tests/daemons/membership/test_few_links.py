@@ -1,8 +1,8 @@
-"""Real daemons over TLS in a farm with more nodes than each keeps links."""
+"""Real daemons over TLS, in a farm with more nodes than each keeps links."""
 
 from pathlib import Path
 
-from overlay.control import messages
+from overlay.control import operator_messages
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.proxy_requests import start_event
 from tests.waiting import until
@@ -18,7 +18,7 @@ def test_records_are_found_by_links_that_open_for_them_and_close(tmp_path: Path)
             await farm.ask(name, start_event(f"call-{number}"))
         for number in range(len(NAMES)):
             for name in NAMES:
-                shown = await farm.ask(name, messages.ShowCall(call_id=f"call-{number}"))
+                shown = await farm.ask(name, operator_messages.ShowCall(call_id=f"call-{number}"))
                 assert len(shown.calls) == 1, f"{name} does not find call-{number}"
 
         def few() -> bool:

@@ -1,14 +1,16 @@
-"""Whole daemons: one is taken out of service, and the others hold all that it held."""
+"""Whole daemons: one is drained, and the others hold everything that it held."""
 
 from pathlib import Path
 
 import pytest
 
-from overlay.control import messages
+from overlay.control import operator_messages, proxy_messages
 from overlay.control.client import RefusedError
-from overlay.control.messages import Drain
+from overlay.control.operator_messages import Drain
 from overlay.daemon.node import Node
-from overlay.links.peer_messages import Failed, Offer, Reply
+from overlay.links.peer_part import waits
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Offer
 from overlay.records.draining import DrainPhase, DrainWish
 from overlay.records.names import RecordKind, key_of
 from overlay.records.register import RegisterOutcome
@@ -31,13 +33,13 @@ async def fill(farm: Farm, *names: str) -> None:
         assert (await farm.ask(name, stop_event(call_id))).level == "quorum"
 
 
-async def drained(farm: Farm, name: str) -> messages.Drained:
+async def drained(farm: Farm, name: str) -> operator_messages.Drained:
     async def done() -> bool:
         state = await farm.ask(name, Drain())
         return bool(state.phase is DrainPhase.DRAINED)
 
     await eventually(done, 20.0)
-    state: messages.Drained = await farm.ask(name, Drain())
+    state: operator_messages.Drained = await farm.ask(name, Drain())
     return state
 
 
@@ -47,7 +49,7 @@ def holders(farm: Farm, aor: str) -> set[str]:
 
 
 def served_by(node: Node) -> set[str]:
-    return {each.name for each in node.zone().nodes if each.live}
+    return {each.name for each in node.dns.zone.view().nodes if each.live}
 
 
 def test_a_drained_node_is_not_needed(tmp_path: Path) -> None:
@@ -79,8 +81,8 @@ def test_a_drained_node_is_not_needed(tmp_path: Path) -> None:
 
         await farm.stop("n2")
         for aor, call_id in zip(AORS, CALLS, strict=True):
-            assert (await farm.ask("n4", messages.Locate(aor=aor))).reach is Reach.FOUND
-            (record,) = (await farm.ask("n4", messages.ShowCall(call_id=call_id))).calls
+            assert (await farm.ask("n4", proxy_messages.Locate(aor=aor))).reach is Reach.FOUND
+            (record,) = (await farm.ask("n4", operator_messages.ShowCall(call_id=call_id))).calls
             assert record.state == "complete"
             assert len(record.replicas) == 3
 
@@ -150,7 +152,7 @@ def test_too_few_would_stay(tmp_path: Path) -> None:
 def test_it_names_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("overlay.replication.drain.NAMED_AFTER_S", 0.2)
 
-    async def refuse(request: object) -> Reply:
+    async def refuse(peer: bytes, request: Offer) -> PeerReply:
         return Failed(code="storage", reason="the disk is full")
 
     async def story(farm: Farm) -> None:
@@ -158,19 +160,19 @@ def test_it_names_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         await farm.joined()
         known = "user0@farm.test"
         record = farm.subscriber(known, "looking-glass", 1)
-        await farm.ask("n1", messages.PutSubscriber(record=record))
+        await farm.ask("n1", operator_messages.PutSubscriber(record=record))
         await farm.ask("n1", register(known, CONTACT))
         await farm.ask("n1", register("stranger@farm.test", CONTACT))
         await farm.ask("n1", start_event("call-0"))
         n3 = farm.nodes["n3"]
-        monkeypatch.setitem(n3.requests._later, Offer, refuse)
+        monkeypatch.setitem(n3.requests._handlers, Offer, waits(Offer, refuse))
         await farm.ask("n2", Drain(wish=DrainWish.BEGIN), 5.0)
 
         async def named() -> bool:
             return bool((await farm.ask("n2", Drain())).missing)
 
         await eventually(named)
-        state: messages.Drained = await farm.ask("n2", Drain())
+        state: operator_messages.Drained = await farm.ask("n2", Drain())
         assert state.still_s > 0
         by_name = {(each.kind, each.name): each for each in state.missing}
         assert {
@@ -206,7 +208,7 @@ def test_it_names_the_events_of_the_journal(tmp_path: Path) -> None:
             return bool((await farm.ask("n2", Drain())).events)
 
         await eventually(named)
-        state: messages.Drained = await farm.ask("n2", Drain())
+        state: operator_messages.Drained = await farm.ask("n2", Drain())
         assert state.phase is DrainPhase.DRAINING
         (event,) = state.events
         assert (event.kind, event.name, event.peers) == ("START", "call-1", ())
@@ -244,7 +246,7 @@ def test_replicas_are_spread_over_zones(tmp_path: Path) -> None:
         for aor in AORS:
             await until(lambda aor=aor: len(holders(farm, aor)) == 3)  # type: ignore[misc]
             assert {zones[name] for name in holders(farm, aor)} == {"east", "west", "north"}
-        status = await farm.ask("n1", messages.GetStatus())
+        status = await farm.ask("n1", operator_messages.GetStatus())
         assert {node.name: node.zone for node in status.nodes} == zones
 
     play(tmp_path, story)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from overlay.base import limits
-from overlay.links.peer_messages import Failed, Store, Stored
+from overlay.links.peer_protocol import Failed
+from overlay.links.record_messages import Store, Stored
 from overlay.records import call
 from overlay.records.names import RecordKind, key_of
 from overlay.replication import replica

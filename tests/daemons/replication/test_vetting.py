@@ -1,4 +1,4 @@
-"""What a node takes for the operator's word, whoever brings it."""
+"""A node takes a record for the operator's word only by its signature, whoever brings it."""
 
 from pathlib import Path
 
@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from overlay.base.errors import ForgedError
-from overlay.control import messages as control
+from overlay.control import operator_messages, proxy_messages
 from overlay.control.client import RefusedError
 from overlay.daemon.node import Node
 from overlay.identity import operator
-from overlay.links.peer_messages import Changed, Failed, Fetch, Fetched, Offer, Store, Wanted
+from overlay.links.peer_protocol import Failed
+from overlay.links.record_messages import Changed, Fetch, Fetched, Offer, Store, Wanted
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.subscriber import Subscriber
@@ -76,7 +77,7 @@ def test_who_has_a_nodes_key_cannot_forge_a_subscriber(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         thief, two, _ = await three(farm)
         genuine = farm.subscriber(ALICE, "wonder", 7)
-        await farm.ask("n2", control.PutSubscriber(record=genuine))
+        await farm.ask("n2", operator_messages.PutSubscriber(record=genuine))
         forged = forge(genuine, version=8, ha1="0" * 32)
         body = subscriber.encode(forged)
         for name in ("n2", "n3"):
@@ -88,21 +89,21 @@ def test_who_has_a_nodes_key_cannot_forge_a_subscriber(tmp_path: Path) -> None:
                 assert isinstance(reply, Failed), request
                 assert reply.code == "forged"
         # It offers, as repair does, and serves what it has made up.
-        thief.subscribers._records[KEY] = body
+        thief.base.subscribers._records[KEY] = body
         offer = Offer(kind=RecordKind.SUBSCRIBER, records=((KEY, b"otherwise"),))
         assert isinstance(await thief.network.ask(two.own.node_id, offer, 1.0), Wanted)
         for name in ("n2", "n3"):
             node = farm.nodes[name]
-            node.hot._subscribers.clear()
-            secrets = await farm.ask(name, control.Authenticate(aor=ALICE))
+            node.records.hot._subscribers.clear()
+            secrets = await farm.ask(name, proxy_messages.Authenticate(aor=ALICE))
             assert secrets.ha1 == genuine.ha1
-            node.subscribers._records.pop(KEY)
-            secrets = await farm.ask(name, control.Authenticate(aor=ALICE))
+            node.base.subscribers._records.pop(KEY)
+            secrets = await farm.ask(name, proxy_messages.Authenticate(aor=ALICE))
             assert secrets.ha1 == genuine.ha1
-            assert node.vetting.refused > 0
+            assert node.base.vetting.refused > 0
         for name in ("n2", "n3"):
             with pytest.raises(RefusedError) as refused:
-                await farm.ask(name, control.PutSubscriber(record=forged))
+                await farm.ask(name, operator_messages.PutSubscriber(record=forged))
             assert refused.value.code == "forged"
 
     play(tmp_path, story, repair_interval_ms=60_000)
@@ -112,8 +113,8 @@ def test_names_that_a_thief_lists_are_not_shown(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         thief, _, _ = await three(farm)
         eve = subscriber.with_password("eve@farm.test", "x", 1)
-        thief.subscribers.merge(key_of(RecordKind.SUBSCRIBER, eve.aor), eve)
-        assert (await farm.ask("n2", control.ListSubscribers())).aors == ()
+        thief.base.subscribers.merge(key_of(RecordKind.SUBSCRIBER, eve.aor), eve)
+        assert (await farm.ask("n2", operator_messages.ListSubscribers())).aors == ()
 
     play(tmp_path, story)
 
@@ -122,21 +123,21 @@ def test_an_old_version_that_is_played_again_changes_nothing(tmp_path: Path) -> 
     async def story(farm: Farm) -> None:
         thief, two, _ = await three(farm)
         old, new = farm.subscriber(ALICE, "old", 7), farm.subscriber(ALICE, "new", 8)
-        await farm.ask("n2", control.PutSubscriber(record=old))
-        await farm.ask("n2", control.PutSubscriber(record=new))
+        await farm.ask("n2", operator_messages.PutSubscriber(record=old))
+        await farm.ask("n2", operator_messages.PutSubscriber(record=new))
         body = subscriber.encode(old)
         store = Store(kind=RecordKind.SUBSCRIBER, key=KEY, body=body)
         await thief.network.ask(two.own.node_id, store, 1.0)
         push = Changed(kind=RecordKind.SUBSCRIBER, key=KEY, body=body)
         await thief.network.ask(two.own.node_id, push, 1.0)
-        assert (await farm.ask("n2", control.Authenticate(aor=ALICE))).ha1 == new.ha1
+        assert (await farm.ask("n2", proxy_messages.Authenticate(aor=ALICE))).ha1 == new.ha1
         with pytest.raises(RefusedError) as refused:
-            await farm.ask("n3", control.PutSubscriber(record=old))
+            await farm.ask("n3", operator_messages.PutSubscriber(record=old))
         assert refused.value.code == "outdated"
-        in_force = await farm.ask("n3", control.GetSubscriber(aor=ALICE))
+        in_force = await farm.ask("n3", operator_messages.GetSubscriber(aor=ALICE))
         assert (in_force.version, in_force.removed) == (8, False)
-        await farm.ask("n3", control.PutSubscriber(record=farm.removal(ALICE, 9)))
-        in_force = await farm.ask("n1", control.GetSubscriber(aor=ALICE))
+        await farm.ask("n3", operator_messages.PutSubscriber(record=farm.removal(ALICE, 9)))
+        in_force = await farm.ask("n1", operator_messages.GetSubscriber(aor=ALICE))
         assert (in_force.version, in_force.removed) == (9, True)
 
     play(tmp_path, story)
@@ -146,13 +147,13 @@ def test_repair_does_not_spread_what_rotted(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         one, two, _ = await three(farm)
         genuine = farm.subscriber(ALICE, "wonder", 7)
-        await farm.ask("n1", control.PutSubscriber(record=genuine))
+        await farm.ask("n1", operator_messages.PutSubscriber(record=genuine))
         rotten = subscriber.encode(forge(genuine, ha1="0" * 32))
 
         async def refused() -> bool:
             # Again and again: another's offer may heal it before n1 offers it.
-            one.subscribers._records[KEY] = rotten
-            return two.vetting.refused > 0
+            one.base.subscribers._records[KEY] = rotten
+            return two.base.vetting.refused > 0
 
         await eventually(refused)
         fetch = Fetch(kind=RecordKind.SUBSCRIBER, key=KEY)

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from overlay.control import messages
+from overlay.control import operator_messages
 from overlay.daemon.parts import now_ms
 from overlay.records.names import RecordKind, key_of
 from overlay.storage.bindings import Bindings
@@ -17,7 +17,7 @@ from overlay.storage.database import RecordsDatabase
 from overlay.storage.records_disk import RecordsDisk
 from overlay.storage.rows import EventRow, RottenRow, SubscriberRow
 from overlay.storage.scrubber import Scrubber
-from overlay.storage.subscribers import Subscribers
+from overlay.storage.subscribers import StoredSubscribers
 from tests.daemons.farm_of_nodes import Farm, play
 from tests.proxy_requests import start_event, stop_event
 from tests.waiting import until
@@ -94,7 +94,7 @@ def test_a_read_has_what_it_finds_set_aside(tmp_path: Path) -> None:
         assert await committer.read(lambda db: db.events(KEY)) == (b"body",)
         damage(tmp_path / "records.db", "UPDATE events SET body = ?", b"aaa")
         assert await committer.read(lambda db: db.events(KEY)) == ()
-        await committer.close()
+        await committer.stop()
         assert len(aside(tmp_path / "records.db")) == 1
 
     asyncio.run(scenario())
@@ -118,7 +118,7 @@ def test_the_scrubber_writes_again_what_memory_has(tmp_path: Path) -> None:
         body = farm.subscriber(ALICE, "wonder", 1)
         key = key_of(RecordKind.SUBSCRIBER, ALICE)
         committer = Committer(RecordsDisk(tmp_path, Damage()))
-        subscribers = Subscribers([])
+        subscribers = StoredSubscribers([])
         subscribers.merge(key, body)
         encoded = subscribers.get(key)
         assert encoded
@@ -130,8 +130,8 @@ def test_the_scrubber_writes_again_what_memory_has(tmp_path: Path) -> None:
         damage(tmp_path / "bindings.db", "UPDATE bindings SET body = x'00'")
         await Scrubber(bindings, subscribers, committer).scrub(0.0)
         assert await committer.read(lambda db: db.subscribers()) == [(key, ALICE, encoded)]
-        await bindings.close()
-        await committer.close()
+        await bindings.stop()
+        await committer.stop()
         again = BindingsDatabase(tmp_path)
         assert again.load() == {KEY: b"\x90"}
         again.close()
@@ -154,7 +154,7 @@ def test_repair_fetches_what_has_rotted(tmp_path: Path) -> None:
         await until(lambda: len(reader.events(key)) == 2, what="n2 has both events again")
         reader.close()
         assert farm.nodes["n2"].committer.damage.rotten_rows == 2
-        (record,) = (await farm.ask("n2", messages.ShowCall(call_id="call-1"))).calls
+        (record,) = (await farm.ask("n2", operator_messages.ShowCall(call_id="call-1"))).calls
         assert record.state == "complete"
 
     play(tmp_path, story)

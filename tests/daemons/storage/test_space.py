@@ -1,4 +1,6 @@
-"""Short of space: nothing new, but what has begun goes on, and all is well when there is room."""
+"""A node short of space takes nothing new, finishes what has begun, and recovers when there is
+room.
+"""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from overlay.base.errors import StorageError
-from overlay.control import messages
+from overlay.control import operator_messages
 from overlay.control.client import RefusedError
 from overlay.daemon.parts import now_ms
 from overlay.storage.bindings import Bindings
@@ -44,7 +46,7 @@ def test_what_begins_a_record_is_refused_below_the_floor(tmp_path: Path) -> None
         free = 64 * MIB
         await committer.commit_wait(row(1, new=True))
         assert len(await committer.read(lambda db: db.events(KEY))) == 2
-        await committer.close()
+        await committer.stop()
 
     asyncio.run(scenario())
 
@@ -53,7 +55,7 @@ def test_registrations_stay_in_memory_until_there_is_room(tmp_path: Path) -> Non
     async def scenario() -> None:
         free = 0
         bindings = Bindings(BindingsDatabase(tmp_path), now_ms, Space(lambda: free, MIB))
-        bindings.start()
+        await bindings.start()
         bindings.put(KEY, b"\x90")
         await until(lambda: bool(bindings.last_error), what="it is held back")
         assert bindings.get(KEY) == b"\x90"
@@ -63,7 +65,7 @@ def test_registrations_stay_in_memory_until_there_is_room(tmp_path: Path) -> Non
         await until(lambda: reader.load() == {KEY: b"\x90"}, what="it is written")
         await until(lambda: not bindings.last_error, what="that is known here")
         reader.close()
-        await bindings.close()
+        await bindings.stop()
 
     asyncio.run(scenario())
 
@@ -89,17 +91,17 @@ def test_a_farm_that_is_short_of_space_ends_its_calls(tmp_path: Path) -> None:
         assert refused.value.code == "storage"
         subscriber = farm.subscriber(ALICE, "wonder", 1)
         with pytest.raises(RefusedError, match="short of space"):
-            await farm.ask("n2", messages.PutSubscriber(record=subscriber))
+            await farm.ask("n2", operator_messages.PutSubscriber(record=subscriber))
         assert (await farm.ask("n2", stop_event("call-1"))).level == "quorum"
         await farm.ask("n3", register(ALICE, "sip:alice@192.0.2.7"))
-        status = await farm.ask("n1", messages.GetStatus())
+        status = await farm.ask("n1", operator_messages.GetStatus())
         assert all("MiB are free" in node.disk for node in status.nodes)
         for name, node in farm.nodes.items():
             node.committer.space.free_bytes = real[name]
         assert (await farm.ask("n1", start_event("call-2"))).level == "quorum"
 
         async def well() -> bool:
-            status = await farm.ask("n1", messages.GetStatus())
+            status = await farm.ask("n1", operator_messages.GetStatus())
             return all(node.disk == "ok" for node in status.nodes)
 
         await eventually(well)

@@ -1,4 +1,4 @@
-"""Whatever the bytes, a decoder fails with `MsgspecError` or not at all."""
+"""Whatever the bytes, a decoder raises `MsgspecError` or nothing."""
 
 import msgspec
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.base import decoding
-from overlay.links import peer_messages
+from overlay.links import member_messages, peer_codec
 from overlay.records import call, registration, subscriber
 
 
@@ -37,6 +37,6 @@ def test_records(data: bytes) -> None:
 
 @pytest.mark.parametrize("size", [0, 19, 21, 1000])
 def test_keys_on_links_have_20_bytes(size: int) -> None:
-    frame = peer_messages.encode(peer_messages.FindNode(id=1, target=b"k" * size))
+    frame = peer_codec.encode(member_messages.FindNode(id=1, target=b"k" * size))
     with pytest.raises(msgspec.MsgspecError):
-        peer_messages.decode(frame)
+        peer_codec.decode(frame)

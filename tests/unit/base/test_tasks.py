@@ -1,4 +1,4 @@
-"""Tasks end though their cancellation is lost on the way."""
+"""Tasks end even if their cancellation gets lost on the way."""
 
 import asyncio
 
@@ -42,3 +42,26 @@ def test_all_end_whatever_they_fail_with() -> None:
         assert all(task.done() for task in running)
 
     asyncio.run(story())
+
+
+def test_what_a_part_has_started_ends_by_itself_or_with_the_part() -> None:
+    async def scene() -> None:
+        background, go = tasks.Background(), asyncio.Event()
+
+        async def short() -> None:
+            await go.wait()
+
+        async def endless() -> None:
+            await asyncio.Event().wait()
+
+        ended = background.start(short())
+        background.start(endless(), name="endless")
+        assert len(background) == 2
+        go.set()
+        await ended
+        await asyncio.sleep(0)
+        assert len(background) == 1
+        await background.end()
+        assert len(background) == 0
+
+    asyncio.run(scene())

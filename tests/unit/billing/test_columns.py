@@ -1,10 +1,10 @@
-"""Rows of billing records."""
+"""The rows of billing records."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from overlay.billing.columns import COLUMNS, TEXT_BYTES_MAX, Row, record_id, row_of
+from overlay.billing.columns import COLUMNS, TEXT_BYTES_MAX, BilledRow, record_id, row_of
 from overlay.records.billed import FREE
 from overlay.records.call_record import CallRecord
 
@@ -60,7 +60,7 @@ def test_what_no_sink_could_store_is_cut() -> None:
 
 
 @given(hostile_rows())
-def test_every_text_of_a_row_is_one_that_sinks_store(row: Row) -> None:
+def test_every_text_of_a_row_is_one_that_sinks_store(row: BilledRow) -> None:
     for name, column in COLUMNS.items():
         if column.kind in FREE:
             text = getattr(row, name)
@@ -75,4 +75,4 @@ def test_hostile_fields_become_harmless(call_id: str, caller: str, tag: str, tim
     for value in (row.callid, row.caller, row.from_tag, row.start_time):
         assert value.isprintable()
         value.encode()
-    assert isinstance(row, Row)
+    assert isinstance(row, BilledRow)

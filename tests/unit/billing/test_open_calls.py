@@ -4,14 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from overlay.base import limit_hits
 from overlay.billing.closer import closing
 from overlay.billing.open_calls import ENDS_REMEMBERED_MAX, OpenCalls
-from overlay.config.sections import Billing
+from overlay.config.sections import BillingSection
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
 
 S = 1_000_000
-SETTINGS = Billing(close_grace_s=60, call_max_s=43_200)
+SETTINGS = BillingSection(close_grace_s=60, call_max_s=43_200)
 KEY = b"k" * 20
 
 
@@ -162,10 +163,11 @@ def test_what_another_node_should_have_done_is_looked_at_again() -> None:
 
 
 def test_there_is_a_bound() -> None:
-    known = calls()
+    known, before = calls(), limit_hits.counted().get("OPEN_CALLS_MAX", 0)
     for number in range(5):
         known.saw(bytes([number]) * 20, event(EventKind.START, 100))
-    assert (len(known), known.overflowed) == (3, 2)
+    assert len(known) == 3
+    assert limit_hits.counted()["OPEN_CALLS_MAX"] == before + 2
 
 
 def test_a_closed_call_ends_with_its_last_proof_of_life() -> None:

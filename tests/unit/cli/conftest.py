@@ -1,4 +1,4 @@
-"""A daemon that plays its part: canned answers on a real control socket."""
+"""Fixtures: a stand-in for the daemon, with prepared answers on a real control socket."""
 
 import socket
 import threading
@@ -9,14 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from overlay.base.frames import FrameBuffer, pack
+from overlay.base.limits import CONTROL_REQUEST_BYTES_MAX
 from overlay.cli.main import main
 from overlay.config import config as configuration
-from overlay.control import messages
-from overlay.control.messages import Answers, Requests
+from overlay.control import control_codec
+from overlay.control.control_protocol import ControlAnswer, ControlRequest
 
 FARM = "farm.test"
 
-Script = Callable[[Requests], Answers | bytes | None]
+Script = Callable[[ControlRequest], ControlAnswer | bytes | None]
 """What to answer: a message, raw bytes of a frame's payload, or nothing at all."""
 
 
@@ -24,7 +26,7 @@ class PlayedDaemon:
     """Answers on a Unix socket with what `script` says, and keeps what it was asked."""
 
     def __init__(self, path: Path) -> None:
-        self.asked: list[Requests] = []
+        self.asked: list[ControlRequest] = []
         self.script: Script = lambda request: None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
@@ -32,7 +34,7 @@ class PlayedDaemon:
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
-    def answer(self, *answers: Answers) -> None:
+    def answer(self, *answers: ControlAnswer) -> None:
         """Give these answers, one after the other."""
         left = list(answers)
         self.script = lambda request: left.pop(0)
@@ -52,11 +54,10 @@ class PlayedDaemon:
                 self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection.makefile("rb") as stream:
-            while header := stream.read(4):
-                request: Requests = messages.decode_request(
-                    stream.read(int.from_bytes(header, "big"))
-                )
+        buffer = FrameBuffer(CONTROL_REQUEST_BYTES_MAX)
+        while data := connection.recv(1 << 16):
+            for received in buffer.feed(data):
+                request = control_codec.decode_request(received)
                 self.asked.append(request)
                 answer = self.script(request)
                 if answer is None:
@@ -64,8 +65,8 @@ class PlayedDaemon:
                 if isinstance(answer, bytes):
                     payload = answer
                 else:
-                    payload = messages.encode(msgspec.structs.replace(answer, id=request.id))
-                connection.sendall(len(payload).to_bytes(4, "big") + payload)
+                    payload = control_codec.encode(msgspec.structs.replace(answer, id=request.id))
+                connection.sendall(pack(payload))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,14 @@
-"""`sipfarm ca`, `sipfarm node` and `sipfarm check-config`: a node from nothing to enrolled."""
+"""`sipfarm ca`, `sipfarm node` and `sipfarm check-config`: from nothing to an enrolled node."""
 
 import json
-import ssl
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from overlay.config import config as configuration
-from overlay.control.messages import Done, Leave, PutRevocations
+from overlay.control.control_protocol import Done
+from overlay.control.operator_messages import Leave, PutRevocations
 from overlay.identity import identity, keys
 
 from .conftest import FARM, Cli, PlayedDaemon
@@ -51,8 +52,8 @@ def test_the_operator_has_the_last_word_on_names(cli: Cli, ca: str, tmp_path: Pa
     done = cli.run("ca", "sign", "--ca", ca, csr, *names, "--json", config=False)
     told = json.loads(done.out)
     assert (told["node"], told["address"]) == ("n7", "2001:db8::7")
-    der = ssl.PEM_cert_to_DER_cert(told["certificate"])
-    assert keys.node_id_of_certificate(der).hex() == told["node_id"]
+    signed = x509.load_pem_x509_certificate(told["certificate"].encode())
+    assert keys.node_id(signed.public_key()).hex() == told["node_id"]
 
 
 def test_the_ledger_is_listed(cli: Cli, ca: str) -> None:

@@ -1,4 +1,4 @@
-"""`sipfarm cdr`."""
+"""The output and exit codes of `sipfarm cdr`."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from overlay.control.messages import Calls, ListCalls, ShowCall
+from overlay.control.operator_messages import Calls, ListCalls, ShowCall
 from overlay.records.billed import DESCRIPTION
 from overlay.records.call_record import CallRecord
 

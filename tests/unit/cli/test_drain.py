@@ -1,11 +1,12 @@
-"""`sipfarm node drain` and `undrain`."""
+"""The output and exit codes of `sipfarm node drain` and `undrain`."""
 
 import json
 
 import pytest
 
 from overlay.cli import drain
-from overlay.control.messages import Drain, Drained, Refused
+from overlay.control.control_protocol import Refused
+from overlay.control.operator_messages import Drain, Drained
 from overlay.records.draining import DrainPhase, DrainWish, Missing, Withheld
 from tests.unit.cli.conftest import Cli, PlayedDaemon
 

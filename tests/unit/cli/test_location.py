@@ -1,11 +1,11 @@
-"""`sipfarm location`."""
+"""The output and exit codes of `sipfarm location`."""
 
 import json
 import time
 
 import pytest
 
-from overlay.control.messages import GetLocation, Location
+from overlay.control.operator_messages import GetLocation, Location
 from overlay.records.registration import Binding
 from overlay.records.targets import Reach
 

@@ -12,7 +12,8 @@ from overlay.base.version import VERSION
 from overlay.cli import exits
 from overlay.cli.exits import Exit
 from overlay.cli.main import VERBS
-from overlay.control.messages import Done, GetStatus, Refused, Status
+from overlay.control.control_protocol import Done, Refused
+from overlay.control.operator_messages import GetStatus, Status
 
 from .conftest import Cli, PlayedDaemon
 

@@ -1,8 +1,9 @@
-"""`sipfarm node ok-to-stop`."""
+"""The answers and exit codes of `sipfarm node ok-to-stop`."""
 
 import json
 
-from overlay.control.messages import OkToStop, Refused, StopAdvice
+from overlay.control.control_protocol import Refused
+from overlay.control.operator_messages import OkToStop, StopAdvice
 from tests.unit.cli.conftest import Cli, PlayedDaemon
 
 NOT_OK = StopAdvice(id=0, node="n2", ok=False, reasons=("n3 is dead for 7 s", "n1 is not ready"))

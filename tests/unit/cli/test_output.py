@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from overlay.cli import output
-from overlay.control.messages import Done
+from overlay.control.control_protocol import Done
 from overlay.records.targets import Reach
 
 

@@ -1,11 +1,11 @@
-"""`sipfarm status` and `sipfarm nodes`."""
+"""The output and exit codes of `sipfarm status` and `sipfarm nodes`."""
 
 import json
 
 import msgspec
 import pytest
 
-from overlay.control.messages import Status
+from overlay.control.operator_messages import Status
 from overlay.records.node_status import NodeStatus
 
 from .conftest import Cli, PlayedDaemon

@@ -1,4 +1,4 @@
-"""`sipfarm subscriber`: passwords come in, digest secrets go out."""
+"""`sipfarm subscriber` takes passwords, and sends digest secrets alone."""
 
 import io
 import json
@@ -9,19 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from overlay.control.messages import (
-    Answers,
-    Done,
+from overlay.control.control_protocol import ControlAnswer, ControlRequest, Done, Refused
+from overlay.control.operator_messages import (
     GetSubscriber,
     ListSubscribers,
     PutSubscriber,
-    Refused,
-    Register,
-    Registered,
-    Requests,
     SubscriberInForce,
     Subscribers,
 )
+from overlay.control.proxy_messages import Register, Registered
 from overlay.identity import operator
 from overlay.records.register import RegisterOutcome
 from overlay.records.subscriber import PURPOSE, Policy, Subscriber, signed_part, with_password
@@ -47,7 +43,7 @@ def stored(played: PlayedDaemon) -> list[Subscriber]:
     return [msgspec.structs.replace(each, version=0, signature=b"") for each in records]
 
 
-def willing(request: Requests) -> Answers:
+def willing(request: ControlRequest) -> ControlAnswer:
     """A daemon that knows no subscriber and takes every one."""
     return NEW if isinstance(request, GetSubscriber) else DONE
 

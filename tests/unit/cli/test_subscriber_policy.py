@@ -1,20 +1,13 @@
-"""`sipfarm subscriber show|set|block|unblock`."""
+"""The output and exit codes of `sipfarm subscriber show|set|block|unblock`."""
 
 import json
 
 import msgspec
 import pytest
 
-from overlay.control.messages import (
-    Answers,
-    Done,
-    GetSubscriber,
-    PutSubscriber,
-    Register,
-    Registered,
-    Requests,
-    SubscriberInForce,
-)
+from overlay.control.control_protocol import ControlAnswer, ControlRequest, Done
+from overlay.control.operator_messages import GetSubscriber, PutSubscriber, SubscriberInForce
+from overlay.control.proxy_messages import Register, Registered
 from overlay.identity import operator
 from overlay.records.register import RegisterOutcome
 from overlay.records.subscriber import PURPOSE, Policy, Subscriber, signed_part, with_password
@@ -35,7 +28,7 @@ def key(cli: Cli) -> operator.OperatorKey:
 def play(played: PlayedDaemon, record: Subscriber | None, *, safe: bool = True) -> None:
     """A daemon that has this record and takes another."""
 
-    def answer(request: Requests) -> Answers:
+    def answer(request: ControlRequest) -> ControlAnswer:
         if isinstance(request, GetSubscriber):
             return SubscriberInForce(id=0, version=7 if record else 0, record=record)
         if isinstance(request, Register):

@@ -1,12 +1,12 @@
-"""`sipfarm trunk`: what is typed becomes signed settings, and nothing shows a password."""
+"""`sipfarm trunk` makes signed settings from its arguments, and never shows a password."""
 
 import json
 
 import msgspec
 import pytest
 
-from overlay.control import messages
-from overlay.control.messages import Answers, Requests
+from overlay.control import control_protocol, operator_messages
+from overlay.control.control_protocol import ControlAnswer, ControlRequest
 from overlay.identity import operator
 from overlay.identity.operator import OperatorKey
 from overlay.records import settings
@@ -24,14 +24,14 @@ class Settings:
         self.record: SettingsRecord = settings.NONE
         played.script = self._answer
 
-    def _answer(self, request: Requests) -> Answers:
-        if isinstance(request, messages.GetSettings):
-            return messages.SettingsInForce(id=0, body=settings.encode(self.record))
-        assert isinstance(request, messages.PutSettings)
+    def _answer(self, request: ControlRequest) -> ControlAnswer:
+        if isinstance(request, operator_messages.GetSettings):
+            return operator_messages.SettingsInForce(id=0, body=settings.encode(self.record))
+        assert isinstance(request, operator_messages.PutSettings)
         record = settings.admit(request.body, self.key.public)
         assert record.version > self.record.version
         self.record = record
-        return messages.Done(id=0)
+        return control_protocol.Done(id=0)
 
     @property
     def content(self) -> FarmSettings:

@@ -1,4 +1,4 @@
-"""When phones have stayed away for long enough, and what Kamailio is asked."""
+"""When phones have stayed away for long enough, and which question Kamailio gets."""
 
 import json
 import socket
@@ -75,7 +75,7 @@ def test_requests_are_counted_without_those_that_only_look(
         def serve() -> None:
             data, sender = listening.recvfrom(65_535)
             assert json.loads(data)["method"] == "stats.get_statistics"
-            listening.sendto(json.dumps({"result": result}).encode(), sender)
+            listening.sendto(json.dumps({"id": 1, "result": result}).encode(), sender)
 
         serving = threading.Thread(target=serve)
         serving.start()

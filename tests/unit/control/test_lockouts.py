@@ -1,12 +1,12 @@
-"""Who guesses is locked out; who does not is not."""
+"""An address that guesses passwords is locked out, and no other address."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.config.sections import Proxy
+from overlay.config.sections import ProxySection
 from overlay.control.lockouts import ADDRESS_CHARS_MAX, WINDOW_S, Lockouts
 
-SETTINGS = Proxy(login_failures_max=3, login_failures_address_max=7, lockout_s=100)
+SETTINGS = ProxySection(login_failures_max=3, login_failures_address_max=7, lockout_s=100)
 ALICE, BOB, HERE, THERE = "alice@farm.test", "bob@farm.test", "192.0.2.1", "2001:db8::1"
 
 

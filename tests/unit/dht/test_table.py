@@ -1,4 +1,4 @@
-"""The routing table finds the truly nearest, and lookups find them in a large farm."""
+"""The routing table finds the truly nearest nodes, and so do lookups in a large farm."""
 
 import asyncio
 import random
@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from kademlia.node import Node
 
 from overlay.dht.lookup import Lookup
-from overlay.dht.table import Contact, FarmTable
+from overlay.dht.table import FarmTable, TableContact
 from overlay.records.node_info import NodeInfo
 
 IDS = st.binary(min_size=20, max_size=20)
 
 
-def contact(node_id: bytes, port: int = 7460) -> Contact:
-    return Contact(NodeInfo(node_id=node_id, name="n", host="192.0.2.1", port=port))
+def contact(node_id: bytes, port: int = 7460) -> TableContact:
+    return TableContact(NodeInfo(node_id=node_id, name="n", host="192.0.2.1", port=port))
 
 
 def table(own: bytes, ids: list[bytes], ksize: int) -> FarmTable:
@@ -177,6 +177,6 @@ def test_a_table_is_certain_near_its_own_id_and_not_far_away() -> None:
 
 def test_hearsay_is_not_passed_on() -> None:
     made = table(b"\0" * 20, [b"\1" * 20], ksize=4)
-    made.add_contact(Contact(contact(b"\2" * 20).info, proven=False))
+    made.add_contact(TableContact(contact(b"\2" * 20).info, proven=False))
     assert len(made.find_neighbors(Node(b"\3" * 20))) == 2
     assert [n.id for n in made.find_neighbors(Node(b"\3" * 20), proven=True)] == [b"\1" * 20]

@@ -1,15 +1,17 @@
-"""Keys and the node ids made from them."""
+"""Keys, and the node ids made from them."""
 
 import hashlib
 import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from overlay.base.errors import IdentityError
 from overlay.identity import files, keys
+from overlay.identity.peer import peer_of_certificate
 
 from .conftest import Enrolled
 
@@ -34,7 +36,7 @@ def test_the_node_id_is_what_openssl_says(enrolled: Enrolled) -> None:
         capture_output=True,
     ).stdout
     node_id = hashlib.sha1(der).digest()
-    assert keys.node_id_of_certificate(certificate) == node_id
+    assert peer_of_certificate(x509.load_der_x509_certificate(certificate)).node_id == node_id
     assert keys.node_id(keys.load(enrolled.node / "node.key").public_key()) == node_id
 
 
@@ -63,8 +65,3 @@ def test_a_file_without_a_good_key_is_refused(tmp_path: Path, data: bytes, compl
     files.write_secret(tmp_path / "node.key", data)
     with pytest.raises(IdentityError, match=rf"node.key: is {complaint}"):
         keys.load(tmp_path / "node.key")
-
-
-def test_bytes_that_are_no_certificate_have_no_node_id() -> None:
-    with pytest.raises(IdentityError, match=r"not an X.509 certificate"):
-        keys.node_id_of_certificate(b"\x30\x03\x02\x01\x01")

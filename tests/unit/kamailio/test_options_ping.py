@@ -1,4 +1,4 @@
-"""What a node's own Kamailio is asked, and what is made of its silence."""
+"""The question to a node's own Kamailio, and the reason given for its silence."""
 
 import socket
 import threading
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from overlay.config.config import Config
-from overlay.config.sections import Farm, Node, Proxy
+from overlay.config.sections import FarmSection, NodeSection, ProxySection
 from overlay.kamailio.options_ping import Questions, why_silent
 from tests.sip.message import answered
 
@@ -16,9 +16,9 @@ from tests.sip.message import answered
 def config_of(address: str, port: int, run_dir: str = "/nowhere") -> Config:
     """A node's configuration, with its Kamailio there."""
     return Config(
-        farm=Farm(name="farm.test"),
-        node=Node(name="n1", address=address, run_dir=run_dir),
-        proxy=Proxy(port=port),
+        farm=FarmSection(name="farm.test"),
+        node=NodeSection(name="n1", address=address, run_dir=run_dir),
+        proxy=ProxySection(port=port),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from overlay.links.member_claims import (
     BY_RANK,
     RANK,
-    Claim,
+    MemberClaim,
     agreed,
     merge,
     next_incarnation,
@@ -18,7 +18,7 @@ from overlay.links.member_claims import (
     sane,
     sane_node,
 )
-from overlay.links.peer_messages import MemberUpdate
+from overlay.links.member_messages import MemberUpdate
 from overlay.membership.members import Members, State
 from overlay.records.node_info import NodeInfo, Traits
 from tests.unit.membership.test_members import INFO, OTHERS, PEER, hello, members_of
@@ -34,7 +34,9 @@ UPDATES = st.builds(
 
 
 @given(CLAIMS, CLAIMS, CLAIMS)
-def test_merging_is_commutative_associative_and_idempotent(a: Claim, b: Claim, c: Claim) -> None:
+def test_merging_is_commutative_associative_and_idempotent(
+    a: MemberClaim, b: MemberClaim, c: MemberClaim
+) -> None:
     assert merge(a, b) == merge(b, a)
     assert merge(a, merge(b, c)) == merge(merge(a, b), c)
     assert merge(a, a) == a

@@ -1,9 +1,9 @@
-"""What nodes of two versions say to each other of a REGISTER stays as it was."""
+"""The messages about a REGISTER between nodes of two versions stay as they were."""
 
 import msgspec
 import pytest
 
-from overlay.control import messages
+from overlay.control import control_protocol, operator_messages, proxy_messages
 from overlay.links import register_bodies
 from overlay.records.refusal import Refusal
 from overlay.records.register import (
@@ -54,7 +54,9 @@ def test_a_result_has_the_bytes_that_release_0_1_0_sends() -> None:
     assert msgspec.msgpack.decode(refused) == [0, 0, "busy", "why"]
 
 
-@pytest.mark.parametrize("message", [messages.GetStatus(), messages.Locate(aor="a@b")])
-def test_another_question_is_no_register(message: messages.Request) -> None:
+@pytest.mark.parametrize(
+    "message", [operator_messages.GetStatus(), proxy_messages.Locate(aor="a@b")]
+)
+def test_another_question_is_no_register(message: control_protocol.ControlRequest) -> None:
     with pytest.raises(msgspec.ValidationError):
         register_bodies.decode_request(msgspec.msgpack.encode(message))

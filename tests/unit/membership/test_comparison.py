@@ -1,4 +1,4 @@
-"""Two lists of members find out what one lacks."""
+"""The comparison of two lists of members finds what each one lacks."""
 
 import random
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from overlay.base.limits import COMPARED_UPDATES_MAX
 from overlay.links.member_claims import RANK, State
-from overlay.links.peer_messages import CompareMembers, MemberUpdate
+from overlay.links.member_messages import CompareMembers, MemberUpdate
 from overlay.membership.comparer import Comparer
 from overlay.membership.comparison import DIGEST_BYTES, SLICES, differing, digests, page, slice_of
 from overlay.records.node_info import NodeInfo

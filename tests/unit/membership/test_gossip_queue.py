@@ -1,10 +1,10 @@
-"""What is told, how often, and what no longer."""
+"""Which news is gossiped, how often, and when no longer."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.links.member_claims import RANK, State
-from overlay.links.peer_messages import MemberUpdate
+from overlay.links.member_messages import MemberUpdate
 from overlay.membership.gossip_queue import GossipQueue, times_told
 from overlay.records.node_info import NodeInfo
 

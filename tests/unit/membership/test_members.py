@@ -5,7 +5,8 @@ import random
 from msgspec.structs import replace
 
 from overlay.links.member_claims import RANK
-from overlay.links.peer_messages import Hello, MemberUpdate
+from overlay.links.member_messages import MemberUpdate
+from overlay.links.peer_protocol import Hello
 from overlay.membership.members import Learned, Members, Patience, Redial, State
 from overlay.records.node_info import NodeInfo, Traits
 

@@ -1,4 +1,4 @@
-"""Nodes that watch over each other, on a network in memory that can be silent."""
+"""Nodes watch each other, on a network in memory that can be silent."""
 
 import asyncio
 import random
@@ -10,23 +10,19 @@ import msgspec
 import pytest
 
 from overlay.base.errors import UnavailableError
-from overlay.config.sections import Overlay
+from overlay.config.sections import OverlaySection
 from overlay.daemon.parts import now_ms
 from overlay.links.member_claims import RANK
-from overlay.links.on_demand import LinkPolicy
-from overlay.links.peer_messages import (
-    Ack,
+from overlay.links.member_messages import (
     CompareMembers,
-    Failed,
     FindNode,
     Gossip,
-    Hello,
     MemberUpdate,
     Ping,
     PingFor,
-    Reply,
-    Request,
 )
+from overlay.links.on_demand import LinkPolicy
+from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply, PeerRequest
 from overlay.membership import membership
 from overlay.membership.members import Member, State
 from overlay.membership.membership import Membership
@@ -34,7 +30,7 @@ from overlay.membership.suspicion import RESTARTS_WITHIN_S
 from overlay.records.node_info import NodeInfo, Traits
 from tests.waiting import until
 
-SETTINGS = Overlay(
+SETTINGS = OverlaySection(
     probe_interval_ms=20, probe_timeout_ms=60, suspicion_min_ms=250, redial_ms=20, redial_max_ms=50
 )
 
@@ -45,7 +41,7 @@ class Net:
     def __init__(self) -> None:
         self.nodes: dict[bytes, Peer] = {}
         self.silent: set[frozenset[bytes]] = set()
-        self.asked: list[Request] = []
+        self.asked: list[PeerRequest] = []
         self.datagrams = False
         """Whether what is sent beside the links arrives, cut or not."""
         self.knocks = 0
@@ -126,7 +122,11 @@ class Peer:
                 one.membership.peer_down(two.id, reason, left=False)
 
     def request(
-        self, node_id: bytes, request: Request, answered: Callable[[Reply], None], timeout_s: float
+        self,
+        node_id: bytes,
+        request: PeerRequest,
+        answered: Callable[[PeerReply], None],
+        timeout_s: float,
     ) -> None:
         self.net.asked.append(request)
         loop = asyncio.get_running_loop()
@@ -138,7 +138,9 @@ class Peer:
             silence = Failed(code="unavailable", reason="no answer in time")
             loop.call_later(timeout_s, answered, silence)
 
-    def take(self, sender: NodeInfo, request: Request, answered: Callable[[Reply], None]) -> None:
+    def take(
+        self, sender: NodeInfo, request: PeerRequest, answered: Callable[[PeerReply], None]
+    ) -> None:
         if isinstance(request, Ping):
             answered(Ack())
         elif isinstance(request, Gossip):
@@ -151,8 +153,10 @@ class Peer:
         elif isinstance(request, FindNode):
             answered(self.membership.dht.answer_find_node(request.target, sender.node_id))
 
-    def ask(self, node_id: bytes, request: Request, timeout_s: float) -> "asyncio.Future[Reply]":
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    def ask(
+        self, node_id: bytes, request: PeerRequest, timeout_s: float
+    ) -> "asyncio.Future[PeerReply]":
+        future: asyncio.Future[PeerReply] = asyncio.get_running_loop().create_future()
         self.request(node_id, request, lambda r: future.done() or future.set_result(r), timeout_s)
         return future
 
@@ -165,7 +169,7 @@ def play(count: int, story: Callable[[Net, list[Peer]], Coroutine[Any, Any, None
         peers = [Peer(net, number) for number in range(1, count + 1)]
         try:
             for peer in peers:
-                peer.membership.start([])
+                await peer.membership.start()
             await until(lambda: all(len(p.links) == count - 1 for p in peers), what="joined")
             await story(net, peers)
         finally:

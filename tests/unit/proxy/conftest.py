@@ -1,4 +1,4 @@
-"""A worker with a fake Kamailio on one side and a daemon that plays its part on the other."""
+"""Fixtures: a worker between a fake Kamailio and a stand-in for the daemon."""
 
 import os
 import time
@@ -9,7 +9,7 @@ import pytest
 
 from overlay.base.errors import UnavailableError
 from overlay.config import config as configuration
-from overlay.control import messages
+from overlay.control import control_protocol, proxy_messages
 from overlay.records.subscriber import Policy, with_password
 from overlay.records.targets import Reach, Target
 from proxy import digest
@@ -22,10 +22,10 @@ KEY = b"k" * 32
 PASSWORD = "wonderland"
 
 
-def secrets_of(user: str, policy: Policy | None = None) -> messages.Secrets:
+def secrets_of(user: str, policy: Policy | None = None) -> proxy_messages.Secrets:
     """What the daemon says of a subscriber with the tests' password."""
     record = with_password(f"{user}@farm.test", PASSWORD, version=1)
-    return messages.Secrets(
+    return proxy_messages.Secrets(
         id=1, ha1=record.ha1, ha1_sha256=record.ha1_sha256, policy=policy or Policy()
     )
 
@@ -60,12 +60,14 @@ def answer_to(
 class FakeDaemon:
     """Answers by request type; None is a daemon that cannot be reached."""
 
-    answers: dict[type, messages.Answers | None] = field(
-        default_factory=lambda: {messages.LoginFailed: messages.Done(id=1)}
+    answers: dict[type, control_protocol.ControlAnswer | None] = field(
+        default_factory=lambda: {proxy_messages.LoginFailed: control_protocol.Done(id=1)}
     )
-    asked: list[messages.Requests] = field(default_factory=list)
+    asked: list[control_protocol.ControlRequest] = field(default_factory=list)
 
-    def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:
+    def ask(
+        self, request: control_protocol.ControlRequest, deadline_s: float
+    ) -> control_protocol.ControlAnswer:
         assert 0 < deadline_s <= 1
         self.asked.append(request)
         answer = self.answers.get(type(request))
@@ -75,7 +77,9 @@ class FakeDaemon:
 
     def located(self, *targets: Target, reach: Reach = Reach.FOUND) -> None:
         """What `Locate` is answered."""
-        self.answers[messages.Locate] = messages.Located(id=1, reach=reach, targets=targets)
+        self.answers[proxy_messages.Locate] = proxy_messages.Located(
+            id=1, reach=reach, targets=targets
+        )
 
 
 class Clock:

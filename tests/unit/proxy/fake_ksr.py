@@ -1,8 +1,8 @@
-"""A Kamailio for tests: a message goes in, and what the routes did with it is written down.
+"""A fake Kamailio: takes a message, and writes down what the routes did with it.
 
-In: a `Message` a test makes. Out: `FakeKsr.done`, the actions in order, and the fields that they
-changed. Counterparts: `proxy.ksr.Ksr`, whose protocols it fills; `ksr_api.py`, which refuses what
-the real module does not export, or not so.
+In: a `Message` made by a test. Out: `FakeKsr.done`, the actions in order, and the fields that they
+changed. Counterparts: `proxy.ksr.Ksr`, whose protocols it fills; `ksr_api.py`, which refuses calls
+that the real module would not take.
 """
 
 from dataclasses import dataclass, field

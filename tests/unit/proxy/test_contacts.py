@@ -1,4 +1,4 @@
-"""Contact header fields: what phones send, and what attackers do."""
+"""Contact header fields as phones and attackers write them."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""How far a node is behind, and what of it is refused."""
+"""How far a node is behind, and which share it refuses for that."""
 
 import socket
 import time

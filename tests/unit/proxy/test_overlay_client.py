@@ -1,9 +1,11 @@
-"""The worker's view of its daemon: answers or nothing, and no waiting for the dead."""
+"""The worker's questions to its daemon end with an answer or nothing, and never wait for a dead
+one.
+"""
 
 from overlay.base.errors import UnavailableError
-from overlay.control import messages
+from overlay.control import control_protocol, proxy_messages
 from overlay.control.client import RefusedError
-from overlay.control.messages import Locate
+from overlay.control.proxy_messages import Locate
 from overlay.records.targets import Reach
 from proxy import counters
 from proxy.overlay_client import MISSED_DEADLINES_MAX, PAUSE_S, OverlayClient
@@ -20,7 +22,9 @@ class SlowDaemon:
         self.takes_s = takes_s
         self.asked = 0
 
-    def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:
+    def ask(
+        self, request: control_protocol.ControlRequest, deadline_s: float
+    ) -> control_protocol.ControlAnswer:
         self.asked += 1
         self.clock.now_s += self.takes_s
         raise UnavailableError("no answer")
@@ -39,7 +43,7 @@ def test_an_answer_is_handed_on(daemon: FakeDaemon, clock: Clock) -> None:
 
 
 def test_an_answer_to_something_else_is_none(daemon: FakeDaemon, clock: Clock) -> None:
-    daemon.answers[Locate] = messages.Secrets(id=1, ha1="", ha1_sha256="")
+    daemon.answers[Locate] = proxy_messages.Secrets(id=1, ha1="", ha1_sha256="")
     assert OverlayClient(daemon, _count, clock).locate("bob@farm.test", DEADLINE_S) is None
 
 
@@ -70,8 +74,10 @@ def test_a_missed_deadline_alone_is_a_slow_quorum(clock: Clock) -> None:
 
 def test_a_refusal_is_an_answer_of_a_daemon_that_lives(clock: Clock) -> None:
     class Refusing:
-        def ask(self, request: messages.Requests, deadline_s: float) -> messages.Answers:
-            raise RefusedError(messages.Refused(id=1, code="busy", reason="busy"))
+        def ask(
+            self, request: control_protocol.ControlRequest, deadline_s: float
+        ) -> control_protocol.ControlAnswer:
+            raise RefusedError(control_protocol.Refused(id=1, code="busy", reason="busy"))
 
     client = OverlayClient(Refusing(), _count, clock)
     for _ in range(10):

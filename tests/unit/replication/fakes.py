@@ -1,10 +1,10 @@
-"""In place of the network, the disk and the farm, for what coordinates writes."""
+"""Stands for the network, the disk and the farm, in tests of the parts that coordinate writes."""
 
 from collections.abc import Callable
 from typing import Any
 
 from overlay.base.errors import StorageError
-from overlay.links.peer_messages import Reply, Request
+from overlay.links.peer_protocol import PeerReply, PeerRequest
 from overlay.records.node_info import NodeInfo
 from overlay.replication.replica import EventStored, Replica
 from overlay.replication.replicas import Replicas
@@ -25,10 +25,14 @@ class FakeTransport:
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
         """Names of the nodes, and the requests, in order."""
-        self._answers: dict[str, Callable[[Reply], None]] = {}
+        self._answers: dict[str, Callable[[PeerReply], None]] = {}
 
     def request(
-        self, node_id: bytes, request: Request, answered: Callable[[Reply], None], timeout_s: float
+        self,
+        node_id: bytes,
+        request: PeerRequest,
+        answered: Callable[[PeerReply], None],
+        timeout_s: float,
     ) -> None:
         name = node_id.decode().strip()
         self.asked.append((name, request))
@@ -39,7 +43,7 @@ class FakeTransport:
         """The nodes that were asked."""
         return [name for name, _ in self.asked]
 
-    def reply(self, name: str, reply: Reply) -> None:
+    def reply(self, name: str, reply: PeerReply) -> None:
         """What a node answers to the last request."""
         self._answers.pop(name)(reply)
 

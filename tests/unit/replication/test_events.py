@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.base.errors import StorageError
-from overlay.links.peer_messages import Failed, Stored
+from overlay.links.peer_protocol import Failed
+from overlay.links.record_messages import Stored
 from overlay.records import call
 from overlay.records.call import CallEvent, Level
 from overlay.records.clock import HybridClock

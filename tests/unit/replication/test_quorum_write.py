@@ -1,4 +1,4 @@
-"""One record on its way to a quorum: which nodes are asked, and when it is decided."""
+"""One record on its way to a quorum: which nodes are asked, and when the result is certain."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.base.errors import StorageError
-from overlay.links.peer_messages import Failed, Reply, Store, Stored
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Store, Stored
 from overlay.records.names import RecordKind
 from overlay.replication.quorum import Outcome
 from overlay.replication.quorum_write import QuorumWrite
@@ -27,7 +28,7 @@ class Written:
     ) -> None:
         nodes = world.nodes[-replicas:]
         self.outcomes: list[Outcome] = []
-        self.heard: list[Reply] = []
+        self.heard: list[PeerReply] = []
         self.write = QuorumWrite(
             world.replicas,
             STORE,

@@ -1,5 +1,6 @@
-"""Billing records in a topic of brokers that come and go and refuse (`tests/kafka.py`: librdkafka's
-mock brokers over TCP, no Apache Kafka)."""
+"""Billing records reach a topic though its brokers come, go and refuse (`tests/kafka.py`:
+librdkafka's mock brokers over TCP, no Apache Kafka).
+"""
 
 import asyncio
 import socket
@@ -14,11 +15,11 @@ import uvloop
 from hypothesis import given
 
 from overlay.base.limits import HEADER_CHARS_MAX
-from overlay.billing.columns import COLUMNS, TEXT_BYTES_MAX, Row
+from overlay.billing.columns import COLUMNS, TEXT_BYTES_MAX, BilledRow
 from overlay.billing.sinks import kafka
 from overlay.billing.sinks.kafka import CUT_BYTES_MAX, CUT_TEXT_CHARS, KafkaSink, cut
 from overlay.billing.sinks.sink import SinkError
-from overlay.config.sections import Kafka
+from overlay.config.sections import KafkaSection
 from overlay.identity import ca, files
 from overlay.records.billed import FREE, Kind
 from tests.daemons.farm_of_nodes import FARM, Farm, play
@@ -43,10 +44,10 @@ def cluster() -> Iterator[Cluster]:
 
 
 def sink_of(cluster: Cluster) -> KafkaSink:
-    return KafkaSink(Kafka(brokers=(cluster.address,), topic=TOPIC))
+    return KafkaSink(KafkaSection(brokers=(cluster.address,), topic=TOPIC))
 
 
-def taken(cluster: Cluster, *batches: Sequence[Row]) -> None:
+def taken(cluster: Cluster, *batches: Sequence[BilledRow]) -> None:
     """What the daemon's loop does."""
 
     async def story() -> None:
@@ -114,7 +115,7 @@ def test_brokers_that_listen_and_do_not_answer(monkeypatch: pytest.MonkeyPatch) 
     async def story() -> None:
         with socket.create_server(("127.0.0.1", 0)) as mute:
             address = f"127.0.0.1:{mute.getsockname()[1]}"
-            sink = KafkaSink(Kafka(brokers=(address,), topic=TOPIC))
+            sink = KafkaSink(KafkaSection(brokers=(address,), topic=TOPIC))
             with pytest.raises(SinkError, match=r"no answer within 0\.2 s"):
                 await sink.take([row(1)])
             await sink.close()
@@ -169,7 +170,7 @@ def test_a_row_that_is_too_large_is_cut_and_keeps_no_other_in(cluster: Cluster) 
 
 
 @given(hostile_rows())
-def test_whatever_a_call_says_its_cut_row_is_below_the_bound(hostile: Row) -> None:
+def test_whatever_a_call_says_its_cut_row_is_below_the_bound(hostile: BilledRow) -> None:
     short = cut(hostile)
     assert len(msgspec.json.encode(short)) < CUT_BYTES_MAX == 10 << 10
     for name, column in COLUMNS.items():
@@ -244,7 +245,7 @@ def test_over_tls_to_who_has_the_right_certificate(cluster: Cluster, tmp_path: P
         named[1] = named[0][:-4] + own_port.to_bytes(4, "big")
         for authority in ("other", "ca"):
             sink = KafkaSink(
-                Kafka(
+                KafkaSection(
                     brokers=(f"127.0.0.1:{own_port}",),
                     topic=TOPIC,
                     tls=True,
@@ -277,7 +278,9 @@ def test_a_farm_whose_brokers_go_and_come_back_sends_each_record_once(
                 assert (await farm.ask(f"n{number % 3 + 1}", event)).level == "quorum"
 
         def told(what: str) -> int:
-            return sum(getattr(n.exporter.progress[name], what) for n in farm.nodes.values())
+            return sum(
+                getattr(n.billing.exporter.progress[name], what) for n in farm.nodes.values()
+            )
 
         name = f"kafka {TOPIC}"
         await asyncio.gather(*map(call, range(20)))
@@ -301,8 +304,8 @@ def test_a_farm_whose_brokers_go_and_come_back_sends_each_record_once(
 def test_files_that_are_not_there_are_named(cluster: Cluster, tmp_path: Path) -> None:
     async def story() -> None:
         for settings in (
-            Kafka(brokers=(cluster.address,), tls=True, ca_file=str(tmp_path / "none")),
-            Kafka(
+            KafkaSection(brokers=(cluster.address,), tls=True, ca_file=str(tmp_path / "none")),
+            KafkaSection(
                 brokers=(cluster.address,),
                 tls=True,
                 sasl="PLAIN",

@@ -1,7 +1,7 @@
 """A column that is declared in one place reaches everything that shows billing records.
 
-The declaration is written into a copy of the source, which a process of its own runs: nothing that
-the other modules say of columns can have been touched.
+The declaration is written into a copy of the source, which runs in a process of its own. So no
+other module of the project can have been changed for it.
 """
 
 import csv
@@ -29,7 +29,7 @@ from overlay.billing.sinks.files import FileSink, json_line
 from overlay.billing.sinks.kafka import cut
 from overlay.billing.sinks.postgresql import PostgresqlSink
 from overlay.cli.cdr import _details
-from overlay.control.messages import CallRecord
+from overlay.records.call_record import CallRecord
 from overlay.records.call import CallEvent, EventKind, encode
 
 _, address, folder, agent = sys.argv

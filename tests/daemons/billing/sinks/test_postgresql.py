@@ -1,4 +1,4 @@
-"""Billing records in a real PostgreSQL."""
+"""Billing records reach a real PostgreSQL."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from overlay.billing.columns import COLUMNS, Row
+from overlay.billing.columns import COLUMNS, BilledRow
 from overlay.billing.sinks.postgresql import PostgresqlSink
 from overlay.billing.sinks.sink import SinkError
 from overlay.records.billed import FREE
@@ -98,7 +98,7 @@ def test_no_event_keeps_the_others_out(database: Cluster, events: list[CallEvent
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(hostile_rows())
-def test_a_database_gives_back_the_texts_of_a_call(database: Cluster, hostile: Row) -> None:
+def test_a_database_gives_back_the_texts_of_a_call(database: Cluster, hostile: BilledRow) -> None:
     async def story() -> None:
         sink = PostgresqlSink(database.address, "texts")
         await sink.take([hostile])

@@ -1,4 +1,4 @@
-"""Billing records posted to a real HTTP server."""
+"""Billing records are posted to a real HTTP server."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from overlay.billing.columns import COLUMNS, Row
+from overlay.billing.columns import COLUMNS, BilledRow
 from overlay.billing.sinks.sink import SinkError
 from overlay.billing.sinks.webhook import WebhookSink, signature
 from tests.unit.billing.sinks.rows import hostile_rows, row
@@ -22,7 +22,7 @@ SECRET = b"of both"
 class Posted(msgspec.Struct):
     """A body."""
 
-    rows: list[Row]
+    rows: list[BilledRow]
 
 
 class Service:
@@ -92,7 +92,7 @@ def test_what_is_posted_can_be_checked(service: Service, secret: Path) -> None:
 )
 @given(hostile_rows())
 def test_whatever_a_call_says_is_posted_as_it_is(
-    service: Service, secret: Path, hostile: Row
+    service: Service, secret: Path, hostile: BilledRow
 ) -> None:
     async def story() -> None:
         sink = WebhookSink(service.url, secret)

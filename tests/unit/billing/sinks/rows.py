@@ -1,4 +1,4 @@
-"""Rows for the sinks' tests."""
+"""Makes rows for the tests of the sinks."""
 
 from random import Random
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from overlay.billing.columns import Row, row_of
+from overlay.billing.columns import BilledRow, row_of
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind
 
@@ -49,7 +49,7 @@ is filled by its type, so that a new field is hostile without a line here."""
 
 
 @st.composite
-def hostile_rows(draw: st.DrawFn) -> Row:
+def hostile_rows(draw: st.DrawFn) -> BilledRow:
     """The row of a complete call of which every text is hostile."""
     # One text in all fields is the worst for what has a bound.
     everywhere = draw(st.none() | _HOSTILE)
@@ -63,14 +63,14 @@ def hostile_rows(draw: st.DrawFn) -> Row:
     return made
 
 
-def rows_of(events: list[CallEvent]) -> list[Row]:
+def rows_of(events: list[CallEvent]) -> list[BilledRow]:
     """All rows that these events make, as they are exported."""
     return list({row.id: row for row in map(row_of, assemble(events))}.values())
 
 
-def row(number: int, revision: int = 2, caller: str = "sip:bob@farm.test") -> Row:
+def row(number: int, revision: int = 2, caller: str = "sip:bob@farm.test") -> BilledRow:
     """A complete call."""
-    return Row(
+    return BilledRow(
         id=f"{number:032x}",
         revision=revision,
         state="complete",

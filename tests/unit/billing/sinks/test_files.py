@@ -1,4 +1,4 @@
-"""Billing records in files."""
+"""Billing records are written to files."""
 
 import asyncio
 import csv
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overlay.billing.columns import COLUMNS, Row
+from overlay.billing.columns import COLUMNS, BilledRow
 from overlay.billing.sinks.files import FileSink, Format, csv_line, json_line
 from overlay.billing.sinks.sink import SinkError
 from overlay.records.billed import FREE
@@ -168,7 +168,7 @@ def test_a_spreadsheet_runs_nothing(caller: str) -> None:
 
 
 @given(hostile_rows())
-def test_a_spreadsheet_runs_no_text_of_a_call(hostile: Row) -> None:
+def test_a_spreadsheet_runs_no_text_of_a_call(hostile: BilledRow) -> None:
     (fields,) = csv.reader([csv_line(hostile)])
     for column, cell in zip(COLUMNS, fields, strict=True):
         told = str(getattr(hostile, column))
@@ -188,7 +188,7 @@ def test_each_text_that_a_spreadsheet_would_run_is_quoted() -> None:
 def test_quotes_and_commas_stay_in_their_field() -> None:
     (fields,) = csv.reader([csv_line(row(1, caller='sip:"a,b"@x'))])
     assert dict(zip(COLUMNS, fields, strict=True))["caller"] == 'sip:"a,b"@x'
-    assert len(fields) == len(Row.__struct_fields__)
+    assert len(fields) == len(BilledRow.__struct_fields__)
 
 
 @given(st.lists(EVENTS, min_size=1, max_size=8))
@@ -199,4 +199,4 @@ def test_whatever_events_say_a_line_can_be_read(events: list[CallEvent]) -> None
         assert len(fields) == len(COLUMNS)
         assert all(field.isprintable() for field in fields)
         assert not any(field.startswith(("=", "+", "-", "@")) for field in fields)
-        assert msgspec.json.decode(json_line(each), type=Row) == each
+        assert msgspec.json.decode(json_line(each), type=BilledRow) == each

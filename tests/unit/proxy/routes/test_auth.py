@@ -1,10 +1,10 @@
-"""Digest: what is challenged, what passes, what is a retransmission."""
+"""Digest: which requests are challenged, which pass, which are retransmissions."""
 
 import time
 
 import pytest
 
-from overlay.control.messages import Authenticate, LoginFailed, Secrets
+from overlay.control.proxy_messages import Authenticate, LoginFailed, Secrets
 from overlay.records.subscriber import Policy
 from proxy import counters, digest
 from proxy.routes import auth

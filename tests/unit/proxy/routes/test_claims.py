@@ -1,15 +1,13 @@
-"""Calls at a time: claimed before the INVITE goes on, released by whoever hears that it failed."""
+"""Calls at a time: claimed before the INVITE goes on, released by any worker that sees it fail."""
 
 import pytest
 
-from overlay.control.messages import (
+from overlay.control.control_protocol import ControlRequest, Done, Refused
+from overlay.control.proxy_messages import (
     Authenticate,
     CallClaimed,
     ClaimCall,
-    Done,
-    Refused,
     ReleaseCall,
-    Requests,
     WriteEvent,
     Written,
 )
@@ -50,7 +48,7 @@ def call(worker: Worker, kamailio: FakeKsr) -> list[object]:
     return kamailio.done
 
 
-def asked(daemon: FakeDaemon) -> list[Requests]:
+def asked(daemon: FakeDaemon) -> list[ControlRequest]:
     """Of claims, since it was last asked."""
     found = [each for each in daemon.asked if isinstance(each, ClaimCall | ReleaseCall)]
     daemon.asked.clear()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from overlay.cache import shown_settings
-from overlay.control.messages import WriteEvent, Written
+from overlay.control.proxy_messages import WriteEvent, Written
 from overlay.records.settings import Shown
 from overlay.records.targets import Reach, Target
 from proxy import counters, route_token

@@ -2,7 +2,7 @@
 
 import pytest
 
-from overlay.control.messages import WriteEvent, Written
+from overlay.control.proxy_messages import WriteEvent, Written
 from overlay.records.call import EventKind
 from proxy import counters, route_token
 from proxy.route_token import Flow

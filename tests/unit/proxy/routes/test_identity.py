@@ -1,8 +1,8 @@
-"""Who a request is from: what is believed, what is told, and to whom."""
+"""The sender of a request: which identities are believed, and to whom the farm asserts them."""
 
 import pytest
 
-from overlay.control.messages import Authenticate
+from overlay.control.proxy_messages import Authenticate
 from overlay.records.subscriber import Policy
 from overlay.records.targets import Target
 from proxy import counters

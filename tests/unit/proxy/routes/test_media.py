@@ -1,10 +1,10 @@
-"""Which session descriptions are sent through a relay, and how."""
+"""Which session descriptions go through a relay, and how."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from overlay.control.messages import WriteEvent, Written
+from overlay.control.proxy_messages import WriteEvent, Written
 from overlay.records.targets import Target
 from proxy import counters, route_token
 from proxy.route_token import Flow

@@ -1,8 +1,8 @@
-"""What events say of who called whom, from where and by which way."""
+"""The content of call events: caller, callee, source and route."""
 
 import pytest
 
-from overlay.control.messages import WriteEvent, Written
+from overlay.control.proxy_messages import WriteEvent, Written
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.targets import Target
 from proxy import counters, route_token

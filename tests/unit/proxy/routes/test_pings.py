@@ -1,11 +1,11 @@
-"""Phones behind a NAT are pinged by the node that has their flow, for as long as they are bound."""
+"""The node that has a phone's flow pings the phone behind its NAT, for as long as it is bound."""
 
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from overlay.control.messages import Register, Registered
+from overlay.control.proxy_messages import Register, Registered
 from overlay.records.register import RegisterOutcome
 from proxy.ping_round import PingRound, slice_of
 from proxy.routes import pings, registrar, reply

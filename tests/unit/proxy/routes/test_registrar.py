@@ -1,10 +1,10 @@
-"""What a REGISTER asks for, and what it is told."""
+"""What a REGISTER asks the daemon for, and which answer the phone gets."""
 
 from collections import Counter
 
 import pytest
 
-from overlay.control.messages import Authenticate, Register, Registered
+from overlay.control.proxy_messages import Authenticate, Register, Registered
 from overlay.records.register import Contact, ContactChange, RegisterOutcome
 from overlay.records.subscriber import Policy
 from proxy.routes import registrar

@@ -1,4 +1,4 @@
-"""Where requests go, and that what belongs together goes the same way."""
+"""Where requests go; requests that belong together go the same way."""
 
 import msgspec
 import pytest

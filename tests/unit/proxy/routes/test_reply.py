@@ -5,7 +5,7 @@ import time
 import pytest
 
 from overlay.base.limits import HEADER_CHARS_MAX
-from overlay.control.messages import WriteEvent, Written
+from overlay.control.proxy_messages import WriteEvent, Written
 from overlay.records.call import EventKind, event_id
 from overlay.records.targets import Target
 from proxy import counters, route_token

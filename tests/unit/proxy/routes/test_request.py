@@ -1,8 +1,8 @@
-"""The checklist: who may send what where."""
+"""The checklist of a request: which senders may send what, and where."""
 
 import pytest
 
-from overlay.control.messages import Authenticate, Locate
+from overlay.control.proxy_messages import Authenticate, Locate
 from overlay.records.targets import CachedTargets, Reach, Target, encode_cached
 from proxy import counters
 from proxy.routes import request

@@ -1,4 +1,4 @@
-"""What a node that is behind refuses, and what it never does."""
+"""What a node that is behind refuses, and what it never refuses."""
 
 import pytest
 

@@ -1,11 +1,11 @@
-"""Calls to trunks and from them: who may, by which gateway, and what becomes of failures."""
+"""Calls to trunks and from them: who may make them, by which gateway, and what failures lead to."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from overlay.control.messages import Authenticate, Locate, Located, Secrets
+from overlay.control.proxy_messages import Authenticate, Locate, Located, Secrets
 from overlay.records.settings import (
     Emergency,
     FarmSettings,
