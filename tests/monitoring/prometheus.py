@@ -4,12 +4,18 @@ In: a configuration. Out: answers to queries. Counterparts: the nodes of a lab.
 """
 
 import json
+import re
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from deploy.docs.__main__ import ROOT
+from deploy.lab import Lab
 from tests.monitoring.served import Served, free_port
+
+_ADDRESSES: Final = {"10.99.0.11": "n1", "10.99.0.12": "n2"}
+"""Of the nodes that docs/operate.md names."""
 
 
 class Prometheus(Served):
@@ -40,3 +46,17 @@ class Prometheus(Served):
             answer = json.loads(page.read())
         assert answer["status"] == "success", answer
         return answer["data"]
+
+
+def documented(lab: Lab, interval_s: int) -> str:
+    """The configuration that docs/operate.md shows, for this lab, with this interval of looking for
+    nodes and of asking them; documented are 30 s and 15 s."""
+    text = (ROOT / "docs/operate.md").read_text(encoding="utf-8")
+    found = re.search(r"```yaml\n(scrape_configs:\n.*?)```", text, re.DOTALL)
+    assert found is not None
+    config, changed = re.subn(r"_interval: \d+s", f"_interval: {interval_s}s", found[1])
+    assert changed == 3
+    for address, name in _ADDRESSES.items():
+        assert address in config
+        config = config.replace(address, lab.node(name).address)
+    return config

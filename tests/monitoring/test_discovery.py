@@ -1,34 +1,18 @@
 """A Prometheus that knows two nodes finds all others, and sees which of them died."""
 
 import json
-import re
 import time
 from pathlib import Path
 from typing import Final
 
-from deploy.docs.__main__ import ROOT
 from deploy.lab import Lab
 from tests.farm.asking import eventually, sipfarm, states
-from tests.monitoring.prometheus import Prometheus
+from tests.monitoring.prometheus import Prometheus, documented
 
 INTERVAL_S: Final = 1
 """Of looking for nodes, and of asking them; documented are 30 s and 15 s."""
 LEEWAY_S: Final = 8.0
 """The farm, Prometheus and the test share two cores."""
-_ADDRESSES: Final = {"10.99.0.11": "n1", "10.99.0.12": "n2"}
-
-
-def documented(lab: Lab) -> str:
-    """The configuration that docs/operate.md shows, for this lab, with short intervals."""
-    text = (ROOT / "docs/operate.md").read_text(encoding="utf-8")
-    found = re.search(r"```yaml\n(scrape_configs:\n.*?)```", text, re.DOTALL)
-    assert found is not None
-    config, changed = re.subn(r"_interval: \d+s", f"_interval: {INTERVAL_S}s", found[1])
-    assert changed == 3
-    for address, name in _ADDRESSES.items():
-        assert address in config
-        config = config.replace(address, lab.node(name).address)
-    return config
 
 
 def up(prometheus: Prometheus) -> dict[str, float]:
@@ -40,7 +24,7 @@ def up(prometheus: Prometheus) -> dict[str, float]:
 
 def test_nodes_that_join_and_die_are_noticed(no_lab: None, tmp_path: Path) -> None:
     lab = Lab.up(2, settings={"node.zone": "east"})
-    with Prometheus(tmp_path, documented(lab)) as prometheus:
+    with Prometheus(tmp_path, documented(lab, INTERVAL_S)) as prometheus:
         eventually(lambda: up(prometheus) == {"n1": 1, "n2": 1}, "both nodes are scraped")
         (labels,) = (each for each, _ in prometheus.query('up{node="n2"}'))
         assert labels == {

@@ -244,3 +244,40 @@ def test_clocks_of_two_hosts_that_differ() -> None:
 def test_the_first_line_says_what_is_judged() -> None:
     told = judge.verdict(f"inventory\n{json.dumps(_inventory(nodes={}))}")
     assert len(told["problems"]) == 1
+
+
+OF_METRICS = {"metrics": {"address": "10.99.1.11"}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "address", "is_problem"),
+    [
+        ({}, "127.0.0.1", True),
+        ({}, "0.0.0.0", True),
+        ({}, OWN, False),
+        (OF_METRICS, "10.99.1.11", True),
+        (OF_METRICS, "127.0.0.1", False),
+        (OF_METRICS, OWN, False),
+    ],
+)
+def test_the_port_of_metrics_is_wanted_where_they_are_asked_for(
+    settings: dict[str, Any], address: str, is_problem: bool
+) -> None:
+    taken = _taken(9464, "other.service", address, "tcp")
+    host = _host(listening=[taken], addresses=["127.0.0.1", OWN, "10.99.1.11"])
+    found = _hosts({**host, "settings": settings})
+    assert any("TCP port 9464, wanted for metrics" in each for each in found) is is_problem
+    assert len(found) == is_problem
+
+
+def test_metrics_cannot_be_on_an_address_that_the_host_has_not() -> None:
+    (problem,) = _hosts({**_host(), "settings": OF_METRICS})
+    assert "has no address 10.99.1.11" in problem
+    assert "metrics.address" in problem
+
+
+def test_metrics_may_have_the_port_of_sip_on_another_address() -> None:
+    taken = _taken(5060, "other.service", OWN, "tcp")
+    settings = {"metrics": {"port": 5060}}
+    (problem,) = _hosts({**_host(listening=[taken]), "settings": settings})
+    assert "TCP port 5060, wanted for SIP" in problem

@@ -11,7 +11,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ PACKAGE = re.compile(r"sipfarm_(?P<version>[^_]+)_(?P<architecture>[a-z0-9]+)\.d
 DEB_MAGIC = b"!<arch>\n"
 PORTS = {"overlay": 7460, "metrics": 9464, "dns": 53, "proxy": 5060}
 """What farm.toml has where the inventory says nothing."""
+METRICS_ADDRESS = "127.0.0.1"
+"""The same."""
+ANY_ADDRESS = ("0.0.0.0", "::")
 OUR_UNIT = re.compile(r"sipfarm-[a-z]+\.service")
 DEBIANS = {
     "kamailio.service": "kamailio",
@@ -258,47 +261,51 @@ def _unfinished(probe: Host) -> list[str]:
     return ["an earlier installation was not finished: run dpkg --configure -a there, then again"]
 
 
-def wanted_ports(host: Host) -> dict[tuple[str, int], str]:
-    """What a host will listen on, and for what."""
-    wanted: dict[tuple[str, int], str] = {}
+def _wanted_ports(host: Host) -> Iterator[tuple[str, int, str, set[str]]]:
+    """What a host will listen on: protocol, port, for what, on which addresses."""
+    everywhere = {host["address"], host["address6"]}
     if host["is_authority"]:
-        wanted["tcp", int(host["authority_port"])] = "enrollment"
+        yield "tcp", int(host["authority_port"]), "enrollment", everywhere
     if not host["is_node"]:
-        return wanted
+        return
     settings = host["settings"]
     ports = {
         section: int(settings.get(section, {}).get("port", default))
         for section, default in PORTS.items()
     }
     for protocol in ("udp", "tcp"):
-        wanted[protocol, ports["proxy"]] = "SIP"
-        wanted[protocol, ports["overlay"]] = "the links between nodes"
+        yield protocol, ports["proxy"], "SIP", everywhere
+        yield protocol, ports["overlay"], "the links between nodes", everywhere
         if settings.get("dns", {}).get("enabled", True):
-            wanted[protocol, ports["dns"]] = "DNS"
-    wanted["tcp", ports["metrics"]] = "metrics"
+            yield protocol, ports["dns"], "DNS", everywhere
+    yield "tcp", ports["metrics"], "metrics", {_metrics_address(host)}
     for transport in ("tls_port", "ws_port", "wss_port"):
         if port := int(settings.get("proxy", {}).get(transport, 0)):
-            wanted["tcp", port] = "SIP"
-    return wanted
+            yield "tcp", port, "SIP", everywhere
+
+
+def _metrics_address(host: Host) -> str:
+    """By default only programs on the node itself ask."""
+    return str(host["settings"].get("metrics", {}).get("address", METRICS_ADDRESS))
 
 
 def _ports(host: Host) -> list[str]:
-    wanted = wanted_ports(host)
-    addresses = {host["address"], host["address6"], "0.0.0.0", "::"}
     found: dict[str, None] = {}
-    for taken in host["probe"]["listening"]:
-        purpose = wanted.get((taken["protocol"], taken["port"]))
-        if purpose is None or taken["address"] not in addresses:
-            continue
-        if OUR_UNIT.fullmatch(taken["unit"]):
-            continue
-        unit = taken["unit"] or taken["process"] or "an unknown process"
-        port = f"{taken['protocol'].upper()} port {taken['port']}"
-        if debians := DEBIANS.get(taken["unit"]):
-            what = f"systemctl disable --now {debians} (a node brings its own)"
-        else:
-            what = f"stop {unit}, or give the farm another port in farm_settings"
-        found[f"{port}, wanted for {purpose}, is taken by {unit}: {what}"] = None
+    for protocol, number, purpose, addresses in _wanted_ports(host):
+        for taken in host["probe"]["listening"]:
+            if (taken["protocol"], taken["port"]) != (protocol, number):
+                continue
+            if taken["address"] not in {*addresses, *ANY_ADDRESS}:
+                continue
+            if OUR_UNIT.fullmatch(taken["unit"]):
+                continue
+            unit = taken["unit"] or taken["process"] or "an unknown process"
+            if debians := DEBIANS.get(taken["unit"]):
+                what = f"systemctl disable --now {debians} (a node brings its own)"
+            else:
+                what = f"stop {unit}, or give the farm another port in farm_settings"
+            port = f"{protocol.upper()} port {number}"
+            found[f"{port}, wanted for {purpose}, is taken by {unit}: {what}"] = None
     return list(found)
 
 
@@ -325,6 +332,12 @@ def _belongs(host: Host, given: Mapping[str, Any]) -> list[str]:
         found.append(
             f"has no address {host['address']}, only {', '.join(probe['addresses'])}: "
             "set node_address to the one that phones and nodes reach it at"
+        )
+    address = _metrics_address(host)
+    if address not in (METRICS_ADDRESS, *probe["addresses"]):
+        found.append(
+            f"has no address {address}, only {', '.join(probe['addresses'])}: "
+            "set metrics.address in its node_settings to the one that Prometheus asks it at"
         )
     return found
 
