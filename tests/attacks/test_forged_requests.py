@@ -37,7 +37,7 @@ def test_a_flood_of_forged_requests_is_a_flood(
     host = {"BYE": "p3", "INVITE": "p4", "ACK": "p5", "CANCEL": "p6"}[method]
     fields = [f"Route: {route.format(farm=lab.farm, forged=FORGED)}"] if route else []
     with RawPhone(lab, host, "mallory") as mallory, RawPhone(lab, "p7", "carol") as neighbour:
-        text, _ = mallory.request_text(
+        text = mallory.request_text(
             *(method, f"sip:nobody@{lab.farm}", fields),
             to_tag=to_tag,
             from_uri="sip:mallory@elsewhere.test",
