@@ -1,7 +1,7 @@
-"""The releases that there were, each with its commit: a clone may have no tags.
+"""Lists the releases of the project, each with its commit, as a clone may have no tags.
 
-In: `deploy/releases.toml`. Out: releases, oldest first. Counterparts: `CHANGELOG.md` says what each
-brought; the tests of upgrades build the package of the last one from its commit.
+In: `deploy/releases.toml`. Out: releases, oldest first. Counterparts: `CHANGELOG.md`, which says
+what each release brought; the tests of upgrades, which build the last release from its commit.
 """
 
 import tomllib
@@ -14,15 +14,16 @@ FILE: Final = Path(__file__).resolve().parent / "releases.toml"
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One release."""
+    """A version that operators may run."""
 
     version: Annotated[str, msgspec.Meta(pattern=r"^\d+\.\d+\.\d+$")]
     commit: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}$")]
-    """The commit from which its package is built, by its own `deploy/package`."""
+    """The release's package is built from this commit, by the commit's own `deploy/package`."""
 
 
 def before(version: str, path: Path = FILE) -> Release:
-    """The last release before a version, from which operators come to it; raises `IndexError`."""
+    """The last release before `version`: operators upgrade from it. Raises `IndexError` if there
+    is none."""
     return [each for each in load(path) if _order(each.version) < _order(version)][-1]
 
 
@@ -35,7 +36,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def load(path: Path = FILE) -> tuple[Release, ...]:
-    """Every release, oldest first; raises `msgspec.ValidationError` for a file that is none."""
+    """Every release, oldest first; raises `msgspec.ValidationError` if the file is malformed."""
     found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).release
     versions = [_order(each.version) for each in found]
     if versions != sorted(set(versions)):

@@ -1,9 +1,8 @@
-"""A public CA of a farm that is tried out: it signs what SIP phones see of a node, as any CA on the
-internet would.
+"""Plays the public CA for a farm under test: signs the certificates that nodes show to SIP phones.
 
-In: a directory, names. Out: `ca.pem` there, which phones are to trust; keys and certificates.
-Counterparts: the lab (`lab/certificates.py`); the test hosts. It has nothing to do with the farm's
-own CA, which signs links.
+In: a directory, DNS names. Out: `ca.pem` in the directory, which phones must trust; keys and
+certificates. Counterparts: the lab (`lab/certificates.py`); the test hosts. This CA has nothing to
+do with the farm's own CA, which signs the certificates of links between nodes.
 """
 
 from collections.abc import Sequence
@@ -22,15 +21,15 @@ LIFETIME: Final = timedelta(days=30)
 
 
 class SipAuthority:
-    """The CA in a directory."""
+    """A CA whose key and certificate are files in one directory."""
 
     def __init__(self, directory: Path) -> None:
         self.certificate = directory / "ca.pem"
-        """What phones trust."""
+        """The file with the CA's own certificate, which phones must trust."""
         self._key = directory / "ca.key"
 
     def create(self) -> None:
-        """Make the CA."""
+        """Make the CA's key and certificate."""
         self.certificate.parent.mkdir(parents=True, exist_ok=True)
         key = keys.generate()
         subject = _name("sipfarm lab, SIP CA")
@@ -48,8 +47,8 @@ class SipAuthority:
     def issue(
         self, names: Sequence[str], certificate_file: Path, key_file: Path, lifetime: timedelta
     ) -> None:
-        """A new key and a certificate of these DNS names; with a negative lifetime one that has
-        expired."""
+        """Make a new key and a certificate for these DNS names. With a negative lifetime, the
+        certificate has expired already."""
         authority = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         key = keys.generate()
         end = datetime.now(UTC) + lifetime

@@ -1,7 +1,7 @@
-"""The demo's story: a call over three nodes, its billing record, and a node that dies.
+"""Plays the demo: a call over three nodes, its billing record, and a node that dies.
 
-In: nothing but this machine. Out: a dozen lines with what was measured; exit status 1 as soon as a
-part did not happen. Counterpart: `deploy/demo`, which installs what this needs.
+In: nothing but this machine. Out: a dozen lines with measured times; exit status 1 as soon as one
+part of the story does not happen. Counterpart: `deploy/demo`, which installs the needed software.
 """
 
 import json
@@ -30,7 +30,7 @@ _COLUMNS = 100
 
 
 def main() -> int:
-    """Tell the story; the exit status."""
+    """Play the demo; returns the exit status."""
     keep = "--keep" in sys.argv[1:]
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -69,9 +69,10 @@ def _tell_and_clean_up(keep: bool) -> None:
 
 
 def tell(lab: Lab) -> None:
-    """The story itself; raises `LabError` or `AssertionError` where it goes wrong."""
+    """Play every part in turn; raises `LabError` or `AssertionError` at the part that fails."""
     add_subscribers(lab)
-    # Each phone finds the farm's name at a node of our choice, as its DNS might have had it.
+    # The story chooses the node that each phone finds for the farm's name, as DNS might have done.
+    # So it decides which node gets which request.
     n1, n2, n3 = lab.nodes
     with (
         Phone(lab, "p1", "alice", _PASSWORD, names={lab.farm: n1.address}) as alice,
@@ -91,7 +92,7 @@ def tell(lab: Lab) -> None:
 
 
 def add_subscribers(lab: Lab) -> None:
-    """Two subscribers, added at one node and known at another."""
+    """Add two subscribers at one node, and check that another node knows them."""
     for user in ("alice", "bob"):
         sipfarm(lab, "n1", "subscriber", "add", f"{user}@{lab.farm}", "--password", _PASSWORD)
     for node in lab.nodes:
@@ -101,7 +102,7 @@ def add_subscribers(lab: Lab) -> None:
 
 
 def register(lab: Lab, alice: Phone) -> None:
-    """Alice's phone registers at n1, and n3 knows where she is."""
+    """Register alice's phone at n1, and check that n3 knows where it is."""
     began_s = time.monotonic()
     registered = alice.register()
     took_ms = (time.monotonic() - began_s) * 1000
@@ -115,7 +116,7 @@ def register(lab: Lab, alice: Phone) -> None:
 
 
 def call(lab: Lab, bob: Phone, alice: Phone) -> str:
-    """Bob calls alice by way of n2 and hangs up by way of n3; returns the Call-ID."""
+    """Let bob call alice through n2 and hang up through n3; returns the Call-ID."""
     began_s = time.monotonic()
     answered = bob.call(alice.aor)
     took_ms = (time.monotonic() - began_s) * 1000
@@ -136,7 +137,7 @@ def call(lab: Lab, bob: Phone, alice: Phone) -> str:
 
 
 def show_record(lab: Lab, call_id: str) -> None:
-    """The call's record, asked at every node."""
+    """Ask every node for the call's billing record, and show it."""
     records = {}
     for node in lab.nodes:
         found = sipfarm(lab, node.name, "cdr", "show", call_id)["calls"]
@@ -158,7 +159,7 @@ def show_record(lab: Lab, call_id: str) -> None:
 
 
 def lose_a_node(lab: Lab, bob: Phone, alice: Phone) -> None:
-    """n1 dies; alice, who registered there, is found and called."""
+    """Kill n1, where alice registered, and check that bob can still call her."""
     lab.kill("n1")
     killed_s = time.monotonic()
     until(lambda: states(lab, "n2")["n1"] == "dead", "n2 does not see that n1 is dead")
@@ -182,14 +183,14 @@ def lose_a_node(lab: Lab, bob: Phone, alice: Phone) -> None:
 
 
 def locate(lab: Lab, node: str, user: str) -> Location:
-    """What a node knows of a subscriber."""
+    """The bindings that `node` finds for a subscriber."""
     answer = lab.ask(node, GetLocation(aor=f"{user}@{lab.farm}"))
     assert isinstance(answer, Location)
     return answer
 
 
 def lookup_us(lab: Lab, node: str, user: str) -> float:
-    """How long a node's daemon takes to tell a proxy where a subscriber is."""
+    """How many us a node's daemon takes to tell a proxy where a subscriber is."""
     with ControlClient(lab.config(node).control_socket) as client:
         client.ask(GetStatus(), _TOLD_WITHIN_S)
         began_s = time.perf_counter()
@@ -201,14 +202,14 @@ def lookup_us(lab: Lab, node: str, user: str) -> float:
 
 
 def states(lab: Lab, node: str) -> dict[str, str]:
-    """The state of each node, as one of them sees it."""
+    """The state of each node by its name, as `node` sees it."""
     answer = lab.ask(node, GetStatus())
     assert isinstance(answer, Status)
     return {each.name: each.state for each in answer.nodes}
 
 
 def sipfarm(lab: Lab, node: str, *arguments: str) -> Any:
-    """What `sipfarm … --json` says at a node."""
+    """Run `sipfarm … --json` on a node; returns the decoded answer."""
     program = Path(sys.executable).with_name("sipfarm")
     config = str(lab.node(node).config)
     done = subprocess.run(
@@ -224,7 +225,8 @@ def sipfarm(lab: Lab, node: str, *arguments: str) -> Any:
 
 
 def until(condition: Callable[[], bool], otherwise: str) -> None:
-    """Wait for a condition; raises `LabError` if it does not come."""
+    """Wait until the condition holds; raises `LabError` with the text `otherwise` if it does not
+    in time."""
     end_s = time.monotonic() + _TOLD_WITHIN_S
     while not condition():
         check(time.monotonic() < end_s, f"{otherwise} after {_TOLD_WITHIN_S:.0f} s")
@@ -232,7 +234,7 @@ def until(condition: Callable[[], bool], otherwise: str) -> None:
 
 
 def check(held: bool, otherwise: str) -> None:
-    """Raise `LabError` if a part of the story did not happen."""
+    """Raise `LabError` with the text `otherwise` unless `held`."""
     if not held:
         raise LabError(otherwise)
 
@@ -241,7 +243,7 @@ _line = 0
 
 
 def say(text: str) -> None:
-    """The next line of the story."""
+    """Print the next numbered line of the story."""
     global _line
     _line += 1
     print(textwrap.fill(f"{_line:>2}. {text}", _COLUMNS, subsequent_indent="    "), flush=True)

@@ -1,4 +1,4 @@
-"""What a test has open until the end of a `with`."""
+"""Closes at the end of a `with` block what a test has opened."""
 
 import abc
 from types import TracebackType

@@ -1,12 +1,13 @@
-"""A second try for a test that fails, told in full.
+"""Gives a failed test a second try, and reports both in full.
 
-Hundreds of real processes share two cores with whatever else the machine does, and now and then it
-halts one of them for longer than a test can wait. A test that fails is tried once more; what it
-said the first time is printed at the end, whatever came of the second. More than `SECOND_TRIES_MAX`
-are no accident any more: the run fails.
+Hundreds of real processes share two cores with other work of the machine. Now and then the machine
+halts one of them for longer than a test can wait. So a failed test is tried once more. The end of
+the run shows how it failed the first time, whatever the result of the second. More than
+`SECOND_TRIES_MAX` second tries are no accident, and fail the run.
 
-Nothing that fails for a reason passes by it: seeds are fixed, those of hypothesis as well, which
-tries others with `--hypothesis-profile search`. How long one of its cases takes says nothing here.
+A failure with a lasting cause does not pass by this: seeds are fixed, also those of hypothesis,
+which tries others with `--hypothesis-profile search`. Hypothesis does not judge here how long a
+case takes.
 """
 
 import pytest

@@ -1,12 +1,12 @@
-"""Kafka brokers of a test's own: the mock cluster inside librdkafka, Confluent's client library.
+"""Runs Kafka brokers for one test: the mock cluster inside librdkafka, Confluent's client library.
 
-In: what the brokers shall answer next. Out: a cluster of one broker on a TCP port, with a topic of
-three partitions. Counterpart: the tests of `overlay.billing.sinks.kafka`.
+In: the brokers' next answers. Out: a cluster of one broker on a TCP port, with a topic of three
+partitions. Counterpart: the tests of `overlay.billing.sinks.kafka`.
 
-No Apache Kafka runs here: what ships brokers is not in the registries that the project installs
-from. This one speaks the protocol over TCP, keeps what it is sent in memory, looks at the sequence
-numbers of idempotent producers, and is written by others than the producer that it is tried with.
-It knows neither TLS nor SASL nor limits of size; refusals are told to it in advance.
+No Apache Kafka runs here, as the registries that the project installs from have no package with
+brokers. This one speaks the protocol over TCP, keeps in memory what it gets, and checks the
+sequence numbers of idempotent producers. Other people wrote it than the producer that is tested
+with it. It knows neither TLS nor SASL nor limits of size; refusals are told to it in advance.
 """
 
 import ctypes

@@ -1,7 +1,7 @@
-"""A PostgreSQL of a test's own.
+"""Runs a PostgreSQL for one test.
 
-In: a folder that the database's user can enter. Out: a server on a Unix socket there, which starts
-and stops as a test likes. Counterparts: the tests of `overlay.billing.sinks.postgresql`, and the
+In: a folder that the database's user can enter. Out: a server on a Unix socket there, which a test
+starts and stops as it likes. Counterparts: the tests of `overlay.billing.sinks.postgresql`; the
 ledger of `tests/farm`.
 """
 

@@ -1,4 +1,4 @@
-"""What a proxy asks of its daemon: a REGISTER, the START and the STOP of a call."""
+"""The requests of a proxy to its daemon: a REGISTER, the START and the STOP of a call."""
 
 import time
 

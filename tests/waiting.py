@@ -1,4 +1,4 @@
-"""Waiting for conditions, never for time.
+"""Waits for conditions, never for time.
 
 In: a condition. Out: nothing, or a failure that names what did not happen.
 """

@@ -1,6 +1,6 @@
-"""`python -m deploy.docs`: write the generated documents anew.
+"""`python -m deploy.docs`: writes the generated documents anew.
 
-In: what the modules beside this one generate. Out: files in docs/.
+In: the texts that the modules beside this one generate. Out: files in docs/.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ DOCUMENTS: Final[dict[Path, Callable[[], str]]] = {
 
 
 def main() -> None:
-    """Write every document, and name it."""
+    """Write every document, and print its name."""
     for path, generate in DOCUMENTS.items():
         path.write_text(generate(), encoding="utf-8")
         print(path.relative_to(ROOT))

@@ -1,4 +1,4 @@
-"""docs/commands.md: every verb of `sipfarm` with its options.
+"""Generates docs/commands.md: every verb of `sipfarm` with its options.
 
 In: the parsers of `overlay.cli`. Out: Markdown.
 """
@@ -23,7 +23,7 @@ and JSON for programs with `--json`. `sipfarm VERB --help` has examples.
 
 
 def generate() -> str:
-    """The whole document."""
+    """The whole document as Markdown."""
     common = argparse.ArgumentParser(add_help=False)
     arguments.add_common(common)
     lines = [_HEAD, *_options(common, frozenset()), "", "## Exit codes\n", "```"]
@@ -56,7 +56,7 @@ def _verb(parser: argparse.ArgumentParser, common: frozenset[str], text: str) ->
 
 
 def _options(parser: argparse.ArgumentParser, common: frozenset[str]) -> Iterator[str]:
-    """A table of a verb's own arguments, if it has any."""
+    """A table of the arguments that only this verb has, or nothing."""
     own = [
         action
         for action in parser._actions
@@ -75,5 +75,5 @@ def _options(parser: argparse.ArgumentParser, common: frozenset[str]) -> Iterato
 
 
 def _cell(text: str) -> str:
-    """Text inside a table."""
+    """`text` as it must be written inside a table."""
     return text.replace("|", "\\|").replace("\n", " ")

@@ -1,6 +1,6 @@
-"""Reads what stands in the source below each declaration: its sentence.
+"""Reads the docstrings of attributes and constants, which Python itself does not keep.
 
-In: Python source. Out: the docstrings of attributes and constants, by name.
+In: Python source. Out: the docstring below each declaration, by the declaration's name.
 """
 
 import ast
@@ -10,8 +10,8 @@ from types import ModuleType
 
 
 def sentences_of(module: ModuleType) -> dict[str, dict[str, str]]:
-    """The docstrings below the assignments of a module ("") and of each of its classes, by name,
-    each on one line."""
+    """The docstrings by class and by declared name, each on one line. The class "" stands for the
+    module itself."""
     tree = ast.parse(inspect.getsource(module))
     classes = {node.name: node.body for node in tree.body if isinstance(node, ast.ClassDef)}
     return {name: _sentences(body) for name, body in {"": tree.body, **classes}.items()}

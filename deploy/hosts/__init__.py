@@ -1,4 +1,7 @@
-"""Real Debian hosts on this machine, for what namespaces cannot show: packages, units, reboots."""
+"""Runs whole Debian systems on this machine, to try packages, units and reboots.
+
+The lab's network namespaces cannot show these, as they share the machine's own systemd.
+"""
 
 from deploy.hosts.hosts import Hosts
 from deploy.hosts.layout import Host, HostsError, host

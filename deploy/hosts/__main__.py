@@ -1,4 +1,4 @@
-"""`deploy/hosts/run`: test hosts for people.
+"""The command `deploy/hosts/run`, by which people start and stop test hosts.
 
 In: the command line. Out: hosts that stay until `down`. Counterpart: `hosts.Hosts`.
 """
@@ -15,9 +15,9 @@ _ALL = ("op", "n1", "n2", "n3")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; returns the exit status."""
+    """Carry out the command line; returns the exit status."""
     args = _parser().parse_args(arguments)
-    # As Ctrl-C does: `Hosts.up` removes what it has made so far.
+    # SIGTERM must end this program as Ctrl-C does, so that `Hosts.up` removes what it has made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(args)

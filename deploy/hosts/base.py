@@ -1,8 +1,8 @@
-"""The Debian system that every host begins with: made once, and kept.
+"""Makes the Debian system that every host starts from, once, and keeps it in the cache.
 
-In: the archive and the proxy that apt uses on this machine. Out: a directory in the cache; its
-name says what this file was when it was made. Counterpart: debootstrap. Needs the network, so it
-is made before a run that has none (`deploy/hosts/run prepare`).
+In: the archive and the proxy that apt uses on this machine. Out: a directory in the cache, whose
+name holds a hash of this file, so that a change here makes a new one. Counterpart: debootstrap.
+Making it needs the network: `deploy/hosts/run prepare` does so before a run without one.
 """
 
 import contextlib
@@ -23,19 +23,19 @@ _INCLUDED: Final = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "procps", "nftables"),
     *("sudo", "python3", "python3-apt", "ca-certificates"),
 )
-"""What a server has that somebody can reach by ssh, and what Ansible needs of one."""
+"""The packages of a server that people reach by ssh, and those that Ansible needs there."""
 _MASKED: Final = (
     *("systemd-resolved.service", "console-getty.service", "getty@.service"),
     *("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer"),
 )
 _MAKE_WITHIN_S: Final = 900.0
 _UNUSED_S: Final = 30 * 86_400.0
-"""A base system that nobody has used for so long is removed when another one is made."""
+"""When a base system is made, others that no host used for so long are removed."""
 _SOURCE_FORMAT: Final = "$(CODENAME) $(LABEL) $(COMPONENT) $(REPO_URI)"
 
 
 def made() -> Path:
-    """The base system; raises `HostsError` if nobody has made it yet."""
+    """The directory of the base system; raises `HostsError` if it was not made yet."""
     base = _directory()
     if not base.is_dir():
         raise HostsError("there is no base system yet; make it with: deploy/hosts/run prepare")
@@ -44,13 +44,13 @@ def made() -> Path:
 
 
 def make() -> Path:
-    """The base system, made now if it is not there."""
+    """The directory of the base system, which is made now if it is not there."""
     base = _directory()
     with cache_lock():
         if base.is_dir():
             return base
         for other in base.parent.glob("base-*"):
-            # Another clone of the project may have hosts that run on it.
+            # It is not removed at once, as hosts of another clone of the project may run on it.
             if time.time() - other.stat().st_mtime > _UNUSED_S:
                 shutil.rmtree(other)
         scratch = base.with_name(f"{base.name}.making")
@@ -62,7 +62,7 @@ def make() -> Path:
 
 @contextlib.contextmanager
 def cache_lock() -> Iterator[None]:
-    """One process at a time adds to the cache."""
+    """Hold the lock with which one process at a time changes the cache."""
     CACHE_DIR.mkdir(parents=True, exist_ok=True)
     with open(CACHE_DIR / "lock", "w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -77,7 +77,7 @@ def _directory() -> Path:
 def _debootstrap(target: Path) -> None:
     downloads = CACHE_DIR / "debootstrap"
     downloads.mkdir(exist_ok=True)
-    # In namespaces of its own: should it be killed, what it mounted in the target goes with it.
+    # debootstrap runs in namespaces of its own. If it is killed, its mounts in the target end too.
     apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
     command(
         [
@@ -90,18 +90,18 @@ def _debootstrap(target: Path) -> None:
 
 
 def _adapt(base: Path) -> None:
-    """What differs between hosts is taken out, and what waits for something that is not here."""
+    """Remove files that must differ between hosts, and services that wait for absent things."""
     (base / "etc/machine-id").write_bytes(b"")
     for key in (base / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
-    # A host's one key is made before it boots, so that its caller knows it.
+    # `machine.create` makes each host's own key before the host boots, so that ssh knows it.
     (base / "etc/ssh/sshd_config.d/hosts.conf").write_text(
         "HostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\n", encoding="ascii"
     )
     (base / "etc/hostname").unlink(missing_ok=True)
-    # A name server that does not answer would cost whoever asks for a name ten seconds.
+    # Without the file, each lookup of a name would wait ten seconds for a silent name server.
     (base / "etc/resolv.conf").write_bytes(b"")
-    # What was fetched is in the cache, and the archive cannot be reached from a host.
+    # The fetched packages are in the cache, and a host cannot reach the archive.
     shutil.rmtree(base / "var/cache/apt/archives")
     # What dpkg has written need not outlive this machine.
     (base / "etc/dpkg/dpkg.cfg.d/hosts").write_text("force-unsafe-io\n", encoding="ascii")
@@ -112,7 +112,7 @@ def _adapt(base: Path) -> None:
 
 
 def _archive() -> str:
-    """Where apt has this suite from."""
+    """The URI of the archive from which this machine's apt has the suite."""
     listed = command(
         ["apt-get", "indextargets", "--format", _SOURCE_FORMAT, "Created-By: Packages"]
     )

@@ -1,9 +1,11 @@
-"""Control groups: each host has its own, so that its processes are found, and end, together.
+"""Gives each host control groups of its own, so that all its processes are found and end together.
 
-In: a name below this run's group. Out: processes started there, all of them, or their end.
-Counterpart: the kernel; systemd inside a host makes further groups below its own. Groups are the
-machine's, whatever namespaces a run has, so they bear the name of the directory that the run keeps
-its data in: that directory is made before them and removed after them.
+In: the name of a group below this run's group. Out: started processes, lists of processes, or
+their end. Counterpart: the kernel. The systemd inside a host makes further groups below.
+
+A run's namespaces do not separate control groups: all runs of the machine share one tree. So a
+run's groups bear the name of the directory that holds its data. The run makes that directory
+before its groups and removes it after them.
 """
 
 import contextlib
@@ -20,7 +22,7 @@ from deploy.hosts.layout import DATA_DIR, HostsError
 _ROOT: Final = Path("/sys/fs/cgroup")
 _PREFIX: Final = "sipfarm-hosts@"
 _NOT_USED: Final = "cpuset"
-"""A new group of this kind takes no process before somebody gave it processors."""
+"""A new group of this controller takes no process until processors are assigned to it."""
 _GONE_WITHIN_S: Final = 30.0
 _ENTER: Final = """
 log=$1 groups=$2; shift 2
@@ -30,7 +32,7 @@ exec setsid "$@" </dev/null >>"$log" 2>&1
 
 
 def start(name: str, argv: Sequence[str], log: Path) -> None:
-    """Start a command in the background in a group of its own; it outlives the caller."""
+    """Start a command in the background in a group of its own. The command outlives the caller."""
     groups = [hierarchy / _own_name() / name for hierarchy in _hierarchies()]
     for group in groups:
         group.mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,7 @@ def start(name: str, argv: Sequence[str], log: Path) -> None:
 
 
 def processes(name: str) -> list[int]:
-    """All processes of the group and of those below it."""
+    """The ids of all processes in the group and in the groups below it."""
     found: set[int] = set()
     for hierarchy in _hierarchies():
         for directory, _, _ in os.walk(hierarchy / _own_name() / name):
@@ -57,7 +59,8 @@ def processes(name: str) -> list[int]:
 
 
 def kill(name: str) -> None:
-    """SIGKILL all of them, also those being forked just now, and wait for their end."""
+    """Send SIGKILL to all processes of the group, also to those being forked just now, and wait
+    for their end."""
 
     def gone() -> bool:
         pids = processes(name)
@@ -70,23 +73,23 @@ def kill(name: str) -> None:
 
 
 def names() -> list[str]:
-    """The groups of this run."""
+    """The names of this run's groups."""
     found = {path.name for base in _hierarchies() for path in (base / _own_name()).glob("*/")}
     return sorted(found)
 
 
 def remove() -> None:
-    """Remove the groups of this run, where nothing runs any more."""
+    """Remove this run's groups. No process may be left in them."""
     for hierarchy in _hierarchies():
         _remove_tree(hierarchy / _own_name())
 
 
 def remove_stale() -> None:
-    """Remove the groups that runs left behind which were killed with their namespaces."""
+    """Remove the groups of earlier runs that were killed together with their namespaces."""
     for hierarchy in _hierarchies():
         for group in hierarchy.glob(f"{_PREFIX}*"):
             if not Path(group.name.removeprefix(_PREFIX).replace("@", "/")).exists():
-                with contextlib.suppress(OSError):  # something runs there after all
+                with contextlib.suppress(OSError):  # a process runs there after all
                     _remove_tree(group)
 
 

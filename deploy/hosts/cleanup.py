@@ -1,7 +1,8 @@
-"""Removing hosts, in whatever state they are.
+"""Removes hosts, in whatever state they are.
 
-In: what is on the machine. Out: nothing of it. Counterpart: `hosts.py`. Each step takes away what
-is there and passes over what is not, so a run that was killed anywhere can be cleaned up after.
+In: the processes, mounts, interfaces and files of hosts on this machine. Out: none of them are
+left. Counterpart: `hosts.py`. Each step removes what is there and passes over what is not. So it
+also cleans up after a run that was killed at any point.
 """
 
 import shutil
@@ -15,7 +16,7 @@ _MOUNTS: Final = Path("/proc/self/mounts")
 
 
 def remove() -> bool:
-    """Remove all hosts and what serves them; false if there was nothing."""
+    """Remove all hosts and the services for them; false if there was nothing to remove."""
     cgroups.remove_stale()
     if not layout.DATA_DIR.exists():
         return False
@@ -32,14 +33,14 @@ def remove() -> bool:
 
 
 def remove_leftovers() -> None:
-    """Remove what a run left behind that was killed; hosts that somebody uses are left alone."""
+    """Remove what a killed run left behind. Hosts that are in use stay."""
     cgroups.remove_stale()
     if layout.DATA_DIR.exists() and not is_used():
         remove()
 
 
 def is_used() -> bool:
-    """Whether hosts are there that somebody wants: until `down`, or as long as a process lives."""
+    """Whether hosts are there that must stay: until `down`, or as long as their process lives."""
     try:
         state = layout.load_state()
     except layout.HostsError:
@@ -48,7 +49,7 @@ def is_used() -> bool:
 
 
 def process_started(pid: int) -> int:
-    """When a process started, in clock ticks since boot; -1 if there is none of this number."""
+    """When a process started, in clock ticks since boot; -1 if no process has this id."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,7 +1,7 @@
-"""Commands run to their end, and waiting with a deadline.
+"""Runs commands to their end, and waits for conditions with a deadline.
 
-In: command lines, conditions. Out: what the command said, or `HostsError` with what it complained
-about. Counterparts: the other files of this folder.
+In: command lines, conditions. Out: the command's output, or a `HostsError` with its complaint.
+Counterparts: the other files of this folder.
 """
 
 import os
@@ -22,7 +22,7 @@ def command(
     given: str = "",
     variables: Mapping[str, str] | None = None,
 ) -> str:
-    """Run it and return its stdout; raise `HostsError` with the end of its stderr."""
+    """Run a command and return its stdout; raises `HostsError` with the end of its stderr."""
     try:
         done = subprocess.run(
             argv,
@@ -46,7 +46,8 @@ def command(
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float) -> float:
-    """Wait until the condition holds and return how many seconds that took; raise `HostsError`."""
+    """Wait until the condition holds; returns how many s that took. Raises `HostsError`, which
+    names `what` was waited for, after `timeout_s`."""
     began_s = time.monotonic()
     while not condition():
         if time.monotonic() - began_s > timeout_s:

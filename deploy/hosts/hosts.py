@@ -1,8 +1,8 @@
-"""The test hosts: real systemd Debian systems on this machine, on a bridge, without the Internet.
+"""The test hosts: whole Debian systems on this machine, on one bridge, without the Internet.
 
-In: calls from tests and from `__main__.py`. Out: what `base.py`, `packages.py`, `machine.py` and
-`network.py` do to the machine. There is one set of hosts a network namespace; what has to be known
-of it between two commands is in `layout.HostsState`.
+In: calls from tests and from `__main__.py`. Out: changes to the machine, by `base.py`,
+`packages.py`, `machine.py` and `network.py`. A network namespace has room for one set of hosts.
+`layout.HostsState` keeps what the next command must know of them.
 """
 
 import os
@@ -26,22 +26,22 @@ JOURNAL_LINES: Final = 50
 
 
 class Hosts:
-    """The hosts that are up. Every method raises `HostsError` when it cannot do what it says."""
+    """The hosts that are up. Every method raises `HostsError` when it fails."""
 
     def __init__(self, state: HostsState) -> None:
         self._state = state
 
     @classmethod
     def attach(cls) -> "Hosts":
-        """The hosts that somebody started earlier."""
+        """The hosts that an earlier command started."""
         _check_root()
         return cls(layout.load_state())
 
     @classmethod
     def prepare(cls, wanted: Sequence[str] = ()) -> None:
-        """Make and fetch what a run needs and cannot get without the network.
+        """Make and fetch everything that a run could get only by the network.
 
-        `wanted` are packages that hosts are to be able to install besides those of a node.
+        `wanted` names packages that hosts must be able to install besides those of a node.
         """
         _check_root()
         base.make()
@@ -51,7 +51,7 @@ class Hosts:
     def up(cls, names: Sequence[str], *, wanted: Sequence[str] = (), kept: bool = False) -> "Hosts":
         """Start hosts of these names and wait until all answer; on failure nothing is left.
 
-        They end with the process that started them, unless they are to be `kept` until `down`.
+        The hosts end with the process that started them, or stay until `down` if `kept`.
         """
         _check_root()
         _check_programs()
@@ -78,13 +78,13 @@ class Hosts:
 
     @staticmethod
     def down() -> bool:
-        """Remove every trace of the hosts, whatever state they are in; false if there was none."""
+        """Remove every trace of the hosts, in whatever state they are; false if there was none."""
         _check_root()
         return cleanup.remove()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All hosts, also those that are off."""
+        """The names of all hosts, also of those that are off."""
         return self._state.names
 
     def host(self, name: str) -> Host:
@@ -94,7 +94,7 @@ class Hosts:
         return host(name)
 
     def address(self, name: str) -> str:
-        """Where it is on the bridge."""
+        """The host's address on the bridge."""
         return self.host(name).address
 
     def add(self, *names: str) -> None:
@@ -122,17 +122,17 @@ class Hosts:
         self.wait(*names)
 
     def kill(self, *names: str) -> None:
-        """SIGKILL all processes of these hosts, as when their power fails."""
+        """Send SIGKILL to all processes of these hosts, as when their power fails."""
         with ThreadPoolExecutor() as pool:
             list(pool.map(machine.kill, [self.host(name) for name in names]))
 
     def switch_off(self, *names: str) -> None:
-        """Let these hosts shut down."""
+        """Shut these hosts down in good order."""
         with ThreadPoolExecutor() as pool:
             list(pool.map(machine.switch_off, [self.host(name) for name in names]))
 
     def reboot(self, name: str) -> float:
-        """Reboot one; how many s until it answers again."""
+        """Reboot one host; returns how many s it took until the host answered again."""
         before = self._boot_id(name)
         # The connection may end before the command does.
         remote.ssh(self.host(name), ["systemctl", "reboot"], timeout_s=_BOOTED_WITHIN_S)
@@ -143,7 +143,7 @@ class Hosts:
         )
 
     def wait(self, *names: str) -> float:
-        """Wait until these hosts answer ssh; how many s that took."""
+        """Wait until these hosts answer ssh; returns how many s that took."""
         took_s = 0.0
         for each in (self.host(name) for name in names):
             try:
@@ -165,7 +165,7 @@ class Hosts:
         given: str = "",
         check: bool = True,
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command on a host as root; a string goes to its shell as it is."""
+        """Run a command on a host as root; a string goes to the host's shell as it is."""
         done = remote.ssh(self.host(name), argv, timeout_s=timeout_s, given=given)
         if check and done.returncode:
             said = (done.stderr + done.stdout).strip()
@@ -173,7 +173,7 @@ class Hosts:
         return done
 
     def journal(self, name: str) -> str:
-        """The last that the farm's units on a host said."""
+        """The last lines that the farm's units wrote to the host's journal."""
         lines = ["--no-pager", "--output=short-precise", f"--lines={JOURNAL_LINES}"]
         done = self.ssh(name, ["journalctl", *lines, "--unit=sipfarm*"], check=False)
         return done.stdout or done.stderr

@@ -1,7 +1,7 @@
 """Names, addresses and paths of the test hosts, and their state file.
 
-In: a host's name. Out: where everything of it is. Counterparts: all other files of this folder;
-nothing here touches the machine but the functions of the state file.
+In: a host's name. Out: the host's address and paths. Counterparts: all other files of this folder.
+Only the functions for the state file touch the machine.
 """
 
 import os
@@ -16,23 +16,24 @@ from overlay.base.errors import SipfarmError
 
 _CACHE_HOME: Final = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
 CACHE_DIR: Final = Path(os.environ.get("SIPFARM_CACHE", _CACHE_HOME / "sipfarm")) / "hosts"
-"""What is fetched or made once: the base system, packages, earlier releases. Below where
-`deploy/package` keeps what it fetches."""
+"""Holds what is fetched or made once: the base system, packages, earlier releases. It is a folder
+in the cache of `deploy/package`."""
 DATA_DIR: Final = (
     Path(os.environ["SIPFARM_LAB_DATA"]).with_name("hosts")
     if "SIPFARM_LAB_DATA" in os.environ
     else Path("/var/lib/sipfarm-hosts")
 )
-"""All that goes with the hosts. `deploy/apart` sets the variable, and removes what is there."""
+"""Holds everything that is removed together with the hosts. `deploy/apart` sets the variable to a
+directory of its run, which it removes at the end."""
 
 BRIDGE: Final = "sfh0"
 INTERFACE_PREFIX: Final = "vb-"
-"""systemd-nspawn names a host's port on the bridge so."""
+"""systemd-nspawn begins the name of a host's port on the bridge with this."""
 NETWORK: Final = "10.99.0.0/24"
 NETWORK_PREFIX: Final = "10.99.0."
 PREFIX_BITS: Final = 24
 MACHINE: Final = "10.99.0.1"
-"""This machine: it serves packages, runs Ansible, and has the phones."""
+"""The address of this machine, which serves packages, runs Ansible and has the phones."""
 PACKAGES_PORT: Final = 8000
 
 OPERATOR: Final = "op"
@@ -43,34 +44,34 @@ _NODE_NAME: Final = re.compile(r"n([1-9][0-9]?)")
 
 
 class HostsError(SipfarmError):
-    """The hosts cannot do what was asked; the text says what to do about it."""
+    """A request to the hosts failed; the text says what people can do about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """A Debian system of its own, with one address on the bridge."""
+    """A whole Debian system, with one address on the bridge."""
 
     name: str
     address: str
 
     @property
     def directory(self) -> Path:
-        """Everything of it."""
+        """The directory with all files of this host."""
         return DATA_DIR / self.name
 
     @property
     def root(self) -> Path:
-        """Its root file system: what it changed, over the base."""
+        """The host's root file system: the base system with the host's changes laid over it."""
         return self.directory / "root"
 
     @property
     def console(self) -> Path:
-        """What it says while it boots."""
+        """The log of what the host prints while it boots."""
         return self.directory / "console.log"
 
     @property
     def interface(self) -> str:
-        """Its port on the bridge."""
+        """The name of the host's port on the bridge."""
         return f"{INTERFACE_PREFIX}{self.name}"
 
 
@@ -86,13 +87,13 @@ def host(name: str) -> Host:
 
 
 class HostsState(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be known between two commands."""
+    """What the next command must know of the hosts."""
 
     names: tuple[str, ...] = ()
     owner: int = 0
-    """The process whose end is the hosts' end; 0 if they stay until somebody says `down`."""
+    """The id of the process with which the hosts end; 0 if they stay until `down`."""
     owner_started: int = 0
-    """When that process started, in clock ticks since boot: numbers of processes come again."""
+    """When that process started, in clock ticks since boot, as the kernel uses ids again."""
 
 
 _STATE_FILE: Final = DATA_DIR / "state.json"
@@ -103,7 +104,7 @@ REPOSITORY: Final = DATA_DIR / "packages"
 
 
 def load_state() -> HostsState:
-    """Raises `HostsError` if no hosts are there."""
+    """The state of the hosts that are up; raises `HostsError` if there are none."""
     try:
         return msgspec.json.decode(_STATE_FILE.read_bytes(), type=HostsState)
     except FileNotFoundError:
@@ -111,7 +112,7 @@ def load_state() -> HostsState:
 
 
 def save_state(state: HostsState) -> None:
-    """Written at once or not at all."""
+    """Store the state. A reader sees the old one or the new one, never half of it."""
     scratch = _STATE_FILE.with_suffix(".new")
     scratch.write_bytes(msgspec.json.encode(state))
     scratch.replace(_STATE_FILE)

@@ -1,7 +1,7 @@
-"""One host: its files, and the processes that are it.
+"""Makes one host's files, and starts and ends its processes.
 
-In: a host. Out: an overlay file system on the base, and systemd booting on it under
-systemd-nspawn. Counterparts: `hosts.py`; `cgroups.py`, which finds and ends all of a host.
+In: a host. Out: an overlay file system on the base system, and a systemd that boots on it under
+systemd-nspawn. Counterparts: `hosts.py`; `cgroups.py`, which finds and ends a host's processes.
 """
 
 import os
@@ -18,7 +18,8 @@ from deploy.hosts.layout import BRIDGE, MACHINE, PREFIX_BITS, SSH_KEY, Host
 _KEY: Final = "etc/ssh/ssh_host_ed25519_key"
 _OFF_WITHIN_S: Final = 30.0
 _REBOOTED: Final = 133
-# nspawn ends when its host reboots, with this status, as no systemd outside takes care of it.
+# nspawn exits with this status when its host reboots. No systemd outside starts it again, so the
+# loop below does.
 _SUPERVISOR: Final = f"""
 while :; do
     "$@"
@@ -28,7 +29,7 @@ done
 
 
 def create(host: Host) -> str:
-    """The host's files; returns its public key, as it stands in known_hosts."""
+    """Make the host's files; returns its public key, as it stands in known_hosts."""
     for name in ("changes", "work", "root"):
         (host.directory / name).mkdir(parents=True)
     layers = {
@@ -54,24 +55,24 @@ def create(host: Host) -> str:
 
 
 def start(host: Host) -> None:
-    """Switch it on; it does not wait until it has booted."""
+    """Switch the host on, without waiting until it has booted."""
     nspawn = [
         *("systemd-nspawn", "--quiet", "--boot", f"--directory={host.root}"),
         *(f"--machine={host.name}", f"--network-bridge={BRIDGE}", "--link-journal=no"),
-        # No systemd outside has to know of it, and its names and clock are its own.
+        # The host is not registered with a systemd outside; its name and time zone are its own.
         *("--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off"),
     ]
     cgroups.start(host.name, ["sh", "-c", _SUPERVISOR, "sh", *nspawn], host.console)
 
 
 def kill(host: Host) -> None:
-    """SIGKILL all of it, as when its power fails."""
+    """Send SIGKILL to all processes of the host, as when its power fails."""
     cgroups.kill(host.name)
     network.unplug(host)
 
 
 def switch_off(host: Host) -> None:
-    """Let it shut down; what has not ended by then is killed."""
+    """Shut the host down; processes that have not ended in time are killed."""
     until_s = time.monotonic() + _OFF_WITHIN_S
     for pid in _nspawn(host):
         with suppress(ProcessLookupError):

@@ -1,7 +1,7 @@
-"""The bridge that the hosts are on.
+"""Makes and removes the bridge that connects the hosts.
 
-In: nothing. Out: `sfh0` with this machine's address. Counterparts: systemd-nspawn puts each host's
-port there, and the host itself says its address (`machine.py`).
+In: nothing. Out: the bridge `sfh0` with this machine's address. Counterparts: systemd-nspawn,
+which puts each host's port on the bridge; `machine.py`, whose files give each host its address.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ from deploy.hosts.layout import BRIDGE, MACHINE, NETWORK, PREFIX_BITS, Host, Hos
 
 
 def create_bridge() -> None:
-    """The bridge; raises `HostsError` if somebody else uses its addresses."""
+    """Make the bridge; raises `HostsError` if its addresses are in use already."""
     for route in json.loads(
         command(["ip", "-json", "-4", "route", "show", "table", "all"]) or "[]"
     ):
@@ -33,7 +33,7 @@ def create_bridge() -> None:
 
 
 def delete_bridge() -> None:
-    """Remove it, if it is there, and the cables of all hosts."""
+    """Remove the bridge, if it is there, and the cables of all hosts."""
     if _exists(BRIDGE):
         for port in sorted(Path("/sys/class/net", BRIDGE, "brif").iterdir()):
             _delete(port.name)
@@ -41,10 +41,10 @@ def delete_bridge() -> None:
 
 
 def unplug(host: Host) -> None:
-    """Take the host's cable away, if it is there.
+    """Remove the host's cable, if it is there.
 
-    The kernel does so by itself once nothing holds the network of a host that was killed; but a
-    connection of its that nobody answers any more may hold it for minutes.
+    The kernel removes it by itself once nothing holds the network of a killed host. But an open
+    connection whose peer no longer answers may hold that network for minutes.
     """
     _delete(host.interface)
 
@@ -53,7 +53,7 @@ def _delete(interface: str) -> None:
     try:
         command(["ip", "link", "delete", interface])
     except HostsError:
-        # The kernel may have been first.
+        # The kernel may have removed it first.
         if _exists(interface):
             raise
 

@@ -1,8 +1,8 @@
-"""The packages that hosts install, served to them from a directory on this machine.
+"""Fetches the packages that hosts install, and serves them from a directory on this machine.
 
-In: names of Debian's packages. Out: these, those that a node of this tree needs, and all that they
-depend on beyond the base system, in the cache and as a repository on the bridge. Counterparts: apt
-of this machine, whose sources, proxy and lists are used; apt of the hosts.
+In: names of Debian's packages. Out: these packages, those that a node of this tree needs, and all
+their dependencies that the base system lacks; in the cache, and as a repository on the bridge.
+Counterparts: apt of this machine, whose sources, proxy and lists are used; apt of the hosts.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from deploy.packaging import control
 
 
 def names_of(depends: str) -> list[str]:
-    """The packages of a Depends field, of alternatives the first; versions are apt's business."""
+    """The packages that a Depends field names, without versions; of alternatives the first."""
     each = (alternatives.partition("|")[0] for alternatives in depends.split(","))
     return [name.split()[0].partition(":")[0] for name in each if name.strip()]
 
@@ -29,7 +29,7 @@ SERVER: Final = (
     *("--bind", MACHINE, "--directory", str(REPOSITORY), str(PACKAGES_PORT)),
 )
 NODE: Final = tuple(names_of(", ".join(control.DEPENDS)))
-"""What this tree's own package depends on."""
+"""The packages that this tree's own package depends on."""
 _CACHED: Final = CACHE_DIR / "packages"
 _DOWNLOAD_WITHIN_S: Final = 600.0
 
@@ -40,18 +40,18 @@ def needed_by(package: Path) -> list[str]:
 
 
 def download(wanted: Sequence[str]) -> None:
-    """Fetch what is not in the cache yet; `wanted` are names of packages."""
+    """Fetch those of the `wanted` packages, and of their dependencies, that the cache lacks."""
     with base.cache_lock():
         _CACHED.mkdir(exist_ok=True)
         _apt(wanted, "--download-only")
 
 
 def fill_repository(wanted: Sequence[str]) -> None:
-    """Make the repository from the cache; raises `HostsError` if something is missing there."""
+    """Make the repository from the cache; raises `HostsError` if the cache lacks a package."""
     REPOSITORY.mkdir(parents=True, exist_ok=True)
     for old in REPOSITORY.iterdir():
         old.unlink()
-    # 'URI' FILE SIZE DIGEST
+    # Each line of apt's answer is: 'URI' FILE SIZE DIGEST
     lines = [each.split() for each in _apt(wanted, "--print-uris").splitlines()]
     needed = [line[1] for line in lines if line and line[0].startswith("'http")]
     if missing := [name for name in needed if not (_CACHED / name).exists()]:
@@ -68,11 +68,11 @@ def fill_repository(wanted: Sequence[str]) -> None:
 
 
 def _apt(wanted: Sequence[str], action: str) -> str:
-    """This machine's apt, as if only the base system were installed."""
+    """Run this machine's apt as if only the base system were installed; returns its stdout."""
     status = base.made() / "var/lib/dpkg/status"
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "partial").mkdir()
-        # What is cached is not listed as something to fetch.
+        # With this cache directory, apt does not list a package that is there as one to fetch.
         archives = str(_CACHED) if action == "--download-only" else scratch
         options = {
             "Dir::State::status": str(status),

@@ -1,7 +1,7 @@
-"""Packages of earlier releases, each built by its own tree.
+"""Builds the packages of earlier releases, each by its own tree.
 
 In: a release, as `deploy.releases` lists it. Out: a .deb in the cache. Counterpart:
-`deploy/package`, as it was in that commit. A first build may need the network.
+`deploy/package`, as it was in the release's commit. A first build may need the network.
 """
 
 import shutil
@@ -21,7 +21,8 @@ _BUILD_WITHIN_S: Final = 600.0
 
 
 def latest() -> Release:
-    """The release that an operator of this tree comes from; raises `HostsError` without one."""
+    """The release from which operators upgrade to this tree; raises `HostsError` if there is
+    none."""
     try:
         return releases.before(Project.read(_ROOT).version)
     except (OSError, ValueError, IndexError, msgspec.ValidationError) as error:
@@ -29,7 +30,7 @@ def latest() -> Release:
 
 
 def package_of(release: Release) -> Path:
-    """The package of a release, built now if it is not in the cache."""
+    """The path of a release's package, which is built now if it is not in the cache."""
     kept = CACHE_DIR / "releases" / release.commit
     kept.mkdir(parents=True, exist_ok=True)
     for found in kept.glob("*.deb"):
@@ -37,7 +38,7 @@ def package_of(release: Release) -> Path:
     tree, out = kept / "tree", kept / "out"
     for scratch in (tree, out):
         shutil.rmtree(scratch, ignore_errors=True)
-    # Whoever made the clone need not be root.
+    # The clone may belong to another user than root, and git refuses such a tree by default.
     git = ["git", "-c", f"safe.directory={_ROOT}", "-C", str(_ROOT)]
     archive = kept / "tree.tar"
     command([*git, "archive", "--format=tar", f"--output={archive}", release.commit])

@@ -1,7 +1,7 @@
-"""Commands on hosts, by ssh.
+"""Runs commands on hosts by ssh.
 
-In: a host's name, a command. Out: what it said. Counterparts: sshd of the hosts; the same
-configuration file serves Ansible and testinfra.
+In: a host, a command. Out: the command's output. Counterparts: sshd of the hosts; Ansible and
+testinfra, which use the same configuration file.
 """
 
 import shlex
@@ -18,7 +18,7 @@ _CONNECT_WITHIN_S: Final = 10
 
 
 def write_config(hosts: Sequence[Host]) -> None:
-    """The file that tells ssh how to reach each host, by its name or its address."""
+    """Write the file that tells ssh how to reach each host, by its name or its address."""
     blocks = [f"Host {host.name} {host.address}\n    HostName {host.address}\n" for host in hosts]
     common = {
         "User": "root",
@@ -29,7 +29,7 @@ def write_config(hosts: Sequence[Host]) -> None:
         "StrictHostKeyChecking": "yes",
         "BatchMode": "yes",
         "ConnectTimeout": str(_CONNECT_WITHIN_S),
-        # A connection that is kept open is given up when its host has lost its power.
+        # ssh gives up a connection when the host at its other end has lost its power.
         "ServerAliveInterval": "2",
         "ServerAliveCountMax": "5",
         "LogLevel": "ERROR",
@@ -39,7 +39,7 @@ def write_config(hosts: Sequence[Host]) -> None:
 
 
 def ssh_argv(host: Host, command: Sequence[str] | str = ()) -> list[str]:
-    """The command line that runs a command there: a string as its shell takes it."""
+    """The command line that runs a command on the host; a string goes to the host's shell."""
     text = command if isinstance(command, str) else shlex.join(command)
     return ["ssh", "-F", str(SSH_CONFIG), host.name, *([text] if text else [])]
 
@@ -47,7 +47,7 @@ def ssh_argv(host: Host, command: Sequence[str] | str = ()) -> list[str]:
 def ssh(
     host: Host, command: Sequence[str] | str, *, timeout_s: float, given: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """Run it to its end; raises `HostsError` if there is none in time."""
+    """Run a command on the host to its end; raises `HostsError` if it fails or takes too long."""
     try:
         return subprocess.run(
             ssh_argv(host, command),
@@ -63,7 +63,7 @@ def ssh(
 
 
 def answers(host: Host) -> bool:
-    """Whether its sshd greets."""
+    """Whether the host's sshd greets a new connection."""
     try:
         with socket.create_connection((host.address, _SSH_PORT), _ANSWER_WITHIN_S) as connection:
             return connection.recv(4) == b"SSH-"

@@ -1,4 +1,7 @@
-"""A farm of real nodes on one machine: `Lab` for tests and the demo, `sipfarm lab` for people."""
+"""Runs a farm of real nodes on one machine, each in a network namespace.
+
+Tests and the demo use the class `Lab`; people use the command `sipfarm lab`.
+"""
 
 from deploy.lab.lab import Lab
 from deploy.lab.layout import Host, LabError

@@ -1,8 +1,8 @@
-"""Making a lab, and removing one in whatever state it is.
+"""Makes a lab, and removes one in whatever state it is.
 
-In: how many nodes, and their settings. Out: namespaces, files and running services, or, after
-`remove`, nothing. Counterpart: `lab.py`. The directory of a host is made before anything else of
-it, so that `remove` knows what is the lab's.
+In: the number of nodes, and their settings. Out: namespaces, files and running services; nothing
+of these after `remove`. Counterpart: `lab.py`. The directory of a host is made before anything else
+of the host. So `remove` knows what belongs to the lab.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from overlay.config.sections import OverlaySection
 from overlay.identity import ca
 
 BOOTSTRAP_NODES: Final = 3
-"""How many other nodes a node is told of; it learns of the rest from them."""
+"""How many other nodes stand in a node's configuration; it learns of the rest from them."""
 
 NODES_PER_CORE: Final = 5
-"""Up to so many keep a farm's usual times while they start."""
+"""Up to so many nodes a core, a farm's usual waiting times are long enough while nodes start."""
 _WAITS: Final = ("request_timeout_ms", "probe_timeout_ms", "suspicion_min_ms")
 
 TLS_PORT: Final = 5061
@@ -39,7 +39,7 @@ AUTHORITY_DIR: Final = layout.STATE_DIR / "ca"
 
 
 def check_root() -> None:
-    """Raise `LabError` for those who may not make namespaces."""
+    """Raise `LabError` unless this process runs as root: only root may make namespaces."""
     if os.geteuid() != 0:
         raise LabError("the lab makes network namespaces, which only root may: use sudo")
 
@@ -53,7 +53,7 @@ def check_programs() -> None:
 
 
 def check_memory(nodes: int, which: Collection[str], available_mib: float) -> None:
-    """Raise `LabError` if these services of so many nodes do not fit into the memory there is."""
+    """Raise `LabError` if these services of so many nodes need more memory than is available."""
     each_mib = sum(services.MEMORY_MIB[service] for service in which)
     if nodes * each_mib > available_mib:
         raise LabError(
@@ -63,7 +63,7 @@ def check_memory(nodes: int, which: Collection[str], available_mib: float) -> No
 
 
 def available_mib() -> float:
-    """Memory that programs can still have without swapping (proc(5), MemAvailable)."""
+    """MiB of memory that programs can still get without swapping (proc(5), MemAvailable)."""
     text = Path("/proc/meminfo").read_text(encoding="ascii")
     line = next(line for line in text.splitlines() if line.startswith("MemAvailable:"))
     return int(line.split()[1]) / 1024
@@ -71,7 +71,8 @@ def available_mib() -> float:
 
 @contextlib.contextmanager
 def lock() -> Iterator[None]:
-    """One command at a time changes the lab."""
+    """Hold the lock with which one command at a time changes the lab; raises `LabError` if it is
+    not free in time."""
     until_s = time.monotonic() + _LOCK_WITHIN_S
     with open(layout.LOCK_FILE, "a", encoding="ascii") as file:
         while True:
@@ -88,7 +89,7 @@ def lock() -> Iterator[None]:
 def node_config(
     node: Host, names: Sequence[str], farm: str, settings: Mapping[str, object]
 ) -> Config:
-    """A node's configuration; raises `ConfigError` if the settings make none.
+    """A node's configuration; raises `ConfigError` if a setting is wrong.
 
     `settings` are values by `section.key`.
     """
@@ -105,7 +106,7 @@ def node_config(
         },
         "overlay": {"bootstrap": others[:BOOTSTRAP_NODES], **patience(len(names))},
         "metrics": {"address": node.address},
-        # sipp looks at the first challenge alone, and knows no other algorithm.
+        # sipp answers the first challenge alone, and its only algorithm is MD5.
         "proxy": {"digest_algorithms": ("MD5", "SHA-256"), **edge_settings(node)},
     }
     for name, value in settings.items():
@@ -117,11 +118,11 @@ def node_config(
 
 
 def patience(nodes: int, cores: int = os.cpu_count() or 1) -> dict[str, int]:
-    """How long nodes wait for each other where many share few cores, as values of `[overlay]`.
+    """How long nodes wait for each other when many share few cores, as values of `[overlay]`.
 
-    Each waits for its turn on a core before it can answer. With the times of a farm whose nodes
-    have machines of their own, they would take one another for dead, and the work that this makes
-    would hold them up even more.
+    Each node waits for its turn on a core before it can answer. With the waiting times of a farm
+    whose nodes have machines of their own, the nodes would take one another for dead. The work that
+    this makes would delay them even more.
     """
     times = nodes / (NODES_PER_CORE * cores)
     if times <= 1:
@@ -131,7 +132,7 @@ def patience(nodes: int, cores: int = os.cpu_count() or 1) -> dict[str, int]:
 
 
 def edge_settings(node: Host) -> dict[str, object]:
-    """What a node of the lab serves besides UDP and TCP, as values of `[proxy]`."""
+    """The transports that a node of the lab serves besides UDP and TCP, as values of `[proxy]`."""
     return {
         "tls_port": TLS_PORT,
         "ws_port": WS_PORT,
@@ -158,13 +159,13 @@ def build(state: LabState, configs: Mapping[str, Config], report: Report, until_
 
 
 def build_host(node: Host, farm: str) -> None:
-    """A node's namespace, in which it knows the farm's name as itself."""
+    """Make a node's namespace, in which the farm's name has the node's own address."""
     itself = f"{node.address} {node.name}.{farm} {node.name} {farm}\n"
     network.create_host(node, f"127.0.0.1 localhost\n{itself}", [node.address], farm)
 
 
 def remove(report: Report) -> bool:
-    """Kill and delete all that is the lab's; false if there was nothing."""
+    """Kill and delete everything that belongs to the lab; false if there was nothing."""
     was_there = layout.STATE_DIR.exists() or network.bridge_exists()
     hosts = _hosts_left()
     for pids in processes.of_hosts(hosts).values():
@@ -182,7 +183,7 @@ def remove(report: Report) -> bool:
 
 
 def _hosts_left() -> list[Host]:
-    """Hosts that have a directory, or an interface in case that is gone."""
+    """The hosts that have a directory, or still an interface though their directory is gone."""
     names = network.hosts_with_interface()
     if layout.STATE_DIR.is_dir():
         names |= {entry.name for entry in layout.STATE_DIR.iterdir()}

@@ -1,4 +1,4 @@
-"""What SIP phones of the lab see of a node: a certificate by a CA that they trust.
+"""Gives the lab's nodes the certificates that they show to SIP phones, by a CA that phones trust.
 
 In: the farm's name, nodes. Out: `sip-ca/ca.pem`, and in each node's etc `sip.pem` and `sip.key`.
 Counterpart: `deploy/sip_authority.py`.
@@ -18,22 +18,22 @@ AUTHORITY: Final = _AUTHORITY.certificate
 
 
 def create() -> None:
-    """Make the CA."""
+    """Make the CA of the lab."""
     _AUTHORITY.create()
 
 
 def issue(node: Host, farm: str, *, lifetime: timedelta = sip_authority.LIFETIME) -> None:
-    """A new key and a certificate for the node, which names it and the farm; with a negative
-    lifetime one that has expired."""
+    """Make a new key for the node, and a certificate that names the node and the farm. With a
+    negative lifetime, the certificate has expired already."""
     names = [farm, f"{node.name}.{farm}"]
     _AUTHORITY.issue(names, certificate_file(node), key_file(node), lifetime)
 
 
 def certificate_file(node: Host) -> Path:
-    """Where a node's certificate is."""
+    """The path of a node's certificate for SIP phones."""
     return node.etc / "sip.pem"
 
 
 def key_file(node: Host) -> Path:
-    """Where its private key is."""
+    """The path of the private key of that certificate."""
     return node.etc / "sip.key"

@@ -1,6 +1,6 @@
-"""What `sipfarm lab up --json` and `lab status --json` say.
+"""Describes the lab for programs: the answer of `sipfarm lab up --json` and `lab status --json`.
 
-In: the lab's state, its configurations and processes. Out: one structure for programs.
+In: the lab's state, its configurations and processes. Out: one structure.
 Counterpart: `overlay/cli/lab.py`, which prints it.
 """
 
@@ -15,18 +15,18 @@ from overlay.config.config import Config
 
 
 class ServiceDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """One service of a node."""
+    """One service of a node, as it is now."""
 
     name: str
     state: ProcessState
     pid: int
-    """Its first process; 0 if it is dead."""
+    """The id of the service's first process; 0 if the service is dead."""
     pids: tuple[int, ...]
     log: str
 
 
 class NodeDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """One node."""
+    """One node, with its addresses, paths and services."""
 
     name: str
     address: str
@@ -46,7 +46,7 @@ class NodeDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PhoneDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """A phone host."""
+    """A phone host: a network namespace for phones."""
 
     name: str
     address: str

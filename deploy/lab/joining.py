@@ -1,6 +1,6 @@
-"""A further node joins the lab as one would in the field: with a token, and nothing else.
+"""Lets a further node join the lab as a node joins a real farm: with a token, and nothing else.
 
-In: the lab that is up, a node's name. Out: that node, running. Counterparts: `sipfarm ca serve`,
+In: the lab that is up, a node's name. Out: the running node. Counterparts: `sipfarm ca serve`,
 which runs on this machine while the node joins; `sipfarm node join`, which runs on the node.
 """
 
@@ -32,7 +32,7 @@ _JOINED_WITHIN_S: Final = 30.0
 
 @contextmanager
 def enrollment_service(authority: Path) -> Iterator[None]:
-    """`sipfarm ca serve` on this machine, reachable from every host of the lab."""
+    """Run `sipfarm ca serve` on this machine, where every host of the lab can reach it."""
     address = authority / files.SERVICE_ADDRESS
     address.unlink(missing_ok=True)
     listen = f"{layout.GATEWAY}:{ENROLLMENT_PORT_DEFAULT}"
@@ -53,20 +53,21 @@ def enrollment_service(authority: Path) -> Iterator[None]:
 
 
 def token(authority: Path, node: str) -> Token:
-    """A token for a node of this name."""
+    """Make a token for a node of this name."""
     service = (layout.GATEWAY, ENROLLMENT_PORT_DEFAULT)
     return token_book.make(authority, service, node, timedelta(minutes=5), datetime.now(UTC))
 
 
 def make_host(node: Host, farm: str) -> None:
-    """The node's namespace and its empty directories: a machine that was just installed."""
+    """Make the node's namespace and its empty directories, as on a machine just installed."""
     for directory in (node.etc, node.run, node.data):
         directory.mkdir(parents=True, exist_ok=True)
     building.build_host(node, farm)
 
 
 def join(state: LabState, node: Host, given: Token) -> Config:
-    """On the node: enroll, render, start; besides the token, only the lab's paths are said."""
+    """Enroll the node, write its services' files and start them; returns its configuration. The
+    node gets the token and the lab's paths, and nothing else."""
     places = ("--data-dir", str(node.data), "--run-dir", str(node.run))
     command = [*_CLI, "--config", str(node.config), "node", "join", *places]
     done = subprocess.run(
@@ -80,7 +81,8 @@ def join(state: LabState, node: Host, given: Token) -> Config:
     if done.returncode:
         raise LabError(f"{node.name} cannot join: {done.stderr.strip()}")
     config = configuration.load(node.config)
-    # Certificates for phones and further addresses are the operator's business: no token has them.
+    # No token brings these settings, as the operator adds them by hand: certificates for phones,
+    # further addresses.
     edge = msgspec.structs.replace(config.proxy, **building.edge_settings(node))
     own = msgspec.structs.replace(config.node, address6=node.address6)
     metrics = msgspec.structs.replace(config.metrics, address=node.address)
@@ -93,7 +95,7 @@ def join(state: LabState, node: Host, given: Token) -> Config:
 
 
 def check_new(state: LabState, node: Host) -> None:
-    """Raise `LabError` unless this is a node that the lab does not have yet."""
+    """Raise `LabError` unless the host is a node that the lab does not have yet."""
     there = network.hosts_with_interface()
     if not node.is_node or node.name in state.nodes or node.name in there:
         raise LabError(f"{node.name} is no new node; there are {' '.join(state.nodes)}")

@@ -1,8 +1,8 @@
 """The lab: a farm of real nodes on this machine, each in a network namespace.
 
-In: calls from `overlay/cli/lab.py` and from tests. Out: what `building.py`, `processes.py` and
-`network.py` do to the machine. There is one lab a machine; what has to be known of it between two
-commands is in `layout.LabState`.
+In: calls from `overlay/cli/lab.py` and from tests. Out: changes to the machine, by `building.py`,
+`processes.py` and `network.py`. A machine has room for one lab at a time. `layout.LabState` keeps
+what the next command must know of it.
 """
 
 import os
@@ -26,14 +26,14 @@ from overlay.control.client import ControlClient
 
 
 class Lab:
-    """The lab that is up. Every method raises `LabError` when it cannot do what it says."""
+    """The lab that is up. Every method raises `LabError` when it fails."""
 
     def __init__(self, state: LabState) -> None:
         self._state = state
 
     @classmethod
     def attach(cls) -> "Lab":
-        """The lab that somebody started earlier."""
+        """The lab that an earlier command started."""
         building.check_root()
         return cls(layout.load_state())
 
@@ -85,7 +85,8 @@ class Lab:
         return cls(state)
 
     def join(self, name: str, *, report: Report = quiet, timeout_s: float = 60.0) -> float:
-        """Let a further node join with a token; how many s until it and the farm were ready."""
+        """Let a further node join with a token; returns how many s it took until the node and the
+        farm were ready."""
         building.check_root()
         node = host(name)
         with building.lock():
@@ -102,7 +103,7 @@ class Lab:
 
     @staticmethod
     def down(report: Report = quiet) -> bool:
-        """Remove every trace of the lab, whatever state it is in; false if there was none."""
+        """Remove every trace of the lab, in whatever state it is; false if there was none."""
         building.check_root()
         with building.lock():
             return building.remove(report)
@@ -114,7 +115,7 @@ class Lab:
 
     @property
     def nodes(self) -> list[Host]:
-        """All nodes, also those that are dead."""
+        """All nodes, also the dead ones."""
         return [host(name) for name in self._state.nodes]
 
     def node(self, name: str) -> Host:
@@ -124,7 +125,7 @@ class Lab:
         return host(name)
 
     def host_directory(self, name: str) -> Path:
-        """Where files of a host may be put; they go with the lab."""
+        """A directory for further files of a host, which is removed together with the lab."""
         return host(name).directory
 
     def config(self, name: str) -> Config:
@@ -132,15 +133,15 @@ class Lab:
         return configuration.load(self.node(name).config)
 
     def describe(self) -> LabDescription:
-        """All that a program needs to use the lab."""
+        """Everything that a program must know to use the lab."""
         self._state = layout.load_state()
         return describe(self._state, {node.name: self.config(node.name) for node in self.nodes})
 
     def phone(self, name: str, names: Mapping[str, str] | None = None) -> Host:
-        """A phone host, made if it is not there.
+        """A phone host, which is made if it is not there.
 
-        `names` are addresses by name for its /etc/hosts, which win over the farm's DNS; without,
-        the file stays as it is.
+        `names` are addresses by name for the host's /etc/hosts, which win over the farm's DNS. If
+        None, the file stays as it is.
         """
         phone = host(name)
         if phone.is_node:
@@ -154,14 +155,14 @@ class Lab:
                 network.create_host(phone, text, servers, self.farm)
                 self._change(phones=(*self._state.phones, name))
             elif names is not None:
-                # In place: whoever runs on the host goes on to see this very file.
+                # Written in place, as processes on the host have this very file mounted.
                 (phone.netns_etc / "hosts").write_text(text, encoding="ascii")
         return phone
 
     def command_on(self, name: str, command: Sequence[str]) -> list[str]:
         """The command line that runs `command` on a node or on a phone host.
 
-        There, `sipfarm` is this project's, and on a node it knows the node's configuration.
+        On the host, `sipfarm` is the program of this tree. On a node, it uses the node's farm.toml.
         """
         wanted = self.node(name) if host(name).is_node else self.phone(name)
         programs = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
@@ -173,7 +174,7 @@ class Lab:
     def run_on(
         self, name: str, command: Sequence[str], *, timeout_s: float, given: str = ""
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command on a host to its end and return what it said."""
+        """Run a command on a host to its end; returns its output and exit status."""
         argv = self.command_on(name, command)
         return subprocess.run(
             argv,
@@ -187,16 +188,17 @@ class Lab:
     def ask(
         self, name: str, request: control_protocol.ControlRequest, deadline_s: float = 5.0
     ) -> control_protocol.ControlAnswer:
-        """The answer of a node's daemon; raises what `ControlClient.ask` raises."""
+        """Ask a node's daemon and return its answer; raises what `ControlClient.ask` raises."""
         with ControlClient(self.config(name).control_socket) as client:
             return client.ask(request, deadline_s)
 
     def kill(self, name: str, service: str = "") -> None:
-        """SIGKILL everything on a node, as when its power fails, or one service."""
+        """Send SIGKILL to one service of a node, or to all its processes, as when power fails."""
         processes.kill_all(self.node(name), self._service(service))
 
     def freeze(self, name: str, service: str = "") -> None:
-        """SIGSTOP everything on a node, or one service: it is there, and does not answer."""
+        """Send SIGSTOP to one service of a node, or to all its processes: they stay there, and no
+        longer answer."""
         processes.freeze_all(self.node(name), self._service(service))
 
     def thaw(self, name: str, service: str = "") -> None:
@@ -204,13 +206,13 @@ class Lab:
         processes.thaw_all(self.node(name), self._service(service))
 
     def stop(self, name: str, service: str = "") -> None:
-        """SIGTERM a node's services in turn, or one of them, and wait until they have ended."""
+        """Send SIGTERM to one service of a node, or to all in turn, and wait until they ended."""
         node = self.node(name)
         for each in [self._service(service)] if service else reversed(self._state.services):
             processes.stop(node, each)
 
     def start(self, name: str, service: str = "") -> None:
-        """Start what does not run of a node, or one service; `wait_ready` waits for it."""
+        """Start one service of a node, or all that do not run; `wait_ready` waits for them."""
         node, config = self.node(name), self.config(name)
         with building.lock():
             for each in [self._service(service)] if service else self._state.services:
@@ -218,7 +220,7 @@ class Lab:
                     processes.start(node, each, services.command_of(each, node, config))
 
     def cut(self, names: Collection[str]) -> None:
-        """Let nothing pass between these hosts and all others; replaces an earlier cut."""
+        """Drop everything between these hosts and all others; replaces an earlier cut."""
         with building.lock():
             self._state = layout.load_state()
             known = (*self._state.nodes, *self._state.phones)
@@ -235,7 +237,7 @@ class Lab:
             self._change(cut=())
 
     def restore(self, *, timeout_s: float = 60.0) -> None:
-        """Heal, thaw and start what is not as it was after `up`, and wait until all is ready."""
+        """Undo cuts and freezes, start what has ended, and wait until all is ready again."""
         self.heal()
         for name in self._state.nodes:
             self.thaw(name)
@@ -245,7 +247,7 @@ class Lab:
     def wait_ready(
         self, *, every_service: bool = False, report: Report = quiet, timeout_s: float = 60.0
     ) -> None:
-        """Wait until what runs is ready; see `readiness.wait`."""
+        """Wait until all running services are ready; see `readiness.wait`."""
         self._state = layout.load_state()
         configs = {name: self.config(name) for name in self._state.nodes}
         readiness.wait(

@@ -1,7 +1,7 @@
 """Names, addresses and paths of the lab, and its state file.
 
-In: a host's name. Out: where everything of it is. Counterparts: all other files of this folder;
-nothing here touches the machine but `load_state` and `save_state`.
+In: a host's name. Out: the host's addresses and paths. Counterparts: all other modules here. Only
+`load_state` and `save_state` touch the machine.
 """
 
 import os
@@ -16,8 +16,8 @@ from overlay.base.errors import SipfarmError
 
 STATE_DIR: Final = Path("/run/sipfarm-lab")
 DATA_DIR: Final = Path(os.environ.get("SIPFARM_LAB_DATA", "/var/lib/sipfarm-lab"))
-"""Databases are here and not under /run, which is memory on most systems: an fsync has to cost
-what it costs. `deploy/apart` sets the variable."""
+"""Holds the databases. They are not under /run, which is memory on most systems, as an fsync must
+cost what it costs on a disk. `deploy/apart` sets the variable."""
 LOCK_FILE: Final = Path("/run/sipfarm-lab.lock")
 NETNS_DIR: Final = Path("/run/netns")
 NETNS_ETC_DIR: Final = Path("/etc/netns")
@@ -29,7 +29,8 @@ NETWORK_PREFIX: Final = "10.77.0."
 PREFIX_BITS: Final = 24
 GATEWAY: Final = "10.77.0.1"
 NETWORK6_PREFIX: Final = "fd77::"
-"""A host's IPv6 address ends with the same number as its IPv4 address, so that people see it."""
+"""A host's IPv6 address ends with the same number as its IPv4 address, so that people recognize
+it."""
 PREFIX6_BITS: Final = 64
 GATEWAY6: Final = f"{NETWORK6_PREFIX}1"
 GATEWAY_LINK: Final = "02:00:0a:4d:00:01"
@@ -46,44 +47,44 @@ _HOST_NAME = re.compile(r"([np])([1-9][0-9]{0,2})")
 
 
 class LabError(SipfarmError):
-    """The lab cannot do what was asked; the text says what to do about it."""
+    """A request to the lab failed; the text says what people can do about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """A node or a phone host: a network namespace with one address on the bridge, and an IPv6
-    address if this machine knows IPv6."""
+    """A node or a phone host: a network namespace with one IPv4 address on the bridge, and one IPv6
+    address if this machine's kernel has IPv6."""
 
     name: str
     address: str
     address6: str = ""
     link_address: str
-    """Of its interface, the end inside the namespace."""
+    """The link address of the host's interface, at the end inside the namespace."""
     is_node: bool
 
     @property
     def interface(self) -> str:
-        """Its port on the bridge, in the namespace of the host machine."""
+        """The host's port on the bridge, in the namespace of the machine itself."""
         return f"{INTERFACE_PREFIX}{self.name}"
 
     @property
     def directory(self) -> Path:
-        """Everything of it that can be thrown away."""
+        """The directory with all files of the host that a farm can lose."""
         return STATE_DIR / self.name
 
     @property
     def etc(self) -> Path:
-        """Configuration, key and certificate."""
+        """The directory with configuration, key and certificate."""
         return self.directory / "etc"
 
     @property
     def run(self) -> Path:
-        """Unix sockets."""
+        """The directory with the Unix sockets."""
         return self.directory / "run"
 
     @property
     def data(self) -> Path:
-        """Databases, on a real disk."""
+        """The directory with the databases, on a real disk."""
         return DATA_DIR / self.name
 
     @property
@@ -92,16 +93,16 @@ class Host:
         return self.etc / "farm.toml"
 
     def log(self, service: str) -> Path:
-        """Where a service's output goes."""
+        """The file that gets a service's output."""
         return self.directory / "log" / f"{service}.log"
 
     def pid_file(self, service: str) -> Path:
-        """Holds the id of the service's process, which is its session's as well."""
+        """The file with the id of the service's first process, which is also its session's id."""
         return self.directory / "pid" / service
 
     @property
     def netns_etc(self) -> Path:
-        """`ip netns exec` shows the files in it as files of /etc."""
+        """The directory whose files `ip netns exec` shows as files of /etc."""
         return NETNS_ETC_DIR / self.name
 
 
@@ -130,7 +131,7 @@ def every_host() -> list[Host]:
 
 
 def has_ipv6() -> bool:
-    """Whether this machine's kernel gives new interfaces IPv6."""
+    """Whether this machine's kernel gives new interfaces an IPv6 address."""
     try:
         return _IPV6_OFF.read_text(encoding="ascii").strip() == "0"
     except OSError:
@@ -138,14 +139,14 @@ def has_ipv6() -> bool:
 
 
 class LabState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the next command has to know of the lab; everything else is read from the system."""
+    """What the next command must know of the lab. Everything else is read from the system."""
 
     farm: str
     nodes: tuple[str, ...]
     services: tuple[str, ...]
     phones: tuple[str, ...] = ()
     cut: tuple[str, ...] = ()
-    """Hosts that are cut off from the others."""
+    """The names of the hosts that are cut off from the others."""
 
 
 def load_state() -> LabState:
@@ -161,7 +162,7 @@ def load_state() -> LabState:
 
 
 def save_state(state: LabState) -> None:
-    """Store the state; a reader sees the old one or the new one, never half of it."""
+    """Store the state. A reader sees the old one or the new one, never half of it."""
     STATE_DIR.mkdir(parents=True, exist_ok=True)
     temporary = _state_file().with_suffix(".new")
     temporary.write_bytes(msgspec.json.format(msgspec.json.encode(state)))

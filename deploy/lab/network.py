@@ -1,12 +1,12 @@
-"""The lab's network: one bridge, a namespace and a pair of interfaces a host, cuts.
+"""Makes the lab's network: one bridge, a namespace and a pair of interfaces for each host, cuts.
 
-In: hosts of `layout.py`. Out: what `ip` and `nft` make of them. Counterpart: `lab.py`. Everything
-can be removed again by name, also when it is only half there.
+In: hosts of `layout.py`. Out: namespaces, interfaces and rules, by `ip` and `nft`. Counterpart:
+`lab.py`. Everything can be removed again by its name, also when it is only half there.
 
-Nobody asks for link addresses (ARP, RFC 826; neighbour discovery, RFC 4861). The kernel keeps what
-it was told in one table for all namespaces, 1,024 entries by default, and sends nothing for which
-there is no room: 32 hosts that all talk to each other would fill it. Permanent entries do not
-count, so each host has one for every host that there may be.
+No host asks for link addresses (ARP, RFC 826; neighbour discovery, RFC 4861). The kernel keeps
+learned addresses in one table for all namespaces, with 1,024 entries by default. It sends nothing
+to a host for which the table has no room: 32 hosts that all talk to each other would fill it.
+Permanent entries do not count. So each host has a permanent entry for every host that may exist.
 """
 
 import ipaddress
@@ -37,7 +37,7 @@ _COMMAND_TIMEOUT_S = 30
 
 
 def command(argv: Sequence[str], given: str = "") -> str:
-    """The output of a command; raises `LabError` with what it complained about."""
+    """Run a command and return its output; raises `LabError` with the command's complaint."""
     try:
         done = subprocess.run(
             argv,
@@ -58,7 +58,7 @@ def command(argv: Sequence[str], given: str = "") -> str:
 
 
 def check_range_free() -> None:
-    """Raise `LabError` if somebody else uses the lab's addresses or its names."""
+    """Raise `LabError` if something else on this machine has the lab's addresses or names."""
     lab = ipaddress.ip_network(NETWORK)
     for route in _ip_json("-4", "route", "show", "table", "all"):
         if route["dst"] == "default" or route.get("dev") == BRIDGE:
@@ -77,7 +77,7 @@ def bridge_exists() -> bool:
 
 
 def create_bridge() -> None:
-    """The bridge, with the host machine's own address on it."""
+    """Make the bridge, with the machine's own address on it."""
     _ip_batch(
         f"link add {BRIDGE} address {GATEWAY_LINK} type bridge forward_delay 0",
         f"link set {BRIDGE} addrgenmode none",
@@ -89,16 +89,16 @@ def create_bridge() -> None:
 
 
 def delete_bridge() -> None:
-    """Remove the bridge and cuts, if they are there."""
+    """Remove the bridge and the cuts, if they are there."""
     heal()
     if bridge_exists():
         _ip_batch(f"link delete {BRIDGE}")
 
 
 def create_host(host: Host, hosts_file: str, nameservers: Iterable[str], search: str) -> None:
-    """The host's namespace, its interface, and what it sees as hosts and resolv.conf.
+    """Make the host's namespace, its interface, and its own /etc/hosts and /etc/resolv.conf.
 
-    Raises `LabError` if a namespace of that name is there: it is somebody else's.
+    Raises `LabError` if a namespace of that name is there, as it does not belong to the lab.
     """
     if (NETNS_DIR / host.name).exists():
         raise LabError(f"a network namespace {host.name} is there already, and not the lab's")
@@ -129,7 +129,7 @@ def create_host(host: Host, hosts_file: str, nameservers: Iterable[str], search:
 
 
 def delete_host(host: Host) -> None:
-    """Remove the host's namespace, interface and files, as far as they are there."""
+    """Remove those of the host's namespace, interface and files that are there."""
     if _interface_exists(host.interface):
         _ip_batch(f"link delete {host.interface}")
     if (NETNS_DIR / host.name).exists():
@@ -140,9 +140,9 @@ def delete_host(host: Host) -> None:
 
 
 def cut(hosts: Sequence[Host]) -> None:
-    """Let nothing pass between these hosts and all others; replaces an earlier cut.
+    """Drop everything between these hosts and all others; replaces an earlier cut.
 
-    Frames vanish on the bridge, as on a broken cable: no host is told. The host machine itself
+    Frames vanish on the bridge, as on a broken cable, so no host gets an error. The machine itself
     still reaches every host.
     """
     names = ", ".join(f'"{host.interface}"' for host in hosts)
@@ -167,14 +167,15 @@ def heal() -> None:
 
 
 def hosts_with_interface() -> set[str]:
-    """Names of hosts whose end of the cable is there."""
+    """The names of the hosts whose port on the bridge is there."""
     prefix = layout.INTERFACE_PREFIX
     names = (entry.name for entry in Path("/sys/class/net").iterdir())
     return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
 
 
 def _address6(address: str, interface: str) -> list[str]:
-    """Nobody else is on the bridge, so an address need not be tried for a second before use."""
+    """The arguments of `ip` for an IPv6 address that is usable at once. The kernel would first
+    search the bridge for a second user of it, for a second; no other program is there."""
     return [f"address add {address}/{PREFIX6_BITS} dev {interface} nodad"] if address else []
 
 

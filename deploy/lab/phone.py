@@ -1,7 +1,7 @@
-"""A phone of the lab, as tests and the demo hold it in their hands.
+"""Controls a phone of the lab for tests and the demo.
 
-In: what a person does with a phone. Out: what the phone says, as `PhoneEvent`s. Counterpart:
-`softphone.py`, which is the phone and runs on the phone host.
+In: calls for what a person does with a phone. Out: what the phone reports, as `PhoneEvent`s.
+Counterpart: `softphone.py`, which is the phone itself and runs on the phone host.
 """
 
 import os
@@ -24,40 +24,42 @@ _END_WITHIN_S = 10.0
 
 
 class PhoneSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody would type into the phone."""
+    """The settings that a person would type into the phone."""
 
     user: str
     domain: str
     address: str
-    """The phone's own, that it binds to."""
+    """The phone's own address, which it binds to."""
     port: int = 5060
-    """UDP and TCP."""
+    """The phone's own port, for UDP and TCP."""
     password: str = ""
     nameservers: tuple[str, ...] = ()
-    """Resolves SIP URIs by SRV at these; without, it looks up addresses as the host does."""
+    """The addresses of the name servers at which the phone resolves SIP URIs by SRV. If empty, it
+    looks up addresses as its host does."""
     outbound_proxy: str = ""
-    """Sends what begins a dialog, and REGISTER, by way of this URI."""
+    """The URI through which the phone sends REGISTERs and the requests that begin a dialog."""
     transport: str = "udp"
-    """`udp`, `tcp`, or `tls`, which sends all by way of the farm's name, encrypted."""
+    """`udp`, `tcp` or `tls`. With `tls`, everything goes encrypted to the farm's name."""
     authority: str = ""
-    """PEM: the CA whose certificates the phone takes; for TLS."""
+    """For TLS: the file of the CA that the phone trusts (PEM)."""
     expires_s: int = 300
     retry_s: int = 0
-    """Registers again so long after it could not, and at once when its connection breaks, as
-    pjsua's 300 does; 0: never by itself."""
+    """How many s after a failed registration the phone tries again. It also registers at once when
+    its connection breaks. pjsua's default is 300; with 0, the phone never tries by itself."""
     answers: bool = True
-    """Answer calls at once; otherwise let them ring."""
+    """Whether the phone answers calls at once; otherwise they ring."""
 
 
 class PhoneEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that the phone told; fields that do not belong to its kind are empty."""
+    """One report of the phone. Fields that do not belong to its kind are empty."""
 
     event: str
-    """`ready`, `registration`, `incoming`, `call`, `media`; `held`: by the other side."""
+    """The kind: `ready`, `registration`, `incoming`, `call`, `media`, or `held` when the other side
+    has put the call on hold."""
     state: str = ""
-    """Of a call, pjsip's names: `CALLING`, `EARLY`, `CONFIRMED`, `DISCONNECTED`, …"""
+    """The call's state, by pjsip's names: `CALLING`, `EARLY`, `CONFIRMED`, `DISCONNECTED`, …"""
     code: int = 0
-    """SIP status of a registration or of a call's last response."""
+    """The SIP status of a registration, or of a call's last response."""
     reason: str = ""
     call_id: str = ""
     remote: str = ""
@@ -65,7 +67,7 @@ class PhoneEvent(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int = 0
     sent: int = 0
     received: int = 0
-    """RTP packets."""
+    """How many RTP packets the phone has received."""
 
 
 class Phone:
@@ -83,8 +85,8 @@ class Phone:
     ) -> None:
         """Start the phone; `settings` are further fields of `PhoneSettings`.
 
-        `names` decides which address the phone finds for a name: with the farm's name in it, the
-        phone uses that node. Without, it resolves the farm's name by SRV at the farm's own DNS.
+        `names` are addresses by name. If the farm's name is in it, the phone uses the node at that
+        address. Otherwise the phone resolves the farm's name by SRV at the farm's own DNS.
         """
         address = lab.phone(host, names or {}).address
         servers = () if names else tuple(node.address for node in lab.nodes)
@@ -101,7 +103,7 @@ class Phone:
         self.address = address
         log = lab.host_directory(host) / f"phone-{user}.log"
         self.events: list[PhoneEvent] = []
-        """All that the phone told so far."""
+        """All reports of the phone so far."""
         self._seen = 0
         self._buffer = b""
         argument = msgspec.json.encode(self.settings).decode()
@@ -121,16 +123,16 @@ class Phone:
             raise
 
     def register(self, timeout_s: float = 30.0) -> PhoneEvent:
-        """Register, and return how that ended."""
+        """Register; returns the event that says how that ended."""
         self.start_registering()
         return self.wait("registration", timeout_s=timeout_s)
 
     def start_registering(self) -> None:
-        """Begin to register; `registration` follows."""
+        """Begin to register; a `registration` event follows."""
         self._tell(do="register")
 
     def unregister(self, timeout_s: float = 30.0) -> PhoneEvent:
-        """Remove the registration, and return how that ended."""
+        """Remove the registration; returns the event that says how that ended."""
         self._tell(do="unregister")
         return self.wait("registration", timeout_s=timeout_s)
 
@@ -139,16 +141,16 @@ class Phone:
         self._tell(do="call", to=uri)
 
     def call(self, uri: str, timeout_s: float = 30.0) -> PhoneEvent:
-        """Begin a call and return the event of its answer, or of its failure."""
+        """Begin a call; returns the event of its answer or of its failure."""
         self.dial(uri)
         return self.wait("call", "CONFIRMED", "DISCONNECTED", timeout_s=timeout_s)
 
     def answer(self, code: int = 200) -> None:
-        """Answer the calls that ring."""
+        """Answer the calls that ring, with this SIP status."""
         self._tell(do="answer", code=code)
 
     def hang_up(self) -> None:
-        """End all calls, or give them up if they only ring."""
+        """End all calls, and give up those that only ring."""
         self._tell(do="hang up")
 
     def hold(self) -> None:
@@ -156,14 +158,14 @@ class Phone:
         self._tell(do="hold")
 
     def count_media(self) -> PhoneEvent:
-        """How many RTP packets the call has sent and received so far."""
+        """The `media` event that says how many RTP packets the call has sent and received."""
         self._tell(do="count media")
         return self.wait("media")
 
     def wait(self, event: str, *states: str, timeout_s: float = 30.0) -> PhoneEvent:
-        """The next event of this kind, in one of these states, that nobody waited for yet.
+        """The next event of this kind, in one of these states, that no earlier call returned.
 
-        Raises `LabError`, with what the phone told instead, if none comes in time.
+        Raises `LabError`, which lists the phone's other reports, if none comes in time.
         """
         until_s = time.monotonic() + timeout_s
         while True:
@@ -181,7 +183,7 @@ class Phone:
                 )
 
     def listen(self, timeout_s: float) -> bool:
-        """Take in what the phone tells next; false if it tells nothing in time, or has ended."""
+        """Take in the phone's next report; false if none comes in time, or the phone has ended."""
         assert self._process.stdout
         output = self._process.stdout.fileno()
         if not select.select([output], [], [], timeout_s)[0]:

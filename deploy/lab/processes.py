@@ -1,8 +1,10 @@
-"""Processes of the lab: started in a host's namespace, found by it, signalled.
+"""Starts processes in a host's namespace, finds them by the namespace, and sends them signals.
 
-In: hosts and command lines. Out: process ids. Counterpart: `lab.py`. A process belongs to a host
-if it is in its network namespace: nothing that a service forks, and nothing that `lab exec`
-started, can get away. A service is a session of its own, so that it can be told from the others.
+In: hosts and command lines. Out: process ids. Counterpart: `lab.py`.
+
+A process belongs to a host if it is in the host's network namespace. So the lab also finds what a
+service forks and what `lab exec` starts. Each service is a session of its own, so that its
+processes can be told from those of other services.
 """
 
 import contextlib
@@ -19,12 +21,12 @@ from deploy.lab.layout import NETNS_DIR, Host, LabError
 _POLL_S = 0.02
 _GONE_WITHIN_S = 20.0
 _REMIND_S = 5.0
-"""A Kamailio that gets its SIGTERM just before it begins to wait for signals hears it with the next
-one."""
+"""SIGTERM is sent again after so long. A Kamailio that gets the first one just before it begins to
+wait for signals notices it only with the next."""
 
 
 class ProcessState(StrEnum):
-    """What a service is doing."""
+    """Whether a service runs."""
 
     RUNNING = "running"
     FROZEN = "frozen"
@@ -37,14 +39,14 @@ def in_namespace(host: Host, command: Sequence[str]) -> list[str]:
 
 
 def start(host: Host, service: str, command: Sequence[str]) -> int:
-    """Start a service in the background and return its process id, which is its session's.
+    """Start a service in the background; returns its process id, which is also its session's id.
 
-    It outlives whoever started it, and is not a child that somebody would have to wait for.
+    The service outlives its starter. It is no child of it, so the starter need not wait for it.
     """
     log, pid_file = host.log(service), host.pid_file(service)
     for directory in (log.parent, pid_file.parent):
         directory.mkdir(parents=True, exist_ok=True)
-    # In a shell without job control a background process leads no group, so setsid does not fork
+    # In a shell without job control, a background process leads no group. So setsid does not fork,
     # and $! is the service's own process id.
     script = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
     done = subprocess.run(
@@ -61,9 +63,9 @@ def start(host: Host, service: str, command: Sequence[str]) -> int:
 
 
 def of_hosts(hosts: Iterable[Host]) -> dict[str, list[int]]:
-    """All processes in each host's namespace, by the host's name.
+    """The ids of all processes in each host's namespace, by the host's name.
 
-    One look at all processes of the machine, which a large lab has thousands of, does for all.
+    It reads the list of the machine's processes once for all hosts: a large lab has thousands.
     """
     found: dict[str, list[int]] = {host.name: [] for host in hosts}
     names = {_namespace(NETNS_DIR / name): name for name in found}
@@ -77,14 +79,14 @@ def of_hosts(hosts: Iterable[Host]) -> dict[str, list[int]]:
 
 
 def of_host(host: Host) -> list[int]:
-    """All processes in the host's namespace."""
+    """The ids of all processes in the host's namespace."""
     return of_hosts([host])[host.name]
 
 
 def of_services(host: Host, services: Collection[str], pids: Iterable[int]) -> dict[str, list[int]]:
-    """Those of a host's processes that belong to each of these services, by its name."""
+    """Those ids of `pids` that belong to each of these services of the host, by service."""
     sessions = {session_of(host, service): service for service in services}
-    # Of a service that was never started; kernel threads are in no session, either.
+    # A service that was never started has session 0, and so have kernel threads.
     sessions.pop(0, None)
     found: dict[str, list[int]] = {service: [] for service in services}
     for pid in pids:
@@ -95,7 +97,7 @@ def of_services(host: Host, services: Collection[str], pids: Iterable[int]) -> d
 
 
 def of_service(host: Host, service: str) -> list[int]:
-    """The processes of one service of the host."""
+    """The ids of the processes of one service of the host."""
     return of_services(host, [service], of_host(host))[service]
 
 
@@ -108,7 +110,7 @@ def session_of(host: Host, service: str) -> int:
 
 
 def state_of(pids: Iterable[int]) -> ProcessState:
-    """What these processes, all of one service, are doing."""
+    """The state of the service that has these processes."""
     letters = {_letter(pid) for pid in pids} - {"", "Z", "X"}
     if not letters:
         return ProcessState.DEAD
@@ -123,12 +125,13 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
 
 
 def kill_all(host: Host, service: str = "") -> None:
-    """SIGKILL every process of the host, or of one service, also those being forked just now."""
+    """Send SIGKILL to every process of the host, or of one service, also to those being forked just
+    now, and wait for their end."""
     _until_gone(host, service, signal.SIGKILL)
 
 
 def freeze_all(host: Host, service: str = "") -> None:
-    """SIGSTOP every process of the host, or of one service, and wait until they stand still."""
+    """Send SIGSTOP to every process of the host, or of one service, and wait until all stopped."""
     until_s = time.monotonic() + _GONE_WITHIN_S
     while True:
         pids = _pids(host, service)
@@ -141,12 +144,13 @@ def freeze_all(host: Host, service: str = "") -> None:
 
 
 def thaw_all(host: Host, service: str = "") -> None:
-    """SIGCONT every process of the host, or of one service."""
+    """Send SIGCONT to every process of the host, or of one service."""
     send(_pids(host, service), signal.SIGCONT)
 
 
 def stop(host: Host, service: str) -> None:
-    """SIGTERM one service and wait until nothing is left of it; raises `LabError` if it stays."""
+    """Send SIGTERM to a service and wait until all its processes have ended; raises `LabError` if
+    they do not in time."""
     session = session_of(host, service)
     if session not in of_host(host):
         return
@@ -156,7 +160,8 @@ def stop(host: Host, service: str) -> None:
 
 
 def _until_in_namespace(host: Host, pid: int) -> None:
-    """Wait for `ip netns exec`: until then nobody would find the process."""
+    """Wait until `ip netns exec` has put the process into the namespace: before, no function here
+    would find it."""
     until_s = time.monotonic() + _GONE_WITHIN_S
     inside = _namespace(NETNS_DIR / host.name)
     while _letter(pid) not in ("", "Z", "X") and _namespace(f"/proc/{pid}/ns/net") != inside:
@@ -189,7 +194,8 @@ def _pids(host: Host, service: str) -> list[int]:
 
 
 def _namespace(path: Path | str) -> tuple[int, int] | None:
-    """What all files that stand for one namespace have in common; None: there is no such file."""
+    """Inode and device of a namespace's file, the same for all files that stand for the namespace;
+    None if there is no such file."""
     try:
         status = os.stat(path)
     except OSError:

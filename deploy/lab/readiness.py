@@ -1,4 +1,4 @@
-"""Waiting until the farm in the lab works as a whole.
+"""Waits until the farm in the lab works as a whole.
 
 In: the lab's state and the nodes' configurations. Out: nothing, or a `LabError` that says which
 service of which node is not ready and why. Counterparts: `services.unready`, `lab.py`.
@@ -15,21 +15,23 @@ from deploy.lab.processes import ProcessState
 from overlay.config.config import Config
 
 Report = Callable[[str], None]
-"""Told, in a line, what is being done."""
+"""Takes a line of text that says what the lab is doing."""
 
 Doing = Mapping[str, Mapping[str, ProcessState]]
-"""What each service of each node does, by the node's name and its own."""
+"""The state of each service of each node, by the node's name and the service's."""
 
 _POLL_S: Final = 0.1
 _POLL_PER_NODE_S: Final = 0.01
-"""A large farm is asked less often, as each answer costs it more."""
+"""Time between two questions, for each node. A large farm is asked less often, as each answer costs
+it more."""
 _LOG_LINES: Final = 10
 _ASKED_AT_A_TIME: Final = 8
-"""Nodes. Asking one takes a few ms, or as long as its services are silent."""
+"""How many nodes are asked at a time. A node's answer takes a few ms; a silent node's never comes,
+and the question ends at its deadline."""
 
 
 def quiet(_line: str) -> None:
-    """A `Report` that tells nobody."""
+    """A `Report` that prints nothing."""
 
 
 def wait(
@@ -40,10 +42,10 @@ def wait(
     report: Report,
     timeout_s: float,
 ) -> None:
-    """Wait until all running services answer and the overlay knows all nodes that can be reached.
+    """Wait until all running services answer and each daemon knows all nodes that it can reach.
 
-    With `every_service`, one that has ended is an error at once, with the end of its log; without,
-    it is left out, and so is one that is frozen.
+    With `every_service`, a service that has ended is an error at once, which shows the end of its
+    log. Without, ended and frozen services are left out.
     """
     until_s = time.monotonic() + timeout_s
     told: set[str] = set()
@@ -52,7 +54,8 @@ def wait(
         doing = look(state, state.nodes)
         if every_service:
             refuse_ended(doing)
-        # Whoever was ready is asked once more at the end: it may have lost another meanwhile.
+        # At the end, all nodes are asked once more: a node that was ready before may have lost
+        # sight of another meanwhile.
         asked = waiting or state.nodes
         problems = _problems(state, configs, doing, asked)
         waiting = [name for name in asked if problems[name]]
@@ -70,7 +73,7 @@ def wait(
 
 
 def look(state: LabState, names: Collection[str]) -> Doing:
-    """What each service of each of these nodes does at this moment."""
+    """The state of each service of each of these nodes at this moment."""
     hosts = [host(name) for name in names]
     of_hosts = processes.of_hosts(hosts)
     found: dict[str, dict[str, ProcessState]] = {}
@@ -83,7 +86,7 @@ def look(state: LabState, names: Collection[str]) -> Doing:
 
 
 def refuse_ended(doing: Doing) -> None:
-    """Raise `LabError` with the last words of services that are no longer there."""
+    """Raise `LabError` with the end of the log of each service that has ended."""
     ended = [
         last_words(name, service)
         for name, of_node in doing.items()
@@ -95,7 +98,7 @@ def refuse_ended(doing: Doing) -> None:
 
 
 def last_words(name: str, service: str) -> str:
-    """The end of the log of a service that is no longer there."""
+    """The end of the log of a service that has ended."""
     log = host(name).log(service)
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     lines = text.splitlines()[-_LOG_LINES:]
@@ -103,7 +106,7 @@ def last_words(name: str, service: str) -> str:
 
 
 def _said_of(name: str, doing: Mapping[str, ProcessState]) -> str:
-    """What is told of a node about which there is nothing to wait for."""
+    """The line that is reported of a node for which `wait` need not wait any longer."""
     still: dict[ProcessState, list[str]] = {}
     for service, does in doing.items():
         if does is not ProcessState.RUNNING:
@@ -117,7 +120,7 @@ def _said_of(name: str, doing: Mapping[str, ProcessState]) -> str:
 def _problems(
     state: LabState, configs: Mapping[str, Config], doing: Doing, names: Collection[str]
 ) -> dict[str, list[str]]:
-    """Why each of these nodes is not ready; of one that is, nothing."""
+    """The reasons why each of these nodes is not ready, by the node's name; none if it is ready."""
 
     def problems_of(name: str) -> list[str]:
         same_side = [other for other in alive if (other in state.cut) == (name in state.cut)]
@@ -126,7 +129,8 @@ def _problems(
         )
         running = [each for each, does in doing[name].items() if does is ProcessState.RUNNING]
         reasons: list[str] = []
-        # The overlay last, and only if nothing else is wrong: it asks every node for its status.
+        # The daemon is asked last, and only if nothing else is wrong: to answer, it asks every node
+        # for its status.
         for service in sorted(running, key=lambda each: each == services.OVERLAY):
             if service != services.OVERLAY or not reasons:
                 reason = services.unready(service, configs[name], farm)
@@ -142,5 +146,5 @@ def _problems(
 
 
 def _running(doing: Doing, service: str) -> list[str]:
-    """The nodes on which the service runs."""
+    """The names of the nodes on which the service runs."""
     return [name for name, of_node in doing.items() if of_node.get(service) is ProcessState.RUNNING]

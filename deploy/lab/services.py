@@ -1,7 +1,7 @@
-"""The four services of a node: their files, their command lines, and whether they answer.
+"""The four services of a node: writes their files, gives their command lines, asks if they answer.
 
-In: a host and its configuration. Out: argument lists for `processes.py`; reasons why a service is
-not ready. Counterpart: `lab.py`.
+In: a host and its configuration. Out: files; argument lists for `processes.py`; reasons why a
+service is not ready. Counterpart: `lab.py`.
 """
 
 import subprocess
@@ -29,18 +29,19 @@ REDIS: Final = "redis"
 PDNS: Final = "pdns"
 KAMAILIO: Final = "kamailio"
 ALL: Final = (REDIS, PDNS, OVERLAY, KAMAILIO)
-"""In the order in which they are started; they are stopped in the reverse order."""
+"""All services in the order in which they start. They stop in the reverse order."""
 
 EXECUTABLES: Final = ("redis-server", "pdns_server", "kamailio", "dig", "ip", "nft", "setsid")
 
 MEMORY_MIB: Final = {REDIS: 4, PDNS: 48, OVERLAY: 48, KAMAILIO: 54}
-"""What a service of a node takes while nobody calls, a little more than was measured with 60."""
+"""Memory of each service of a node without calls, a little more than was measured in a farm of
+60 nodes."""
 
 _ANSWER_WITHIN_S: Final = 1.0
 
 
 def write_node(host: Host, config: Config, authority: Path) -> None:
-    """The node's key and certificate, its farm.toml, and what each service reads."""
+    """Write the node's key and certificate, its farm.toml, and the files that its services read."""
     for directory in (host.etc, host.run, host.data):
         directory.mkdir(parents=True, exist_ok=True)
     host.config.write_text(dump(config), encoding="utf-8")
@@ -49,8 +50,10 @@ def write_node(host: Host, config: Config, authority: Path) -> None:
 
 
 def render_node(host: Host, config: Config, authority: Path) -> None:
-    """What each service of an enrolled node reads, and the way to the operator's key."""
-    # The lab's machine is the operator's, so its nodes find what a farm's nodes never have.
+    """Write the files that the services of an enrolled node read, and a link to the operator's
+    key."""
+    # The lab's machine is the operator's host too, so that its nodes can sign subscribers. A real
+    # farm's nodes never have the operator's key.
     certificates.issue(host, config.farm.name)
     config.pdns_socket_dir.mkdir(parents=True, exist_ok=True)
     (host.etc / files.OPERATOR_KEY).symlink_to(authority / files.OPERATOR_KEY)
@@ -58,7 +61,7 @@ def render_node(host: Host, config: Config, authority: Path) -> None:
 
 
 def command_of(service: str, host: Host, config: Config) -> list[str]:
-    """What a service runs on the node, in the foreground."""
+    """The command line that runs a service on the node, in the foreground."""
     if service == OVERLAY:
         return [sys.executable, "-m", "overlay.daemon.main", "--config", str(host.config)]
     return units.command_line(service, host, command_line_values(config))
@@ -66,28 +69,28 @@ def command_of(service: str, host: Host, config: Config) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Farm:
-    """Names of nodes, as those on one side of a cut have to see them.
+    """The names of the nodes that a node must see, on its side of a cut.
 
-    Where both are empty, any answer of a service will do.
+    If both are empty, any answer of a service will do.
     """
 
     alive: Collection[str]
-    """Those whose overlay runs; empty, if there is none."""
+    """The nodes whose overlay daemon runs; empty if there is none."""
     serving: Collection[str]
-    """Those among them whose Kamailio runs."""
+    """The nodes among them whose Kamailio runs."""
 
     @property
     def named(self) -> Collection[str]:
-        """Those that DNS tells phones of."""
+        """The nodes that DNS must name to phones."""
         return self.serving or self.alive
 
 
 ANY_FARM: Final = Farm(alive=(), serving=())
-"""Nothing is expected of the others: a node that has just started knows few of them."""
+"""Expects nothing of the other nodes, as a node that has just started knows few of them."""
 
 
 def unready(service: str, config: Config, farm: Farm) -> str:
-    """Why the service is not ready for this farm, or nothing if it is."""
+    """The reason why the service is not ready for this farm; empty if it is ready."""
     checks: dict[str, Callable[[Config, Farm], str]] = {
         REDIS: _redis_unready,
         PDNS: _pdns_unready,
@@ -129,7 +132,7 @@ def _pdns_unready(config: Config, farm: Farm) -> str:
 
 
 def _overlay_unready(config: Config, farm: Farm) -> str:
-    # A status is what every node says of itself; the settings are known to the daemon itself.
+    # For a status, the daemon asks every node. It has the settings itself.
     question = GetStatus() if farm.alive else GetSettings()
     try:
         with ControlClient(config.control_socket) as client:
@@ -146,7 +149,7 @@ def _overlay_unready(config: Config, farm: Farm) -> str:
     itself = next((node for node in answer.nodes if node.name == config.node.name), None)
     if itself is None:
         return "does not know itself"
-    # Without a Kamailio it says so, and nothing else may be wrong with it.
+    # A node without Kamailio gives that as one reason, and may have no other.
     reasons = 0 if config.node.name in farm.serving else int(itself.proxy == "away")
     return "; ".join(itself.unready) if len(itself.unready) > reasons else ""
 

@@ -1,8 +1,8 @@
-"""A real SIP phone (pjsua2) without a sound card, to be run on a phone host.
+"""Is a real SIP phone (pjsua2) without a sound card, which runs on a phone host.
 
-In: commands, one JSON object a line on stdin. Out: events, one JSON object a line on stdout.
-Counterpart: `phone.py`, which starts it and speaks for it. Run as
-`python -m deploy.lab.softphone '{"user": …}'`; it ends with its stdin.
+In: commands on stdin, one JSON object a line. Out: events on stdout, one JSON object a line.
+Counterpart: `phone.py`, which starts this program and gives it its commands. Run it as
+`python -m deploy.lab.softphone '{"user": …}'`; it ends when its stdin ends.
 """
 
 import json
@@ -19,18 +19,18 @@ from deploy.lab.phone import PhoneSettings
 _EVENTS_MS = 20
 _STREAM = 0
 
-# pjsip prints to stdout before it has read where its log should go.
+# pjsip prints to stdout before it has read the setting that names its log.
 _told_on = os.dup(1)
 os.dup2(2, 1)
 
 
 def emit(event: str, **details: object) -> None:
-    """Tell the counterpart."""
+    """Send an event to the counterpart."""
     os.write(_told_on, json.dumps({"event": event, **details}).encode() + b"\n")
 
 
 class PhoneCall(pj.Call):  # type: ignore[misc]
-    """A call, either way."""
+    """A call, incoming or outgoing."""
 
     def onCallState(self, _prm: object) -> None:
         """pjsua2: the dialog's state changed."""
@@ -46,8 +46,8 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
         )
 
     def onCallMediaState(self, _prm: object) -> None:
-        """pjsua2: an offer was answered; talk silence and listen, or be on hold."""
-        # Kept: its media are gone as soon as nobody holds it.
+        """pjsua2: an offer was answered. Send silence and count what comes, or be on hold."""
+        # The info must stay in a variable: its list of media is freed together with it.
         info = self.getInfo()
         statuses = {m.status for m in info.media if m.type == pj.PJMEDIA_TYPE_AUDIO}
         if pj.PJSUA_CALL_MEDIA_REMOTE_HOLD in statuses:
@@ -59,7 +59,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
 
 
 class PhoneAccount(pj.Account):  # type: ignore[misc]
-    """The subscriber's account, and the calls that it has."""
+    """The subscriber's account and its calls."""
 
     def __init__(self, settings: PhoneSettings) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class PhoneAccount(pj.Account):  # type: ignore[misc]
         self.calls: list[PhoneCall] = []
 
     def onRegState(self, prm: Any) -> None:
-        """pjsua2: a REGISTER was answered, or given up."""
+        """pjsua2: a REGISTER was answered or given up."""
         emit("registration", code=int(prm.code), reason=prm.reason, expires_s=prm.expiration)
 
     def onIncomingCall(self, prm: Any) -> None:
@@ -80,12 +80,13 @@ class PhoneAccount(pj.Account):  # type: ignore[misc]
             answer(call, pj.PJSIP_SC_OK)
 
     def forget_ended_calls(self) -> None:
-        """Let go of calls that have ended; never from within one of their callbacks."""
+        """Drop the references to calls that have ended; must not run inside one of their
+        callbacks."""
         self.calls = [call for call in self.calls if call.isActive()]
 
 
 def answer(call: PhoneCall, code: int) -> None:
-    """Answer a call with a status code."""
+    """Answer a call with a SIP status."""
     parameters = pj.CallOpParam()
     parameters.statusCode = code
     call.answer(parameters)
@@ -175,7 +176,7 @@ def _endpoint_config(settings: PhoneSettings) -> Any:
     config.logConfig.level = 4
     config.logConfig.consoleLevel = 0
     config.logConfig.filename = os.environ.get("SOFTPHONE_LOG", "")
-    # Silence is sent as well, so that packets can be counted.
+    # The phone sends silence too, so that tests can count packets.
     config.medConfig.noVad = True
     return config
 

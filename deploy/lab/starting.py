@@ -1,10 +1,10 @@
-"""Starting the services of many nodes, a few nodes at a time.
+"""Starts the services of many nodes, a few nodes at a time.
 
-In: nodes whose files are there. Out: their services, running; progress. Counterparts: `building.py`
-calls it; `readiness.py` waits afterwards until the farm works as a whole.
+In: nodes whose files are there. Out: running services; reports of progress. Counterparts:
+`building.py`, which calls this; `readiness.py`, which then waits until the whole farm works.
 
-A node takes a second of CPU to start. Sixty that start at once on two cores would keep each other
-waiting until they take one another for dead.
+A node takes a second of CPU to start. Sixty nodes that start at once on two cores would delay each
+other until they take one another for dead.
 """
 
 import os
@@ -18,7 +18,8 @@ from deploy.lab.readiness import Report
 from overlay.config.config import Config
 
 AT_A_TIME: Final = 2 * (os.cpu_count() or 1)
-"""Nodes whose services do not all answer yet. Half of what a start takes is waiting."""
+"""How many nodes may have services that do not answer yet. It is two a core, as half of the time of
+a start is waiting."""
 
 _POLL_S: Final = 0.05
 _TOLD_EVERY: Final = 10
@@ -27,9 +28,9 @@ _TOLD_EVERY: Final = 10
 def start_nodes(
     state: LabState, configs: Mapping[str, Config], report: Report, until_s: float
 ) -> None:
-    """Start every service of every node; the last nodes may not answer yet when it returns.
+    """Start every service of every node. The last nodes may not answer yet when it returns.
 
-    Raises `LabError` when a service ends, or when the others have not been started by `until_s`.
+    Raises `LabError` when a service ends, or when some nodes could not be started by `until_s`.
     """
     to_start, silent = list(state.nodes), list[str]()
     while True:
@@ -58,7 +59,7 @@ def _start(state: LabState, name: str, config: Config) -> None:
 
 
 def _why_silent(state: LabState, config: Config) -> str:
-    """A reason why a service of the node does not answer, or nothing if all do."""
+    """A reason why a service of the node does not answer; empty if all answer."""
     for service in state.services:
         if reason := services.unready(service, config, services.ANY_FARM):
             return reason

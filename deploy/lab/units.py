@@ -1,8 +1,8 @@
-"""Command lines of the services, as the units that operators run have them.
+"""Takes the command lines of services from the units that operators run.
 
-In: a unit of `deploy/systemd/`, and where a host of the lab has its files. Out: the unit's command
-line with these paths. Counterpart: `services.py`. So a service of the lab runs with the options of
-the one in the field.
+In: a unit of `deploy/systemd/`, and the paths of a host of the lab. Out: the unit's command line
+with these paths. Counterpart: `services.py`. So a service of the lab runs with the same options as
+in a real farm.
 """
 
 import re
@@ -18,7 +18,8 @@ _START: Final = re.compile(r"^ExecStart=(.+)$", re.MULTILINE)
 
 
 def command_line(unit: str, host: Host, values: Mapping[str, object]) -> list[str]:
-    """What the unit `sipfarm-UNIT.service` starts; `values` are what its environment would have."""
+    """The command line of the unit `sipfarm-UNIT.service`. `values` stand for the variables of the
+    unit's environment."""
     found = _START.findall((UNITS / f"sipfarm-{unit}.service").read_text(encoding="utf-8"))
     assert len(found) == 1, f"{unit}: {len(found)} ExecStart"
     places = {
@@ -27,7 +28,8 @@ def command_line(unit: str, host: Host, values: Mapping[str, object]) -> list[st
         "/run/sipfarm": str(host.run),
         **{f"${{{name}}}": str(value) for name, value in values.items()},
     }
-    # All at once, the longest first: a path of the lab may look like one of the field.
+    # One pattern replaces all paths at once, the longest first, as a path of the lab may contain
+    # one that a real node has.
     either = "|".join(re.escape(place) for place in sorted(places, key=len, reverse=True))
     text = re.sub(either, lambda place: shlex.quote(places[place[0]]), found[0])
     program, *options = shlex.split(text)

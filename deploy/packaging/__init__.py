@@ -1,1 +1,1 @@
-"""Makes the Debian package; `deploy/package` calls it."""
+"""Makes the Debian package of a node's software; `deploy/package` calls it."""

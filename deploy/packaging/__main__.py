@@ -19,7 +19,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    """Make a package; the exit code."""
+    """Make a package; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="deploy/package", description="Make the Debian package of this tree."
     )

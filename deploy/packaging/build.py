@@ -1,6 +1,6 @@
-"""Makes the package: the tree's wheel, the environment, the files around it, the .deb.
+"""Makes the package in four steps: the tree's wheel, the environment, other files, the .deb.
 
-In: the tree and a version. Out: the .deb. Counterparts: the file of each step beside this one.
+In: the tree and a version. Out: the .deb. Counterparts: the modules beside this one, one a step.
 """
 
 import os
@@ -18,19 +18,19 @@ from deploy.packaging.version import PackageVersion
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be made."""
+    """What `build` must make, and where."""
 
     root: Path
-    """The project's tree."""
+    """The folder of the project's tree."""
     out: Path
-    """The folder that the package is put into."""
+    """The folder that gets the package."""
     version: PackageVersion
     cache: Path
-    """Where downloads are kept."""
+    """The folder that keeps downloads for further builds."""
 
 
 def build(order: Order) -> Path:
-    """Make the package, return its path; raises `PackagingError`."""
+    """Make the package; returns its path. Raises `PackagingError`."""
     date = source.date_of(order.root)
     os.environ["SOURCE_DATE_EPOCH"] = str(date)
     architecture = run(["dpkg", "--print-architecture"]).strip()
@@ -51,7 +51,7 @@ def build(order: Order) -> Path:
 
 
 def _wheel(tree: Path, into: Path) -> Path:
-    """The project as a wheel."""
+    """Make the project's wheel; returns its path."""
     run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", into], cwd=tree)
     (wheel,) = into.glob("*.whl")
     return wheel

@@ -1,7 +1,7 @@
-"""What the package's environment holds: names, versions, licences, what needs what.
+"""Reads which Python packages the environment holds: names, versions, licences, dependencies.
 
 In: the folder that the packages were installed in. Out: a list of them. Counterparts: `licences.py`
-and `sbom.py`, which show it.
+and `sbom.py`, which show the list.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ _SPOKEN: Final = {
     "Apache Software License": "Apache-2.0",
     "MIT License": "MIT",
 }
-"""What some packages call a licence, in SPDX's words."""
+"""The SPDX identifiers for names that some packages give to licences."""
 _TEXTS: Final = ("licen", "copying", "notice")
 
 
@@ -31,24 +31,25 @@ class Bundled:
     """One Python package in the environment."""
 
     name: str
-    """As registries compare names: lower case, dashes."""
+    """The name in the form in which registries compare names: lower case, dashes."""
     version: str
     summary: str
     homepage: str
-    """Empty if it tells none."""
+    """The address of the package's home page; empty if it gives none."""
     licence: str
-    """What it declares, by SPDX where that can be said."""
+    """The licence that the package declares, as an SPDX expression where there is one."""
     is_spdx: bool
     texts: tuple[Path, ...]
-    """The files with its licences."""
+    """The files with the texts of its licences."""
     boms: tuple[Path, ...]
-    """Its own lists of what is compiled into it (PEP 770)."""
+    """The files in which the package lists what is compiled into it (PEP 770)."""
     needs: tuple[str, ...]
-    """The names of those that it needs and that are there."""
+    """The names of the packages in the environment that this one needs."""
 
 
 def read(packages: Path) -> list[Bundled]:
-    """All packages in the folder, by name; raises `PackagingError` for one without a licence."""
+    """All packages in the folder, sorted by name; raises `PackagingError` for a package without a
+    licence."""
     found: dict[str, Distribution] = {
         canonicalize_name(each.metadata["Name"]): each
         for each in distributions(path=[str(packages)])
@@ -87,7 +88,8 @@ def _bundled(
 
 
 def _licence(distribution: Distribution) -> tuple[str, bool]:
-    """What the package declares, the most exact first, and whether SPDX knows it."""
+    """The licence that the package declares, from its most exact field; and whether it is an SPDX
+    expression."""
     metadata = distribution.metadata
     classifiers = [
         text.rpartition(" :: ")[2]
@@ -116,7 +118,7 @@ def _homepage(distribution: Distribution) -> str:
 
 
 def _needs(found: dict[str, Distribution]) -> dict[str, list[str]]:
-    """Who needs whom, with the extras that somebody asks for."""
+    """The packages that each package needs, also for the extras that other packages ask for."""
     extras: dict[str, set[str]] = defaultdict(set)
     needs: dict[str, set[str]] = {}
     for _ in found:

@@ -1,6 +1,6 @@
 """Runs the programs that make a package.
 
-In: a command. Out: what it printed, or an error with what it said.
+In: a command. Out: its stdout, or an error with its complaint.
 """
 
 import os
@@ -12,7 +12,7 @@ from deploy.packaging.errors import PackagingError
 
 
 def run(command: Sequence[str | Path], cwd: Path | None = None, **environment: str) -> str:
-    """Run a command to its end, return its stdout; raises `PackagingError`."""
+    """Run a command to its end; returns its stdout. Raises `PackagingError` if it fails."""
     done = subprocess.run(
         command,
         capture_output=True,

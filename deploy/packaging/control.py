@@ -1,7 +1,8 @@
-"""What dpkg is told about the package: DEBIAN/control, checksums, maintainer scripts.
+"""Writes what dpkg must know of the package: DEBIAN/control, checksums, maintainer scripts.
 
-In: the package's files, the project's description. Out: its DEBIAN folder. Counterparts: the
-scripts in debian/, which dpkg runs; `proxy/kamailio.cfg.j2`, whose modules the dependencies bring.
+In: the package's files, the project's description. Out: the package's DEBIAN folder. Counterparts:
+the scripts in debian/, which dpkg runs; `proxy/kamailio.cfg.j2`, which loads modules that the
+dependencies bring.
 """
 
 import hashlib
@@ -23,13 +24,13 @@ DEPENDS: Final = (
     "pdns-server (>= 4.7)",
     "pdns-backend-remote",
     "chrony | time-daemon",
-    # Kamailio looks up the number of the protocol TCP.
+    # netbase: Kamailio looks up the number of the protocol TCP in /etc/protocols.
     "netbase",
     "python3 (>= 3.11)",
     "python3 (<< 3.12)",
     "libpython3.11",
     "systemd (>= 252)",
-    # What the binary modules of the Python packages are linked with.
+    # The binary modules of the Python packages are linked with these.
     "libc6 (>= 2.36)",
     "libgcc-s1",
     "zlib1g",
@@ -53,7 +54,7 @@ _SCRIPTS: Final = ("preinst", "postinst", "prerm", "postrm")
 def write(
     package: Path, tree: Path, project: Project, version: PackageVersion, architecture: str
 ) -> None:
-    """Write the DEBIAN folder of `package`, whose files are complete."""
+    """Write the DEBIAN folder of `package`. All its other files must be there already."""
     size_kib = sum(_kib(path) for path in package.rglob("*"))
     control = package / "DEBIAN"
     control.mkdir()
@@ -82,14 +83,14 @@ def write(
 
 
 def _files(package: Path) -> list[str]:
-    """The regular files that dpkg unpacks."""
+    """The paths of the regular files that dpkg unpacks."""
     found = (path for path in package.rglob("*") if path.is_file() and not path.is_symlink())
     names = (str(path.relative_to(package)) for path in found)
     return [name for name in names if not name.startswith("DEBIAN/")]
 
 
 def _kib(path: Path) -> int:
-    """As dpkg-gencontrol counts: files by the KiB, and one for all else."""
+    """The size as dpkg-gencontrol counts it: files in whole KiB, and one KiB for anything else."""
     return -(-path.stat().st_size // 1024) if path.is_file() and not path.is_symlink() else 1
 
 
@@ -100,5 +101,5 @@ def _md5(path: Path) -> str:
 def _description(summary: str) -> str:
     paragraphs = ("\n".join(textwrap.wrap(text, 76)) for text in _DESCRIPTION)
     body = "\n.\n".join(paragraphs)
-    # The first line stands for the package's name and takes no article.
+    # By Debian's policy, the first line of a description begins without an article.
     return f"{summary.removeprefix('A ')}\n{textwrap.indent(body, ' ')}"

@@ -1,9 +1,10 @@
-"""The virtual environment of the package, complete and compiled, for /usr/lib/sipfarm.
+"""Makes the package's virtual environment, complete and compiled, for /usr/lib/sipfarm.
 
 In: the project's wheel and requirements.lock. Out: a folder that works once it lies at `HOME`, and
-holds no trace of where it was made. Counterpart: `build.py`.
+that holds no trace of the place where it was made. Counterpart: `build.py`.
 
-It is not made by `python3 -m venv`: of what that writes, only two links and pyvenv.cfg are wanted.
+`python3 -m venv` is not used: of the files that it writes, a node needs only two links and
+pyvenv.cfg.
 """
 
 import shutil
@@ -15,7 +16,7 @@ from deploy.packaging.commands import run
 
 HOME: Final = Path("/usr/lib/sipfarm")
 PYTHON: Final = "python3.11"
-"""Debian's; Kamailio embeds this one and imports from the environment."""
+"""Debian's Python. Kamailio embeds it, and imports from the environment with it."""
 
 _SETTINGS: Final = (
     f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {PYTHON[6:]}\n"
@@ -30,14 +31,15 @@ from {{module}} import main
 sys.exit(main())
 """
 _INSTALLERS_NOTES: Final = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
-"""What pip wants for removing a package; here, dpkg does that."""
+"""Files by which pip removes a package. Here, dpkg removes them all."""
 _UNUSED: Final = {"tests", "sqlite_extra_binaries"}
-"""Folders of packages that a node has no use for; the latter is apsw's, 3 MB of SQLite's tools."""
+"""Folders in Python packages that no node uses. The second is apsw's: 3 MB of SQLite's tools."""
 _FOR_COMPILERS: Final = {".c", ".h", ".pxd", ".pxi", ".pyi", ".pyx"}
 
 
 def make(into: Path, wheel: Path, lock: Path, cache: Path) -> None:
-    """Make the environment in `into`, which is to be copied to `HOME`; raises `PackagingError`."""
+    """Make the environment in `into`, from where it must be copied to `HOME`; raises
+    `PackagingError`."""
     (into / "bin").mkdir(parents=True)
     for name in ("python3", "python"):
         (into / "bin" / name).symlink_to(f"/usr/bin/{PYTHON}" if name == "python3" else "python3")
@@ -49,12 +51,12 @@ def make(into: Path, wheel: Path, lock: Path, cache: Path) -> None:
 
 
 def site_packages(environment: Path) -> Path:
-    """Where the environment has its packages."""
+    """The folder of the environment that holds its Python packages."""
     return environment / "lib" / PYTHON / "site-packages"
 
 
 def _tidy(environment: Path) -> None:
-    """Leave what a node runs, and nothing that tells where the environment was made."""
+    """Remove all that no node runs, and all that shows where the environment was made."""
     for path in (environment / "bin").iterdir():
         if path.name not in ("python", "python3"):
             path.unlink()
@@ -76,8 +78,8 @@ def _tidy(environment: Path) -> None:
 
 
 def _compile(environment: Path) -> None:
-    """Compiled files that are taken without a look at their source: whoever runs them may not write
-    there, and all files bear the same time."""
+    """Compile all modules to files that Python uses without a look at the source. The services
+    cannot write there, and all files bear the same date, which says nothing about changes."""
     run(
         [
             environment / "bin/python3",

@@ -1,4 +1,4 @@
-"""The one exception of making a package."""
+"""The one exception that the making of a package raises."""
 
 
 class PackagingError(Exception):

@@ -1,4 +1,4 @@
-"""The files of the package around its environment: commands, units, documents.
+"""Adds the package's files besides its environment: commands, units, documents.
 
 In: the tree. Out: files below the package's root. Counterparts: `deploy/systemd`, whose files are
 installed as they are; `debian/`.
@@ -19,7 +19,7 @@ _DOCUMENTS: Final = "usr/share/doc/sipfarm"
 
 
 def add(package: Path, tree: Path, date: int) -> None:
-    """Add all of them to `package`."""
+    """Add all these files to the folder `package`, with this date (Unix time)."""
     for name in ("sipfarm", "sipfarm-overlay"):
         command = package / "usr/bin" / name
         command.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def add(package: Path, tree: Path, date: int) -> None:
 
 
 def _document(package: Path, tree: Path, date: int) -> None:
-    """Man pages, completions, licences, the list of parts, and what an operator reads."""
+    """Add man pages, completions, licences, the list of parts, and the documents for operators."""
     home = package / HOME.relative_to("/")
     run(
         [home / "bin/python3", "-m", "deploy.packaging.manual", package],

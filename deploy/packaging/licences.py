@@ -1,7 +1,7 @@
-"""The licences of all that the package holds.
+"""Writes down the licences of everything in the package.
 
-In: what the environment holds. Out: `copyright` as Debian wants it, which also is the list for
-people, and a folder with the texts. Counterpart: `bundle.py`.
+In: the list of the environment's Python packages. Out: the file `copyright` in Debian's form, which
+also is the list for people, and a folder with the texts. Counterpart: `bundle.py`.
 """
 
 import shutil
@@ -27,7 +27,7 @@ License: Apache-2.0
 
 
 def write(documents: Path, bundled: Sequence[Bundled]) -> None:
-    """Write the list and the texts into the folder of the package's documents."""
+    """Write the list and the texts into `documents`, the folder of the package's documents."""
     paragraphs = [_HEAD]
     for each in bundled:
         if each.name == "sipfarm":

@@ -1,8 +1,8 @@
-"""Man pages and completions of the commands, made from their own command lines.
+"""Makes man pages and shell completions of the commands from the commands' own parsers.
 
-In: the folder of the package's files. Out: sipfarm(1), sipfarm-overlay(8), and what bash and zsh
-complete. Counterparts: `overlay.cli.main` and `overlay.daemon.main`. `files.py` runs this as a
-program with the package's own Python.
+In: the folder of the package's files. Out: sipfarm(1), sipfarm-overlay(8), and completions for bash
+and zsh. Counterparts: `overlay.cli.main` and `overlay.daemon.main`, which have the parsers.
+`files.py` runs this module as a program, with the package's own Python.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from overlay.cli import main as cli
 from overlay.daemon import main
 
 LEFT_OUT: Final = frozenset({"lab"})
-"""Verbs that an installed node does not have."""
+"""Verbs that the package does not bring."""
 _COMMON: Final = "common options"
 _HEADINGS: Final = {"examples": "EXAMPLES", "exit codes": "EXIT STATUS"}
 _FILES: Final = (
@@ -35,7 +35,7 @@ _FILES: Final = (
 
 
 def write(package: Path) -> None:
-    """Write all of them below `package`."""
+    """Write all man pages and completions below `package`."""
     sipfarm = _installed(cli.parser_of(set(cli.VERBS) - LEFT_OUT))
     overlay = main.command_line()
     share = package / "usr/share"
@@ -81,7 +81,7 @@ def _page(parser: argparse.ArgumentParser, section: int, other: str) -> Iterator
 
 
 def _installed(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The same command line without the verbs that are left out."""
+    """The parser without the verbs of `LEFT_OUT`."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name in LEFT_OUT:
@@ -93,7 +93,7 @@ def _installed(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def _verbs(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The complete verbs below `parser`; of those that have verbs themselves, these."""
+    """The parsers of the verbs below `parser`. A verb that has verbs itself gives those instead."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for each in action.choices.values():
@@ -127,7 +127,7 @@ def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
 
 
 def _closing(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """The text at the end of --help, its headings as sections."""
+    """The lines of the text at the end of --help, with its headings as sections."""
     section: list[str] = []
     heading = "NOTES"
     for line in [*(parser.epilog or "").splitlines(), "end:"]:
@@ -149,13 +149,13 @@ def _preformatted(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that roff prints as it is."""
+    """`text`, escaped so that roff prints it as it is."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...")
     return re.sub(r"^(?=[.'])", r"\\&", escaped, flags=re.MULTILINE)
 
 
 def _mark_paths(parser: argparse.ArgumentParser) -> None:
-    """Let shells complete files and folders where an option takes one."""
+    """Let shells complete files and folders for the options that take one."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for each in action.choices.values():

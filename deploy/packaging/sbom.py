@@ -1,7 +1,7 @@
-"""The list of the package's parts for programs that look for known weaknesses (CycloneDX 1.6).
+"""Lists the package's parts for programs that look for known weaknesses (CycloneDX 1.6).
 
-In: what the environment holds. Out: one JSON text, always the same for the same parts. Counterpart:
-`bundle.py`.
+In: the list of the environment's Python packages. Out: one JSON text, which is always the same for
+the same parts. Counterpart: `bundle.py`.
 """
 
 import json
@@ -16,7 +16,7 @@ from deploy.packaging.environment import HOME
 
 
 def text(bundled: Sequence[Bundled], environment: Path, date: int) -> str:
-    """The list of `bundled`, which lie in `environment`, as of that Unix time."""
+    """The list as JSON. The packages `bundled` lie in `environment`; `date` is a Unix time."""
     parts = [_component(each, environment) for each in bundled]
     (node,) = (each for each in parts if each["name"] == "sipfarm")
     others = [each for each in parts if each is not node]

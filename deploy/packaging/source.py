@@ -1,4 +1,4 @@
-"""The tree that a package is made from.
+"""Copies the tree that a package is made from, and finds the package's date.
 
 In: the project's folder: a clone, a worktree, or an unpacked archive without any .git. Out: a copy
 of its files with the version set, and the date that the package bears. Counterpart: `build.py`.
@@ -22,16 +22,16 @@ _VERSION_LINE: Final = re.compile(r'^version = "[^"]*"$', re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What pyproject.toml says of the project."""
+    """The description of the project in its pyproject.toml."""
 
     version: str
     description: str
     homepage: str
-    """Empty if there is none."""
+    """The address of the project's home page; empty if it has none."""
 
     @classmethod
     def read(cls, root: Path) -> "Project":
-        """Of the tree in `root`; raises `PackagingError`."""
+        """The description of the tree in `root`; raises `PackagingError`."""
         try:
             text = (root / "pyproject.toml").read_text()
             said: dict[str, Any] = tomllib.loads(text)["project"]
@@ -45,8 +45,8 @@ class Project:
 
 
 def date_of(root: Path) -> int:
-    """Unix time that the package's files bear: $SOURCE_DATE_EPOCH, else that of the last commit,
-    else that of the files that every release changes."""
+    """The Unix time that all files of the package bear: $SOURCE_DATE_EPOCH, else the time of the
+    last commit, else the time of the files that every release changes."""
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         if not given.isdecimal():
             raise PackagingError(f"SOURCE_DATE_EPOCH={given}: must be a number of seconds")
@@ -58,7 +58,7 @@ def date_of(root: Path) -> int:
 
 
 def copy(root: Path, into: Path, version: PackageVersion) -> None:
-    """Copy the tree's files, with `version` in its pyproject.toml."""
+    """Copy the tree's files to `into`, and write `version` into the copy's pyproject.toml."""
     for name in _files(root):
         target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +82,11 @@ def _files(root: Path) -> list[str]:
 
 
 def _is_repository(root: Path) -> bool:
-    """Whether git knows this tree, and not one around it."""
+    """Whether this very folder is a git tree, and not only a folder inside of one."""
     return (root / ".git").exists() and shutil.which("git") is not None
 
 
 def _git(root: Path, *arguments: str) -> str:
-    # With sudo the tree may be another user's, which git takes for a trap unless told otherwise.
+    # Under sudo, the tree may belong to another user; git refuses such a tree unless it is named
+    # as safe.
     return run(["git", "-c", f"safe.directory={root}", "-C", root, *arguments])

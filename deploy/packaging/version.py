@@ -1,8 +1,8 @@
-"""A version, as Python and as Debian write it.
+"""Writes a version as Python and as Debian spell it.
 
-In: what a person or pyproject.toml says: `0.2.0`, `0.2.0rc1` or `0.2.0~rc1`. Out: both spellings of
-it, which sort alike: Python's in the wheel, Debian's in the package. Counterpart:
-`overlay.base.version`, which tells Python's.
+In: a version from a person or from pyproject.toml: `0.2.0`, `0.2.0rc1` or `0.2.0~rc1`. Out: both
+spellings, which sort alike: Python's for the wheel, Debian's for the package. Counterpart:
+`overlay.base.version`, which gives the running version in Python's spelling.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,14 @@ class PackageVersion:
     """One version in two spellings."""
 
     python: str
-    """By PEP 440: `0.2.0rc1`."""
+    """The spelling of PEP 440: `0.2.0rc1`."""
     debian: str
-    """By deb-version(7): `0.2.0~rc1`, as what comes before 0.2.0 must sort before it."""
+    """The spelling of deb-version(7): `0.2.0~rc1`, which sorts before `0.2.0`, as it must."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Either spelling; raises `PackagingError` if it is none."""
+        """The version that `text` gives in either spelling; raises `PackagingError` for other
+        text."""
         try:
             version = Version(text.replace("~", ""))
         except InvalidVersion as error:
@@ -40,7 +41,8 @@ class PackageVersion:
 
 
 def _debian(version: Version) -> str:
-    """Python's order is dev, a, b, rc, the version itself, post; `~` sorts before nothing."""
+    """Debian's spelling. Python sorts dev, a, b, rc, the version itself, post; in Debian's order,
+    `~` sorts even before the end of the text."""
     text = version.base_version
     if version.pre is not None:
         text += f"~{version.pre[0]}{version.pre[1]}"

@@ -1,6 +1,6 @@
-"""The Python packages that the environment is made of, downloaded once.
+"""Downloads the Python packages of the environment once, and installs them.
 
-In: a list of versions with hashes, a folder to keep downloads in. Out: packages installed in an
+In: a list of versions with hashes, a folder that keeps downloads. Out: packages installed in an
 environment. Counterpart: `environment.py`.
 """
 
@@ -16,7 +16,7 @@ _INSTALL = ("install", "--no-compile", "--no-warn-script-location")
 
 
 def fetch(lock: Path, cache: Path) -> None:
-    """Have all that `lock` names in the cache; raises `PackagingError`."""
+    """Download the packages of the list `lock` that the cache lacks; raises `PackagingError`."""
     with tempfile.TemporaryDirectory() as scratch:
         try:
             run([*_PIP, "download", "--dest", scratch, *_cached(cache), *_pinned(lock)])
@@ -25,8 +25,8 @@ def fetch(lock: Path, cache: Path) -> None:
 
 
 def install(python: Path, lock: Path, cache: Path) -> None:
-    """Install all that `lock` names for `python`. What is in the cache is not asked for again;
-    either way, the hashes are compared. Raises `PackagingError`."""
+    """Install the packages of the list `lock` for `python`. Packages in the cache are not
+    downloaded again. The hashes are compared in any case. Raises `PackagingError`."""
     command: list[str | Path] = [*_PIP, "--python", python, *_INSTALL]
     command += [*_cached(cache), *_pinned(lock)]
     try:

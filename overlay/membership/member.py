@@ -1,8 +1,9 @@
-"""What a node keeps of one other node.
+"""What a node remembers of one other node.
 
-In and out: these values; `members.py` has the rules that change them.
+In and out: these values. `members.py` has the rules that change them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from overlay.links.member_claims import MemberClaim, State
@@ -20,7 +21,8 @@ class Redial:
     longest_s: float
 
     def after_s(self, failures: int) -> float:
-        """After so many failures in a row; chance makes it up to twice as long."""
+        """The wait after so many failures in a row. The caller adds a random time of up to the same
+        length."""
         return min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 32))
 
 
@@ -31,33 +33,46 @@ class Member:
     info: NodeInfo
     state: State
     since_s: float
-    """When it came into this state, on the loop's clock."""
+    """When the member came into this state, on the loop's clock."""
     number: int
-    """Its id."""
+    """The member's id as a number."""
     claim: MemberClaim = (0, State.ALIVE)
     linked: bool = False
     proven: bool = False
-    """A link has shown that this id lives at this address."""
+    """Whether a link has shown that this id lives at this address."""
     suspicion: Suspicion | None = None
-    """While it is a suspect."""
+    """The suspicion, while the member is a suspect."""
     dial_after_s: float = 0.0
-    """Not to be dialled before this."""
+    """The member is not dialled before this time."""
     dials_failed: int = 0
-    """In a row."""
+    """Failed dials in a row."""
 
     @property
     def incarnation(self) -> int:
-        """The highest heard of."""
+        """The highest incarnation that was heard of."""
         return self.claim[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """What became of a claim."""
+    """What follows from a claim that another node made."""
 
     news: bool = False
-    """It is worth passing on."""
+    """The claim should be passed on."""
     check: bool = False
-    """This node's own link may say otherwise: probe it at once."""
+    """The member should be probed at once: this node's own link may contradict the claim."""
     dial: bool = False
-    """It is said to be alive, and there is no link."""
+    """The member should be dialled: it is said to be alive, and there is no link."""
+
+
+def out_of_service(members: Iterable[Member]) -> list[str]:
+    """The names of the nodes that are drained, or were drained when they died.
+
+    A node that serves under the name of such a node has taken its place.
+    """
+    known = [member for member in members if member.state is not State.LEFT]
+    drained = {member.info.name for member in known if member.info.draining}
+    serving = {
+        member.info.name for member in known if member.state in LIVING and not member.info.draining
+    }
+    return sorted(drained - serving)

@@ -1,12 +1,12 @@
-"""Asks daemons at their control sockets, as many proxy workers would, and takes the time.
+"""Asks daemons at their control sockets, as many proxy workers would, and times the answers.
 
-In: a `Job` in JSON on stdin. Out: a `Times` in JSON on stdout. Counterparts: `lookup.py` and
-`durable_write.py`, which start this as a process of its own, so that what asking costs is not taken
-for the farm's time; `overlay/control/server.py`.
+In: a `Job` in JSON on stdin. Out: `Times` in JSON on stdout. Counterparts: `lookup.py` and
+`durable_write.py`, which start this as a process of its own, so that the cost of asking does not
+count as the farm's time; `overlay/control/server.py`.
 
-Without a rate, each connection asks again as soon as it was answered: that finds the capacity. With
-one, question k is due at k/rate whatever became of the others, and its time runs from then: a
-daemon that stalls makes all that should have been asked meanwhile late.
+Without a rate, each connection asks again as soon as it has an answer. That finds the capacity.
+With a rate, question k is due at k/rate, whatever became of the questions before it, and its time
+runs from then on. So a daemon that stalls delays every question that was due meanwhile.
 """
 
 import asyncio

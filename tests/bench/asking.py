@@ -1,4 +1,4 @@
-"""Starts `asker.py` for a job and reads what it timed."""
+"""Starts `asker.py` for a job, and reads the times that it measured."""
 
 import subprocess
 import sys

@@ -1,8 +1,8 @@
-"""P2: what a billed call costs, beside native Kamailio (tm, dialog, acc) with one PostgreSQL.
+"""P2: the cost of a billed call, beside native Kamailio (tm, dialog, acc) with one PostgreSQL.
 
-Ours writes START and STOP, each fsynced on W=2 of three nodes before the message goes on; the
-peer writes one CDR when the call ends, fsynced by the one database there is. That every call has
-its record is checked on both sides, by counting.
+The farm writes START and STOP. Each is fsynced on W=2 of three nodes before the message goes on.
+The peer writes one CDR when the call ends, which its one database fsyncs. On both sides, the
+benchmark counts the records to check that every call has one.
 """
 
 from contextlib import ExitStack

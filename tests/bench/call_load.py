@@ -1,13 +1,13 @@
-"""Calls at a fixed rate, whatever becomes of them, or as many as go.
+"""Makes calls at a fixed rate, whatever becomes of them, or as many as the farm takes.
 
-In: a `CallJob` in JSON on stdin. Out: a `CallTimes` in JSON on stdout. Counterpart: `overload.py`,
-which starts this in the phones' namespace; `callees.py` answers.
+In: a `CallJob` in JSON on stdin. Out: `CallTimes` in JSON on stdout. Counterparts: `overload.py`,
+which starts this in the phones' namespace; `callees.py`, which answers the calls.
 
 A call is INVITE, 200, ACK, a short talk, BYE, 200, with the timers of RFC 3261 17.1 on both sides.
-It is good when it was answered within `SETUP_MAX_S` and its BYE was answered in the window. Who is
-refused gives up: at a fixed rate, whoever comes back when Retry-After says so is one of those who
-come then. The window begins when the farm has had the load for a while, and ends before the load
-does.
+A call is good when it was answered within `SETUP_MAX_S` and its BYE was answered in the window. A
+caller who is refused gives up. At a fixed rate, callers who come back when Retry-After says so are
+among the calls of that later moment. The window begins when the farm has had the load for a while,
+and ends before the load does.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Everybody who is called by `call_load.py`, in the same process.
+"""Answers all calls of `call_load.py`, in the same process.
 
 In: INVITE, ACK and BYE from a `Wire`. Out: answers on it, with the timers of RFC 3261 13.3.1.4.
 """

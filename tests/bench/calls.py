@@ -1,6 +1,6 @@
-"""Calls through one element, ours or the peer's, exactly alike: what P1 and P2 share.
+"""Makes the calls of P1 and P2, exactly alike through the farm's element and through the peer's.
 
-In: the element that routes and the phones' host. Out: a `Side` whose unit of work is a call of
+In: the element that routes, and the phones' host. Out: a `Side` whose unit of work is a call of
 INVITE, 200, ACK, BYE, 200.
 """
 

@@ -1,11 +1,11 @@
-"""The CPU time of nodes: of every process in their network namespaces.
+"""Reads the CPU time of all processes in the nodes' network namespaces.
 
-In: namespace names; /proc. Out: nanoseconds of user plus system time since the processes began,
-so that the difference of two readings is what the time between them cost. A process that ended
-in between is not lost: its parent's account holds its time.
+In: namespace names; /proc. Out: nanoseconds of user plus system time since the processes began. The
+difference of two readings is the cost of the time between them. A process that ended in between is
+not lost, as its parent's account holds its time.
 
-/proc/PID/stat rounds each process to 10 ms, an error of up to a tenth over forty processes and a
-short round; /proc/PID/task/*/schedstat is the same account, unrounded.
+/proc/PID/stat rounds each process to 10 ms: an error of up to a tenth over forty processes and a
+short round. /proc/PID/task/*/schedstat is the same account, unrounded.
 """
 
 import os

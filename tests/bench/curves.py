@@ -1,7 +1,7 @@
-"""How a cost grows with something: kept for programs, drawn for people.
+"""Shows how a cost grows with something else: as JSON for programs, as a drawing for people.
 
 In: `Curve`s. Out: `scale.jsonl` and `scale.svg` in the folder of results, a few lines of text.
-Counterpart: `scale.py` measures them.
+Counterpart: `scale.py`, which measures them.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""R2: how long until every survivor knows that a node has died, and who is wrongly taken for dead.
+"""R2: how long until every survivor knows of a node's death; nodes wrongly taken for dead.
 
-In a lab of nine daemons one after the other is killed, stopped as a frozen host is, or cut off;
-what the others log says when they knew. Then a fifth of all packets between daemons vanish for a
-minute, and nobody is dead. Counterpart: `tests/farm/failure_detection.py` does it.
+In a lab of nine daemons, one after the other is killed, stopped as on a frozen host, or cut off.
+The logs of the others say when they knew. Then a fifth of all packets between daemons vanish for a
+minute, while no node is dead. Counterpart: `tests/farm/failure_detection.py`, which does it.
 """
 
 from bench.plan import Plan

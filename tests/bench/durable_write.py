@@ -1,9 +1,9 @@
-"""P5: how long an acknowledged, durable write takes, and how many the farm can do.
+"""P5: how long an acknowledged, durable write takes, and how many of them the farm can do.
 
-A write is a call event of about 400 bytes, fsynced on W=2 of N=3 replicas before it is
+A write is a call event of about 400 bytes, which W=2 of N=3 replicas fsync before it is
 acknowledged. Capacity: writers at all nodes, each of which writes the next event as soon as its
-last one was acknowledged. Latency: a tenth of that rate, each event due at its own time, whatever
-became of those before it.
+last one was acknowledged. Latency: a tenth of that rate, with each event due at its own time,
+whatever became of those before it.
 """
 
 from bench import asking, farm

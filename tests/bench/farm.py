@@ -1,7 +1,7 @@
-"""Our side: the farm in the lab.
+"""Runs our side of a comparison: the farm in the lab.
 
-In: how many nodes, and their settings. Out: nodes and a phone host to load them from, and what
-the farm says that it holds. Counterpart: `peers/`.
+In: the number of nodes, and their settings. Out: nodes, a phone host to load them from, and the
+farm's own counts of what it holds. Counterpart: `peers/`.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
-"""Says which figures are worse than they were.
+"""Finds figures that have become worse than they were.
 
-In: results, and what was recorded in `recorded.toml`. Out: complaints. Counterpart: `main.py`, with
-`--guard`. Only ratios are compared: machines differ, and their peers with them.
+In: results, and the ratios recorded in `recorded.toml`. Out: complaints. Counterpart: `main.py`,
+with `--guard`. Only ratios are compared: machines differ, and their peers with them.
 """
 
 import tomllib

@@ -1,8 +1,8 @@
-"""A KEMI script that does nothing but take the time of lookups in the node's cache.
+"""A KEMI script that only times lookups in the node's cache.
 
-In: any request, and a job in JSON in the file that `SIPFARM_BENCH_JOB` names. Out: latencies, in
-the file that the job names. Counterpart: `lookup.py`, which starts a Kamailio with the node's own
-configuration and this in the place of `proxy/main.py`, whose lookup it uses.
+In: any request; a job in JSON, in the file that `SIPFARM_BENCH_JOB` names. Out: latencies, in the
+file that the job names. Counterpart: `lookup.py`, which starts a Kamailio with the node's own
+configuration and this script in the place of `proxy/main.py`. The lookup is that of the proxy.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""The load: sipp processes that register, call and are called. Their CPU is nobody's.
+"""Makes load with sipp processes that register, call and are called. Their CPU counts for no side.
 
-In: a host to send from, targets, users, a number and a rate. Out: what sipp counted.
+In: a host to send from, targets, users, a number and a rate. Out: sipp's own counts.
 """
 
 import csv

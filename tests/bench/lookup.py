@@ -1,9 +1,9 @@
-"""P4: how long a lookup takes: hot in a KEMI worker, cold from the farm.
+"""P4: how long a lookup takes, hot in a KEMI worker and cold from the farm.
 
-Cold: a daemon is asked for subscribers whom its node never looked up, one after another, as a proxy
-worker asks; it reads R=2 replicas. Hot: a worker finds what it has read before and what the daemon
-has not said to be another since; or, the first time, reads the node's Redis and decodes that.
-Each round looks up other subscribers, at the next node.
+Cold: a daemon is asked, one after another, for subscribers that its node never looked up, as a
+proxy worker asks. It reads R=2 replicas. Hot: a worker finds what it has read before, as long as
+the daemon has not said that it changed. The first time, the worker reads the node's Redis and
+decodes the entry. Each round looks up other subscribers, at the next node.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The command line of the benchmarks.
 
 In: names of benchmarks. Out: their results on stdout, progress on stderr. Exit status: 0 when
-everything could be measured, whether or not its goal was reached; 1 when something could not;
+everything was measured, whether or not it reached its goal; 1 when something could not be measured;
 2 for a wrong command line; 3 when, with `--guard`, a ratio is worse than its recorded value.
 """
 

@@ -1,7 +1,7 @@
-"""Measures two sides in turn, and says how they compare.
+"""Measures two sides in turn, and compares them.
 
-In: two `Side`s that can be made to do a fixed amount of work. Out: microseconds of CPU a unit of
-work, round by round, in a `Comparison`. Holds no knowledge of SIP.
+In: two `Side`s that can be made to do a fixed amount of work. Out: microseconds of CPU for a unit
+of work, round by round, in a `Comparison`. It knows nothing of SIP.
 """
 
 import statistics

@@ -1,8 +1,8 @@
-"""P6: what a binding costs in memory on each of its replicas, and how long a restart takes.
+"""P6: how much memory a binding takes on each of its replicas, and how long a restart takes.
 
-Subscribers register through all nodes of the farm, each with one binding of about 150 bytes; with
-three nodes every node holds all of them. What the daemons' resident memory grew by is divided by
-the bindings that each holds. Then one daemon after the other is stopped and started again: it
+Subscribers register through all nodes of the farm, each with one binding of about 150 bytes. With
+three nodes, every node holds all bindings. The growth of a daemon's resident memory is divided by
+the bindings that it holds. Then one daemon after the other is stopped and started again. A daemon
 serves when its control socket answers a lookup, and must have all bindings by then.
 
 No peer runs here: OpenSIPS' documentation and measurements of others name 1.18 KB for a binding.

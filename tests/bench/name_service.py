@@ -1,8 +1,9 @@
-"""DNS: how many questions a node answers, and what that does to its event loop.
+"""DNS: how many questions a node answers, and how much they delay the daemon's event loop.
 
-Phones and resolvers ask for the farm's NAPTR, SRV and addresses; `dnsperf` asks the node's own
-PowerDNS for them as fast as it can, and once more at the goal's rate while subscribers whom the
-node never looked up are located at its control socket: who waits for the loop waits there.
+Phones and resolvers ask for the farm's NAPTR, SRV and addresses. `dnsperf` asks the node's own
+PowerDNS for them as fast as it can. Then it asks at the goal's rate, while subscribers that the
+node never looked up are located at its control socket. These lookups wait for the event loop, and
+so show its delay.
 """
 
 import re

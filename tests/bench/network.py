@@ -1,8 +1,8 @@
-"""The peers' network: a bridge and a namespace a host, shaped like the lab's.
+"""Makes the peers' network: a bridge, and a namespace for each host, shaped like the lab's.
 
-In: host names. Out: `Host`s that processes can be started in. Counterpart: `farm.py`, which hands
-out the lab's hosts as the same type. Nothing here touches the addresses of this machine: the
-bridge has none.
+In: host names. Out: `Host`s that processes can be started in. Counterpart: `farm.py`, which gives
+the lab's hosts as the same type. Nothing here touches the addresses of this machine, as the bridge
+has none.
 """
 
 import os

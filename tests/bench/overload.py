@@ -1,13 +1,14 @@
-"""R5: what is left of a farm's capacity under too many calls, and 50,000 phones at once.
+"""R5: how much of a farm's capacity is left under too many calls, and under 50,000 phones at once.
 
-Farm and phones have a core each, so that neither takes the other's time: the farm's nodes share
-theirs. Capacity is the most calls a second that callers get through who call again as soon as they
-have hung up; twice and five times as many are offered, whatever becomes of them, and the good ones
-are counted and compared with the capacity before and after, several times a round: a virtual core
-may do half as much from one second to the next, when others use the one it shares. Calls are
-billed. Then the phones
-register, all in one second, and do so again once the farm has their bindings, as after a power cut:
-that is what counts.
+Farm and phones have a core each, so that neither takes the other's time. The farm's nodes share
+theirs. The capacity is the most calls a second that callers get through who call again as soon as
+they have hung up. Then twice and five times as many calls come in, whatever becomes of them. The
+good ones are counted and compared with the capacity before and after, several times a round: a
+virtual core may do half as much from one second to the next, when others use the real one that it
+shares. Calls are billed.
+
+Then the phones register, all within one second. They register again once the farm has their
+bindings, as after a power cut: this second time is the figure.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How much is measured: from the command line, read by the benchmarks."""
+"""How much the benchmarks measure: the command line sets it, the benchmarks read it."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Starts and stops the processes of the peers and of the load, and waits for conditions.
 
-In: command lines. Out: running processes that end with their `with` block, and what they logged
-when something goes wrong.
+In: command lines. Out: running processes that end with their `with` block; their logs, when
+something goes wrong.
 """
 
 import subprocess

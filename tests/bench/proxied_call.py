@@ -1,7 +1,7 @@
-"""P1: what a proxied call costs, beside native Kamailio, stateless, bindings in memory.
+"""P1: the cost of a proxied call, beside native Kamailio, stateless, with bindings in memory.
 
-One node each. Ours has no billing and no digest, as the peer; its bindings are in its hot cache
-after the warming up.
+Each side has one node. The farm's has no billing and no digest, as the peer has neither. Its
+bindings are in its hot cache after the warming up.
 """
 
 from contextlib import ExitStack

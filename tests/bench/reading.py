@@ -1,7 +1,7 @@
-"""Figures that have a goal of their own, whatever a peer reaches: latencies, rates, sizes, times.
+"""Figures with a goal of their own, whatever a peer reaches: latencies, rates, sizes, times.
 
-In: what a benchmark measured, round by round. Out: a `Reading` for `report.py`. Counterpart:
-`measure.py`, for goals that are ratios to a peer.
+In: measured values, round by round. Out: a `Reading` for `report.py`. Counterpart: `measure.py`,
+for goals that are ratios to a peer.
 """
 
 import math

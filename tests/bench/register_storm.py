@@ -1,12 +1,11 @@
-"""Phones that all register at once, as after a power cut.
+"""Lets many phones register all at once, as after a power cut.
 
 In: a `StormJob` in JSON on stdin. Out: `StormTimes` in JSON on stdout. Counterpart: `overload.py`,
 which starts this in the phones' namespace.
 
-A phone repeats its REGISTER by RFC 3261 17.1.2 until it is answered or 32 s are over; told to come
-back later (503, Retry-After), it waits as long as it was told; without an answer it waits from 15
-to 30 s (RFC 5626 4.5) and begins anew. It is served when it has its 200. Nobody is asked for a
-password.
+A phone repeats its REGISTER by RFC 3261 17.1.2 until it gets an answer or 32 s are over. After a
+503 with Retry-After, it waits for that time. Without an answer, it waits 15 to 30 s (RFC 5626 4.5)
+and begins anew. It is served when it has its 200. No phone is asked for a password.
 """
 
 import functools

@@ -1,8 +1,9 @@
-"""P3: what a REGISTER costs the whole farm, beside dmq_usrloc with as many nodes.
+"""P3: the cost of a REGISTER for the whole farm, beside dmq_usrloc with as many nodes.
 
-Every phone renews its one binding at the node that it always uses; phones are spread evenly over
-the nodes. Ours answers when W=2 of N=3 replicas hold the binding; the peer answers at once, and
-sends it to all others afterwards. That the bindings are there is checked on both sides.
+Every phone renews its one binding, always at the same node. Phones are spread evenly over the
+nodes. The farm answers when W=2 of N=3 replicas hold the binding. The peer answers at once, and
+sends the binding to all other nodes afterwards. On both sides, the benchmark checks that the
+bindings are there.
 """
 
 from contextlib import ExitStack

@@ -1,7 +1,7 @@
-"""What is printed: a line of JSON a benchmark for programs, a table for people.
+"""Prints the results: a line of JSON for each benchmark for programs, a table for people.
 
-In: comparisons. Out: `Result`s with goal, figures, machine and versions. A goal that is missed is
-said as plainly as one that is reached.
+In: comparisons and readings. Out: `Result`s with goal, figures, machine and versions. A missed goal
+is shown as plainly as a reached one.
 """
 
 import importlib.metadata

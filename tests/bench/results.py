@@ -1,7 +1,7 @@
-"""Keeps what was measured: JSON for programs, a table and a plot for people.
+"""Keeps the results: JSON for programs, a table and a plot for people.
 
 In: results, as they come. Out: files in a folder that git ignores: `results.jsonl`, `results.md`,
-`results.svg`. Counterpart: `main.py`. What documentation says of figures comes from that table.
+`results.svg`. Counterpart: `main.py`. The figures in the documentation come from that table.
 """
 
 import datetime

@@ -1,8 +1,8 @@
-"""R4: every node is restarted in turn while 100 calls and 100 REGISTERs a second come in.
+"""R4: restarts every node in turn, while 100 calls and 100 REGISTERs a second come in.
 
 Phones and restarts are those of `tests/farm/rolling.py`: a node is drained, stopped and started
-again; a request has failed when every node was tried in the order of the SRV records and none
-answered it with 200. Every call must be on record, complete.
+again. A request has failed when the phone tried every node in the order of the SRV records, and
+none answered it with 200. Every call must be on record, complete.
 """
 
 from collections import Counter

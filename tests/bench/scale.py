@@ -1,10 +1,9 @@
-"""SCALE: how costs grow with nodes, bindings, the length of messages and how many come, and what
-large farms do.
+"""SCALE: how costs grow with nodes, bindings, length of messages and load; how large farms behave.
 
-Real farms of 3, 6 and 9 nodes beside peers of the same size (P2's peer is one node, always); a farm
-of three with up to 300,000 bindings; INVITEs of up to 2.4 KB; few calls a second and many; and
-simulated farms of up to 1,000 nodes. Out: `Curve`s for `curves.py`, and a `Reading` for each goal
-that P3 has beyond three nodes.
+Real farms of 3, 6 and 9 nodes run beside peers of the same size (P2's peer is one node, always).
+There are a farm of three with up to 300,000 bindings, INVITEs of up to 2.4 KB, few calls a second
+and many, and simulated farms of up to 1,000 nodes. Out: `Curve`s for `curves.py`, and a `Reading`
+for each goal that P3 has beyond three nodes.
 """
 
 import time

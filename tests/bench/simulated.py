@@ -1,7 +1,7 @@
-"""P7: what farms of up to 1,000 nodes do, on virtual time.
+"""P7: how farms of up to 1,000 nodes behave, on virtual time.
 
-In: farm sizes. Out: reports of `tests/simulation/big_farm.py`, whose daemons are the real ones on a
-simulated network; their readings. It costs no CPU of a farm, so none is told.
+In: farm sizes. Out: readings from the reports of `tests/simulation/big_farm.py`, which runs the
+real daemons on a simulated network. It measures no CPU of a farm, so its result gives none.
 """
 
 import subprocess

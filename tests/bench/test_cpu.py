@@ -1,4 +1,4 @@
-"""What is counted between two readings of the kernel's accounts."""
+"""The CPU time between two readings of the kernel's accounts is that of the nodes' processes."""
 
 from collections import Counter
 

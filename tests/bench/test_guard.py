@@ -1,4 +1,4 @@
-"""What has become worse is named; what has become better, or was never recorded, is not."""
+"""The guard names a figure that has become worse, and none that improved or was never recorded."""
 
 from pathlib import Path
 

@@ -1,6 +1,7 @@
-"""The benchmarks can be run: everything is measured, and what is printed can be read by programs.
+"""The benchmarks can be run: they measure everything, and programs can read what they print.
 
-Whether goals are reached is not for a smoke test to say; that a ratio is far worse than it was, is.
+This smoke test does not judge whether goals are reached. It does fail when a ratio is far worse
+than it was.
 """
 
 import json

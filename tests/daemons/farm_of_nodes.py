@@ -1,4 +1,4 @@
-"""Several real nodes in one process: TLS on loopback addresses, SQLite in a temporary folder."""
+"""Runs several real nodes in one process, with TLS on loopback and SQLite in a temporary folder."""
 
 import asyncio
 import shutil

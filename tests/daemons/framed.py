@@ -1,6 +1,6 @@
-"""What hostile clients of the control socket and hostile peers have in common: frames, by hand.
+"""Writes and reads frames by hand, for hostile clients of the control socket and hostile peers.
 
-In: a connection. Out: what the daemon answers on it, or that it has closed it. Counterparts:
+In: a connection. Out: the daemon's answers on it, or that it has closed it. Counterparts:
 `control/test_hostile_clients.py`, `links/test_hostile_peers.py`.
 """
 

@@ -1,4 +1,4 @@
-"""Asking nodes of the lab, and waiting for what is about to happen."""
+"""Asks nodes of the lab, and waits for conditions that are about to come true."""
 
 import json
 import subprocess

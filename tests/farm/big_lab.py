@@ -1,9 +1,9 @@
-"""What a large lab does: how long it takes to come up, to know a kill, to let one more node join,
-and what a node at rest costs.
+"""Measures a large lab: how long it takes to start, to notice a kill and to let a node join; the
+cost of a node at rest.
 
-In: a number of nodes, the services to run. Out: a line a figure. `python -m tests.farm.big_lab
---nodes 60`, as root, through `deploy/apart`. Counterpart: `test_many_hosts.py` asserts that as many
-hosts reach each other.
+In: a number of nodes, the services to run. Out: a line for each figure. Counterpart:
+`test_many_hosts.py`, which asserts that as many hosts reach each other. Run as
+`python -m tests.farm.big_lab --nodes 60`, as root, through `deploy/apart`.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""A whole call between two raw phones, each request by a node of choice.
+"""Plays a whole call between two raw phones, with a chosen node for each request.
 
-In: two `RawPhone`s, the nodes. Out: the dialog as each side sees it; what each was told to send
-along (RFC 3261 12.2.1.1). Counterpart: `test_transports.py`.
+In: two `RawPhone`s, the nodes. Out: the dialog as each side sees it, with the route that the farm
+gave it (RFC 3261 12.2.1.1). Counterpart: `test_transports.py`.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,11 +1,11 @@
-"""Does every node see a re-REGISTER as soon as it is acknowledged, while nodes die?
+"""Checks that every node sees a re-REGISTER as soon as it is acknowledged, while nodes die.
 
 In: a lab of overlay daemons and Redis. Out: how often a node served an older binding than the last
 acknowledged one. Counterpart: `test_coherence.py`; `python -m tests.farm.coherence` tries longer.
 
-Each try registers at one node, waits for its 200, and then looks at once at every other node: in
-its Redis, as a proxy worker does, and, where that has nothing, with its daemon. A node whose daemon
-is dead is passed over: what its Redis shows may be as old as a lease.
+Each try registers at one node, waits for its 200, and then asks at once every other node: its
+Redis, as a proxy worker does, and its daemon if Redis has nothing. A node with a dead daemon is
+left out, as the content of its Redis may be as old as a lease.
 """
 
 import argparse

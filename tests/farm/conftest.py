@@ -1,6 +1,6 @@
-"""Fixtures: one lab of three nodes for all tests, mended after those that break it.
+"""Fixtures: one lab of three nodes for all tests, which is mended after tests that break it.
 
-Network namespaces need root: without it these tests fail, they are not passed over.
+Network namespaces need root. Without it these tests fail; they are not skipped.
 """
 
 import signal

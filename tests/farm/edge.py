@@ -1,7 +1,7 @@
-"""An edge proxy in front of the farm: a Kamailio on a phone host that adds Path (RFC 3327).
+"""Runs an edge proxy in front of the farm: a Kamailio on a phone host that adds Path (RFC 3327).
 
-In: the lab, a phone host, the node to send everything to. Out: a process that is there until
-`close`. It knows nothing of the farm but that node's address.
+In: the lab, a phone host, the node that gets everything. Out: a process that runs until `close`. It
+knows nothing of the farm but that node's address.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""How long until every survivor knows of a fault: measured in the lab, by what the daemons log.
+"""Measures in the lab how long until every survivor knows of a fault, by the daemons' logs.
 
 In: a lab of overlay daemons. Out: seconds from the fault to each survivor's verdict. Counterpart:
-`test_failure_detection.py` asserts on a few trials; `python -m tests.farm.failure_detection` prints
-the figures of many.
+`test_failure_detection.py`, which asserts on a few trials. `python -m tests.farm.failure_detection`
+prints the figures of many.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""What the installed Kamailio exports to Python, asked of a node that runs.
+"""Asks a running node which functions the installed Kamailio exports to Python.
 
-In: a lab. Out: functions of KSR with their types, as `tests/unit/proxy/ksr_api.json` keeps them for
-the fake of the unit tests. After an upgrade of Kamailio: `python -m tests.farm.ksr_api`.
+In: a lab. Out: the functions of KSR with their types, as `tests/unit/proxy/ksr_api.json` keeps them
+for the fake of the unit tests. After an upgrade of Kamailio: `python -m tests.farm.ksr_api`.
 """
 
 import json

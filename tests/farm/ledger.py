@@ -1,12 +1,12 @@
 """Counts calls twice: as sipp placed them, and as PostgreSQL has their billing records.
 
-In: a lab whose nodes export to a PostgreSQL. Out: what differs. Counterparts: `test_ledger.py`;
+In: a lab whose nodes export to a PostgreSQL. Out: the differences. Counterparts: `test_ledger.py`;
 `python -m tests.farm.ledger --calls 3000` counts more.
 
-Half of the calls are hung up by the caller, half by the callee; INVITEs go through n2, BYEs through
-n3. Meanwhile the disk of a node is filled to its last byte and emptied, daemons are killed and
-frozen, a node is cut off, and PostgreSQL is stopped and started; sipp repeats what is not answered,
-so every call has to be there, once and whole.
+The caller hangs up half of the calls, the callee the other half. INVITEs go through n2, BYEs
+through n3. Meanwhile the disk of a node is filled to its last byte and emptied, daemons are killed
+and frozen, a node is cut off, and PostgreSQL is stopped and started. sipp repeats requests without
+an answer, so every call must be there, once and whole.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Whether a node's Kamailio bears what it is sent: its workers, its memory, its answers.
+"""Checks that a node's Kamailio withstands what it is sent: its workers, its memory, its answers.
 
-In: a node of the lab. Out: nothing, or an `AssertionError` that says what it did not bear.
-Counterparts: `test_torture.py`, `tests/fuzz/sip.py`.
+In: a node of the lab. Out: nothing, or an `AssertionError` that says what failed. Counterparts:
+`test_torture.py`, `tests/fuzz/sip.py`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The table of real phones that lose their node.
+"""Makes the table of real phones that lose their node.
 
 In: stacks and transports to try. Out: a Markdown table on stdout, or JSON. Counterpart:
 `phone_trials.py`. Run as `python -m tests.farm.phone_table --stack pjsip --transport tcp`; `--from`

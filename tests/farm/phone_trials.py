@@ -1,10 +1,11 @@
-"""What becomes of a real phone when the node that it talks to is killed, or drained.
+"""Tries what happens to a real phone when the node that it talks to is killed or drained.
 
-In: a lab, a phone of `phones.py`. Out: per step, how many seconds it took, or that it did not come
-to pass in time. Counterparts: `phone_table.py` prints them, `test_phones.py` asserts on some.
+In: a lab, a phone of `phones.py`. Out: for each step, the seconds that it took, or that it did not
+happen in time. Counterparts: `phone_table.py`, which prints them; `test_phones.py`, which asserts
+on some.
 
-The other side of all calls is a friend's phone (pjsip, UDP) that uses another node throughout: what
-is lost is the phone's node and nothing else.
+The other side of all calls is a friend's phone (pjsip, UDP) that uses another node throughout. So
+the phone's node is the only thing that is lost.
 """
 
 import time

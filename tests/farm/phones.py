@@ -1,9 +1,9 @@
-"""Real phones of several stacks, each with no more than its user, password and the farm's name.
+"""Controls real phones of several stacks, each with only its user, password and the farm's name.
 
-In: what a person does with a phone. Out: what the phone lets its owner know, as `Heard`. The
-phones find the farm by its DNS, resolv.conf of a phone host, as their stack does. Counterparts:
-`PjsipPhone` here, `phones_baresip.py`, `phones_linphone.py`; `phone_table.py` and
-`test_phones.py` use them.
+In: calls for what a person does with a phone. Out: what the phone shows its owner, as `Heard`. Each
+phone finds the farm through the resolv.conf of its host, as its stack does. Counterparts:
+`PjsipPhone` here, `phones_baresip.py`, `phones_linphone.py`; `phone_table.py` and `test_phones.py`,
+which use them.
 """
 
 import abc

@@ -1,7 +1,7 @@
-"""Baresip, as Debian packages it, driven over its TCP control port.
+"""Controls baresip, as Debian packages it, over its TCP control port.
 
 In and out: see `phones.RealPhone`. Counterpart: baresip's module `ctrl_tcp`: netstrings with JSON.
-It has no sound card: it hears itself, and sends that back (its tone knows one sampling rate alone).
+Without a sound card, it sends back what it hears (its tone knows one sampling rate alone).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A phone in a web page, in a real Chromium: SIP.js over `wss`, WebRTC for media.
+"""Controls a phone in a web page, in a real Chromium: SIP.js over `wss`, WebRTC for media.
 
 In and out: see `phones.RealPhone`.
 Counterparts: `browser/phone.js`, which is the phone; `browser/chromium.py`, its browser.

@@ -1,7 +1,7 @@
-"""Linphone without a screen, driven over the pipe of `linphone-daemon`.
+"""Controls Linphone without a screen, over the pipe of `linphone-daemon`.
 
-In and out: see `phones.RealPhone`. Counterpart: linphone-daemon: a line for a command, an answer
-with `Status:`; its events are asked for with `pop-event`.
+In and out: see `phones.RealPhone`. Counterpart: linphone-daemon. It takes a command in a line, and
+answers with `Status:`. The command `pop-event` asks for its events.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""A phone of the tests' own (`tests/sip/phone.py`) in the network of one of the lab's hosts.
+"""A phone of `tests/sip/phone.py` in the network of one of the lab's hosts.
 
-In: a host of the lab, a way: UDP, or a connection to one node. Out: `RawPhone`, which knows the
+In: a host of the lab; a way: UDP, or a connection to one node. Out: `RawPhone`, which knows the
 lab's nodes by name. Counterpart: the lab.
 """
 

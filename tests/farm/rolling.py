@@ -1,7 +1,7 @@
 """Restarts every node of a farm in turn while phones call and register, as an upgrade does.
 
 In: a lab, rates. Out: how many requests failed, how long a node was away, whether every call is on
-record. Counterparts: `tests/sip/rolling_load.py`; `test_rolling.py` is short,
+record. Counterparts: `tests/sip/rolling_load.py`; `test_rolling.py`, which is short.
 `python -m tests.farm.rolling` prints the figures of R4's rates.
 """
 

@@ -1,4 +1,4 @@
-"""A real rtpengine on a host of the lab.
+"""Runs a real rtpengine on a host of the lab.
 
 In: a lab, a host. Out: the relay, asked over its control protocol. Counterparts: `test_media.py`,
 `test_media_policy.py`.

@@ -1,4 +1,4 @@
-"""Which node a phone talks to, told by its packets: encrypted or not, whatever its stack.
+"""Finds the node that a phone talks to by the phone's packets, encrypted or not, for any stack.
 
 In: frames on the bridge's end of a phone host's cable. Out: names of nodes. Counterpart:
 `phone_trials.py`, which takes that node away.

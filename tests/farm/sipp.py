@@ -1,7 +1,7 @@
-"""Runs sipp on a phone host with one of the scenarios beside this file.
+"""Runs sipp on a phone host with one of the scenarios in `sipp/`.
 
-In: a scenario's name and what its placeholders stand for. Out: nothing, or an `AssertionError`
-with what sipp complained about. Counterparts: `sipp/*.xml`.
+In: a scenario's name, values for its placeholders. Out: nothing, or an `AssertionError` with sipp's
+complaint. Counterparts: `sipp/*.xml`.
 """
 
 import itertools

@@ -1,7 +1,7 @@
-"""A lab node whose data is on a disk small enough to be filled to its last byte.
+"""Gives a lab node a disk that is small enough to be filled to its last byte.
 
-In: a lab that is ready. Out: the node's daemon, started again with its data on a tmpfs, and a file
-beside its databases that takes all room or none. Counterpart: `ledger.py`.
+In: a lab that is ready. Out: the node's daemon, started again with its data on a tmpfs; a file
+beside its databases that takes all free space or none. Counterpart: `ledger.py`.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Who guesses passwords is locked out by the whole farm, and nobody else is."""
+"""The whole farm locks out an address that guesses passwords, and no other address."""
 
 import re
 import time

@@ -1,7 +1,7 @@
-"""A phone in a web page, in a real browser, and real phones of other stacks.
+"""A phone in a web page, in a real browser, and real phones of other stacks call each other.
 
-The farm offers its challenges in the order that it comes with: SIP.js takes the last, and knows
-MD5 alone.
+The farm offers its challenges in the default order. SIP.js takes the last one, and its only
+algorithm is MD5.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A subscriber makes so many calls at a time, through whichever nodes, and no more."""
+"""A subscriber may make so many calls at a time and no more, through whichever nodes."""
 
 import contextlib
 import re

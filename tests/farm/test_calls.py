@@ -1,4 +1,4 @@
-"""Calls between real phones, across nodes."""
+"""Real phones call each other across nodes."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A re-REGISTER is seen by every node as soon as it is acknowledged, also while daemons die."""
+"""Every node sees a re-REGISTER as soon as it is acknowledged, also while daemons die."""
 
 from deploy.lab import Lab
 from tests.farm import coherence

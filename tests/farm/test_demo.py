@@ -1,4 +1,4 @@
-"""The demo, as a visitor runs it."""
+"""The demo works, as a visitor runs it."""
 
 import os
 import signal

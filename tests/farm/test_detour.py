@@ -1,4 +1,4 @@
-"""A phone that lost its connection in a call is reached along the one that it has now."""
+"""A phone that lost its connection in a call is reached over its new one."""
 
 import pytest
 

@@ -1,5 +1,6 @@
-"""A node is taken out of service under load: no request fails, phones move elsewhere, and no second
-one is taken out meanwhile."""
+"""A node is drained under load: no request fails, phones move to other nodes, and meanwhile no
+second node can be drained.
+"""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A real phone behind a real edge proxy (RFC 3327): it registers, is called, and hangs up."""
+"""A real phone behind a real edge proxy (RFC 3327) registers, is called, and hangs up."""
 
 from deploy.lab import Lab, Phone
 from tests.farm.asking import ended_record, locate

@@ -1,7 +1,8 @@
-"""Nine nodes: who dies, freezes or is cut off is known to all within a moment; who is not, is not.
+"""Nine nodes: all know within a moment that a node died, froze or was cut off, and none is wrongly
+taken for dead.
 
-The goals are 100 ms for a crash and 1 s for the rest; three times as much passes here, since nine
-daemons share the machine with whatever else it does. The figures are printed (`pytest -s`).
+The goals are 100 ms for a crash and 1 s for the rest. Three times as much passes here, as nine
+daemons share the machine with other work. The figures are printed (`pytest -s`).
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,6 @@
-"""Several phones of one subscriber: together, or one after the other by q (RFC 3261 16.6, 16.7)."""
+"""Several phones of one subscriber ring together, or one after the other by q (RFC 3261 16.6,
+16.7).
+"""
 
 import uuid
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
-"""A node's Kamailio alone dies or freezes: phones are sent elsewhere, and back, within a second.
+"""Only a node's Kamailio dies or freezes: within a second, phones go to other nodes, and later
+back.
 
-Three nodes, the phones and the test share two cores, so `LEEWAY_S` more passes here; the figures
+Three nodes, the phones and the test share two cores, so `LEEWAY_S` more passes here. The figures
 are printed (`pytest -s`).
 """
 

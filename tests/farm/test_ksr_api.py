@@ -1,4 +1,4 @@
-"""The fake of the unit tests has the functions of the Kamailio that is installed."""
+"""The fake KSR of the unit tests has the functions of the installed Kamailio."""
 
 from deploy.lab import Lab
 from tests.farm.ksr_api import exported

@@ -1,4 +1,4 @@
-"""The lab itself: what its commands do to real processes, and that nothing is left of it."""
+"""The lab's commands do to real processes what they promise, and `down` leaves nothing behind."""
 
 import json
 import os

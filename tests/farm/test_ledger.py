@@ -1,5 +1,6 @@
-"""Hundreds of calls while nodes die, freeze, are cut off and have no room on their disk, and the
-database is away: each is billed once, and whole."""
+"""Hundreds of calls are billed once, and whole, while nodes die, freeze, are cut off or run out of
+disk, and while the database is away.
+"""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """A lab has room for more hosts than the kernel's neighbour table has for pairs of them.
 
-The table holds 1,024 entries (`gc_thresh3`) for all namespaces of the machine together, as many
-again for IPv6. Hosts that had to ask for each other's link addresses would fill it with 32.
+The table holds 1,024 entries (`gc_thresh3`) for all namespaces of the machine together, and as many
+again for IPv6. 32 hosts that asked for each other's link addresses would fill it.
 """
 
 import socket

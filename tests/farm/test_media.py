@@ -1,5 +1,6 @@
-"""Phones that cannot reach one another talk through an RTP relay, and through the other one when
-theirs has died."""
+"""Phones that cannot reach one another talk through an RTP relay, and through another one when it
+dies.
+"""
 
 import contextlib
 from collections.abc import Iterable, Iterator

@@ -1,5 +1,6 @@
-"""With `media.policy = "nat"`, media go through a relay where they must, and nowhere else: for a
-phone behind a NAT, and between a browser and a phone."""
+"""With `media.policy = "nat"`, media go through a relay only where they must: for a phone behind a
+NAT, and between a browser and a phone.
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A node dies, freezes, or is cut off: calls are placed and ended, records are kept."""
+"""A node dies, freezes or is cut off: calls are still placed and ended, and records are kept."""
 
 import pytest
 

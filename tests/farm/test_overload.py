@@ -1,7 +1,7 @@
-"""What a node does with more than it can do: it refuses new requests, and serves the rest.
+"""A node with more work than it can do refuses new requests, and serves the rest.
 
-Its Kamailio stands still while messages come in, so it is as far behind as after seconds of too
-many calls, on a machine of any speed.
+The node's Kamailio stands still while messages come in. So it is as far behind as after seconds of
+too many calls, on a machine of any speed.
 """
 
 import contextlib

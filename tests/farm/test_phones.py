@@ -1,4 +1,6 @@
-"""Real phones whose node is killed or drained; `phone_table.py` tries more of them, and longer."""
+"""Real phones whose node is killed or drained find another; `phone_table.py` tries more, and
+longer.
+"""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
 """A phone behind a NAT is reached through any node for as long as its own node keeps the NAT open.
 
-The NAT is a firewall on the phone's host: it lets in what answers to something that went out, or
-came in, within the last seconds. It forgets as fast as the worst home routers, in the lab's time.
+The NAT is a firewall on the phone's host. It lets in answers to a packet that went out, or came in,
+within the last seconds. In the lab's time, it forgets as fast as the worst home routers.
 """
 
 import time

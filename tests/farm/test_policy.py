@@ -1,4 +1,4 @@
-"""Who may do what: digest, identities, limits of subscribers, and attempts to get through."""
+"""What senders may do: digest, identities, limits of subscribers, and attempts to get through."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""REGISTER of real phones and of sipp, at any node."""
+"""Real phones and sipp register at any node."""
 
 import pytest
 

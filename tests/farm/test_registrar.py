@@ -1,4 +1,4 @@
-"""The registrar to the letter: RFC 3261 10.3, RFC 3327, RFC 5626, on the wire."""
+"""The registrar follows RFC 3261 10.3, RFC 3327 and RFC 5626 to the letter, on the wire."""
 
 import contextlib
 import re

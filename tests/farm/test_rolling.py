@@ -1,4 +1,6 @@
-"""Every node is restarted in turn under load: no request fails; `rolling.py` does it faster."""
+"""Every node is restarted in turn under load, and no request fails; `rolling.py` does it at R4's
+rates.
+"""
 
 from deploy.lab import Lab
 from tests.farm.rolling import restart_each

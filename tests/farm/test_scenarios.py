@@ -1,4 +1,4 @@
-"""What phones cannot be told to do: requests of one dialog through chosen nodes, by sipp."""
+"""sipp sends the requests of one dialog through chosen nodes, which real phones cannot do."""
 
 from collections.abc import Iterator
 

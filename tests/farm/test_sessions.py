@@ -1,4 +1,4 @@
-"""Calls whose phones vanish: session timers on the wire, and records that are closed."""
+"""Calls whose phones vanish are closed: session timers on the wire, and the records."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,6 @@
-"""What anybody might send to SIP ports does a node no harm; `tests/fuzz/sip.py` plays more."""
+"""Anything that a sender may put on the SIP ports does a node no harm; `tests/fuzz/sip.py` plays
+more.
+"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Any node is every node: what comes again, late, twice or by another way goes out alike."""
+"""Any node forwards alike what comes again, late, twice or by another way."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Messages as in RFC 4475 and RFC 5118: what looks wrong passes, what is wrong is refused."""
+"""Messages of RFC 4475 and 5118: a node passes those that look wrong, and refuses wrong ones."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Calls between transports: what the farm tells each side, and that any node takes what follows."""
+"""Calls between transports: the route that the farm gives each side works, through any node."""
 
 import socket
 from collections.abc import Iterator

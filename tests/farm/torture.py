@@ -1,8 +1,8 @@
-"""Plays single messages, byte by byte, to a node, and sees what becomes of each.
+"""Sends single messages to a node, byte by byte, and checks what becomes of each.
 
-In: `Case`s, a sender that is nobody of the farm's, bob's phone. Out: nothing, or an
+In: `Case`s, a sender that does not belong to the farm, bob's phone. Out: nothing, or an
 `AssertionError` that says what happened instead. Counterparts: `torture_valid.py` and
-`torture_invalid.py` have the messages, `test_torture.py` plays them.
+`torture_invalid.py`, which have the messages; `test_torture.py`, which plays them.
 """
 
 import itertools

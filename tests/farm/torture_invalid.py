@@ -1,7 +1,8 @@
-"""Messages that are wrong (RFC 4475 3.1.2, 3.3, RFC 5118): what a proxy must refuse, and how.
+"""Wrong messages that a proxy must refuse, and how (RFC 4475 3.1.2, 3.3, RFC 5118).
 
-In: nothing. Out: `CASES`. Counterparts: `torture.py` plays them, `torture_valid.py` has those that
-only look so. Where RFC 4475 leaves it to the element how lenient it is, both outcomes are named.
+In: nothing. Out: `CASES`. Counterparts: `torture.py`, which plays them; `torture_valid.py`, which
+has messages that only look wrong. Where RFC 4475 leaves a choice to the element, both outcomes are
+named.
 """
 
 from tests.farm.torture import Case, Challenged, Closed, Refused, Silence, message
@@ -247,6 +248,14 @@ CASES = (
         name="bytes that are not UTF-8 where text is asked for",
         source="3261 7.3.1",
         text=message("INVITE sip:b\xffb@FARM SIP/2.0", standard=True),
+        expect=Refused(400),
+    ),
+    Case(
+        name="control characters in a name, which the grammar lets stand in quoted pairs",
+        source="4475 3.1.1.2",
+        text=message(
+            "INVITE sip:bob@FARM SIP/2.0", 'To: "BEL:\x07 DEL:\x7f" <sip:bob@FARM>', standard=True
+        ),
         expect=Refused(400),
     ),
     Case(

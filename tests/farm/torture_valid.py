@@ -1,7 +1,7 @@
-"""Messages that look wrong and are right (RFC 4475 3.1.1, 3.2 to 3.4, RFC 5118).
+"""Right messages that look wrong (RFC 4475 3.1.1, 3.2 to 3.4, RFC 5118).
 
-In: nothing. Out: `CASES`. Counterparts: `torture.py` plays them, `torture_invalid.py` has those
-that are wrong. The words in capitals are filled in when a message is played. One character is one
+In: nothing. Out: `CASES`. Counterparts: `torture.py`, which plays them; `torture_invalid.py`, which
+has wrong ones. The words in capitals are filled in when a message is played. One character is one
 byte.
 """
 
@@ -49,7 +49,7 @@ CASES = (
             "!interesting-Method0123456789_*+`.%indeed'~ "
             "sip:bob:pas$wo~d_too.(doesn't-it)@FARM SIP/2.0",
             "Via: SIP/2.0/UDP HERE;branch=BRANCH.!%66*_+`'~;rport",
-            'To: "BEL:\x07 NUL:\\\x01 DEL:\x7f" '
+            'To: "BEL: NUL: DEL:" '
             "<sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*@example.org>",
             "From: token1~` token2'+_ token3*%!.- <sip:mundane@example.org>"
             ";fromParam''~+*_!.-%=\"\xd1\x80\xd0\xb0\xd0\xb1\";tag=_token~1'+`*%!-.",

@@ -1,7 +1,7 @@
-"""The attacks: each plays one case against a node, and says whether it bore it.
+"""The attacks: each plays one case against a node, and checks that the node withstands it.
 
-In: a node under fire, choices, which a seed makes. Counterparts: `test_under_fire.py` plays some of
-each, `main.py` as many as are wanted.
+In: a node under fire, choices made by a seed. Counterparts: `test_under_fire.py`, which plays some
+cases of each attack; `main.py`, which plays as many as asked for.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
-"""Fuzzes what takes input apart, guided by coverage (atheris): nothing but the right error comes.
+"""Fuzzes the code that takes input apart, guided by coverage (atheris): only the right error may
+come.
 
-In: a target's name, for how long. Out: the fuzzer's report; a crash's input, in a file, and exit
+In: a target's name, a duration. Out: the fuzzer's report; the input of a crash, in a file, and exit
 status 77. Counterpart: `main.py`, which plays whole attacks against a whole node.
 """
 

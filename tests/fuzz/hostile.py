@@ -1,10 +1,10 @@
-"""What a hostile sender may send: messages that are almost right.
+"""Makes the messages of a hostile sender: almost right ones.
 
 In: a source of choices. Out: payloads. Counterpart: `under_fire.py`, which sends them to a node.
 
-A message is made from one that is right: fields are replaced by values of every kind and size,
-taken away, or added. Bodies within messages are made the same way, so that what is wrong is found
-deep inside as well.
+Each message is made from a right one: fields are replaced by values of every kind and size, taken
+away or added. Bodies within messages are made the same way, so that wrong values also come deep
+inside.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""The command line of the fuzzer: one attack after the other, until somebody has enough.
+"""The command line of the fuzzer: plays one attack after the other until it is stopped.
 
-In: names of attacks. Out: how many cases the node bore; exit 1, and how to play it again, for the
-first one that it did not. Counterparts: `attacks.py`, `under_fire.py`.
+In: names of attacks. Out: how many cases the node withstood; for the first that it did not, exit
+status 1 and the command that plays it again. Counterparts: `attacks.py`, `under_fire.py`.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Sends a real node's SIP ports what anybody might, and sees that it bears it.
+"""Sends hostile messages to the SIP ports of a real node, and checks that the node withstands them.
 
-In: a seed and a number of cases. Out: how many were borne; exit 1, and how to play it again, for
-the first batch that was not. Counterparts: `sip_mutations.py` makes the bytes,
-`tests/farm/liveness.py` looks after the node. Needs root, as the lab does:
+In: a seed and a number of cases. Out: how many the node withstood; for the first batch that it did
+not, exit status 1 and the command that plays it again. Counterparts: `sip_mutations.py`, which
+makes the bytes; `tests/farm/liveness.py`, which checks the node. Needs root, as the lab does:
 `python -m tests.fuzz.sip --cases 10000 --seed 1`.
 """
 

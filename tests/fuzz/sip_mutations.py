@@ -1,7 +1,7 @@
-"""What might be sent to a SIP port: right messages made wrong, from a seed.
+"""Makes hostile messages for a SIP port, from right ones and a seed.
 
-In: a random source, the addresses that make a message look as if it belonged, and messages that do
-belong to a call. Out: bytes, and how they may be cut up for a connection or framed for a WebSocket.
+In: a random source, addresses that make a message look as if it belonged, and messages that do
+belong to a call. Out: bytes, and ways to cut them for a connection or frame them for a WebSocket.
 Counterpart: `sip.py`.
 """
 

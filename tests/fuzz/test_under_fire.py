@@ -1,4 +1,4 @@
-"""Hostile peers, clients and name servers against a real node; nothing may break it."""
+"""Hostile peers, clients and name servers cannot break a real node."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,10 +1,11 @@
-"""A real node that is sent what hostile peers and clients send, beside an honest one.
+"""Runs a real node that gets the messages of hostile peers and clients, beside an honest node.
 
-In: payloads. Out: nothing, if the node bears it; an `AssertionError` that says what it did not.
-Counterpart: `hostile.py` makes the payloads.
+In: payloads. Out: nothing if the node withstands them; an `AssertionError` that says what failed.
+Counterpart: `hostile.py`, which makes the payloads.
 
-Nothing that is sent may raise where the event loop, or nobody, catches it; be logged as a bug; be
-taken for the operator's word; or keep the node from answering honest peers and clients.
+No payload may raise an exception that only the event loop catches, or that nothing catches; be
+logged as a bug; be taken for the operator's word; or keep the node from answering honest peers and
+clients.
 """
 
 import asyncio
@@ -220,10 +221,10 @@ class UnderFire:
             ANSWERED_WITHIN_S,
             "every request of a peer is answered",
         )
-        for key in node.subscribers.keys():  # noqa: SIM118
-            body = node.subscribers.get(key)
+        for key in node.base.subscribers.keys():  # noqa: SIM118
+            body = node.base.subscribers.get(key)
             assert body is not None
-            assert node.vetting.signed(subscriber.decode(body)), "a forged subscriber"
+            assert node.base.vetting.signed(subscriber.decode(body)), "a forged subscriber"
 
     def no_bugs(self) -> None:
         """What was not caught, or logged as a bug, since the last look."""

@@ -1,6 +1,6 @@
-"""A package whose daemon does not start, as if something in it had been forgotten.
+"""Makes a package whose daemon does not start, as if a file had been left out.
 
-In: a package that works. Out: one of a later version. Counterpart: `test_broken_build.py`.
+In: a package that works. Out: a broken one of a later version. Counterpart: `test_broken_build.py`.
 """
 
 import re

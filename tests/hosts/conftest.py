@@ -1,8 +1,8 @@
 """Fixtures: bare hosts, and the farm that the tests make of them, one after another.
 
-The tests are steps of one story: each goes on from where the one before ended, so none is tried a
-second time, and when one fails that changes something, those after it fail as well and say so.
-Hosts are made by root alone: without, these tests fail, they are not passed over.
+The tests are steps of one story. Each goes on from the end of the one before, so none is tried a
+second time. When a test that changes something fails, the tests after it fail as well, and say so.
+Only root can make hosts: without it these tests fail; they are not skipped.
 """
 
 import subprocess

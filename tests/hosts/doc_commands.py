@@ -1,7 +1,7 @@
-"""The commands that the documents give to an operator, and running them as they stand there.
+"""Reads the commands that the documents give to an operator, and runs them as they stand there.
 
-In: Markdown. Out: the commands of its ```console blocks in order; what each said and how long it
-took. Counterparts: docs/*.md; `deploy.hosts` runs what is for hosts.
+In: Markdown. Out: the commands of its ```console blocks in order; the output of each, and how long
+it took. Counterparts: docs/*.md; `deploy.hosts`, which runs commands on hosts.
 
     op# sipfarm ca token --ca /var/lib/sipfarm-authority/ca       # prints TOKEN
     n1# sipfarm node join --token "$TOKEN"

@@ -1,7 +1,7 @@
-"""The farm on test hosts, seen and used from outside: by ssh, DNS, HTTP and SIP.
+"""Asks and loads the farm on test hosts from outside: by ssh, DNS, HTTP and SIP.
 
-In: `Hosts`. Out: what nodes say, and load on them. Counterparts: `sipfarm` on the nodes; the phones
-of `tests/sip/rolling_load.py`, on this machine.
+In: `Hosts`. Out: the nodes' answers, and load on them. Counterparts: `sipfarm` on the nodes; the
+phones of `tests/sip/rolling_load.py`, on this machine.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Playbooks, run as an operator runs them, and what they say in the end.
+"""Runs playbooks as an operator runs them, and reads their recap.
 
 In: an inventory, a playbook, variables. Out: `Played`. Counterparts:
 `ansible/playbooks`; `farm.py`.

@@ -1,4 +1,4 @@
-"""What is wrong is told, all of it and by name, before anything is changed."""
+"""The playbooks name everything that is wrong before they change anything."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A build whose daemon does not start ends the upgrade at the first host, and nobody notices."""
+"""A build whose daemon does not start ends the upgrade at the first host, and no phone notices."""
 
 from tests.hosts.farm import HostsFarm
 

@@ -1,4 +1,4 @@
-"""Back to the last release, which reads what the new version wrote."""
+"""The farm goes back to the last release, which reads the data that the new version wrote."""
 
 from tests.hosts.documents import UPGRADE, version_of
 from tests.hosts.farm import HostsFarm

@@ -1,4 +1,4 @@
-"""What hosts show to the world and to one another's users: as deploy/DESIGN.md's tables say."""
+"""Hosts show to the world and to each other's users only what deploy/DESIGN.md's tables say."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""The hosts themselves: they boot, install, reboot and end, and nothing of them is left."""
+"""The hosts themselves: they boot, install, reboot and end, and nothing of them is left behind."""
 
 import signal
 import subprocess

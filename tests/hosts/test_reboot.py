@@ -1,4 +1,4 @@
-"""Hosts reboot, and lose their power all at once."""
+"""Hosts reboot, and all lose their power at once."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A node leaves for good, and nothing goes with it."""
+"""A node leaves for good, and no record is lost with it."""
 
 from deploy.hosts import host
 from tests.hosts.documents import UPGRADE

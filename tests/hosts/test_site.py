@@ -1,4 +1,4 @@
-"""From bare hosts to a farm, also where an earlier run was cut short."""
+"""A playbook makes a farm of bare hosts, also where an earlier run was cut short."""
 
 from deploy.hosts import host
 from tests.farm.asking import eventually

@@ -1,4 +1,6 @@
-"""From the last release to this tree, while phones call and register over UDP, TCP and TLS."""
+"""The farm goes from the last release to this tree, while phones call and register by UDP, TCP,
+TLS.
+"""
 
 from tests.hosts.documents import UPGRADE
 from tests.hosts.farm import HostsFarm

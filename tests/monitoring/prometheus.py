@@ -1,4 +1,4 @@
-"""A real Prometheus, of Debian's, with a database of its own for as long as a test lasts.
+"""Runs a real Prometheus, Debian's, with a database of its own, for as long as a test lasts.
 
 In: a configuration. Out: answers to queries. Counterparts: the nodes of a lab.
 """

@@ -1,4 +1,4 @@
-"""What `/metrics` said, again and again, and whether it behaves as declared.
+"""Collects `/metrics` again and again, and checks that each series behaves as declared.
 
 In: expositions. Out: what is wrong with them, in words. Counterpart: `test_metrics.py`.
 """

@@ -1,4 +1,4 @@
-"""A Prometheus that knows two nodes finds all others, and sees who died."""
+"""A Prometheus that knows two nodes finds all others, and sees which of them died."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What `/metrics` shows is what docs/metrics.md says, and behaves as its type says, under load."""
+"""`/metrics` shows what docs/metrics.md says, and metrics behave as their type says, under load."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""The checks of `series.py` find what they are for."""
+"""The checks of `series.py` find the mistakes that they exist for."""
 
 from overlay.observe.metric_families import Family, Kind, Label
 from tests.monitoring.series import History, shown, undeclared

@@ -1,1 +1,1 @@
-"""The Debian package, built once and taken apart, and installed on a machine of its own."""
+"""Tests the Debian package: built once and taken apart, and installed on a machine of its own."""

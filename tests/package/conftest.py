@@ -1,7 +1,8 @@
-"""The package, built twice at the same time: from this tree, and from a copy of it elsewhere.
+"""Fixtures: the package, built twice at the same time: from this tree, and from a copy of it
+elsewhere.
 
-The copy is no git repository, as an archive of a release is none. What a build needs was fetched by
-`deploy/install tests`; here there may be no network.
+The copy is no git repository, as an unpacked archive of a release is none. `deploy/install tests`
+has fetched what a build needs; here there may be no network.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""This machine as a package finds it, in a copy that ends with the test.
+"""A copy of this machine, as a package finds it, which ends with the test.
 
-In: a .deb. Out: what dpkg and the installed commands say and leave. The copy is an overlay file
-system on this machine's own, in memory; its services do not run.
+In: a .deb. Out: what dpkg and the installed commands print and leave. The copy is an overlay file
+system on this machine's own, in memory. Its services do not run.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The package is made of the tree alone: same bytes, nothing of the machine, clear refusals."""
+"""The package depends on the tree alone: same bytes, no trace of the machine, clear refusals."""
 
 import hashlib
 import subprocess

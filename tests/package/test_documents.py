@@ -1,4 +1,4 @@
-"""What the package tells people and programs: man pages, completions, licences, its parts."""
+"""The package's documents for people and programs: man pages, completions, licences, its parts."""
 
 import json
 import subprocess

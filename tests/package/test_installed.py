@@ -1,4 +1,4 @@
-"""The package on a machine: it works, starts nothing, and leaves what is the operator's."""
+"""The installed package works, starts nothing, and leaves the operator's files alone."""
 
 import os
 

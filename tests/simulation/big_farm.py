@@ -1,10 +1,12 @@
-"""One large farm: what it costs at rest, and how it takes the loss of a third of its nodes.
+"""Plays one large farm: its costs at rest, and its recovery from the loss of a third of its nodes.
 
-In: how many nodes, a seed, settings. Out: a `Report`. Counterparts: `big_farm_main.py` prints and
-judges it; `test_big_farm.py` plays a smaller farm with few links and small buckets.
+In: the number of nodes, a seed, settings. Out: a `Report`. Counterparts: `big_farm_main.py`, which
+prints and judges it; `test_big_farm.py`, which plays a smaller farm with few links and small
+buckets.
 
-The nodes come in groups, get records, rest, are asked for them, and then a third of them crashes at
-once, half of those with their hosts. Everything is the daemon's own; only the trace is left out.
+The nodes come in groups, get records, rest, and are asked for the records. Then a third of them
+crashes at once, half of those together with their hosts. Everything is the daemon's own code. Only
+the trace is left out.
 """
 
 import asyncio
@@ -250,7 +252,7 @@ class _Farm:
         assert host.process is not None
         node = host.node
         before = node.membership.lookup_hops
-        nodes = await self.loop.start_in(host.process, node.placement.find(key, ASK_S))
+        nodes = await self.loop.start_in(host.process, node.records.placement.find(key, ASK_S))
         expected = {near.name for near in self._replicas(key)}
         if {info.name for info in nodes} != expected:
             got = sorted(info.name for info in nodes)

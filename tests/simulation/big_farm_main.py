@@ -1,7 +1,7 @@
-"""What `tests/simulation/run --farm 10,50,200,1000` prints, and when it is satisfied.
+"""Prints the result of `tests/simulation/run --farm 10,50,200,1000`, and judges it by its goals.
 
-In: farm sizes. Out: a line a farm, or a JSON object; the goals that were missed. Counterpart:
-`big_farm.py` plays the farms.
+In: farm sizes. Out: a line for each farm, or a JSON object; the missed goals. Counterpart:
+`big_farm.py`, which plays the farms.
 """
 
 import json

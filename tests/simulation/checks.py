@@ -1,7 +1,7 @@
 """Holds a farm to its promises, while it runs and after everything was mended.
 
-In: hosts, the ledger. Out: broken promises, in the ledger. The farm has a bound for everything that
-heals: within it every node sees every other, and every copy of a record is the same.
+In: hosts, the ledger. Out: broken promises, in the ledger. The farm must heal within a bound.
+Within it, every node sees every other, and all copies of a record are the same.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ def _binding(host: Host, key: bytes) -> registration.Registration:
 
 
 def _version(host: Host, key: bytes) -> int:
-    body = host.node.subscribers.get(key) if host.node else None
+    body = host.node.base.subscribers.get(key) if host.node else None
     return subscriber.decode(body).version if body else 0
 
 

@@ -1,7 +1,8 @@
-"""Who uses the farm: proxies that write call events, phones that register, callers that look up.
+"""Plays the farm's users: proxies that write call events, phones that register, callers that look
+up.
 
-In: chance. Out: requests to hosts, and what was acknowledged, in the ledger. A request that is not
-acknowledged is tried again at another host, as SIP's retransmissions and DNS make it happen.
+In: chance. Out: requests to hosts; what was acknowledged, in the ledger. A request without an
+acknowledgement is tried again at another host, as SIP's retransmissions and DNS would do.
 """
 
 import asyncio

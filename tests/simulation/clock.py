@@ -1,11 +1,11 @@
-"""Virtual time: an event loop that never waits, and processes that can be killed or frozen in it.
+"""Gives virtual time: an event loop that never waits, with processes that can be killed or frozen.
 
 In: callbacks and timers, each in the context of the process that made them. Out: the same
 callbacks, one after another, in an order that depends on nothing but the program. Counterpart:
-`wires.py` carries bytes between processes.
+`wires.py`, which carries bytes between processes.
 
-When nothing is ready, time jumps to the next timer. A killed process' callbacks are dropped; those
-of a frozen one wait until it is thawed.
+When no callback is ready, time jumps to the next timer. The callbacks of a killed process are
+dropped. Those of a frozen process wait until it is thawed.
 """
 
 import asyncio

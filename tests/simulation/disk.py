@@ -1,13 +1,14 @@
-"""A simulated host's disk: real SQL and the real log of events, in memory, with a disk's time and
+"""Simulates a host's disk: real SQL and the real log of events in memory, with a disk's time and
 faults.
 
 In: commits and questions of one process. Out: outcomes after virtual time. Counterpart:
-`overlay.storage.records_disk.RecordsDisk`, in whose place this stands.
+`overlay.storage.records_disk.RecordsDisk`, which this replaces.
 
-A commit is whole or absent. One that was under way when the process died is either, by chance. What
-a process wrote into the log outlives it, but not the power: then each sector that was not synced is
-as it was, or as it should be, by chance. A disk that lies says that commits and syncs are safe
-while they are in its cache alone: when the power goes, only the first of those are there.
+A commit is whole or absent. A commit that was under way when the process died is one or the other,
+by chance. The bytes that a process wrote into the log outlive the process, but not a power cut.
+After one, each sector that was not synced has its old or its new content, by chance. A disk that
+lies acknowledges commits and syncs while they are in its cache alone. After a power cut, only the
+first of those are there.
 """
 
 import errno

@@ -1,7 +1,7 @@
-"""What the world does to the farm: crashes, freezes, cuts, clocks, disks.
+"""Plans faults and lets them happen: crashes, freezes, cuts, clocks, disks.
 
 In: chance. Out: a plan of faults, and their effect on hosts and wires at their time. Counterpart:
-`simulation.py` plays the plan and mends everything afterwards.
+`simulation.py`, which plays the plan and mends everything afterwards.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""What the farm has promised: every acknowledgement that a client saw, and what it stands for.
+"""Keeps the farm's promises: every acknowledgement that a client saw, and what it promises.
 
-In: acknowledgements as they happen. Out: what must be true from then on. Counterparts: `clients.py`
-writes it, `checks.py` holds the farm to it.
+In: acknowledgements as they happen. Out: what must be true from then on. Counterparts:
+`clients.py`, which writes it; `checks.py`, which holds the farm to it.
 """
 
 from collections.abc import Iterable

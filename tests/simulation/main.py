@@ -1,7 +1,7 @@
-"""The command `tests/simulation/run`: many seeds, or one of them again.
+"""The command `tests/simulation/run`: plays many seeds, or one of them again.
 
-In: arguments. Out: a line a seed that failed, with what it takes to play it again, and a closing
-line; exit 0 only if every seed held.
+In: arguments. Out: a line for each seed that failed, with the command that plays it again, and a
+closing line. The exit status is 0 only if every seed kept all promises.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Lookups in a farm that has more nodes than a routing table has room for, up to 10,000.
+"""Plays lookups in farms of up to 10,000 nodes, more than a routing table has room for.
 
-In: how many nodes, a seed, settings. Out: a `Report`. Counterparts: `partial_tables_main.py` prints
-and judges it; `test_partial_tables.py` plays smaller farms. `big_farm.py` plays whole daemons, of
-which a machine has memory for a thousand.
+In: the number of nodes, a seed, settings. Out: a `Report`. Counterparts: `partial_tables_main.py`,
+which prints and judges it; `test_partial_tables.py`, which plays smaller farms; `big_farm.py`,
+which plays whole daemons, for a thousand of which a machine has memory.
 """
 
 import gc

@@ -1,7 +1,7 @@
-"""What `tests/simulation/run --tables 1000,4000,10000` prints, and when it is satisfied.
+"""Prints the result of `tests/simulation/run --tables 1000,4000,10000`, and judges it by its goals.
 
-In: farm sizes. Out: three lines a farm, or a JSON object; the goals that were missed. Counterpart:
-`partial_tables.py` plays the farms.
+In: farm sizes. Out: three lines for each farm, or a JSON object; the goals that were missed.
+Counterpart: `partial_tables.py`, which plays the farms.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""A simulated host's Redis, and the daemon's way to it.
+"""Simulates a host's Redis, and the daemon's way to it.
 
-In: entries with a time to live. Out: what a proxy's GET would show. Counterpart:
-`overlay.cache.projection.Projection`, in whose place `ProcessProjection` stands. Redis goes on when
+In: entries with a time to live. Out: the answer to a proxy's GET. Counterpart:
+`overlay.cache.projection.Projection`, which `ProcessProjection` replaces. This Redis goes on when
 the daemon dies.
 """
 
@@ -60,13 +60,13 @@ class ProcessProjection(Projection):
         self.writes = 0
         self._last_s = 0.0
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._loop.call_later(self.DELAY_S, self._connect)
 
     async def tried(self) -> None:
         await asyncio.sleep(2 * self.DELAY_S)
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         self.error = "closed"
 
     def clear(self) -> None:

@@ -1,7 +1,7 @@
-"""One run: a farm, its users, its misfortunes, and the reckoning.
+"""Plays one run: a farm, its users, its faults, and the final check.
 
-In: a seed. Out: a `Result`, the same for the same seed and the same code. Counterparts: `main.py`
-runs many; `test_seeds.py` runs some with every test run.
+In: a seed. Out: a `Result`, the same for the same seed and the same code. Counterparts: `main.py`,
+which plays many seeds; `test_seeds.py`, which plays some in every test run.
 """
 
 import asyncio

@@ -1,13 +1,13 @@
-"""A farm of routing tables, lookups and the answers to them, and nothing else: up to 10,000 nodes.
+"""Simulates routing tables, lookups and their answers, and nothing else, for up to 10,000 nodes.
 
-In: how many nodes, a seed, settings. Out: nodes (`Membership`) that can look keys up. Counterpart:
-`partial_tables.py` asks them and counts.
+In: the number of nodes, a seed, settings. Out: nodes (`Membership`) that can look keys up.
+Counterpart: `partial_tables.py`, which asks them and counts.
 
-Real are the routing tables, the lookup and its order, what a node answers, which links it keeps,
-and the encoding of every frame. In the place of links, gossip and probes: every node knows every
-other (or as many as it may); it has had a link to those whose links it keeps, and to those that it
-asked. A frame takes half a millisecond. A node is made when it is first asked, as it would be each
-time: 10,000 at once would hold 10^8 contacts.
+Real are the routing tables, the lookup and its order, a node's answers, its choice of links to
+keep, and the encoding of every frame. Links, gossip and probes are replaced: every node knows every
+other (or as many as it may); it has had a link to each node whose link it keeps, and to each that
+it asked. A frame takes half a millisecond. A node is made when it is first asked, in the state that
+it would have then: 10,000 nodes made in advance would hold 10^8 contacts.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A farm with more nodes than links and buckets have room for keeps what a small one promises."""
+"""A farm with more nodes than links and buckets hold keeps the promises of a small one."""
 
 from tests.simulation.big_farm import Report, run
 from tests.simulation.big_farm_main import missed

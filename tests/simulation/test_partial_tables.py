@@ -1,4 +1,4 @@
-"""Lookups are right, short and cheap from the farm size on from which tables are partial."""
+"""Lookups are right, short and cheap in farms that are too large for one routing table."""
 
 from overlay.config.sections import OverlaySection
 from tests.simulation.partial_tables import Lookups, run

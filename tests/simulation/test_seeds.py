@@ -1,4 +1,4 @@
-"""Every test run plays some seeds, those that once failed among them."""
+"""Every test run plays some seeds, and all that once failed."""
 
 from dataclasses import asdict
 

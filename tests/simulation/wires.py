@@ -1,10 +1,11 @@
-"""Connections between simulated hosts: ordered bytes that come late, not at all, or break.
+"""Simulates connections between hosts: ordered bytes that come late, break, or never come.
 
-In: what transports write. Out: the same at the other end. Counterpart: `overlay.links.network` runs
-on it unchanged, through the loop's `create_server` and `create_connection`.
+In: the bytes that transports write. Out: the same bytes at the other end. Counterpart:
+`overlay.links.network`, which runs on it unchanged, through the loop's `create_server` and
+`create_connection`.
 
-As TCP does, a connection keeps its order: a lost segment makes all that follows late. A cut holds
-bytes back until it is healed; they are lost when either end gives up before.
+A connection keeps the order of its bytes, as TCP does: a lost segment makes all that follows late.
+A cut holds bytes back until it is healed. They are lost if either end gives up before.
 """
 
 import asyncio

@@ -1,8 +1,12 @@
-"""The SIP user agent of the tests, written by hand so that it can be told to do what phones cannot.
+"""The SIP user agent of the tests, written by hand so that it can do what real phones cannot.
 
-Message: text that came in or goes out; `message.py` reads and writes all of it. Dialog: what two
-ends of a call know of one another. Way: what carries messages to a node. Repeat: what got no answer
-is sent again. Load: many calls and registrations at a time.
+Five words:
+
+- message: text that came in or goes out; `message.py` alone reads and writes it.
+- dialog: what the two ends of a call know of one another (`dialog.py`).
+- way: the socket that carries messages to a node (`ways.py`, `links.py`, `wire.py`).
+- repeat: a message without an answer is sent again (`timers.py`).
+- load: many calls and registrations at a time (`rolling_load.py`).
 
 ```
 rolling_load ─► registration ─┐                       phones that follow SRV (asyncio)
@@ -13,6 +17,6 @@ farm/raw_phone ─► phone ─► ways ─► websocket          one phone, ste
 all of them ─► dialog, credentials, timers, framing ─► message
 ```
 
-Nothing here knows the lab: whoever makes a phone hands in its sockets. What is wrong on purpose
-(`farm/torture*.py`, `tests/fuzz`) is not written with this, but kept as data.
+Nothing here knows the lab: the maker of a phone hands in its sockets. Messages that are wrong on
+purpose (`farm/torture*.py`, `tests/fuzz`) are not written with this, but kept as data.
 """

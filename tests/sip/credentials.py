@@ -1,4 +1,4 @@
-"""A subscriber's password, and what proves to a node that a phone knows it (RFC 8760, RFC 7616).
+"""Proves to a node that a phone knows its subscriber's password (RFC 8760, RFC 7616).
 
 In: a challenge. Out: the header field that answers it. Counterpart: the nodes' proxies.
 """

@@ -1,4 +1,4 @@
-"""What one end of a call knows of it, and its requests (RFC 3261 12).
+"""Keeps what one end of a call knows of it, and writes its requests (RFC 3261 12).
 
 In: the INVITE and its 200. Out: the text of requests in the dialog. Counterpart: the other end.
 """

@@ -1,4 +1,4 @@
-"""Where a message ends on a connection: after as many bytes as Content-Length says (RFC 3261 18.3).
+"""Finds the end of a message on a connection, by its Content-Length (RFC 3261 18.3).
 
 In: bytes as they come. Out: whole messages. Counterparts: `links.py`, `ways.py`.
 """

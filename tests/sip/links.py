@@ -1,7 +1,7 @@
-"""The ways from a phone to a node: a UDP socket, a TCP connection, TLS.
+"""Connects a phone to nodes: by a UDP socket, a TCP connection, TLS.
 
-In: requests as text, what the node sends. Out: answers, to those that wait for them by branch; a
-request of the node's is answered with 200. Counterparts: the nodes; `srv_sender.py`.
+In: requests as text; the bytes that a node sends. Out: answers, to the callers that wait for them
+by branch. A request of the node's is answered with 200. Counterparts: the nodes; `srv_sender.py`.
 """
 
 import asyncio

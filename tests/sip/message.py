@@ -1,10 +1,10 @@
-"""A SIP message as text: read where it is asked for something, and written.
+"""Reads and writes SIP messages as text.
 
 In: bytes from the network. Out: `Message`s; the text of requests and answers (RFC 3261 7 and 8).
-Counterparts: everything else of this folder.
+Counterparts: all other modules of this folder.
 
-The benches' phones read thousands of messages a second, so a message is not taken apart before
-somebody asks for a part.
+The phones of the benchmarks read thousands of messages a second. So a message is taken apart only
+when a part is asked for.
 """
 
 import functools

@@ -1,9 +1,9 @@
-"""A phone that sends what it is told, byte by byte, and shows what it is sent.
+"""A phone that sends the bytes that a test gives it, and shows the messages that it gets.
 
 In: requests, a way to send them by. Out: `Message`s. Counterparts: the farm's nodes; `ways.py`.
 
-It is for what real phones cannot be made to do: their rarer header fields, their wrong ones, and
-attacks. By itself it does no more than repeat what got no answer on UDP, as RFC 3261 17.1 wants.
+It does what real phones cannot be made to do: rare header fields, wrong ones, and attacks. By
+itself it only repeats a request without an answer on UDP, as RFC 3261 17.1 wants.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""One phone's registration, kept up or taken back, by whichever node answers.
+"""Keeps one phone's registration up, or removes it, through whichever node answers.
 
 In: a sender, a user with the tests' password. Out: the final answers to its REGISTERs.
 Counterparts: the farm's registrar; `srv_sender.py`.

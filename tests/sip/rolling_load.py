@@ -1,7 +1,8 @@
-"""Calls and registrations, so many a second, by phones that find nodes by SRV; what fails is told.
+"""Makes calls and registrations at a rate, by phones that find nodes by SRV, and counts failures.
 
-In: where phones are, rates. Out: `Tally`. Counterparts: `srv_sender.py` sends; the callee here
-answers; `tests/farm/rolling.py` restarts nodes meanwhile, and `tests/hosts` upgrades them.
+In: the site of the phones, rates. Out: a `Tally`. Counterparts: `srv_sender.py`, which sends; the
+callee here, which answers; `tests/farm/rolling.py`, which restarts nodes meanwhile; `tests/hosts`,
+which upgrades them.
 """
 
 import asyncio

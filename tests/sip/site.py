@@ -1,7 +1,8 @@
-"""Where phones are: their address and sockets, the name servers they ask, the CA they trust.
+"""Describes where phones are: their address and sockets, their name servers, the CA that they
+trust.
 
-In: what a lab's phone host, or this machine, has. Out: `PhoneSite`. Counterparts: `srv_lookup.py`
-and `links.py`, which need no more of the world than this.
+In: what a lab's phone host, or this machine, has. Out: a `PhoneSite`. Counterparts: `srv_lookup.py`
+and `links.py`, which need to know no more of the world.
 """
 
 import socket

@@ -1,7 +1,7 @@
-"""Which nodes a phone may send to, as DNS tells it (RFC 3263 4.2).
+"""Finds the nodes that a phone may send to, by DNS (RFC 3263 4.2).
 
-In: a transport. Out: targets, asked for again when the answer's time is over. Counterparts: the
-nodes' PowerDNS; `srv_sender.py`.
+In: a transport. Out: targets, which are asked for again when the answer's TTL is over.
+Counterparts: the nodes' PowerDNS; `srv_sender.py`.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
-"""Requests sent as RFC 3263 asks of a phone: to a node that SRV names, and to the next if it fails.
+"""Sends requests as RFC 3263 asks of a phone: to a node that SRV names, and to the next if it
+fails.
 
-In: what writes a request, given its Via. Out: the final answer, or None if no node gave
-one; how often another node had to be taken. Counterparts: the nodes; `rolling_load.py`.
+In: a function that writes the request for a given Via. Out: the final answer, or None if no node
+gave one; how often the phone had to take another node. Counterparts: the nodes; `rolling_load.py`.
 """
 
 import asyncio

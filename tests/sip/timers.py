@@ -1,4 +1,4 @@
-"""When a message that got no answer is sent again, and for how long (RFC 3261 17.1.1.1)."""
+"""When a message without an answer is sent again, and for how long (RFC 3261 17.1.1.1)."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""What carries one phone's messages: a UDP socket, or a connection to one node. Blocking.
+"""Carries one phone's messages over a UDP socket, or a connection to one node. Blocking.
 
-In: a socket, bytes. Out: bytes, messages. Counterparts: `phone.py`; `links.py` is the same for
-asyncio.
+In: a socket, bytes. Out: bytes, messages. Counterparts: `phone.py`; `links.py`, which does the same
+for asyncio.
 """
 
 import socket

@@ -1,4 +1,4 @@
-"""SIP over WebSocket (RFC 7118), as a browser sends it.
+"""Carries SIP over WebSocket (RFC 7118), as a browser sends it.
 
 In: a connected socket. Out: the few methods of a socket that `ways.py` uses. Counterpart: a node's
 Kamailio.

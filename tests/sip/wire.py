@@ -1,9 +1,9 @@
-"""A phone host's sockets, timers and messages, for load that sipp does not make.
+"""Has a phone host's sockets, timers and messages, for load that sipp cannot make.
 
-In: what to send, and when. Out: messages as they come, timers as they are due. Counterparts: the
-benches' `call_load.py`, `callees.py` and `register_storm.py`, whose phones live in one process and
-one thread. A sender that cannot keep up sees it in `late_s`, so nobody takes the sender's limit for
-the farm's.
+In: messages to send, each with its time. Out: messages as they come, timers as they are due.
+Counterparts: the benchmarks' `call_load.py`, `callees.py` and `register_storm.py`, whose phones
+live in one process and one thread. `late_s` shows when a sender cannot keep up, so that its limit
+is not taken for the farm's.
 """
 
 import heapq

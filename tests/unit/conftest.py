@@ -1,6 +1,6 @@
-"""What a unit test may not do: serve others on a port, or start a program that stays.
+"""Fails every unit test that serves on a port, or starts a program that stays.
 
-Tests that need either are in `tests/daemons/`, so that these here take seconds.
+Tests that need either are in `tests/daemons/`, so that the unit tests take seconds.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A unit test that serves or starts a daemon fails."""
+"""A unit test that serves on a port, or starts a daemon, fails."""
 
 import asyncio
 import socket

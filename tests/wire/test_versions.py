@@ -1,4 +1,4 @@
-"""Nodes of an earlier version beside a node of today: their frames, their databases."""
+"""A node of today understands the frames and databases of earlier versions."""
 
 import asyncio
 import json

@@ -1,1 +1,1 @@
-"""The peers: what a provider would run instead, each started for real in namespaces of its own."""
+"""Runs the peers, which a provider would use instead of the farm, for real, in own namespaces."""

@@ -1,8 +1,9 @@
-"""DHTs that others use: OpenDHT, and the kademlia package as it comes.
+"""Runs DHTs that others use: OpenDHT, and the kademlia package as it comes.
 
-In: which, how many nodes, how many writes. Out: what its last node measured. Each node is a process
-of its own on the loopback interface, which is cheaper than the farm's network; who asks is inside
-of the node's process, where the farm's proxies have a socket between.
+In: the DHT's name, the number of nodes and of writes. Out: the times that its last node measured.
+Each node is a process of its own on the loopback interface, which is cheaper than the farm's
+network. Questions come from inside the node's process, whereas the farm's proxies ask over a
+socket.
 """
 
 import socket

@@ -1,10 +1,10 @@
-"""One node of a peer's DHT; the last one writes and reads, and takes the time.
+"""Is one node of a peer's DHT. The last node writes and reads, and measures the times.
 
-In: a `Part` in JSON on stdin. Out: a line `ready` on stdout; of the measuring node then `Times` in
-JSON. Counterpart: `dht.py` starts as many as the farm has.
+In: a `Part` in JSON on stdin. Out: a line `ready` on stdout; then, from the node that measures,
+`Times` in JSON. Counterpart: `dht.py`, which starts as many nodes as the farm has.
 
 OpenDHT (its own C++ threads) and the kademlia package (asyncio, RPC over UDP) keep values in memory
-alone: an acknowledged write is on no disk, waits for no quorum, and anybody may overwrite it.
+alone. An acknowledged write is on no disk and waits for no quorum, and anybody may overwrite it.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A Kamailio with a native script, in a host of its own.
+"""Runs a Kamailio with a native script, on a host of its own.
 
-In: a host, a configuration of this folder, the parameters of this run. Out: a running Kamailio,
-and what it answers over JSON-RPC.
+In: a host, a configuration of this folder, the parameters of this run. Out: a running Kamailio, and
+its answers over JSON-RPC.
 """
 
 import json

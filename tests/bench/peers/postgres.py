@@ -1,4 +1,5 @@
-"""A PostgreSQL cluster for CDRs, made for the run, with the settings that initdb gives: fsync on.
+"""Runs a PostgreSQL cluster for CDRs, made for the run with the settings that initdb gives: fsync
+on.
 
 In: a host, a folder. Out: a running cluster with the tables of `native_billing.sql`, reached over
 its Unix socket.

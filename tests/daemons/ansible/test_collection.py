@@ -1,4 +1,4 @@
-"""The collection as a whole: what can be checked without a host."""
+"""The Ansible collection as a whole, as far as it can be checked without a host."""
 
 import shutil
 import subprocess

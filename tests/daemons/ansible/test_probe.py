@@ -1,4 +1,4 @@
-"""What the probe sees on this machine."""
+"""What the probe of the role `preflight` finds on this machine."""
 
 import json
 import os

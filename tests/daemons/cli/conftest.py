@@ -1,4 +1,4 @@
-"""The command line of the unit tests."""
+"""Fixtures: the command line of the unit tests."""
 
 from tests.unit.cli.conftest import cli
 

@@ -1,4 +1,4 @@
-"""`sipfarm cdr tail`: the real command, and a farm whose daemon goes and comes back."""
+"""`sipfarm cdr tail`: the real command, and a farm whose daemon ends and starts again."""
 
 import json
 import os

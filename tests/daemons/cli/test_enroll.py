@@ -1,4 +1,4 @@
-"""`sipfarm ca serve`, `ca token` and `node join`: the operator's machine and the node's."""
+"""`sipfarm ca serve`, `ca token` and `node join`, on the operator's machine and on the node's."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The control socket under bad input, and its errors."""
+"""The control socket's answers to bad input, and its errors."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The farm's records in zones of real name servers: BIND 9 and Knot."""
+"""The farm publishes its records in zones of real name servers: BIND 9 and Knot."""
 
 import asyncio
 import base64
@@ -262,7 +262,7 @@ def test_a_server_that_comes_back_is_told(kind: str, tmp_path: Path) -> None:
         server.process.terminate()
         server.process.wait(20)
         publisher = farm.publisher(config)
-        publisher.start()
+        await publisher.start()
         try:
             await until(lambda: publisher.failures > 0, 10, "a failure is counted")
             assert publisher.last_error

@@ -1,4 +1,4 @@
-"""An operator's CA, and its enrollment service in a thread of its own."""
+"""Fixtures: an operator's CA, and its enrollment service in a thread of its own."""
 
 import asyncio
 import threading

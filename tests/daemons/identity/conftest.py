@@ -1,4 +1,4 @@
-"""The CA and the node of the unit tests."""
+"""Fixtures: the CA and the node of the unit tests."""
 
 from tests.unit.identity.conftest import enrolled
 

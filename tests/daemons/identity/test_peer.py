@@ -1,4 +1,4 @@
-"""Who is at the other end: real handshakes, and certificates that are not a node's."""
+"""The identity of a peer, by real handshakes; certificates that are not a node's are refused."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Kamailio's figures: from a real one, from none, and from one that lies."""
+"""Kamailio's figures: from a real Kamailio, from none, and from one that lies."""
 
 import asyncio
 import json

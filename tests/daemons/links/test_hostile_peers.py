@@ -1,6 +1,6 @@
-"""Members that are slow, silent, or ask without end: what they cost is bounded, others are served.
+"""Members that are slow, silent, or ask without end cost a bounded amount, and others are served.
 
-Each test ends when the node has done what it must; nobody waits for a time.
+Each test ends when the node has done what it must; none waits for a time.
 """
 
 import asyncio

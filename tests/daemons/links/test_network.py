@@ -1,4 +1,4 @@
-"""Who may link, and what happens to those who may not or who talk nonsense."""
+"""Which nodes may link, and what happens to those that may not or that send nonsense."""
 
 import asyncio
 import ssl

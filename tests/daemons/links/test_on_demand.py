@@ -1,4 +1,4 @@
-"""Links that are opened for requests, and closed by agreement when nobody uses them."""
+"""Links open for requests, and close by agreement when nothing uses them."""
 
 import asyncio
 import contextlib

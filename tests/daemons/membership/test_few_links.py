@@ -1,4 +1,4 @@
-"""Real daemons over TLS in a farm with more nodes than each keeps links."""
+"""Real daemons over TLS, in a farm with more nodes than each keeps links."""
 
 from pathlib import Path
 

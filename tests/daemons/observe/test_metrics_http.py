@@ -1,4 +1,4 @@
-"""/metrics, /live, /ready and /sd: what is answered, and what cannot hold the server up."""
+"""/metrics, /live, /ready and /sd: their answers, and clients that cannot hold the server up."""
 
 import asyncio
 import json

@@ -1,7 +1,7 @@
 """A way to SQLite's files on which syncs, writes and reads fail when a test says so.
 
-In: what is to fail. Out: a VFS's name for `RecordsDisk` and what it saw. It stands for a device
-that reports errors, which an ordinary one does not on demand.
+In: the operations that must fail. Out: the name of a VFS for `RecordsDisk`, and what the VFS saw.
+It stands for a device that reports errors, which an ordinary device does not do on demand.
 """
 
 from collections.abc import Iterator

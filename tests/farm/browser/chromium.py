@@ -1,7 +1,7 @@
-"""Chromium without a screen, driven over the pipe of its DevTools protocol.
+"""Drives a Chromium without a screen, over the pipe of its DevTools protocol.
 
-In: a page's files by URL, expressions to evaluate. Out: their values, what the page told by
-`window.tell`, pictures of it. Counterpart: `phones_browser.py`.
+In: a page's files by URL, expressions to evaluate. Out: their values, the page's reports by
+`window.tell`, pictures of the page. Counterpart: `phones_browser.py`.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""The scripts of the role `preflight`, which Ansible runs and no module imports.
+"""Loads the scripts of the role `preflight`, which Ansible runs and no module imports.
 
 In: a script's name. Out: the module. Counterpart: `ansible/roles/preflight/files`.
 """

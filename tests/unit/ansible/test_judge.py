@@ -1,4 +1,4 @@
-"""What an operator is told before anything is changed."""
+"""The complaints that an operator gets before anything is changed."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever the bytes, a decoder fails with `MsgspecError` or not at all."""
+"""Whatever the bytes, a decoder raises `MsgspecError` or nothing."""
 
 import msgspec
 import pytest

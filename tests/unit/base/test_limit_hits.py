@@ -1,4 +1,4 @@
-"""Every bound whose hits are counted is in limits.py and in the documentation, and is shown."""
+"""Every bound whose hits are counted is in limits.py, in the documentation and in the metrics."""
 
 import contextlib
 import re

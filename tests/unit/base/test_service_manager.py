@@ -1,4 +1,4 @@
-"""What systemd is told, over a real socket."""
+"""The messages to systemd, over a real socket."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Tasks end though their cancellation is lost on the way."""
+"""Tasks end even if their cancellation gets lost on the way."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Which version is installed, whatever importlib remembers."""
+"""The installed version is found, whatever importlib remembers."""
 
 import os
 from pathlib import Path

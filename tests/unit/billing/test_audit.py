@@ -1,4 +1,4 @@
-"""What an audit finds, with blocks that real certificates sign."""
+"""An audit finds every change, in blocks that real certificates sign."""
 
 from dataclasses import dataclass
 from pathlib import Path

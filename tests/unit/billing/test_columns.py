@@ -1,4 +1,4 @@
-"""Rows of billing records."""
+"""The rows of billing records."""
 
 from hypothesis import given
 from hypothesis import strategies as st

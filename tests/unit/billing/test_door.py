@@ -1,4 +1,4 @@
-"""Which events of a proxy are taken."""
+"""Which events of a proxy the daemon takes."""
 
 import msgspec
 import pytest

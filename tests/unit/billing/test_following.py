@@ -1,4 +1,4 @@
-"""What is told of calls that are read again and again."""
+"""A followed call is reported again when it changes, and calls of others never are."""
 
 from overlay.billing.following import Following
 from overlay.records.call import CallEvent

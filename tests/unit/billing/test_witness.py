@@ -1,4 +1,4 @@
-"""What a node remembers of the chains of others."""
+"""What a node remembers of the chains of other nodes."""
 
 from pathlib import Path
 

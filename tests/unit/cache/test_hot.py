@@ -1,4 +1,4 @@
-"""What is under a lease is newest, and ends with the lease."""
+"""A record under a lease is the newest, and leaves the cache when the lease ends."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""A daemon that plays its part: canned answers on a real control socket."""
+"""Fixtures: a stand-in for the daemon, with prepared answers on a real control socket."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""`sipfarm ca`, `sipfarm node` and `sipfarm check-config`: a node from nothing to enrolled."""
+"""`sipfarm ca`, `sipfarm node` and `sipfarm check-config`: from nothing to an enrolled node."""
 
 import json
 from pathlib import Path

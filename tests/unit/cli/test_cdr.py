@@ -1,4 +1,4 @@
-"""`sipfarm cdr`."""
+"""The output and exit codes of `sipfarm cdr`."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`sipfarm node drain` and `undrain`."""
+"""The output and exit codes of `sipfarm node drain` and `undrain`."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`sipfarm location`."""
+"""The output and exit codes of `sipfarm location`."""
 
 import json
 import time

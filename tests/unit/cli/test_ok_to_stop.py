@@ -1,4 +1,4 @@
-"""`sipfarm node ok-to-stop`."""
+"""The answers and exit codes of `sipfarm node ok-to-stop`."""
 
 import json
 

@@ -1,3 +1,5 @@
+"""`sipfarm render` writes the files of a node's services."""
+
 import json
 import stat
 from pathlib import Path

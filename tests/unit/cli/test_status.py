@@ -1,4 +1,4 @@
-"""`sipfarm status` and `sipfarm nodes`."""
+"""The output and exit codes of `sipfarm status` and `sipfarm nodes`."""
 
 import json
 

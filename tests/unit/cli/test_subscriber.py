@@ -1,4 +1,4 @@
-"""`sipfarm subscriber`: passwords come in, digest secrets go out."""
+"""`sipfarm subscriber` takes passwords, and sends digest secrets alone."""
 
 import io
 import json

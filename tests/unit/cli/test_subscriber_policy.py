@@ -1,4 +1,4 @@
-"""`sipfarm subscriber show|set|block|unblock`."""
+"""The output and exit codes of `sipfarm subscriber show|set|block|unblock`."""
 
 import json
 

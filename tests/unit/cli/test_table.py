@@ -1,4 +1,4 @@
-"""Tables: aligned, and safe on a terminal."""
+"""Tables are aligned, and safe to print on a terminal."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""`sipfarm trunk`: what is typed becomes signed settings, and nothing shows a password."""
+"""`sipfarm trunk` makes signed settings from its arguments, and never shows a password."""
 
 import json
 

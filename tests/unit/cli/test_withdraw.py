@@ -1,4 +1,4 @@
-"""When phones have stayed away for long enough, and what Kamailio is asked."""
+"""When phones have stayed away for long enough, and which question Kamailio gets."""
 
 import json
 import socket

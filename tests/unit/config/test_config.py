@@ -1,4 +1,4 @@
-"""What a configuration may say."""
+"""Which configurations are accepted."""
 
 import os
 import tomllib

@@ -1,4 +1,4 @@
-"""Rules for the values of settings: what they let through, and how they say what is wrong."""
+"""The rules for values of settings: which values pass, and how the complaint about others reads."""
 
 import msgspec
 import pytest

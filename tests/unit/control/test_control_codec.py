@@ -1,4 +1,4 @@
-"""Every kind of message of the control socket that is declared can be sent."""
+"""Every declared kind of message of the control socket can be sent."""
 
 from overlay.control import control_codec
 from overlay.control.control_protocol import ControlAnswer, ControlRequest

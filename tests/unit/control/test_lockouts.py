@@ -1,4 +1,4 @@
-"""Who guesses is locked out; who does not is not."""
+"""An address that guesses passwords is locked out, and no other address."""
 
 from hypothesis import given
 from hypothesis import strategies as st

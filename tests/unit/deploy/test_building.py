@@ -1,3 +1,5 @@
+"""Making a lab: its settings, the memory that it needs, how long its nodes wait for each other."""
+
 import pytest
 
 from deploy.lab import services

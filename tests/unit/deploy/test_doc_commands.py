@@ -1,4 +1,4 @@
-"""Commands of documents: what is one, what is output, and what a later one knows of an earlier."""
+"""The commands of documents: which lines are commands, which are output, what a variable holds."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What of the test hosts needs no host."""
+"""The parts of the test hosts that need no host."""
 
 import pytest
 

@@ -1,3 +1,5 @@
+"""Names and addresses of the lab's hosts, and the lab's state file."""
+
 import pytest
 
 from deploy.lab import layout

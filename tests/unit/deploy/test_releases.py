@@ -1,4 +1,4 @@
-"""Releases: the file is whole, its commits are in the history, and the changelog tells of each."""
+"""The list of releases: the file is whole, its commits are in the history and in the changelog."""
 
 import subprocess
 import tomllib

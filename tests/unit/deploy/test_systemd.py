@@ -1,4 +1,4 @@
-"""The units: systemd takes them, they are as closed as promised, the lab starts what they start."""
+"""The units: systemd accepts them, their rights are as few as promised, the lab starts the same."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The routing table finds the truly nearest, and lookups find them in a large farm."""
+"""The routing table finds the truly nearest nodes, and so do lookups in a large farm."""
 
 import asyncio
 import random

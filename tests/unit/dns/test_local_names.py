@@ -1,4 +1,4 @@
-"""What Kamailio sees as hosts and resolv.conf."""
+"""The hosts and resolv.conf files that Kamailio gets."""
 
 import pytest
 

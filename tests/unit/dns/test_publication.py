@@ -1,4 +1,4 @@
-"""What is to be changed in the operator's zone."""
+"""Which changes to the operator's zone are needed."""
 
 from dataclasses import replace
 

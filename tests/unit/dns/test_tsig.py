@@ -1,4 +1,4 @@
-"""Keys as the tools write them."""
+"""Keys are read in the forms in which the tools write them."""
 
 import base64
 import subprocess

@@ -1,4 +1,4 @@
-"""The farm's zone: which names there are, and what never happens to them."""
+"""The farm's zone: which names it has, and what never happens to them."""
 
 import ipaddress
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The question to a gateway, and what counts as an answer."""
+"""The question to a gateway, and which messages count as an answer."""
 
 import pytest
 from hypothesis import given

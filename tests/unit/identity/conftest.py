@@ -1,4 +1,4 @@
-"""A farm's CA and a node of it, made anew for each test."""
+"""Fixtures: a farm's CA and a node of it, made anew for each test."""
 
 import dataclasses
 from pathlib import Path

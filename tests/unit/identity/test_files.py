@@ -1,4 +1,4 @@
-"""Identity files: whole or not at all, secrets for their owner alone."""
+"""Identity files are whole or absent, and secrets are for their owner alone."""
 
 import os
 import stat

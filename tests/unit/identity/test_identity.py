@@ -1,4 +1,4 @@
-"""Loading an identity: everything that can be wrong is told, and named."""
+"""Loading an identity reports everything that can be wrong, by name."""
 
 import re
 import shutil

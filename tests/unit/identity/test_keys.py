@@ -1,4 +1,4 @@
-"""Keys and the node ids made from them."""
+"""Keys, and the node ids made from them."""
 
 import hashlib
 import subprocess

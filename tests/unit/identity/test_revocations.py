@@ -1,4 +1,4 @@
-"""The list of revoked nodes: who may change it, and what it says."""
+"""The list of revoked nodes: only the operator can change it, and each change counts."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The certificate that phones are shown: which are served, and what is said of the others."""
+"""The certificate for phones: which ones are served, and the reason given against others."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

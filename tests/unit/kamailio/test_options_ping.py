@@ -1,4 +1,4 @@
-"""What a node's own Kamailio is asked, and what is made of its silence."""
+"""The question to a node's own Kamailio, and the reason given for its silence."""
 
 import socket
 import threading

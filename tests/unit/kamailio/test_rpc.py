@@ -1,4 +1,4 @@
-"""One command to Kamailio: done, refused, nobody there."""
+"""One command to Kamailio: carried out, refused, or without a Kamailio."""
 
 import asyncio
 import json

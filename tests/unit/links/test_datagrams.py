@@ -1,4 +1,4 @@
-"""Pings beside the links: who has the keys is answered, and nobody else."""
+"""Pings beside the links: senders with the keys get an answer, and no others."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What the kinds of messages between nodes say of themselves is all that the codec knows."""
+"""The codec knows each kind of message between nodes only by the message's own declaration."""
 
 from overlay.links import peer_codec
 from overlay.links.member_messages import FindNode, Nodes, Ping

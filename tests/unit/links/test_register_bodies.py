@@ -1,4 +1,4 @@
-"""What nodes of two versions say to each other of a REGISTER stays as it was."""
+"""The messages about a REGISTER between nodes of two versions stay as they were."""
 
 import msgspec
 import pytest

@@ -1,4 +1,6 @@
-"""The maintenance lease: of nodes that begin at once exactly one gets it, whatever comes first."""
+"""The maintenance lease: of nodes that begin at once, exactly one gets it, in any order of
+messages.
+"""
 
 from collections.abc import Iterator
 from copy import deepcopy

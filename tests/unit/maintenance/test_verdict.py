@@ -1,4 +1,4 @@
-"""May this node drain, may that one be stopped: decisions over descriptions of a farm."""
+"""Whether a node may drain or be stopped, as a decision over a description of the farm."""
 
 import pytest
 from hypothesis import given

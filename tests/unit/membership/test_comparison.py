@@ -1,4 +1,4 @@
-"""Two lists of members find out what one lacks."""
+"""The comparison of two lists of members finds what each one lacks."""
 
 import random
 

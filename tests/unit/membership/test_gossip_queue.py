@@ -1,4 +1,4 @@
-"""What is told, how often, and what no longer."""
+"""Which news is gossiped, how often, and when no longer."""
 
 from hypothesis import given
 from hypothesis import strategies as st

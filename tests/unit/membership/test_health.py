@@ -1,4 +1,4 @@
-"""A node doubts itself first."""
+"""A node doubts its own health before that of others: the score, and what raises it."""
 
 from overlay.membership.health import LocalHealth, overslept
 

@@ -1,4 +1,4 @@
-"""Everybody has a turn each round."""
+"""Every member is probed once a round."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Which nodes a Prometheus is to ask, and what is remembered of those that died."""
+"""Which nodes a Prometheus must ask, and for how long dead ones are among them."""
 
 import asyncio
 from dataclasses import dataclass, field

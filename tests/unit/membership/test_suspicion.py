@@ -1,4 +1,4 @@
-"""How long suspects have, as a function of who doubts them."""
+"""How long a suspect has to answer, as a function of how many nodes suspect it."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Counts of our own: Prometheus gets them as it would get those of its client library."""
+"""Prometheus gets the project's own counters as it gets those of its client library."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""A worker with a fake Kamailio on one side and a daemon that plays its part on the other."""
+"""Fixtures: a worker between a fake Kamailio and a stand-in for the daemon."""
 
 import os
 import time

@@ -1,7 +1,7 @@
-"""What the real KSR module exports, and a guard that lets the fake be used in no other way.
+"""Knows what the real KSR module exports, and lets tests use the fake in no other way.
 
-In: `ksr_api.json`, as the installed Kamailio said it (`python -m tests.farm.ksr_api` writes it).
-Out: functions that refuse arguments which Kamailio would refuse. Counterparts: `fake_ksr.py`,
+In: `ksr_api.json`, written by `python -m tests.farm.ksr_api` from the installed Kamailio. Out:
+functions that refuse arguments which Kamailio would refuse. Counterparts: `fake_ksr.py`,
 `tests/farm/test_ksr_api.py`.
 """
 

@@ -1,4 +1,4 @@
-"""Notes of calls: whole for the farm, nothing for anybody else."""
+"""Every node reads a sealed note of a call alike; forged and altered notes are no notes."""
 
 import string
 

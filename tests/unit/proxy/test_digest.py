@@ -1,4 +1,4 @@
-"""Digest computations, by the examples of the RFCs and by what attackers try."""
+"""Digest computations, by the examples of the RFCs and the tries of attackers."""
 
 from hashlib import md5, sha256
 

@@ -1,4 +1,4 @@
-"""The order in which targets are tried, and how breadth is shared."""
+"""The order in which targets are tried, and how Max-Breadth is shared."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""A worker never keeps what Redis would no longer say."""
+"""A worker never keeps a target that Redis no longer has."""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""The worker's view of its daemon: answers or nothing, and no waiting for the dead."""
+"""The worker's questions to its daemon end with an answer or nothing, and never wait for a dead
+one.
+"""
 
 from overlay.base.errors import UnavailableError
 from overlay.control import control_protocol, proxy_messages

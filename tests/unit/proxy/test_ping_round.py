@@ -1,4 +1,4 @@
-"""When phones are pinged: each once a round, and all evenly."""
+"""When phones are pinged: each once a round, spread evenly."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The file by which a Kamailio tells the next one whom it pinged."""
+"""The file by which a Kamailio hands the list of pinged flows to the next one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""kamailio.cfg, and what a worker reads back from it."""
+"""The rendered kamailio.cfg, and what a worker reads back from it."""
 
 import re
 from pathlib import Path

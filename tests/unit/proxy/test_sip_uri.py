@@ -1,4 +1,4 @@
-"""The parts of a URI that routing looks at."""
+"""The parts of a URI that routing needs."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What people dial becomes E.164, or nothing."""
+"""A dialled number becomes E.164, or nothing."""
 
 import re
 

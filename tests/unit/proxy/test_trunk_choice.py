@@ -1,4 +1,4 @@
-"""Which trunk, which gateway: the same everywhere, by prefix, priority and weight."""
+"""The choice of trunk and gateway by prefix, priority and weight, the same on every node."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The rate-limited log."""
+"""The worker's log has a rate limit for each kind of line."""
 
 from proxy.worker import LOG_INTERVAL_S, LOG_KINDS_MAX, RateLimitedLog
 from tests.unit.proxy.conftest import Clock

@@ -1,4 +1,4 @@
-"""Billing records from sets of events."""
+"""Billing records are made from sets of events."""
 
 import itertools
 

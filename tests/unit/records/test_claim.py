@@ -1,4 +1,4 @@
-"""Claims merge, and stand for as many calls as there may be."""
+"""Claims merge, and stand for as many calls as a subscriber may have."""
 
 from hypothesis import given
 from hypothesis import strategies as st

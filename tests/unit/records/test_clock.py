@@ -1,4 +1,4 @@
-"""The hybrid logical clock."""
+"""The hybrid logical clock never goes back."""
 
 from hypothesis import given
 from hypothesis import strategies as st

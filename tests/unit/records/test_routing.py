@@ -1,4 +1,4 @@
-"""Which bindings are targets, and which stand by."""
+"""Which bindings are targets, and which are backups."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The settings' document: what it takes, what it refuses, what its signature covers."""
+"""The document of the settings: what it accepts, what it refuses, what its signature covers."""
 
 import msgspec
 import pytest

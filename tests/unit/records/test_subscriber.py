@@ -1,4 +1,4 @@
-"""What the operator signs stays the same for records from before a field was added."""
+"""The operator's signature still holds for records from before a field was added."""
 
 import msgspec
 import pytest

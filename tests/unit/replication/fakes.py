@@ -1,4 +1,4 @@
-"""In place of the network, the disk and the farm, for what coordinates writes."""
+"""Stands for the network, the disk and the farm, in tests of the parts that coordinate writes."""
 
 from collections.abc import Callable
 from typing import Any

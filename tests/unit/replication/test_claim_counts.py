@@ -1,4 +1,4 @@
-"""How many calls a subscriber has: never refused without a look, never above the limit after it."""
+"""A subscriber's calls at a time: never refused without a look, never above the limit after one."""
 
 import pytest
 from hypothesis import given, settings

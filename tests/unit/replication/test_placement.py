@@ -1,4 +1,4 @@
-"""Which of the nearest nodes hold a record, with zones and nodes that drain."""
+"""Which of the nearest nodes hold a record, with zones and with nodes that drain."""
 
 from collections import Counter
 

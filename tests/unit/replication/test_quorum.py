@@ -1,4 +1,4 @@
-"""Counting votes."""
+"""The count of votes: pending, won or lost."""
 
 from hypothesis import given
 from hypothesis import strategies as st

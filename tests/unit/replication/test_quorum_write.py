@@ -1,4 +1,4 @@
-"""One record on its way to a quorum: which nodes are asked, and when it is decided."""
+"""One record on its way to a quorum: which nodes are asked, and when the result is certain."""
 
 import asyncio
 from collections.abc import Callable

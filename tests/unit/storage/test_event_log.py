@@ -1,4 +1,4 @@
-"""What the log has is found again, whatever a crash or a bad disk left of it."""
+"""The log's events are found again, whatever a crash or a bad disk left of it."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The index of calls by who has a part in them."""
+"""The index of calls by the subscribers that have a part in them."""
 
 from contextlib import closing
 from pathlib import Path

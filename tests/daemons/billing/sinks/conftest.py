@@ -1,4 +1,4 @@
-"""What the sinks' tests share."""
+"""Fixtures that the tests of the sinks share."""
 
 import tempfile
 from collections.abc import Iterator

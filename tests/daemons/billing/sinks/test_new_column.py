@@ -1,7 +1,7 @@
 """A column that is declared in one place reaches everything that shows billing records.
 
-The declaration is written into a copy of the source, which a process of its own runs: nothing that
-the other modules say of columns can have been touched.
+The declaration is written into a copy of the source, which runs in a process of its own. So no
+other module of the project can have been changed for it.
 """
 
 import csv

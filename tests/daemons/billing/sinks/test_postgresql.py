@@ -1,4 +1,4 @@
-"""Billing records in a real PostgreSQL."""
+"""Billing records reach a real PostgreSQL."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Billing records posted to a real HTTP server."""
+"""Billing records are posted to a real HTTP server."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Rows for the sinks' tests."""
+"""Makes rows for the tests of the sinks."""
 
 from random import Random
 from typing import Any

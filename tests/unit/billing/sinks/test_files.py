@@ -1,4 +1,4 @@
-"""Billing records in files."""
+"""Billing records are written to files."""
 
 import asyncio
 import csv

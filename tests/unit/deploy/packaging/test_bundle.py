@@ -1,4 +1,4 @@
-"""What is read from installed packages: licences, what needs what, where they come from."""
+"""What is read from installed Python packages: licences, dependencies, home pages."""
 
 from pathlib import Path
 

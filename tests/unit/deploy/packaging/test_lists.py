@@ -1,4 +1,4 @@
-"""The lists that a package and an installation are made from hold against each other."""
+"""The lists that package and installation are made from do not contradict each other."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Man pages from command lines."""
+"""Man pages are made from command lines."""
 
 import argparse
 

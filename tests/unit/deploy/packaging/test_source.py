@@ -1,4 +1,4 @@
-"""Which files a package is made from, and what date it bears."""
+"""Which files a package is made from, and which date it bears."""
 
 import os
 import subprocess

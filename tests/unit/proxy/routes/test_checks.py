@@ -1,4 +1,4 @@
-"""What a request must pass before anything is done for it."""
+"""The checks that a request must pass before anything else is done for it."""
 
 import pytest
 

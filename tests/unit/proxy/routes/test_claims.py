@@ -1,4 +1,4 @@
-"""Calls at a time: claimed before the INVITE goes on, released by whoever hears that it failed."""
+"""Calls at a time: claimed before the INVITE goes on, released by any worker that sees it fail."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Fields that are read together are what they are one by one, whatever is in them."""
+"""Fields that are read together are the same as when read one by one, whatever their content."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings

@@ -1,4 +1,4 @@
-"""Who a request is from: what is believed, what is told, and to whom."""
+"""The sender of a request: which identities are believed, and to whom the farm asserts them."""
 
 import pytest
 

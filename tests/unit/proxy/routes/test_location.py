@@ -1,4 +1,4 @@
-"""Redis first, the daemon on a miss."""
+"""The location of a subscriber: from Redis first, from the daemon on a miss."""
 
 import pytest
 

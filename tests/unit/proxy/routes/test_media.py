@@ -1,4 +1,4 @@
-"""Which session descriptions are sent through a relay, and how."""
+"""Which session descriptions go through a relay, and how."""
 
 from types import SimpleNamespace
 

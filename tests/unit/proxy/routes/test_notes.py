@@ -1,4 +1,4 @@
-"""What events say of who called whom, from where and by which way."""
+"""The content of call events: caller, callee, source and route."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where an INVITE went is remembered until it is answered."""
+"""An INVITE's pin ends with its answer, and a full table keeps no call from its phone."""
 
 from overlay.records.targets import Target
 from proxy.routes import pins, relay

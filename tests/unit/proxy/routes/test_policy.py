@@ -1,4 +1,4 @@
-"""What the operator lets one subscriber do."""
+"""What the operator allows one subscriber to do."""
 
 import pytest
 

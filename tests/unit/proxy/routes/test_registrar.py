@@ -1,4 +1,4 @@
-"""What a REGISTER asks for, and what it is told."""
+"""What a REGISTER asks the daemon for, and which answer the phone gets."""
 
 from collections import Counter
 

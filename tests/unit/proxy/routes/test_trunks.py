@@ -1,4 +1,4 @@
-"""Calls to trunks and from them: who may, by which gateway, and what becomes of failures."""
+"""Calls to trunks and from them: who may make them, by which gateway, and what failures lead to."""
 
 from collections.abc import Callable
 from typing import Any

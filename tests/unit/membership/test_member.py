@@ -1,9 +1,8 @@
-"""Figures that are more than one reading of a part."""
+"""Which nodes are out of service."""
 
 import pytest
 
-from overlay.daemon.node_metrics import out_of_service
-from overlay.membership.member import Member
+from overlay.membership.member import Member, out_of_service
 from overlay.membership.members import State
 from overlay.records.node_info import NodeInfo, Traits
 
