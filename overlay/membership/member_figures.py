@@ -66,7 +66,7 @@ FIGURES: Final[Figures] = (
         family=Family(
             name="sipfarm_member_draining",
             kind=Kind.GAUGE,
-            text="1 for each other node that is being taken out of service, or was when it stopped",
+            text="1 for each other node that is being drained, or was drained when it stopped",
             labels=(Label(name="member", text="the other node's name", values_max=MEMBERS_MAX),),
         ),
         read=lambda membership: (((name,), 1.0) for name in out_of_service(membership.members)),
