@@ -21,7 +21,7 @@ from deploy.hosts.layout import CACHE_DIR, HostsError
 SUITE: Final = "bookworm"
 _INCLUDED: Final = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "procps", "nftables"),
-    *("python3", "python3-apt", "ca-certificates"),
+    *("sudo", "python3", "python3-apt", "ca-certificates"),
 )
 """The packages of a server that people reach by ssh, and those that Ansible needs there."""
 _MASKED: Final = (
@@ -103,6 +103,8 @@ def _adapt(base: Path) -> None:
     (base / "etc/resolv.conf").write_bytes(b"")
     # The fetched packages are in the cache, and a host cannot reach the archive.
     shutil.rmtree(base / "var/cache/apt/archives")
+    # What dpkg has written need not outlive this machine.
+    (base / "etc/dpkg/dpkg.cfg.d/hosts").write_text("force-unsafe-io\n", encoding="ascii")
     (base / "etc/apt/sources.list").unlink(missing_ok=True)
     root = f"--root={base}"
     command(["systemctl", root, "--quiet", "enable", "ssh", "systemd-networkd"])

@@ -10,11 +10,14 @@ certificate; the second trusts nothing but that, and only there is the token's s
 import hmac
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from overlay.base.errors import ConfigError, IdentityError
 from overlay.config import config as configuration
@@ -49,7 +52,8 @@ class Joined:
 
 
 def join(token: Token, wishes: Wishes) -> Joined:
-    """Enroll this node; may be repeated until it works.
+    """Enroll this node; may be repeated until it works. A node that is refused has no more than
+    before.
 
     Raises `UnavailableError` if the service cannot be reached, `IdentityError` if it refuses or is
     not the token's, `ConfigError` if the farm.toml that is there does not fit.
@@ -63,13 +67,11 @@ def join(token: Token, wishes: Wishes) -> Joined:
         raise ConfigError(f"{wishes.config}: is of the farm {before.farm.name}, not of {farm}")
     node, address = _names(token, wishes, before, own_address)
     directory = Path(before.node.identity_dir) if before else wishes.config.parent.absolute()
-    key_path = directory / files.NODE_KEY
-    if not key_path.exists():
-        keys.save(keys.generate(), key_path)
-    csr_pem = request.make(keys.load(key_path), farm, node, address)
-    service = (token.host, token.port)
-    question = Enroll(token_id=token.token_id, secret=token.secret, csr_pem=csr_pem)
-    enrolled, _ = ask(service, question, Enrolled, trusting(authority), farm)
+    with _own_key(directory / files.NODE_KEY) as key:
+        csr_pem = request.make(key, farm, node, address)
+        question = Enroll(token_id=token.token_id, secret=token.secret, csr_pem=csr_pem)
+        service = (token.host, token.port)
+        enrolled, _ = ask(service, question, Enrolled, trusting(authority), farm)
     config = before or _config(token, farm, (node, address), directory, wishes, enrolled)
     _write(directory, authority, enrolled)
     if before is None:
@@ -123,6 +125,24 @@ def _names(
         if wish not in ("", name):
             raise IdentityError(f"{wish} is asked for, but the token or {wishes.config}: {name}")
     return found
+
+
+@contextmanager
+def _own_key(path: Path) -> Iterator[ec.EllipticCurvePrivateKey]:
+    """The node's key. One that had to be made goes again, with its directories, if the node is
+    refused.
+
+    If the answer is lost, the key stays: a token is good for one key, and may have been used.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    if missing:
+        keys.save(keys.generate(), path)
+    try:
+        yield keys.load(path)
+    except IdentityError:
+        for each in missing:
+            each.unlink() if each == path else each.rmdir()
+        raise
 
 
 def _config(

@@ -24,6 +24,7 @@ from typing import Final, Protocol
 ADMIN: Final = "admin"
 RUN_WITHIN_S: Final = 600.0
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _PROMPT: Final = re.compile(r"(op|n[0-9]+)# (.+)|(admin)\$ (.+)")
 _LOOKS_LIKE_A_PROMPT: Final = re.compile(r"[A-Za-z0-9@:~-]*[#$] ")
 _PRINTS: Final = re.compile(r"\s+# prints ([A-Z][A-Z0-9_]*)$")
@@ -41,6 +42,8 @@ class Command:
 
     where: str
     """Document and line, for people."""
+    section: str
+    """The heading that it stands below."""
     host: str
     """`op`, `n1`, …, or `admin`."""
     text: str
@@ -71,14 +74,17 @@ def commands_of(text: str, document: str) -> list[Command]:
     found: list[Command] = []
     for block in _BLOCK.finditer(text):
         first_line = text.count("\n", 0, block.start(1)) + 1
-        commands = list(_commands(block[1].splitlines(), document, first_line))
+        section = [heading[1] for heading in _HEADING.finditer(text, 0, block.start())][-1:]
+        commands = list(_commands(block[1].splitlines(), document, "".join(section), first_line))
         if not commands:
             raise DocumentError(f"{document}:{first_line}: a console block without a command")
         found += commands
     return found
 
 
-def _commands(lines: Sequence[str], document: str, first_line: int) -> Iterator[Command]:
+def _commands(
+    lines: Sequence[str], document: str, section: str, first_line: int
+) -> Iterator[Command]:
     numbered = iter(enumerate(lines, start=first_line))
     for number, line in numbered:
         where = f"{document}:{number}"
@@ -97,7 +103,11 @@ def _commands(lines: Sequence[str], document: str, first_line: int) -> Iterator[
             except StopIteration:
                 raise DocumentError(f"{where}: the command has no end") from None
         yield Command(
-            where=where, host=host, text="\n".join(parts), prints=prints[1] if prints else ""
+            where=where,
+            section=section,
+            host=host,
+            text="\n".join(parts),
+            prints=prints[1] if prints else "",
         )
 
 

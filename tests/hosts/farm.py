@@ -7,19 +7,22 @@ phones of `tests/sip/rolling_load.py`, on this machine.
 import asyncio
 import contextlib
 import json
+import re
 import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from deploy.hosts import Hosts, HostsError
 from deploy.hosts.layout import DATA_DIR, MACHINE
 from tests.farm.asking import eventually
 from tests.farm.rolling import under_load
 from tests.hosts import inventory
+from tests.hosts.documents import Reader, environment
 from tests.hosts.inventory import FARM, NODES, OPERATOR
 from tests.hosts.playbooks import Played, play
 from tests.sip.credentials import PASSWORD
@@ -29,6 +32,7 @@ from tests.sip.site import PhoneSite, on_machine
 from tests.sip.srv_lookup import SrvLookup
 from tests.sip.srv_sender import SrvSender
 
+T = TypeVar("T")
 CALLEE: Final = "called"
 USERS: Final = tuple(f"phone-{number}" for number in range(12))
 """Who registers under load; as many as are on their way at once."""
@@ -36,8 +40,21 @@ KEPT: Final = tuple(f"kept-{number}" for number in range(30))
 """Who registers once, and must be found for ever after."""
 RATE: Final = 20
 TRANSPORTS: Final = ("udp", "tcp", "tls")
-_PLAY_WITHIN_S: Final = 280.0
+_PLAYBOOK: Final = re.compile(r"^ansible-playbook .* sipfarm\.farm\.(\w+)")
+_PLAY_WITHIN_S: Final = 600.0
 _RECORDED_WITHIN_S: Final = 40.0
+_NODES_PYTHON: Final = "/usr/lib/sipfarm/bin/python3"
+_LOCATE: Final = """
+import contextlib, io, sys
+from overlay.cli.main import main
+
+for user in sys.argv[1:]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        status = main(["location", user])
+    if status:
+        print(user)
+"""
+"""As `sipfarm location` for each user, in one process."""
 _OPERATOR_KEY: Final = "/var/lib/sipfarm-authority/ca/operator.key"
 
 
@@ -48,8 +65,14 @@ class Line:
     what: str
     took_s: float
     changed: str = ""
-    requests: str = ""
-    failed: str = ""
+    asked: Counter[str] = field(default_factory=Counter)
+    """Requests meanwhile, by transport."""
+    failed: int = 0
+
+    @property
+    def requests(self) -> str:
+        """For people."""
+        return ", ".join(f"{self.asked[each]} {each}" for each in TRANSPORTS if self.asked[each])
 
 
 @dataclass
@@ -57,6 +80,8 @@ class HostsFarm:
     """What the tests share."""
 
     hosts: Hosts
+    reader: Reader
+    """Who types what the documents say."""
     old: Path
     """The package of the last release."""
     new: Path
@@ -67,6 +92,19 @@ class HostsFarm:
     lines: list[Line] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
     """Of loads whose every call must stay on record."""
+    _counting: Tally | None = None
+    _counted: Counter[str] = field(default_factory=Counter)
+
+    def type(self, document: str, *sections: str, packages: Sequence[Path] = ()) -> list[Played]:
+        """Type what a document says below these headings; what came of its playbooks."""
+        done = self.reader.type(document, *sections, packages=packages or (self.old, self.new))
+        found = [(each, _PLAYBOOK.search(each.command.text)) for each in done]
+        played = []
+        for each, playbook in found:
+            if playbook is not None:
+                played.append(Played(took_s=each.took_s, status=0, text=each.output))
+                self._add_line(playbook[1], played[-1])
+        return played
 
     def play(
         self,
@@ -78,19 +116,23 @@ class HostsFarm:
         timeout_s: float = _PLAY_WITHIN_S,
         until: Callable[[], bool] = lambda: False,
     ) -> Played:
-        """Run a playbook on this farm's inventory, or another one."""
-        written = inventory.write(data or inventory.inventory(*self.nodes))
+        """Run a playbook on the documents' inventory, or another one."""
+        written = inventory.write(data) if data else self.reader.home / "farm.yml"
         played = play(
             playbook,
             written,
             variables or {},
+            environment=environment(self.reader.home),
             log=DATA_DIR / f"{playbook}.log",
             timeout_s=timeout_s,
             until=until,
         )
-        changed = sum(played.changed.values())
-        self.lines.append(Line(what or playbook, played.took_s, str(changed)))
+        self._add_line(what or playbook, played)
         return played
+
+    def _add_line(self, what: str, played: Played) -> None:
+        self.lines.append(Line(what, played.took_s, str(sum(played.changed.values()))))
+        self._count()
 
     @contextlib.contextmanager
     def load(self, *, rate: int = RATE) -> Iterator[Tally]:
@@ -103,18 +145,31 @@ class HostsFarm:
             registers_per_s=rate,
             transports=TRANSPORTS,
         )
-        with under_load(load) as tally:
-            eventually(lambda: tally.asked["BYE"] > 0, "calls go on")
-            yield tally
+        self._counted = Counter[str]()
+        try:
+            with under_load(load) as tally:
+                eventually(lambda: tally.asked["BYE"] > 0, "calls go on")
+                self._counting = tally
+                yield tally
+            self._count()
+        finally:
+            self._counting = None
         self.tallies.append(tally)
-        self.lines[-1].requests = ", ".join(
-            f"{tally.asked_over[each]} {each}" for each in TRANSPORTS
-        )
-        self.lines[-1].failed = str(len(tally.failed))
+
+    def _count(self) -> None:
+        """The requests that came since the last line go with this one."""
+        if self._counting is None:
+            return
+        asked = self._counting.asked_over
+        line = self.lines[-1]
+        line.asked += asked - self._counted
+        line.failed = len(self._counting.failed) - self._counted["failed"]
+        self._counted = asked + Counter(failed=len(self._counting.failed))
 
     def note(self, what: str, took_s: float) -> None:
         """A line of what is printed at the end."""
         self.lines.append(Line(what, took_s))
+        self._count()
 
     def site(self) -> PhoneSite:
         """This machine as a place for phones."""
@@ -191,28 +246,35 @@ class HostsFarm:
 
     def check_records(self, *tallies: Tally) -> None:
         """Wait until each node has one complete record of every call, and none of another."""
-        wrong: list[str] = []
+        wrong: dict[str, list[str]] = {}
 
         def recorded(at: str) -> bool:
             try:
-                wrong[:] = _wrong(self.records(at), tallies)
+                wrong[at] = _wrong(self.records(at), tallies)
             except (HostsError, AssertionError) as error:
-                wrong[:] = [str(error)]
-            return not wrong
+                wrong[at] = [str(error)]
+            return not wrong[at]
 
-        for name in self.nodes:
-            try:
-                eventually(lambda name=name: recorded(name), "", _RECORDED_WITHIN_S)  # type: ignore[misc]
-            except AssertionError:
-                raise AssertionError(f"{name}: {'; '.join(wrong)}") from None
+        def wait(at: str) -> None:
+            with contextlib.suppress(AssertionError):
+                eventually(lambda: recorded(at), "", _RECORDED_WITHIN_S)
+
+        self._at_each_node(wait)
+        assert not any(wrong.values()), wrong
 
     def check_registered(self, users: Sequence[str]) -> None:
         """Each is found from each node."""
-        each = "sipfarm location $user >/dev/null || echo $user"
-        text = f"for user in {shlex.join(users)}; do {each}; done"
-        for name in self.nodes:
-            lost = self.hosts.ssh(name, text, timeout_s=120).stdout.split()
-            assert lost == [], f"{name} does not find {lost}"
+
+        def lost(at: str) -> list[str]:
+            text = shlex.join([_NODES_PYTHON, "-", *users])
+            return self.hosts.ssh(at, text, given=_LOCATE, timeout_s=120).stdout.split()
+
+        assert self._at_each_node(lost) == {name: [] for name in self.nodes}
+
+    def _at_each_node(self, ask: Callable[[str], T]) -> dict[str, T]:
+        """What each says, asked all at once."""
+        with ThreadPoolExecutor() as pool:
+            return dict(zip(self.nodes, pool.map(ask, self.nodes), strict=True))
 
     def check_all(self) -> None:
         """Every record of every load, and every registration, is there."""

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -59,7 +58,14 @@ def test_a_host_that_is_there_twice(farm: HostsFarm) -> None:
         "    n1: {ansible_host: 10.99.0.11}\n    n1: {ansible_host: 10.99.0.12}\n",
         encoding="ascii",
     )
-    played = play("site", path, {"node_package": str(farm.old)}, log=_log(), timeout_s=60)
+    played = play(
+        "site",
+        path,
+        {"node_package": str(farm.old)},
+        environment={},
+        log=DATA_DIR / "twice.log",
+        timeout_s=200,
+    )
     _check_refused(played, ["n1", "duplicate"])
 
 
@@ -96,7 +102,3 @@ def _check_refused(played: Played, *told: list[str]) -> None:
     for each in (text for texts in told for text in texts):
         assert each in said, played.text
     assert sum(played.changed.values()) == 0, played.text
-
-
-def _log() -> Path:
-    return DATA_DIR / "twice.log"

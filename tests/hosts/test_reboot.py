@@ -2,18 +2,22 @@
 
 import time
 
+from tests.hosts.documents import UPGRADE
 from tests.hosts.farm import HostsFarm
 from tests.hosts.inventory import NODES
 
 _SERVING_WITHIN_S = 10.0
 
 
-def test_one_reboots_while_calls_run(farm: HostsFarm) -> None:
+def test_hosts_reboot_while_calls_run(farm: HostsFarm) -> None:
     with farm.load() as tally:
+        farm.type(UPGRADE, "Reboot, or other work on a host")
+        farm.wait_in_service(*NODES)
+        # Without a drain.
         began_s = time.monotonic()
-        farm.hosts.reboot("n2")
-        farm.wait_in_service("n2")
-        farm.note("n2 reboots, until it serves", time.monotonic() - began_s)
+        farm.hosts.reboot("n3")
+        farm.wait_in_service("n3")
+        farm.note("n3 reboots, until it serves", time.monotonic() - began_s)
     assert tally.failed == [], tally.refusals
     farm.check_all()
 

@@ -1,6 +1,7 @@
 """A node leaves for good, and no record is lost with it."""
 
 from deploy.hosts import host
+from tests.hosts.documents import UPGRADE
 from tests.hosts.farm import HostsFarm
 from tests.hosts.inventory import FOURTH, NODES
 
@@ -10,8 +11,7 @@ def test_a_node_is_removed(farm: HostsFarm) -> None:
     address = host(FOURTH).address
     assert address in farm.hosts.ssh(NODES[0], rules).stdout
     with farm.load() as tally:
-        played = farm.play("remove_node", {"node_removed": FOURTH}, what="remove_node, n4")
-        assert played.status == 0, played.text
+        farm.type(UPGRADE, "Remove a node")
     assert tally.failed == [], tally.refusals
     assert farm.in_dns() == set(NODES)
     state = farm.hosts.ssh(FOURTH, ["systemctl", "is-active", "sipfarm-overlay"], check=False)

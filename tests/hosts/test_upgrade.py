@@ -2,15 +2,18 @@
 TLS.
 """
 
+from tests.hosts.documents import UPGRADE
 from tests.hosts.farm import HostsFarm
 from tests.hosts.inventory import NODES
+from tests.hosts.playbooks import LATER
 
 
 def test_no_request_fails_while_the_farm_is_upgraded(farm: HostsFarm) -> None:
     before = set(farm.versions().values())
+    # Debian's ansible-core made the farm; from now on it is a later one.
+    farm.reader.use_ansible(LATER)
     with farm.load() as tally:
-        played = farm.play("upgrade", {"node_package": str(farm.new)}, what="upgrade, serial 1")
-        assert played.status == 0, played.text
+        farm.type(UPGRADE, "May a node be stopped now?", "Upgrade")
     assert tally.failed == [], tally.refusals
     assert tally.asked["INVITE"] == tally.asked["BYE"]
     assert tally.counts["moved"] > 0, "nobody noticed that nodes were away"

@@ -28,7 +28,7 @@ def test_lookups_with_partial_tables_find_the_nearest() -> None:
 
 
 def test_small_buckets_take_more_hops_and_are_as_right() -> None:
-    report = run(2_000, 1, lookups=25, settings=Overlay(bucket_size=20, links_kept=60))
+    report = run(2_000, 1, lookups=25, settings=OverlaySection(bucket_size=20, links_kept=60))
     assert not missed_but_hops(report.whole, report.noticed)
     assert report.certain_wrong == 0
     assert report.certain < 0.1

@@ -24,6 +24,7 @@ from tests.sip.srv_sender import SrvSender
 CALLEE_PORT: Final = 5080
 EXPIRES_S: Final = 3600
 _PHONE_PORT: Final = 5090
+_HANG_UP_S: Final = 1.5
 _END_S: Final = 90.0
 
 
@@ -194,13 +195,22 @@ class RollingLoad:
         dialog = Dialog.of_caller(answer)
         await callers.send(lambda via: dialog.request("ACK", via), call_id)
         # From short ones to those that outlast the restart of a node.
-        await asyncio.sleep(random.choice((0.5, 2.0, 8.0)))
+        await self._talk(random.choice((0.5, 2.0, 8.0)))
         cseq = dialog.cseq + 1
         # By another node than the INVITE, as often as not.
         bye = await callers.ask(
             "BYE", lambda via: dialog.request("BYE", via, cseq=cseq), f"{call_id} BYE"
         )
         self._count("BYE", bye, call_id, callers.transport)
+
+    async def _talk(self, seconds: float) -> None:
+        """That long; once all is to stop, no longer than people take to hang up."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(random.uniform(0.0, min(seconds, _HANG_UP_S)))
 
     async def _register(self) -> None:
         phone = next((each for each in self._phones if each not in self._busy), None)

@@ -92,6 +92,53 @@ def test_an_expired_token_is_named_so(operator: Operator, tmp_path: Path) -> Non
     assert not used(operator, token)
 
 
+def test_a_refused_node_has_what_it_had_before(operator: Operator, tmp_path: Path) -> None:
+    then = datetime.now(UTC) - timedelta(hours=2)
+    expired = token_book.make(operator.ca, (HOST, operator.port), "", timedelta(hours=1), then)
+    new, home = tmp_path / "new" / "etc", tmp_path / "n1"
+    with pytest.raises(IdentityError, match="expired"):
+        join(expired, wishes(new))
+    assert not new.parent.exists()
+    home.mkdir()
+    with pytest.raises(IdentityError, match="expired"):
+        join(expired, wishes(home))
+    assert list(home.iterdir()) == []
+    keys.save(keys.generate(), home / files.NODE_KEY)
+    key = (home / files.NODE_KEY).read_bytes()
+    with pytest.raises(IdentityError, match="expired"):
+        join(expired, wishes(home))
+    assert {path.name: path.read_bytes() for path in home.iterdir()} == {files.NODE_KEY: key}
+
+
+def test_the_key_outlives_an_answer_that_is_lost(operator: Operator, tmp_path: Path) -> None:
+    """A token is good for one key: it may have been used for this one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(
+        operator.ca / files.SERVICE_CERTIFICATE, operator.ca / files.SERVICE_KEY
+    )
+    pem = (operator.ca / files.CA_CERTIFICATE).read_bytes()
+    listener = socket.create_server((HOST, 0))
+
+    def answer_once() -> None:
+        for answer in (pack(enrollment_messages.encode(Authority(certificate_pem=pem))), b""):
+            plain, _ = listener.accept()
+            with context.wrap_socket(plain, server_side=True) as connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+    service = threading.Thread(target=answer_once)
+    service.start()
+    token = operator.token()
+    away = msgspec.structs.replace(token, port=listener.getsockname()[1])
+    with pytest.raises(UnavailableError, match="gave no answer"):
+        join(away, wishes(tmp_path / "n1"))
+    service.join(10)
+    listener.close()
+    key = (tmp_path / "n1" / files.NODE_KEY).read_bytes()
+    join(token, wishes(tmp_path / "n1"))
+    assert (tmp_path / "n1" / files.NODE_KEY).read_bytes() == key
+
+
 def test_another_ca_is_not_shown_the_token(operator: Operator, tmp_path: Path) -> None:
     ca.create(tmp_path / "other", FARM)
     with serving(tmp_path / "other") as port:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.docs.__main__ import ROOT
+from tests.hosts import documents
 from tests.hosts.doc_commands import (
     Command,
     DocumentError,
@@ -16,7 +17,7 @@ from tests.hosts.doc_commands import (
 )
 
 BLOCKS = """\
-First:
+# All
 
 ```console
 op# sipfarm ca init \\
@@ -30,6 +31,8 @@ sipfarm1-abc
 op# not a command
 ```
 
+## Second
+
 ```console
 n1# cat >x <<'EOF'
 two lines # prints nothing
@@ -42,14 +45,20 @@ admin$ ansible-playbook "$TOKEN"
 
 def test_commands_of_all_blocks_in_order_without_their_output() -> None:
     assert commands_of(BLOCKS, "a.md") == [
-        Command(where="a.md:4", host="op", text="sipfarm ca init \\\n      --farm farm.test"),
-        Command(where="a.md:7", host="op", text="sipfarm ca token", prints="TOKEN"),
         Command(
-            where="a.md:16",
+            where="a.md:4",
+            section="All",
+            host="op",
+            text="sipfarm ca init \\\n      --farm farm.test",
+        ),
+        Command(where="a.md:7", section="All", host="op", text="sipfarm ca token", prints="TOKEN"),
+        Command(
+            where="a.md:18",
+            section="Second",
             host="n1",
             text="cat >x <<'EOF'\ntwo lines # prints nothing\nof text\nEOF",
         ),
-        Command(where="a.md:20", host="admin", text='ansible-playbook "$TOKEN"'),
+        Command(where="a.md:22", section="Second", host="admin", text='ansible-playbook "$TOKEN"'),
     ]
 
 
@@ -115,6 +124,28 @@ def test_a_host_that_reboots_is_waited_for(tmp_path: Path) -> None:
     commands = commands_of("```console\nn2# systemctl reboot\n```\n", "d.md")
     (done,) = Session(on_hosts(_NoHosts(), tmp_path, {})).run(commands)
     assert done.output == "back after 1.5 s\n"
+
+
+def test_versions_of_the_documents_stand_for_those_of_packages() -> None:
+    typed = [
+        documents.with_packages(
+            each, [Path("sipfarm_7.0_amd64.deb"), Path("sipfarm_8.0_amd64.deb")]
+        )
+        for each in commands_of(
+            "```console\n"
+            f"admin$ scp dist/sipfarm_{documents.VERSIONS[0]}_amd64.deb root@10.99.0.10:\n"
+            f"admin$ upgrade ./sipfarm_{documents.VERSIONS[1]}_amd64.deb\n"
+            f"admin$ rollback -e node_version={documents.VERSIONS[0]}\n"
+            f"admin$ ping 1{documents.VERSIONS[0]}.{documents.VERSIONS[0]}.3\n```\n",
+            "e.md",
+        )
+    ]
+    assert [each.text for each in typed] == [
+        "scp dist/sipfarm_7.0_amd64.deb root@10.99.0.10:",
+        "upgrade ./sipfarm_8.0_amd64.deb",
+        "rollback -e node_version=7.0",
+        f"ping 1{documents.VERSIONS[0]}.{documents.VERSIONS[0]}.3",
+    ]
 
 
 class _NoHosts:

@@ -13,8 +13,9 @@ from overlay.config import sections
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-WRITTEN = [README, CONTRIBUTING, *sorted((ROOT / "docs").glob("*.md"))]
-WORDS_MAX = {README: 900, CONTRIBUTING: 500}
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+WRITTEN = [README, CONTRIBUTING, ARCHITECTURE, *sorted((ROOT / "docs").glob("*.md"))]
+WORDS_MAX = {README: 900, CONTRIBUTING: 500, ARCHITECTURE: 1_200}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
@@ -49,8 +50,9 @@ def test_what_is_read_first_is_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").split()) <= WORDS_MAX[path]
 
 
-def test_every_file_that_a_recipe_names_is_there() -> None:
-    named = set(re.findall(r"`([a-z_]+/[\w./]+)`", CONTRIBUTING.read_text(encoding="utf-8")))
+@pytest.mark.parametrize("path", [CONTRIBUTING, ARCHITECTURE], ids=lambda path: path.name)
+def test_every_file_that_is_named_is_there(path: Path) -> None:
+    named = set(re.findall(r"`([a-z_]+/[\w./]+)`", path.read_text(encoding="utf-8")))
     assert len(named) > 10
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
