@@ -32,7 +32,7 @@ name = "n1"
 address = "10.99.0.11"
 ```
 
-`sipfarm check-config` reports what is wrong with a file. With `--identity`, it checks the node's keys
+`sipfarm check-config` says what is wrong with a file. With `--identity`, it checks the node's keys
 and certificates as well. With `--show`, it prints every setting with the value that is in force. A
 setting that does not exist is an error. A name ends in its unit: `_ms` milliseconds, `_s` seconds,
 `_mib` mebibytes.
