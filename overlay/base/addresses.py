@@ -1,6 +1,6 @@
-"""Addresses as operators write them.
+"""Reads and writes addresses as operators write them.
 
-In: text. Out: host and port, networks; and the text of a host and a port.
+In: text. Out: a host and a port, or a network; and, the other way, the text of a host and a port.
 """
 
 import ipaddress
@@ -8,11 +8,12 @@ import ipaddress
 from overlay.base.errors import ConfigError
 
 HostPort = tuple[str, int]
-"""Where to connect to."""
+"""A host, which is a name or an IP address without brackets, and a port."""
 
 
 def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """The address or network that the text is; None for a name."""
+    """The network that the text names, an address being a network of one; None if the text is a
+    name."""
     try:
         return ipaddress.ip_network(text)
     except ValueError:
@@ -20,7 +21,7 @@ def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | Non
 
 
 def split_address(text: str, default_port: int) -> tuple[str, int]:
-    """`host`, `host:port`, `[v6]:port` as host and port; raises `ConfigError`."""
+    """The host and the port of `host`, `host:port` or `[v6]:port`. Raises `ConfigError`."""
     host, port = text, str(default_port)
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
@@ -33,5 +34,5 @@ def split_address(text: str, default_port: int) -> tuple[str, int]:
 
 
 def endpoint(host: str, port: int) -> str:
-    """`host:port`, or `[v6]:port`."""
+    """The text of a host and a port: `host:port`, or `[v6]:port`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

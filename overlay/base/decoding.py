@@ -1,8 +1,8 @@
-"""Decoders that fail in one way.
+"""Makes decoders that fail in one way.
 
-In: bytes that anybody may have sent, or a disk kept badly. Out: values of a type, or
-`msgspec.MsgspecError`. msgspec itself lets `UnicodeDecodeError` through for a string that is not
-UTF-8, and `RecursionError` for what is nested too deep.
+In: bytes that anybody may have sent, or that a disk has damaged. Out: values of a type, or
+`msgspec.MsgspecError`. msgspec's own decoders also let `UnicodeDecodeError` through for a string
+that is not UTF-8, and `RecursionError` for data that is nested too deep.
 """
 
 import functools
@@ -17,24 +17,25 @@ K = TypeVar("K", bound=msgspec.Struct)
 
 
 def msgpack(kind: Any) -> Callable[[bytes | bytearray | memoryview], Any]:
-    """What decodes msgpack to values of this type."""
+    """A function that decodes msgpack to a value of this type."""
     return _strict(msgspec.msgpack.Decoder(kind).decode)
 
 
 def any_of(kinds: Sequence[type[K]]) -> Callable[[bytes | bytearray | memoryview], K]:
-    """What decodes msgpack to whichever of these structs the tag names."""
+    """A function that decodes msgpack to whichever of these structs the tag names."""
     return msgpack(functools.reduce(operator.or_, kinds))
 
 
 def kinds_in(base: type[K], *modules: ModuleType) -> tuple[type[K], ...]:
-    """The tagged structs of these modules that are kinds of `base`, each once, as they stand."""
+    """The tagged structs in these modules that are subclasses of `base`: each once, in the order in
+    which the modules define them."""
     found = (each for module in modules for each in vars(module).values())
     kinds = (each for each in found if isinstance(each, type) and issubclass(each, base))
     return tuple(dict.fromkeys(kind for kind in kinds if kind.__struct_config__.tag is not None))
 
 
 def json(kind: Any) -> Callable[[bytes | str], Any]:
-    """What decodes JSON to values of this type."""
+    """A function that decodes JSON to a value of this type."""
     return _strict(msgspec.json.Decoder(kind).decode)
 
 

@@ -1,20 +1,20 @@
-"""The daemon's one small tree of exceptions; expected outcomes are values, not exceptions."""
+"""The project's one small tree of exceptions. Expected outcomes are values, not exceptions."""
 
 
 class SipfarmError(Exception):
-    """Anything that the project raises on purpose; its text is for the operator."""
+    """Anything that the project raises on purpose. Its text is written for the operator."""
 
 
 class ConfigError(SipfarmError):
-    """The configuration cannot be used; the text names the key and what it should be."""
+    """The configuration cannot be used. The text names the key and says what it should be."""
 
 
 class IdentityError(SipfarmError):
-    """A key, certificate or claimed id is missing, broken or not the farm's."""
+    """A key, a certificate or a claimed node id is missing, broken or not the farm's."""
 
 
 class ForgedError(SipfarmError):
-    """A record does not bear the operator's signature; it is not taken."""
+    """A record does not bear the operator's signature, so no node takes it."""
 
 
 class OutdatedError(SipfarmError):
@@ -22,7 +22,7 @@ class OutdatedError(SipfarmError):
 
 
 class ProtocolError(SipfarmError):
-    """A peer or a client sent what it may not; its connection is closed."""
+    """A peer or a client sent something that it may not send. Its connection is closed."""
 
 
 class LimitError(SipfarmError):
@@ -34,12 +34,12 @@ class UnavailableError(SipfarmError):
 
 
 class StorageError(SipfarmError):
-    """The disk refused: full, read-only, or broken."""
+    """The disk refused to read or write: it is full, read-only, or broken."""
 
 
 class CorruptError(StorageError):
-    """A file is not what SQLite wrote; it has to be set aside."""
+    """A file is not what SQLite wrote. The node has to set it aside."""
 
 
 class DeviceError(StorageError):
-    """Reading, writing or syncing failed; what the file has now must be made sure of."""
+    """Reading, writing or syncing failed. What the file contains now has to be checked."""

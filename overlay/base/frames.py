@@ -1,8 +1,9 @@
-"""Frames: a 4-byte big-endian length and that many bytes, on links, on the control socket and
-between a node and the enrollment service.
+"""Packs and unpacks frames: a 4-byte big-endian length and that many bytes. Links, the control
+socket and enrollment use them.
 
-In: bytes as a connection delivers them. Out: whole payloads. Counterpart: `pack`. A protocol of
-asyncio feeds a `FrameBuffer`; `receive` is for blocking code, `read` for a stream.
+In: bytes as a connection delivers them. Out: whole payloads. Counterpart: `pack`, on the other side
+of the connection. A protocol of asyncio feeds a `FrameBuffer`. `receive` is for blocking code,
+`read` for a stream.
 """
 
 import time
@@ -21,11 +22,12 @@ def pack(payload: bytes) -> bytes:
 
 
 def receive(recv: Callable[[int], bytes], payload_bytes_max: int, until_s: float) -> bytes:
-    """The payload of the one frame that the other side sends; `recv` is the socket's.
+    """The payload of the one frame that the other side sends. `recv` is the socket's method;
+    `until_s` is a time of the monotonic clock, in seconds.
 
-    Raises `EOFError` when the connection ends before, `TimeoutError` after `until_s` of the
-    monotonic clock, `ProtocolError` when the payload is too large or more than it comes, and what
-    `recv` raises.
+    Raises `EOFError` when the connection ends before the frame does, `TimeoutError` after
+    `until_s`, `ProtocolError` when the payload is too large or when more bytes follow it, and
+    whatever `recv` raises.
     """
     frames = FrameBuffer(payload_bytes_max)
     while not (payloads := frames.feed(data := recv(_RECEIVE_BYTES))):
@@ -39,9 +41,10 @@ def receive(recv: Callable[[int], bytes], payload_bytes_max: int, until_s: float
 
 
 async def read(readexactly: Callable[[int], Awaitable[bytes]], payload_bytes_max: int) -> bytes:
-    """The payload of the next frame of a stream, whose method is given.
+    """The payload of the next frame of a stream. `readexactly` is the stream's method.
 
-    Raises `EOFError` when the stream ends before, `ProtocolError` when the payload is too large.
+    Raises `EOFError` when the stream ends before the frame does, `ProtocolError` when the payload
+    is too large.
     """
     size = int.from_bytes(await readexactly(FRAME_HEADER_BYTES), "big")
     _check(size, payload_bytes_max)
@@ -49,21 +52,22 @@ async def read(readexactly: Callable[[int], Awaitable[bytes]], payload_bytes_max
 
 
 class FrameBuffer:
-    """Collects bytes and gives out the payloads that are whole."""
+    """Collects bytes, and hands out each payload that has become whole."""
 
     def __init__(self, payload_bytes_max: int, limit: str = "") -> None:
-        """`limit` names the bound in `base/limits.py`, where hits of it are to be counted."""
+        """`limit` names the bound in `base/limits.py` under which payloads that are too large are
+        counted; empty: they are not counted."""
         self._limit = limit
         self._payload_bytes_max = payload_bytes_max
         self._buffer = b""
 
     @property
     def begun(self) -> bool:
-        """Whether there are bytes of a frame that is not whole."""
+        """Whether the buffer contains bytes of a frame that is not whole yet."""
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The payloads that `data` completes; raises `ProtocolError` when one is too large."""
+        """The payloads that `data` completes. Raises `ProtocolError` when one is too large."""
         buffer = self._buffer + data if self._buffer else data
         payloads: list[bytes] = []
         start, end = 0, len(buffer)

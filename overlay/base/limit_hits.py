@@ -1,7 +1,8 @@
 """Counts how often the bounds of `base/limits.py` were hit.
 
-In: the name of a bound, from whoever keeps to it. Out: a sum for each, all of this process.
-Counterparts: `overlay.observe.metrics` shows them; DESIGN.md says what each of them does.
+In: the name of a bound, from the code that enforces it. Out: a sum for each bound, over the whole
+process. Counterparts: `overlay.observe.metrics` shows the sums; DESIGN.md says what happens at each
+bound.
 """
 
 from collections import Counter
@@ -12,11 +13,11 @@ _hits: Counter[str] = Counter()
 
 
 def hit(limit: str) -> None:
-    """A bound of this name in `base/limits.py` was hit."""
+    """Count one hit of the bound that has this name in `base/limits.py`."""
     assert hasattr(limits, limit), limit
     _hits[limit] += 1
 
 
 def counted() -> dict[str, int]:
-    """How often each was hit; those that never were are not there."""
+    """How often each bound was hit, by name. A bound that was never hit is left out."""
     return dict(_hits)

@@ -1,8 +1,8 @@
-"""Every bound of the daemon and of the control socket, in one place, a sentence for each.
+"""Every bound of the daemon and of the control socket, in one place, with a sentence for each.
 
-A bound that is hit gives its caller a clear error and is counted; nothing grows without one.
-Counterparts: docs/configuration.md, which `deploy/docs` makes of this file; DESIGN.md says what
-happens when one is hit.
+Nothing that others can make large grows without a bound. Code that hits a bound gives its caller a
+clear error, and the hit is counted. Counterparts: docs/configuration.md, which `deploy/docs` makes
+of this file; DESIGN.md says what happens when a bound is hit.
 """
 
 from typing import Final
@@ -33,7 +33,7 @@ REQUESTS_SERVED_PER_LINK_MAX: Final = 20_000
 REQUEST_BYTES_SERVED_PER_LINK_MAX: Final = 64 << 20
 """Size of all requests of another node on one link that this node has not answered yet."""
 LINK_SEND_BUFFER_BYTES_MAX: Final = 16 << 20
-"""What waits to be sent on one link because the other node does not read it."""
+"""Bytes that wait to be sent on one link because the other node does not read them."""
 CONTROL_CONNECTIONS_MAX: Final = 512
 """Connections of proxies' workers and commands to the daemon."""
 CONTROL_REQUESTS_OUTSTANDING_MAX: Final = 1_000
@@ -141,7 +141,8 @@ ENROLLMENT_FRAME_BYTES_MAX: Final = 512 << 10
 ENROLLMENT_CONNECTIONS_MAX: Final = 64
 """Nodes that may be connected to `sipfarm ca serve` at a time."""
 ENROLLMENT_FAILURES_PER_MINUTE_MAX: Final = 10
-"""Failed enrollments of one IP address in a minute; beyond, it is told to try again later."""
+"""Failed enrollments of one IP address in a minute; beyond, the service tells it to try
+again later."""
 ENROLLMENT_ADDRESSES_MAX: Final = 10_000
 """IP addresses whose failed enrollments are counted."""
 UNPROVEN_NAMED_MAX: Final = 10

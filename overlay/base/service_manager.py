@@ -1,8 +1,8 @@
-"""Tells systemd how a service is: ready, alive, stopping (sd_notify(3)).
+"""Tells systemd what state a service is in: ready, alive or stopping (sd_notify(3)).
 
-In: what is to be told; the environment that systemd gives a service. Out: datagrams to its socket,
-or nothing where no systemd waits for them. Counterparts: `Type=notify` and `WatchdogSec=` of the
-units in `deploy/systemd/`; `overlay.daemon.main`, `sipfarm ca serve`.
+In: the state; the environment that systemd gives a service. Out: a datagram to systemd's socket, or
+nothing if systemd named no socket. Counterparts: `Type=notify` and `WatchdogSec=` in the units of
+`deploy/systemd/`; the callers are `overlay.daemon.main` and `sipfarm ca serve`.
 """
 
 import logging
@@ -16,11 +16,12 @@ log = logging.getLogger(__name__)
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
 ALIVE: Final = "WATCHDOG=1"
-"""Feeds the watchdog, where there is one (`WatchdogSec=`)."""
+"""Resets the watchdog timer, if the unit has one (`WatchdogSec=`)."""
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Tell systemd; a socket that is away is logged, as the service itself is not worse for it."""
+    """Tell systemd this state. If the socket cannot be reached, a warning is logged and the service
+    goes on: it is not worse for it."""
     path = environment.get("NOTIFY_SOCKET", "")
     if not path:
         return

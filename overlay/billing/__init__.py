@@ -1,13 +1,17 @@
-"""From the events of calls to rows that an operator bills by.
+"""From the events of calls to the rows by which an operator bills.
 
-- event: one thing that a proxy saw of a call (START, INTERIM, STOP, ATTEMPT), see `records/call.py`
-- billing record: what the events of one dialog come to, see `records/assemble.py`
-- sink: a place that takes billing records as rows (files, PostgreSQL, Kafka, a webhook)
-- block: some events of one node, signed and chained to its block before (`chain.py`)
-- closing: the end of a call whose BYE never came
+Five words:
 
-    event -> door (is it one?) -> replication/events -> storage
-                                        |-> open_calls -> closer
-                                        |-> ledger -> signed blocks -> audit
-                                        +-> exporter -> columns -> sinks
+- event: one thing that a proxy saw of a call: START, INTERIM, STOP or ATTEMPT (`records/call.py`).
+- billing record: the sum of the events of one dialog (`records/assemble.py`).
+- sink: a place that takes billing records as rows: files, PostgreSQL, Kafka, or a webhook.
+- block: some events of one node, signed and chained to the node's block before (`chain.py`).
+- closing: giving a call an end when its BYE never came.
+
+The way of data:
+
+    event ─▶ door (is it valid?) ─▶ replication/events ─▶ storage
+                                        ├─▶ open_calls ─▶ closer
+                                        ├─▶ ledger ─▶ signed blocks ─▶ audit
+                                        └─▶ exporter ─▶ columns ─▶ sinks
 """

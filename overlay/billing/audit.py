@@ -1,11 +1,12 @@
-"""Holds the call events of the whole farm against what their nodes have signed.
+"""Compares the call events of the whole farm with what their nodes have signed.
 
-In: blocks and events, as each node keeps them. Out: what was altered, removed or put in, by name.
-Pure. Counterparts: `chain.py`; `sipfarm cdr verify` reads the copies.
+In: blocks and events, as each node keeps them. Out: the events and blocks that were altered,
+removed or added, by name. Pure. Counterparts: `chain.py`; `sipfarm cdr verify` reads the copies.
 
-First all blocks, then all events, then `finish`. An event counts as signed when a block of the node
-that it names has its digest. What a node wrote in its last seconds before it died is in no block,
-and between two blocks in time: that is told, and is no fault.
+A caller passes all blocks, then all events, and then calls `finish`. An event counts as signed if a
+block of the node that the event names has the event's digest. Events that a node wrote in its last
+seconds before it died are in no block, and neither are events that fall between two blocks in time.
+The audit reports such events, but not as faults.
 """
 
 from bisect import bisect_left, bisect_right
@@ -25,49 +26,53 @@ _NOT_SIGNED = (EventKind.CHAINED, EventKind.EXPORTED)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as it should be."""
+    """One fault that the audit found."""
 
     kind: str
-    """`altered`, `missing`, `unchained` (an event that no block has, though there should be one);
-    `block-invalid`, `block-missing` (between two others, or another node vouches for it),
-    `block-order` (not bound to the one before), `block-forked` (two of one number, signed by the
-    same node, or another than the one that another node vouches for)."""
+    """`altered`, `missing`, `unchained` (an event that no block has, though one should);
+    `block-invalid`, `block-missing` (a block between two others, or one that another node vouches
+    for), `block-order` (a block that is not bound to the one before), `block-forked` (two blocks
+    with one number that the same node signed, or a block other than the one that another node
+    vouches for)."""
     node: str
-    """That wrote the event or signed the block."""
+    """The node that wrote the event or signed the block."""
     what: str
-    """Event id in hex, or chain and number of a block."""
+    """The event's id in hex, or the chain and number of the block."""
     call_id: str = ""
     held_by: tuple[str, ...] = ()
-    """Where the copy is; empty for what is nowhere."""
+    """The nodes that keep the copy; empty if no node does."""
 
 
 @dataclass(kw_only=True)
 class Audit:
-    """One comparison, of events from `since_us` to before `until_us`."""
+    """One comparison, of the events from `since_us` to before `until_us`."""
 
     authority: x509.Certificate
-    """The farm's CA."""
+    """The certificate of the farm's CA."""
     since_us: int
     until_us: int
     findings: dict[Finding, None] = field(default_factory=dict)
     unsigned: dict[str, dict[str, None]] = field(default_factory=dict)
-    """Ids of events that no block claims to have, by node."""
+    """By node: the ids of events that no block claims to have."""
     events: int = 0
     blocks: int = 0
     _blocks: dict[tuple[bytes, int], dict[int, tuple[bytes, Block]]] = field(default_factory=dict)
     _vouched: dict[tuple[bytes, int, int], tuple[str, set[bytes]]] = field(default_factory=dict)
-    """Node and heads of each block that another node has seen, by node id, chain and number."""
+    """By node id, chain and number: the name of the node, and the heads of the block that other
+    nodes have seen."""
     _heard_all: bool = False
     _entries: dict[bytes, set[tuple[str, bytes]]] = field(default_factory=dict)
     _wanted: dict[bytes, str] = field(default_factory=dict)
-    """Ids of signed events of the time, with their nodes, that were not met yet."""
+    """Signed events of the time in question that no node has shown yet: their ids, with their
+    nodes."""
     _withdrawn: set[bytes] = field(default_factory=set)
     _spans: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    """What each node's blocks say to be whole, by the hybrid logical clock."""
+    """By node: the times by the hybrid logical clock of which its blocks claim to have every
+    event."""
     _met: set[bytes] = field(default_factory=set)
 
     def block(self, event: CallEvent, held_by: tuple[str, ...]) -> None:
-        """One copy of a block."""
+        """Take in one copy of a block."""
         if event.kind is not EventKind.CHAINED:
             return
         try:
@@ -94,13 +99,16 @@ class Audit:
                 self._wanted[each.event_id] = block.node
 
     def lacking(self) -> bool:
-        """Whether a block that another vouches for was not among the copies. It may have come while
-        these were read: all blocks are to be told once more, and are not asked for their word."""
+        """Whether a block is missing from the copies although another node vouches for it.
+
+        The block may have arrived while the copies were read. So the caller then passes all blocks
+        once more; what they vouch for no longer counts that time.
+        """
         self._heard_all = True
         return any(self._held(*name) is None for name in self._vouched)
 
     def all_blocks(self) -> None:
-        """There are no more blocks."""
+        """Compare the blocks with each other: all of them were passed."""
         for (node_id, number_of_chain, number), (node, heads) in self._vouched.items():
             what = f"chain {number_of_chain} block {number}"
             held = self._held(node_id, number_of_chain, number)
@@ -114,13 +122,13 @@ class Audit:
             spans.sort()
 
     def event(self, event: CallEvent, held_by: tuple[str, ...]) -> None:
-        """One version of an event, and who has it."""
+        """Take in one version of an event, and the nodes that keep it."""
         if event.kind in _NOT_SIGNED:
             return
         self._wanted.pop(event.event_id, None)
         in_time = self.since_us <= event.time_us < self.until_us
         if not in_time and event.event_id not in self._entries:
-            # It came along with its call.
+            # It was only read because another event of its call is in the time.
             return
         if event.event_id not in self._met:
             self._met.add(event.event_id)
@@ -137,7 +145,7 @@ class Audit:
             self.unsigned.setdefault(event.node, {})[what] = None
 
     def finish(self) -> None:
-        """There are no more events."""
+        """Report the signed events that no node showed: all events were passed."""
         for event_id, node in self._wanted.items():
             if event_id not in self._withdrawn:
                 self._found("missing", node, event_id.hex())
@@ -146,7 +154,7 @@ class Audit:
     # inner workings
 
     def _vouch(self, seen: Seen) -> None:
-        # What was signed before that time was not read, or is past.
+        # Blocks from before that time were not read, or have expired.
         if seen.time_us >= self.since_us:
             name = (seen.node_id, seen.chain, seen.number)
             self._vouched.setdefault(name, (seen.node, set()))[1].add(seen.head)
@@ -166,7 +174,7 @@ class Audit:
     def _should_be_signed(self, event: CallEvent) -> bool:
         spans = self._spans.get(event.node, [])
         begin = bisect_left(spans, (event.changed, 0))
-        # Blocks of one run follow each other; only a clock that went back makes two overlap.
+        # The blocks of one run follow each other. Two overlap only if the clock went back.
         near = spans[max(0, begin - 1) : bisect_right(spans, (event.changed, 1 << 70))]
         return any(after < event.changed <= until for after, until in near)
 

@@ -1,10 +1,11 @@
-"""The chain of what a node wrote: blocks of call events, each signed and bound to the one before.
+"""The chain of the events that a node wrote: signed blocks, each bound to the block before.
 
-In: events that a node coordinated. Out: signed blocks, and whether one holds. Pure: no clock, no
-disk. Counterparts: `ledger.py` makes a node's blocks; `audit.py` compares them with the records.
+In: events that a node coordinated. Out: signed blocks, and whether a block is valid. Pure: no
+clock, no disk. Counterparts: `ledger.py` makes a node's blocks; `audit.py` compares them with the
+records.
 
-A block is kept, replicated and repaired as an event (`EventKind.CHAINED`) of a call of its own, so
-that whoever owns one disk, or one key, cannot take it back.
+A block is stored, replicated and repaired as an event (`EventKind.CHAINED`) of a call of its own.
+So somebody who controls one disk, or one key, cannot take it back.
 """
 
 from hashlib import sha256
@@ -44,11 +45,11 @@ class Seen(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     node: str
     chain: int
     number: int
-    """Of its last block that the signer had stored,"""
+    """Number of the last block of that chain that the signer had stored."""
     head: bytes
-    """and that block's head."""
+    """Head of that block."""
     time_us: int
-    """When that block was signed, by its own node's clock."""
+    """When that block was signed, by the clock of the node that signed it."""
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -57,20 +58,23 @@ class Block(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     node_id: Key
     node: str
     chain: int
-    """Incarnation of the run that began this chain: another one, if the node lost its disk."""
+    """Incarnation of the run that began this chain. A node that lost its disk begins another
+    chain."""
     number: int
     """From 1, without a gap."""
     previous: bytes
-    """Head of the block before; empty in the first."""
+    """Head of the block before; empty in the first block."""
     after: int
-    """Hybrid logical clock: the block has all events of this node after this,"""
+    """Hybrid logical clock: the block has all events of this node after this time, up to
+    `until`."""
     until: int
-    """and up to this. What lies between two blocks was lost with a run that ended unsigned."""
+    """End of that time. Events between two blocks were lost with a run that ended before it signed
+    them."""
     entries: tuple[ChainEntry, ...]
     withdrawn: tuple[bytes, ...] = ()
-    """Ids of events, of this block or an earlier one, that no disk took: they may be missing."""
+    """Ids of events, of this block or an earlier one, that no disk took. They may be missing."""
     seen: tuple[Seen, ...] = ()
-    """Chains of other nodes that moved since the block before: what is there must not go."""
+    """Chains of other nodes that moved since the block before. Their blocks must not disappear."""
 
 
 class SignedBlock(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -80,7 +84,7 @@ class SignedBlock(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     signature: bytes
     """ECDSA with SHA-256 (FIPS 186-5), by the node's key."""
     certificate: bytes
-    """The node's, in DER: whose key it is, by the word of the farm's CA."""
+    """The node's certificate, in DER. With it the farm's CA states whose key it is."""
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -89,9 +93,10 @@ _decode_signed = decoding.msgpack(SignedBlock)
 
 
 def digest(event: CallEvent) -> bytes:
-    """Of what the event says; not of how safe it was, which its replicas may tell differently.
+    """Digest of an event's content. It leaves out how safe the event was, as replicas may differ in
+    that.
 
-    Fields at the end that say nothing do not count: a later version may know more of them.
+    Empty fields at the end do not count, as a later version may have more fields there.
     """
     values = list(msgspec.structs.astuple(event))
     values[_LEVEL] = ""
@@ -101,12 +106,12 @@ def digest(event: CallEvent) -> bytes:
 
 
 def entry(event: CallEvent) -> ChainEntry:
-    """The event's place in a block."""
+    """The event's entry in a block."""
     return ChainEntry(event_id=event.event_id, digest=digest(event), time_us=event.time_us)
 
 
 def head(block: bytes) -> bytes:
-    """What the next block names as its `previous`."""
+    """The head that the next block names as its `previous`."""
     return sha256(block).digest()
 
 
@@ -117,12 +122,12 @@ def as_event(
     certificate: bytes,
     time_us: int,
 ) -> CallEvent:
-    """The block, encoded in `body`, signed, as the event that is stored."""
+    """The block, encoded in `body`, signed and made into the event that is stored."""
     signature = key.sign(_PURPOSE + body, ec.ECDSA(hashes.SHA256()))
     signed = SignedBlock(block=body, signature=signature, certificate=certificate)
     return CallEvent(
         kind=EventKind.CHAINED,
-        # Two blocks of one number are two events: who signed both is found out.
+        # Two blocks of one number are two events, so it shows if a node signed both.
         event_id=CHAINED_FROM + head(body)[: 20 - len(CHAINED_FROM)],
         call_id=f"chain:{block.node_id.hex()}:{block.chain}:{block.number}",
         from_tag="",
@@ -135,7 +140,7 @@ def as_event(
 
 
 def of_event(event: CallEvent, authority: x509.Certificate) -> tuple[Block, bytes]:
-    """The block in an event and its head, if its node signed it; raises `IdentityError` if not."""
+    """The block in an event, and its head; raises `IdentityError` if its node did not sign it."""
     try:
         signed = _decode_signed(event.proof)
         block = _decode_block(signed.block)

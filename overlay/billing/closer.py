@@ -1,11 +1,12 @@
 """Closes calls whose BYE never came.
 
-In: calls that are overdue at this node. Out: CLOSED events, as late as the last proof of life.
-Counterparts: `open_calls.py` knows which; the closers of the call's other replicas.
+In: calls that are overdue at this node. Out: CLOSED events, with the time of the last proof of
+life. Counterparts: `open_calls.py` knows which calls are overdue; the closers on the call's other
+replicas.
 
-The nearest live replica of a call closes it, after it has asked all of them; when it dies, the next
-one is the nearest. Should two of them close it, theirs is the same event: it is made of nothing but
-the events that there are. A BYE that comes after all, or a refresh, overrules it.
+The nearest live replica of a call asks all replicas and then closes the call. If it dies, the next
+replica is the nearest. If two replicas close the call, both make the same event, as it is made of
+the existing events alone. A BYE or a refresh that comes after all overrules it.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.billing.open_calls import OpenCalls, overdue_us
 from overlay.config.sections import BillingSection
+from overlay.observe.figures import gauge, total
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.assemble import last_proof_us
 from overlay.records.call import PROOFS_OF_LIFE, CallEvent, EventKind, Level, event_id
@@ -29,18 +32,19 @@ log = logging.getLogger(__name__)
 
 CHECK_S: Final = 5.0
 AGAIN_S: Final = 30.0
-"""After which a call is looked at again that another replica should have closed."""
+"""Wait before a call that another replica should have closed is looked at again."""
 TIMEOUT_S: Final = 5.0
 PAGE_CALLS: Final = 500
 SORTED_AT_ONCE: Final = 100
 SORTED_PER_CHECK_MAX: Final = 2_000
-"""Open calls of which it is found out, at each look, whether this node is still their replica."""
+"""Open calls for which each look checks whether this node is still their replica."""
 SETTLED_PER_CHECK_MAX: Final = 500
-"""Doubtful calls that are looked up at each look."""
+"""Doubtful calls that each look looks up."""
 
 
 def closing(events: Iterable[CallEvent], now_us: int, settings: BillingSection) -> CallEvent | None:
-    """What closes the dialog of which these are all events; None if it is over or not overdue."""
+    """The event that closes the dialog of which these are all events; None if the dialog is over or
+    not overdue."""
     known = sorted(events, key=lambda event: (event.time_us, event.event_id))
     start = next((event for event in known if event.kind is EventKind.START), None)
     if start is None or any(event.kind is EventKind.STOP for event in known):
@@ -64,8 +68,21 @@ def closing(events: Iterable[CallEvent], now_us: int, settings: BillingSection) 
     )
 
 
-class Closer:
-    """One node's."""
+class Closer(Part):
+    """The closer of one node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_open_calls",
+            "Calls without an end of which this node is a replica",
+            lambda closer: len(closer.open_calls),
+        ),
+        total(
+            "sipfarm_calls_closed_total",
+            "Calls that this node closed, as their BYE never came",
+            lambda closer: closer.closed,
+        ),
+    )
 
     def __init__(
         self,
@@ -76,7 +93,7 @@ class Closer:
         open_calls: OpenCalls,
         now_ms: Callable[[], int],
     ) -> None:
-        """`open_calls` sees every event that this node stores as a replica."""
+        """`open_calls` gets every event that this node stores as a replica."""
         self._settings = settings
         self._replicas = replicas
         self._committer = committer
@@ -87,8 +104,8 @@ class Closer:
         self.closed = 0
         """Calls that this node closed."""
 
-    def start(self) -> None:
-        """Begin with what is on disk."""
+    async def start(self) -> None:
+        """Take in the calls on disk, and begin to look for overdue ones."""
         self._task = asyncio.create_task(self._keep_closing(), name="closer")
 
     async def stop(self) -> None:
@@ -96,7 +113,7 @@ class Closer:
         await tasks.end([self._task])
 
     async def close_overdue(self) -> None:
-        """Look once; raises `SipfarmError`."""
+        """Look once, and close what is overdue; raises `SipfarmError`."""
         await self._settle_doubts()
         await self._sort()
         now_us = self._now_ms() * 1000
@@ -104,7 +121,7 @@ class Closer:
             nodes = self._replicas.placement.of(key)
             if nodes and (self._replicas.is_nearest(key) or not self._replicas.is_among(nodes)):
                 await self._close(key, now_us)
-            # In case that it did not work, or that the one whose turn it is died.
+            # Look again later: this look may fail, or the replica whose turn it is may have died.
             self.open_calls.again(key, now_us, AGAIN_S)
 
     # inner workings
@@ -124,7 +141,7 @@ class Closer:
             await asyncio.sleep(CHECK_S)
 
     async def _load(self) -> None:
-        """The open calls that this node held before it started."""
+        """Take in the open calls that this node held before it started."""
         after, more = (self._now_ms() * 1000 - 2 * self._settings.call_max_s * 1_000_000, b""), True
         while more:
             position = after
@@ -144,7 +161,7 @@ class Closer:
             self.open_calls.settle(key, map(call.decode, bodies))
 
     async def _sort(self) -> None:
-        """A bit at a time: there may be many."""
+        """Check some calls at a time, as there may be many."""
         for _ in range(SORTED_PER_CHECK_MAX // SORTED_AT_ONCE):
             if not self.open_calls.sort(SORTED_AT_ONCE, self._is_mine):
                 return
@@ -166,7 +183,7 @@ class Closer:
         dialogs: dict[frozenset[str], list[CallEvent]] = {}
         for event in found.record:
             dialogs.setdefault(frozenset((event.from_tag, event.to_tag)), []).append(event)
-        # With what the replicas had and this node did not.
+        # Take in the events that the other replicas had and this node did not.
         self.open_calls.settle(key, found.record)
         if not self._is_mine(key):
             return

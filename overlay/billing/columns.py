@@ -1,9 +1,9 @@
 """A billing record as it leaves the farm: flat columns, the same in every sink.
 
-In: records of `overlay.records.assemble`. Out: `BilledRow`s. Counterparts: the sinks. Where
-Kamailio's acc module has a column of the same meaning, it has the same name here (`callid`,
-`from_tag`, `to_tag`, `sip_code`, `start_time`, `end_time`, `duration`), so that what reads those
-tables reads these.
+In: records of `overlay.records.assemble`. Out: `BilledRow`s. Counterparts: the sinks. Columns that
+mean the same as a column of Kamailio's acc module have its name (`callid`, `from_tag`, `to_tag`,
+`sip_code`, `start_time`, `end_time`, `duration`). So a program that reads acc's tables can read
+these.
 """
 
 from datetime import UTC, datetime
@@ -14,11 +14,11 @@ from overlay.records.billed import DESCRIPTION, CallDescription, Column, Kind, c
 from overlay.records.call_record import CallRecord
 
 TEXT_BYTES_MAX: Final = 2_000
-"""PostgreSQL refuses what is longer than a third of a page, 2,704 bytes, in an index."""
+"""PostgreSQL refuses a text longer than a third of a page, 2,704 bytes, in an index."""
 DURATION_MS_MAX: Final = 10**12 - 1
 """31 years: `numeric(12, 3)` in seconds."""
 FINAL_STATES: Final = frozenset({"complete", "failed", "closed"})
-"""Of records that wait for nothing."""
+"""The states of records that wait for nothing."""
 
 
 _Word = Annotated[str, Column(kind=Kind.WORD, since="0.1.0")]
@@ -30,12 +30,13 @@ _Seconds = Annotated[str, Column(kind=Kind.SECONDS, since="0.1.0")]
 
 
 class BilledRow(CallDescription, frozen=True):
-    """One dialog; the fields are the columns, in this order, and then those that describe it."""
+    """One dialog. The fields are the columns, in this order, followed by those that describe the
+    call."""
 
     id: _Word
-    """The record's, always the same: 32 hex digits of the dialog."""
+    """The record's id, which never changes: 32 hex digits, made of the dialog."""
     revision: _Number
-    """How many events it was made of: of two rows of one id the higher revision is right."""
+    """The number of events in the record. If two rows have one id, the higher revision is right."""
     state: _Word
     callid: _Name
     from_tag: _Name
@@ -44,27 +45,27 @@ class BilledRow(CallDescription, frozen=True):
     callee: _Text
     request_uri: _Text
     start_time: _Time
-    """When it was answered: UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`; empty if it was not."""
+    """When the call was answered: UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`; empty if it was not."""
     end_time: _Time
     duration: _Seconds
-    """From answer to end."""
+    """Seconds from answer to end."""
     hangup: _Word
     cause: _Word
-    """`bye`, `lost-bye` (ended with its last proof of life), `refused`."""
+    """`bye`, `lost-bye` (the call ended with its last proof of life), `refused`."""
     reason: _Text
-    """Reason header of the BYE."""
+    """Reason header field of the BYE."""
     sip_code: _Number
     nodes: _Text
-    """The nodes that wrote its events, a space between."""
+    """The nodes that wrote the record's events, with a space between them."""
     event_ids: _Word
 
 
 COLUMNS: Final = columns_of(BilledRow)
-"""The table that every sink derives from: names, in order, and what each column holds."""
+"""The table from which every sink derives: the names in order, and what each column holds."""
 
 
 def row_of(record: CallRecord) -> BilledRow:
-    """The record's row; whatever its events say, one that every sink can store."""
+    """The record's row. Every sink can store it, whatever the record's events contain."""
     duration_ms = min(record.duration_ms, DURATION_MS_MAX)
     return BilledRow(
         id=record_id(record),
@@ -90,7 +91,8 @@ def row_of(record: CallRecord) -> BilledRow:
 
 
 def record_id(record: CallRecord) -> str:
-    """The same for every node, every export and every revision of one dialog."""
+    """The id of a dialog's record, the same on every node, in every export and in every
+    revision."""
     tags = sorted((record.from_tag, record.to_tag))
     text = "\0".join((record.call_id, *tags))
     return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
@@ -104,12 +106,15 @@ def _moment(time_us: int) -> str:
     except (OverflowError, ValueError, OSError):
         # A clock that is centuries off is no reason to lose the record.
         return ""
-    # As strftime would have it, the year 33 has two digits.
+    # With strftime, the year 33 would have two digits.
     return f"{seconds.replace(tzinfo=None).isoformat()}.{time_us % 1_000_000:06d}Z"
 
 
 def _clean(text: str) -> str:
-    """Text that every sink can store: no NUL, no lone surrogates, no other control characters, and
-    not longer than an index takes."""
+    """Text that every sink can store.
+
+    It has no NUL, no lone surrogates and no other control characters, and is not longer than an
+    index takes.
+    """
     encoded = text.encode("utf-8", "replace")[:TEXT_BYTES_MAX].decode("utf-8", "ignore")
     return "".join(character if character.isprintable() else "?" for character in encoded)

@@ -1,10 +1,11 @@
-"""Which events of a proxy are taken, and as what.
+"""Decides which events of a proxy the daemon accepts, and in which form.
 
-In: an event as a proxy's message has it. Out: the event as it is kept, or why it is not. Pure.
+In: an event as a proxy's message has it. Out: the event as it is kept, or a refusal. Pure.
 Counterpart: `overlay.control.proxy_service`.
 
-What tells a call from others must be whole, or the event is refused; what only describes it is cut,
-as no caller is to lose his call, or nobody his money, for a header that is too long.
+The fields that tell one call from another must be whole, or the event is refused. Fields that only
+describe the call are cut if they are too long. An overlong header must neither prevent a call nor
+cost anybody the money for it.
 """
 
 from operator import attrgetter
@@ -17,21 +18,22 @@ from overlay.records.call import CallEvent, EventKind
 from overlay.records.refusal import Refusal
 
 CLOCK_ERROR_US_MAX: Final = 86_400 * 1_000_000
-"""Proxy and daemon have the same clock; a leap of it is no day."""
+"""The greatest difference between an event's time and the daemon's. Proxy and daemon have the same
+clock, and even a leap of it is less than a day."""
 _KINDS: Final = frozenset({EventKind.START, EventKind.INTERIM, EventKind.STOP, EventKind.ATTEMPT})
-"""What a proxy sees. The others are the daemons' own."""
+"""The kinds of event that a proxy sees. The daemons make the other kinds themselves."""
 _IDENTITY: Final = ("call_id", "from_tag", "to_tag")
 _DESCRIPTION: Final = tuple(
     field.name
     for field in msgspec.structs.fields(CallEvent)
     if field.type is str and field.name not in _IDENTITY
 )
-"""All other texts of an event: one that is added to it has its bound as well."""
+"""All other text fields of an event. A field that is added to `CallEvent` is bounded, too."""
 _texts: Final = attrgetter(*_IDENTITY, *_DESCRIPTION)
 
 
 def taken(event: CallEvent, now_us: int) -> CallEvent | Refusal:
-    """The event to be kept."""
+    """The event to keep, with its descriptions cut where needed, or why it is refused."""
     if event.kind not in _KINDS or event.proof:
         return Refusal(code="bad-request", reason="not an event that a proxy sees")
     if len(event.event_id) != 20 or not event.call_id:

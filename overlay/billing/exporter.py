@@ -1,23 +1,24 @@
 """Brings every billing record to every sink, at least once, from one node at a time.
 
-In: entries of the node's outbox, one for each sink that does not have a call yet. Out: rows in the
-sinks; and, once a sink has taken a record, a mark among the call's events that says so.
-Counterparts: `storage/outbox.py`, which gets an entry with every event; the other nodes' exporters.
+In: entries of the node's outbox, one for each pair of a call and a sink that lacks it. Out: rows in
+the sinks. Once a sink has taken a record, a mark among the call's events says so. Counterparts:
+`storage/outbox.py`, which gets an entry with every event; the other nodes' exporters.
 
     entry due ─► sink's mark there? ──────────────────────yes─► entry gone
                   └no─► record final? ─no─► look again when an event comes
                          └yes─► first replica? ─no─► look again in AGAIN_S: it may have died
                                  └yes─► sink takes it ─► mark, on this disk and to the replicas
 
-The nearest live replica of a call exports it; when that dies, the next one is the nearest. What it
-had exported, the next one knows by the marks, which are replicated and repaired as all events are.
-A mark that died with its node means that the sink gets the row again, with the same id.
+The nearest live replica of a call exports the call. If it dies, the next replica is the nearest,
+and knows by the marks what was exported: marks are replicated and repaired like all events. If a
+mark dies with its node, the sink gets the row again, with the same id.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +28,9 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.billing.columns import FINAL_STATES, BilledRow, row_of
 from overlay.billing.sinks.sink import Sink
+from overlay.observe.figures import Figure, Sample
+from overlay.observe.metric_families import Family, Kind, Label, Unit
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.assemble import assemble
 from overlay.records.call import CallEvent, EventKind, event_id
@@ -42,16 +46,19 @@ PAUSE_S: Final = 1.0
 BATCH: Final = 200
 """Calls in one batch of a sink."""
 AGAIN_S: Final = 20.0
-"""After which another replica's calls are looked at again."""
+"""Wait before a call that another replica should export is looked at again."""
 OPEN_AGAIN_S: Final = 3_600.0
-"""After which a call without its last event is looked at again; the event wakes it at once."""
+"""Wait before a call without its last event is looked at again. The event wakes it at once."""
 SETTLE_S: Final = 2.0
-"""After the farm changed, nothing is exported for so long: of two nodes that do not see each other
-yet, each would take itself for the nearest."""
+"""Pause of the export after the farm changed. Two nodes that do not see each other yet would both
+take themselves for the nearest."""
 SETTLE_LONGEST_S: Final = 20.0
-"""Not longer, however often the farm changes."""
+"""The longest such pause, however often the farm changes."""
 RETRY_FIRST_S: Final = 1.0
 RETRY_LONGEST_S: Final = 60.0
+
+_SINKS_MAX: Final = 6
+"""Two kinds of files, PostgreSQL, a webhook, Kafka; and room for one more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +69,19 @@ class Pending:
     call_id: str
     rows: tuple[BilledRow, ...]
     last_us: int
-    """Its last event, Unix time."""
+    """Time of its last event, Unix time."""
 
 
 @dataclass(kw_only=True)
 class Progress:
-    """How one sink is served."""
+    """The progress of one sink."""
 
     taken: int = 0
-    """Rows, since the start."""
+    """Rows that the sink took since the start."""
     failures: int = 0
     backlog: int = 0
     oldest_us: int = 0
-    """The last event of the record that waits the longest at this node; 0 if none does."""
+    """Time of the last event of the record that waits longest at this node; 0 if none waits."""
     last_error: str = ""
 
 
@@ -92,18 +99,69 @@ def unmarked(events: Sequence[CallEvent], sink: str) -> tuple[tuple[BilledRow, .
 
 
 def mark_id(row: BilledRow, sink: str) -> bytes:
-    """The event id of the mark that the sink has this revision of the record."""
+    """The event id of the mark that says that the sink has this revision of the record."""
     return event_id(EventKind.EXPORTED, row.callid, sink, row.id, str(row.revision))
 
 
 def settled_as(entry: OutboxEntry, due_us: int) -> OutboxEntry:
-    """The entry, to be looked at again at `due_us`, or, with 0, never."""
+    """The entry, to be looked at again at `due_us`; never if that is 0."""
     return msgspec.structs.replace(entry, due_us=due_us)
 
 
+def _figure(
+    name: str,
+    text: str,
+    value: Callable[[Progress], float],
+    kind: Kind = Kind.GAUGE,
+    unit: Unit = Unit.NONE,
+) -> Figure:
+    """A figure that has one series for each sink."""
+    sink = Label(name="sink", text="where records are exported to", values_max=_SINKS_MAX)
+    family = Family(name=f"sipfarm_export_{name}", kind=kind, text=text, unit=unit, labels=(sink,))
+
+    def read(exporter: "Exporter") -> Iterator[Sample]:
+        for name, progress in exporter.progress.items():
+            yield (name,), value(progress)
+
+    return Figure(family=family, read=read)
+
+
+def _lag_s(progress: Progress) -> float:
+    return time.time() - progress.oldest_us / 1e6 if progress.oldest_us else 0.0
+
+
 @dataclass(kw_only=True)
-class Exporter:
-    """One node's."""
+class Exporter(Part):
+    """The exporter of one node."""
+
+    FIGURES = (
+        _figure(
+            "backlog_calls",
+            "Calls that the sink may lack and this node has to look at",
+            lambda progress: progress.backlog,
+        ),
+        _figure(
+            "lag_seconds",
+            "Since the last event of the call that waits the longest here for the sink; 0 if none "
+            "waits",
+            _lag_s,
+            unit=Unit.SECONDS,
+        ),
+        _figure(
+            "up",
+            "Whether the sink took what it was last given",
+            lambda progress: not progress.last_error,
+        ),
+        _figure(
+            "rows_total", "Rows that the sink took", lambda progress: progress.taken, Kind.COUNTER
+        ),
+        _figure(
+            "failures_total",
+            "Failed tries at giving the sink rows",
+            lambda progress: progress.failures,
+            Kind.COUNTER,
+        ),
+    )
 
     node: str
     sinks: Sequence[Sink]
@@ -118,14 +176,14 @@ class Exporter:
     _epoch: int = -1
     _changed_s: float = 0.0
     _unsettled_s: float = 0.0
-    """Since when, on the loop's clock; 0 when the farm has settled."""
+    """When the farm changed, on the loop's clock; 0 if it has settled since."""
     _tasks: list[asyncio.Task[None]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.progress = {sink.name: Progress() for sink in self.sinks}
 
-    def start(self) -> None:
-        """Tell the storage which sinks there are, and begin."""
+    async def start(self) -> None:
+        """Tell the storage which sinks there are, and begin to export."""
         self._tasks = [asyncio.create_task(self._begin(), name="export")]
 
     async def stop(self) -> None:
@@ -135,7 +193,8 @@ class Exporter:
             await sink.close()
 
     def settled(self) -> bool:
-        """Whether the farm has been the same for long enough to say which node is the nearest."""
+        """Whether the farm has stayed the same for long enough to tell which node is the
+        nearest."""
         now_s = asyncio.get_running_loop().time()
         if (epoch := self.replicas.placement.epoch) != self._epoch:
             self._epoch = epoch
@@ -147,7 +206,8 @@ class Exporter:
         return True
 
     async def serve(self, sink: Sink) -> int:
-        """One batch; how many entries it settled. Raises `SinkError` or `StorageError`."""
+        """Export one batch; the number of entries that it settled. Raises `SinkError` or
+        `StorageError`."""
         name, now_us = sink.name, self.now_ms() * 1000
         progress = self.progress[name]
         due = await self.committer.read(lambda db: db.outbox_due(name, now_us, BATCH))
@@ -176,7 +236,7 @@ class Exporter:
             await sink.take(rows)
             progress.taken += len(rows)
         marks = [mark for each in pending for mark in self._marks(name, each)]
-        # The marks bring the entries of their calls again, to be settled then, as everywhere.
+        # The marks bring the entries of their calls back, which are then settled, as on every node.
         done: list[OutboxEntry | EventRow] = [*settled, *marks]
         await asyncio.gather(*(self.committer.commit_wait(row) for row in done))
         for row in marks:

@@ -1,7 +1,7 @@
-"""Which billing records are new or changed, of calls that are read again and again.
+"""Finds the billing records that are new or changed, in calls that are read again and again.
 
-In: events of calls, as they are now. Out: records that were not told yet as they are. Pure.
-Counterpart: `sipfarm cdr tail` reads the calls with an event in the last seconds.
+In: the events of calls as they are now. Out: the records that were not yet reported in this form.
+Pure. Counterpart: `sipfarm cdr tail`, which reads the calls with an event in the last seconds.
 """
 
 from collections.abc import Iterable
@@ -17,15 +17,15 @@ from overlay.records.call_record import CallRecord
 
 @dataclass(kw_only=True)
 class Following:
-    """What was told."""
+    """The billing records that were reported so far."""
 
     subscriber: str = ""
-    """Only records with this address-of-record on either side."""
+    """If not empty, only records with this address-of-record on either side are reported."""
     _told: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Event ids of the records that were told, the oldest telling first."""
+    """Event ids of the records that were reported, the record reported longest ago first."""
 
     def news(self, copies: Iterable[tuple[CallEvent, tuple[str, ...]]]) -> list[CallRecord]:
-        """The records that these events make and that are new, in order of time."""
+        """The new or changed records that these events make, in order of time."""
         calls: dict[str, list[CallEvent]] = {}
         holders: dict[str, dict[str, None]] = {}
         for event, held_by in copies:
@@ -43,7 +43,8 @@ class Following:
     def _is_new(self, record: CallRecord) -> bool:
         identity = record_id(record)
         before = self._told.pop(identity, frozenset())
-        # A node that lost sight of the others tells less than was told before: no news.
+        # A node that lost sight of others has fewer events than were reported before: that is no
+        # change.
         self._told[identity] = before.union(record.event_ids)
         if len(self._told) > RECORDS_FOLLOWED_MAX:
             del self._told[next(iter(self._told))]

@@ -1,14 +1,14 @@
-"""Signs what this node writes into the billing records, a block of events at a time.
+"""Signs the events that this node writes into the billing records, a block of events at a time.
 
-In: events that this node coordinates, as it takes them on, and those that no disk took after all;
-what `witness.py` knows of other nodes' chains. Out: signed blocks, on this disk and on the
-replicas. Counterparts: `chain.py` says what a block is; `audit.py` holds the records against them.
+In: events that this node coordinates, as it takes them on; events that no disk took after all; the
+heads of other nodes' chains, from `witness.py`. Out: signed blocks, on this node's disk and on the
+replicas. Counterparts: `chain.py` defines the blocks; `audit.py` compares the records with them.
 
     event ─► entry in memory ─► BLOCK_EVENTS, or SEAL_S ─► block signed ─► own disk, with the head
                                                                          └► its replicas
 
-A message never waits for it: no signature and no fsync for an event. A node that dies takes the
-entries of the last seconds along; their events are then known not to be signed.
+No message waits for a block: an event costs neither a signature nor an fsync. If a node dies, the
+entries of its last seconds are lost. The audit then knows that their events are not signed.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ from overlay.billing import chain
 from overlay.billing.chain import Block, ChainEntry
 from overlay.billing.witness import Witness
 from overlay.identity.identity import Identity
+from overlay.observe.figures import gauge, total
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
@@ -36,9 +38,10 @@ log = logging.getLogger(__name__)
 
 SEAL_S: Final = 10.0
 BLOCK_EVENTS: Final = 500
-"""A block has 32 KiB then."""
+"""A block with so many events has 32 KiB."""
 TOGETHER: Final = 32
-"""Events that are digested at once. One by one, each finds the processor's caches cold."""
+"""Events that are digested together. If they came one by one, each would find the processor's
+caches cold."""
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -52,8 +55,26 @@ class Head(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 _decode_head = decoding.msgpack(Head)
 
 
-class Ledger:
-    """One node's."""
+class Ledger(Part):
+    """The ledger of one node: its chain of signed blocks."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_unsigned_events",
+            "Call events of this node that no signed block has yet",
+            lambda ledger: ledger.unsigned,
+        ),
+        total(
+            "sipfarm_blocks_signed_total",
+            "Signed blocks of call events",
+            lambda ledger: ledger.blocks,
+        ),
+        total(
+            "sipfarm_block_failures_total",
+            "Failed tries at storing a signed block",
+            lambda ledger: ledger.failures,
+        ),
+    )
 
     def __init__(
         self,
@@ -63,13 +84,16 @@ class Ledger:
         witness: Witness,
         tick: Callable[[], int],
         now_ms: Callable[[], int],
+        incarnation: int,
     ) -> None:
+        """`incarnation` names the chain that this node begins if it has none yet."""
         self._identity = identity
         self._replicas = replicas
         self._committer = committer
         self._witness = witness
         self._tick = tick
         self._now_ms = now_ms
+        self._incarnation = incarnation
         self._fresh: list[CallEvent] = []
         """Events that have no entry yet; fewer than `TOGETHER`."""
         self._entries: list[ChainEntry] = []
@@ -81,31 +105,31 @@ class Ledger:
         self._unwritten: tuple[Block, EventRow] | None = None
         self._task: asyncio.Task[None] | None = None
         self.blocks = 0
-        """Signed since the start."""
+        """Blocks signed since the start."""
         self.failures = 0
 
     @property
     def unsigned(self) -> int:
-        """Events that no block has yet."""
+        """The number of events that are in no block yet."""
         return len(self._entries) + len(self._fresh)
 
-    async def start(self, incarnation: int) -> None:
-        """Go on where the node's last run ended; raises `StorageError`."""
+    async def start(self) -> None:
+        """Go on with the chain where the node's last run ended; raises `StorageError`."""
         body = await self._committer.read(lambda db: db.chain_head())
-        self._last = _decode_head(body) if body else Head(chain=incarnation)
+        self._last = _decode_head(body) if body else Head(chain=self._incarnation)
         self._after = self._tick()
         if self._identity().key is not None:
             self._task = asyncio.create_task(self._keep_sealing(), name="ledger")
 
     async def stop(self) -> None:
-        """Sign what there is."""
+        """Sign the remaining events."""
         if self._task is not None:
             await tasks.end([self._task])
             while (self.unsigned or self._witness.calls_for_a_block) and await self.seal():
                 pass
 
     def took_on(self, event: CallEvent) -> None:
-        """This node writes the event."""
+        """Note that this node writes the event."""
         if self._task is None:
             return
         if self.unsigned >= UNSIGNED_EVENTS_MAX:
@@ -118,12 +142,12 @@ class Ledger:
                 self._full.set()
 
     def gave_up(self, event_id: bytes) -> None:
-        """No disk took the event, as far as this node knows."""
+        """Note that no disk took the event, as far as this node knows."""
         if self._task is not None and len(self._withdrawn) < UNSIGNED_EVENTS_MAX:
             self._withdrawn.append(event_id)
 
     async def seal(self) -> bool:
-        """Sign the next block, if there is one; False if the disk did not take it."""
+        """Sign the next block, if there is one to sign; False if the disk did not take it."""
         async with self._sealing:
             return await self._seal()
 
@@ -155,7 +179,8 @@ class Ledger:
         try:
             await self._committer.commit_wait(row)
         except StorageError as error:
-            # The disk may have it all the same: the same block is tried again, and no other.
+            # The disk may have the block all the same. So the same block is tried again, and no
+            # other.
             self.failures += 1
             log.error("a signed block of call events cannot be stored: %s", error)
             return False

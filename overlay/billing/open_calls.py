@@ -1,12 +1,13 @@
-"""Calls of which this node is a replica and that have not ended, and when each is overdue.
+"""The calls of which this node is a replica and that have not ended, and when each becomes overdue.
 
-In: events as they are stored, in any order and any of them again. Out: the calls whose last proof
-of life is too long ago, and how many there are. Pure: no clock, no disk. Counterpart: `closer.py`.
+In: events as they are stored, in any order, and each of them possibly more than once. Out: the
+calls whose last proof of life is too old, and the number of open calls. Pure: no clock, no disk.
+Counterpart: `closer.py`.
 
-Repairs tell of events again: a node that was away when a call ended offers its beginning to those
-that have the end as well. So ends are remembered, as many as there is room for. A proof of life
-that may be older than an end that was forgotten is in doubt until the closer has looked at the
-disk.
+Repair brings events again: a node that was away when a call ended offers the call's beginning even
+to nodes that have the end. So this module remembers the ends of calls, as many as it has room for.
+If a proof of life may be older than an end that was forgotten, the call is in doubt until the
+closer has looked at the disk.
 """
 
 import heapq
@@ -23,15 +24,16 @@ Dialog = tuple[bytes, frozenset[str]]
 
 ENDS_REMEMBERED_MAX: Final = 10_000
 TOGETHER: Final = 64
-"""Events that are taken in at once. One by one, each finds the processor's caches cold."""
+"""Events that are taken in together. If they came one by one, each would find the processor's
+caches cold."""
 _FOR_GOOD_US: Final = 1 << 62
 
 
 def overdue_us(proof: CallEvent, grace_s: int, longest_s: int) -> int:
-    """When a call is overdue whose last proof of life this is, Unix time.
+    """When the call with this last proof of life becomes overdue, Unix time in µs.
 
-    A call that is refreshed dies with its session (RFC 4028 10); of one that is not, nothing can be
-    known but that no call lasts for longer than `longest_s`.
+    A call with session refreshes dies with its session (RFC 4028 10). Of a call without them,
+    nothing is known but that no call lasts longer than `longest_s`.
     """
     wait_s = proof.session_s + grace_s if proof.session_s else longest_s
     return proof.time_us + wait_s * 1_000_000
@@ -39,27 +41,27 @@ def overdue_us(proof: CallEvent, grace_s: int, longest_s: int) -> int:
 
 class _End(NamedTuple):
     until_us: int
-    """No proof of life counts that is as old or older."""
+    """A proof of life that is this old or older does not count."""
     time_us: int
     """When the call ended."""
 
 
 @dataclass(kw_only=True)
 class OpenCalls:
-    """The open calls, by the time at which they are overdue."""
+    """The open calls, by the time at which each becomes overdue."""
 
     grace_s: int
     longest_s: int
     calls_max: int = OPEN_CALLS_MAX
     _due_us: dict[Dialog, int] = field(default_factory=dict)
     _elsewhere: set[Dialog] = field(default_factory=set)
-    """Of those, the ones of which this node is no replica any more."""
+    """The dialogs in `_due_us` of which this node is no longer a replica."""
     _unsorted: list[Dialog] = field(default_factory=list)
-    """Those of which is to be found out next whether they are elsewhere."""
+    """The dialogs that `sort` still has to look at in this pass."""
     _ended: dict[Dialog, _End] = field(default_factory=dict)
-    """The oldest first."""
+    """Ends of dialogs, the one noted longest ago first."""
     _forgotten_us: int = -1
-    """When the last of the ends was that have been forgotten."""
+    """The time of the latest end among those that were forgotten."""
     _doubtful: dict[bytes, None] = field(default_factory=dict)
     _queue: list[tuple[int, bytes, tuple[str, ...]]] = field(default_factory=list)
     _fresh: list[tuple[bytes, CallEvent]] = field(default_factory=list)
@@ -70,13 +72,13 @@ class OpenCalls:
         return len(self._due_us) - len(self._elsewhere)
 
     def saw(self, key: bytes, event: CallEvent) -> None:
-        """An event is stored here; the order does not matter, nor does how often."""
+        """Take in an event that is stored here. Neither order nor repetition matters."""
         self._fresh.append((key, event))
         if len(self._fresh) >= TOGETHER:
             self._take_in()
 
     def settle(self, key: bytes, events: Iterable[CallEvent]) -> None:
-        """These are all events of a call that there are, here or anywhere."""
+        """Take these events as all that exist of a call, here and on other nodes."""
         self._take_in()
         self._doubtful.pop(key, None)
         dialogs: dict[Dialog, list[CallEvent]] = {}
@@ -89,15 +91,16 @@ class OpenCalls:
                 self._drop(dialog)
 
     def doubtful(self, most: int) -> list[bytes]:
-        """Keys of calls that are to be looked up and settled; so many at most."""
+        """Keys of calls that have to be looked up and settled; `most` of them at most."""
         self._take_in()
         return [key for key, _ in zip(self._doubtful, range(most), strict=False)]
 
     def sort(self, most: int, is_mine: Callable[[bytes], bool]) -> bool:
-        """Find out of some calls whether this node is a replica of them; False after the last one.
+        """Find out whether this node is still a replica of some calls; False when all were looked
+        at.
 
-        The end of a call goes to those that are its replicas by then: one that was its replica when
-        it began does not hear of it, and is not to count it.
+        The end of a call goes to the nodes that are its replicas at that time. A node that was a
+        replica only when the call began does not hear of the end, so it must not count the call.
         """
         self._take_in()
         self._unsorted = self._unsorted or list(self._due_us)
@@ -112,7 +115,8 @@ class OpenCalls:
         return bool(self._unsorted)
 
     def overdue(self, now_us: int) -> list[bytes]:
-        """Keys of calls that are overdue; each is named once, unless it is seen to live again."""
+        """Keys of the calls that are overdue. A call is named once, unless a later proof of life
+        comes."""
         self._take_in()
         found: dict[bytes, None] = {}
         while self._queue and self._queue[0][0] <= now_us:
@@ -123,7 +127,8 @@ class OpenCalls:
         return list(found)
 
     def again(self, key: bytes, now_us: int, after_s: float) -> None:
-        """Look at the open dialogs of this call again, as somebody else should have closed it."""
+        """Look at the open dialogs of this call again in `after_s`, as another node should close
+        it."""
         self._take_in()
         due_us = now_us + int(after_s * 1e6)
         for dialog in self._of(key):
@@ -145,7 +150,7 @@ class OpenCalls:
             self._end(dialog, _FOR_GOOD_US, event.time_us)
         elif event.kind is EventKind.CLOSED:
             self._end(dialog, event.time_us, event.time_us)
-            # It closed nothing if there was a later proof of life.
+            # The event closed nothing if there was a later proof of life.
             self._doubt(key)
         elif event.kind in PROOFS_OF_LIFE and self._counts(dialog, event):
             known = self._due_us.get(dialog)
@@ -169,13 +174,13 @@ class OpenCalls:
         elif proof is not None and closed_us >= proof.time_us:
             self._end(dialog, closed_us, closed_us)
         elif proof is None or all(event.kind is not EventKind.START for event in events):
-            # Nothing can be said of a call whose beginning nobody has.
+            # Nothing can be said of a call whose beginning no node has.
             return
         elif self._counts(dialog, proof):
             self._await(dialog, overdue_us(proof, self.grace_s, self.longest_s))
 
     def _counts(self, dialog: Dialog, proof: CallEvent) -> bool:
-        """Whether the call is not known to have ended since."""
+        """Whether this proof of life is later than any known end of the call."""
         end = self._ended.get(dialog)
         return end is None or proof.time_us > end.until_us
 
@@ -198,7 +203,7 @@ class OpenCalls:
         self._elsewhere.discard(dialog)
 
     def _end(self, dialog: Dialog, until_us: int, time_us: int) -> None:
-        """It ended at `time_us`, and no proof of life counts until `until_us`."""
+        """Note that the call ended at `time_us`. No proof of life up to `until_us` counts."""
         before = self._ended.pop(dialog, None)
         end = _End(until_us=until_us, time_us=time_us)
         self._ended[dialog] = max(end, before) if before is not None else end

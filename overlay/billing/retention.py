@@ -1,12 +1,12 @@
-"""Forgets calls that are older than what the operator keeps.
+"""Deletes calls that are older than the operator's retention time.
 
-In: call events on this node's disk. Out: room. Counterparts: the other replicas, which do the same
-by the same rule; `overlay.replication.replica` and `overlay.replication.repair`, which show and
-offer nothing that is past.
+In: call events on this node's disk. Out: free space. Counterparts: the other replicas, which do the
+same by the same rule; `overlay.replication.replica` and `overlay.replication.repair`, which neither
+show nor offer expired calls.
 
     newest event ─► retention_days: shown and offered by nobody ─► a day more: deleted everywhere
 
-In the day between, nobody hands a call to a replica that may have deleted it already, though
+In the day between, no node hands a call to a replica that may have deleted it already, although
 clocks differ. A call that a sink does not have yet, or that is not on W disks, stays until then.
 """
 
@@ -17,6 +17,8 @@ from typing import Final
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
+from overlay.observe.figures import total
+from overlay.observe.part import Part
 from overlay.storage.committer import Committer
 from overlay.storage.rows import PastCalls
 
@@ -24,30 +26,38 @@ log = logging.getLogger(__name__)
 
 DAY_US: Final = 86_400 * 1_000_000
 APART_US: Final = DAY_US
-"""Between the time at which nobody shows a call any more and its deletion."""
+"""Time between the moment from which no node shows a call and the call's deletion."""
 INTERVAL_S: Final = 3_600.0
 BATCH_CALLS: Final = 500
 PAUSE_S: Final = 1.0
-"""Between two batches: at most 500 calls a second are deleted."""
+"""Pause between two batches, so that at most 500 calls a second are deleted."""
 
 
 def horizon_us(now_ms: int, retention_days: int) -> int:
-    """Calls whose newest event is before this, Unix time, are past; 0: none is."""
+    """Calls whose newest event is before this time have expired, Unix time; 0 if no call has."""
     return max(0, now_ms * 1000 - retention_days * DAY_US) if retention_days else 0
 
 
-class Retention:
-    """One node's."""
+class Retention(Part):
+    """Deletes expired calls at one node."""
+
+    FIGURES = (
+        total(
+            "sipfarm_calls_deleted_total",
+            "Calls past `billing.retention_days` that were deleted here",
+            lambda retention: retention.deleted,
+        ),
+    )
 
     def __init__(self, committer: Committer, horizon: Callable[[], int]) -> None:
         self._committer = committer
         self._horizon = horizon
         self._task: asyncio.Task[None] | None = None
         self.deleted = 0
-        """Calls, since the start."""
+        """Calls that were deleted since the start."""
 
-    def start(self) -> None:
-        """Begin to look."""
+    async def start(self) -> None:
+        """Begin to delete."""
         self._task = asyncio.create_task(self._keep_deleting(), name="retention")
 
     async def stop(self) -> None:
@@ -55,7 +65,7 @@ class Retention:
         await tasks.end([self._task])
 
     async def delete_past(self, pause_s: float = PAUSE_S) -> int:
-        """One pass; how many calls were deleted. Raises `SipfarmError`."""
+        """One pass; the number of calls that it deleted. Raises `SipfarmError`."""
         before_us, after, deleted = self._horizon() - APART_US, (0, b""), 0
         while before_us > 0:
             begin = after

@@ -1,13 +1,13 @@
-"""Remembers how far other nodes' chains go, so that this node's next block can vouch for it.
+"""Remembers how far other nodes' chains go, so that this node's next block can vouch for them.
 
-In: blocks of other nodes, as this node has stored them for them. Out: the last head of each chain
-that moved since this node's last block. Counterparts: `ledger.py` puts them into a block;
-`audit.py` misses blocks that a block of another node vouches for.
+In: blocks of other nodes, of which this node stores a replica. Out: the last head of each chain
+that moved since this node's last block. Counterparts: `ledger.py` puts the heads into a block;
+`audit.py` reports blocks that are missing although another node's block vouches for them.
 
     n1's block 7 ─► stored here ─► n2's block 12: "n1 has 7, and this is its head"
 
-Whoever cuts off the end of n1's chain at all its replicas would have to take n2's block as well,
-which n2's next one, and those of others, miss.
+Somebody who cuts off the end of n1's chain on all its replicas would have to remove n2's block,
+too. But n2's next block, and blocks of other nodes, show that n2's block is missing.
 """
 
 from collections import OrderedDict
@@ -23,11 +23,11 @@ from overlay.billing.chain import Seen
 from overlay.records.call import CallEvent, EventKind
 
 RECENT_US: Final = 600_000_000
-"""Older blocks come from repair: whoever stored them first has vouched for them."""
+"""Older blocks come from repair. The node that stored them first has vouched for them."""
 
 
 class Witness:
-    """One node's."""
+    """The heads that one node has seen and not yet vouched for."""
 
     def __init__(
         self,
@@ -40,16 +40,19 @@ class Witness:
         self._now_ms = now_ms
         self._seen: OrderedDict[tuple[bytes, int], Seen] = OrderedDict()
         self._unsaid: dict[tuple[bytes, int], bool] = {}
-        """Chains that moved; True if a block with events is among what is new."""
+        """Chains that moved; True if a block with events is among the new ones."""
 
     @property
     def calls_for_a_block(self) -> bool:
-        """Whether a block has to be made for it. Blocks that only vouch do not call for more, or
-        idle nodes would go on for ever."""
+        """Whether the heads are reason enough for making a block.
+
+        Blocks that only vouch are no reason, or idle nodes would make blocks for each other for
+        ever.
+        """
         return any(self._unsaid.values())
 
     def saw(self, event: CallEvent) -> None:
-        """An event is stored here."""
+        """Take in an event that is stored here; only blocks matter."""
         if event.kind is not EventKind.CHAINED:
             return
         authority = self._authority()
@@ -59,7 +62,7 @@ class Witness:
         try:
             block, head = chain.of_event(event, authority)
         except IdentityError:
-            # What is no block is for the audit to name.
+            # The audit reports an invalid block.
             return
         name = (block.node_id, block.chain)
         known = self._seen.get(name)
@@ -81,11 +84,11 @@ class Witness:
             self._unsaid.pop(oldest, None)
 
     def news(self) -> tuple[Seen, ...]:
-        """What the next block shall vouch for."""
+        """The heads that the next block should vouch for."""
         return tuple(self._seen[name] for name in self._unsaid)
 
     def said(self, news: tuple[Seen, ...]) -> None:
-        """A block that vouches for these is on this disk."""
+        """Note that a block that vouches for these heads is on this node's disk."""
         for each in news:
             name = (each.node_id, each.chain)
             if self._seen.get(name) == each:

@@ -1,16 +1,16 @@
-"""Records that this node read lately and may serve without asking again, as long as its lease runs.
+"""Records that this node read lately, and that it may serve without asking while their leases run.
 
-In: records as reads and pushes bring them. Out: targets for the proxies, through Redis and at the
-control socket. Counterparts: `overlay.replication.leases` at the replicas, which push every change
-before they acknowledge it; `projection.py`.
+In: records, from reads and from pushes. Out: targets for the proxies, in Redis and on the control
+socket. Counterparts: `overlay.replication.leases` on the replicas, which push every change before
+they acknowledge it; `projection.py`.
 
-A push may overtake the answer of the read that it belongs to, so it is kept for reads under way and
-merged into their result.
+A push may overtake the answer of the read that it belongs to. So pushes during a read are kept and
+merged into its result.
 
-Only a linked replica can push, and only one that remembers the lease. So a replica's leases end
-when a link with it comes or goes: it may have died and forgotten its holders, or pushed in vain.
-And all leases end when a member comes, dies or changes: one that takes a place among a record's
-replicas has never heard of its holders.
+Only a replica that has a link and remembers the lease can push. So the leases from a replica end
+when a link with it comes or goes, as it may have died and forgotten its holders, or pushed in vain.
+All leases end when a member comes, dies or changes. A member that becomes a replica of a record has
+never heard of the holders of leases on it.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ import msgspec
 from overlay.base import limit_hits
 from overlay.base.limits import HOT_RECORDS_MAX
 from overlay.cache.projection import Projection
+from overlay.observe.figures import gauge
+from overlay.observe.part import Part
 from overlay.records import registration, subscriber
 from overlay.records.registration import Registration
 from overlay.records.routing import targets_of
@@ -40,7 +42,7 @@ class HotRecord(msgspec.Struct, kw_only=True):
     until_s: float
     """End of the lease, on the loop's clock."""
     granters: Granters
-    """Who would tell of a change."""
+    """The replicas that would push a change."""
 
 
 class HotSubscriber(msgspec.Struct, kw_only=True):
@@ -51,8 +53,16 @@ class HotSubscriber(msgspec.Struct, kw_only=True):
     granters: Granters
 
 
-class HotRecords:
-    """The registrations and subscribers under a lease of this node."""
+class HotRecords(Part):
+    """The registrations and subscribers that this node holds under a lease."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_hot_records",
+            "Registrations of other nodes that this node may answer from its cache",
+            len,
+        ),
+    )
 
     def __init__(
         self,
@@ -60,7 +70,7 @@ class HotRecords:
         now_ms: Callable[[], int],
         lost: Callable[[], frozenset[str]],
     ) -> None:
-        """`lost` gives the names of nodes that are dead or have left: flows to them are no
+        """`lost` returns the names of nodes that are dead or have left. Flows to these nodes are no
         targets."""
         self._now_ms = now_ms
         self.lost = lost
@@ -71,13 +81,14 @@ class HotRecords:
         self._reading: dict[bytes, Registration] = {}
         self._reads: dict[bytes, int] = {}
         self.turn = 0
-        """Grows when leases end; a read that began in an earlier turn brings no lease."""
+        """Grows when leases end. A read that began in an earlier turn brings no lease."""
 
     def __len__(self) -> int:
         return len(self._hot)
 
     def end_leases_of(self, replica: bytes) -> None:
-        """A link with this replica came or went: it may have changed what it could not push."""
+        """End the leases from this replica, as a link with it came or went, and a push may be
+        lost."""
         self.turn += 1
         for key in [key for key, hot in self._subscribers.items() if replica in hot.granters]:
             del self._subscribers[key]
@@ -85,7 +96,7 @@ class HotRecords:
             self._projection.delete(redis_key(self._hot.pop(key).aor))
 
     def end_leases(self) -> None:
-        """The farm changed: nothing that was read until now may be served again."""
+        """End all leases, as the farm changed."""
         self.turn += 1
         self._subscribers.clear()
         if self._hot:
@@ -93,7 +104,7 @@ class HotRecords:
             self._projection.clear()
 
     def targets(self, key: bytes) -> tuple[Target, ...] | None:
-        """The targets, shown in Redis again; None when there is no lease."""
+        """The targets, which are then shown in Redis again; None if there is no lease."""
         hot = self._hot.get(key)
         if hot is None:
             return None
@@ -104,7 +115,7 @@ class HotRecords:
         return targets
 
     def read_begins(self, key: bytes) -> None:
-        """A read with a lease is under way: keep what is pushed meanwhile."""
+        """Keep pushes from now on, as a read with a lease is under way."""
         self._reads[key] = self._reads.get(key, 0) + 1
         self._reading.setdefault(key, ())
 
@@ -116,7 +127,8 @@ class HotRecords:
         until_s: float,
         granters: Granters = (),
     ) -> tuple[Target, ...]:
-        """Take a read's result, None when it failed; the targets, pushes meanwhile included."""
+        """Take a read's result, which is None if it failed; the targets, with the pushes during the
+        read."""
         pushed = self._reading.get(key, ())
         self._reads[key] -= 1
         if not self._reads[key]:
@@ -130,7 +142,7 @@ class HotRecords:
             )
         record = registration.merge(record, pushed)
         if until_s <= self._loop.time():
-            # What is shown under an earlier lease goes on being told of changes.
+            # There is no lease. An entry under an earlier lease stays, and still gets every change.
             return targets_of(record, self._now_ms(), self.lost())
         hot = HotRecord(aor=aor, record=record, until_s=until_s, granters=granters)
         self._hot.pop(key, None)
@@ -144,7 +156,7 @@ class HotRecords:
         return targets
 
     def changed(self, key: bytes, record: Registration) -> "asyncio.Future[None] | None":
-        """A registration is now this; a future to wait for until Redis shows it, if it must."""
+        """Replace a registration; the future to wait for until Redis shows it, if Redis has to."""
         if key in self._reading:
             self._reading[key] = registration.merge(self._reading[key], record)
         hot = self._hot.get(key)
@@ -157,14 +169,15 @@ class HotRecords:
         return shown
 
     def subscriber(self, key: bytes) -> HotSubscriber | None:
-        """What is under a lease; None when there is none and the replicas must be asked."""
+        """The subscriber under a lease; None if there is no lease and the replicas have to be
+        asked."""
         found = self._subscribers.get(key)
         return found if found is not None and found.until_s > self._loop.time() else None
 
     def keep_subscriber(
         self, key: bytes, record: Subscriber | None, until_s: float, granters: Granters = ()
     ) -> None:
-        """A read's result."""
+        """Take a read's result."""
         before = self._subscribers.pop(key, None)
         if before is not None and before.record is not None and record is not None:
             record = subscriber.merge(before.record, record)
@@ -174,7 +187,7 @@ class HotRecords:
             self._subscribers.popitem(last=False)
 
     def subscriber_changed(self, key: bytes, record: Subscriber) -> None:
-        """A subscriber is now this."""
+        """Replace a subscriber."""
         found = self._subscribers.get(key)
         if found is not None:
             found.record = subscriber.merge(found.record, record) if found.record else record

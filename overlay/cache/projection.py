@@ -1,15 +1,15 @@
 """What Redis shows to the proxies: targets of hot addresses-of-record, and nothing else.
 
-In: entries to set or to take away. Out: the same in Redis, a pipeline at a time. Counterpart: the
+In: entries to show or to remove. Out: the same in Redis, one pipeline at a time. Counterpart: the
 proxies' `GET l:<aor>` (`overlay.records.targets.redis_key`).
 
-Proxies keep what they have read while `generations.py` says that it has not changed; they are told
-once Redis shows the change, and before anybody is told that it does.
+The proxies keep the entries that they have read, until `generations.py` says that an entry has
+changed. It says so once Redis shows the change, and before the change is acknowledged.
 
-Redis holds only what can be thrown away. When it was out of reach, entries in it may be stale, so
-it is emptied before it is used again; until then what it still shows ends with its TTL, which is
-never longer than the lease that it was read under. So does what it shows while no daemon runs:
-proxies go on with it, rather than with nothing.
+Redis holds only data that can be lost. When it was out of reach, its entries may be stale, so it is
+emptied before it is used again. Until then, each entry ends with its TTL, which is never longer
+than the lease under which the record was read. The same holds while no daemon runs: the proxies
+then go on with the entries that there are.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ from redis.exceptions import RedisError
 from overlay.base import tasks
 from overlay.base.limits import HOT_RECORDS_MAX
 from overlay.cache.generations import Generations
+from overlay.observe.figures import gauge, total
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +33,19 @@ TIMEOUT_S = 0.25
 RETRY_S = 1.0
 
 
-class Projection:
+class Projection(Part):
     """Writes to this node's Redis."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_redis_up", "Whether Redis can be used", lambda projection: not projection.error
+        ),
+        total(
+            "sipfarm_redis_writes_total",
+            "Entries written to Redis",
+            lambda projection: projection.writes,
+        ),
+    )
 
     def __init__(self, socket_path: Path, generations: Generations) -> None:
         self._generations = generations
@@ -40,7 +53,8 @@ class Projection:
             unix_socket_path=str(socket_path),
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
-            # The client's own repetitions take seconds, and hide from this class what happened.
+            # The client's own retries would take seconds, and would hide from this class what
+            # happened.
             retry=Retry(NoBackoff(), 0),
         )
         self._loop = asyncio.get_running_loop()
@@ -51,10 +65,10 @@ class Projection:
         self._task: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self.error = "not connected yet"
-        """Empty while Redis works."""
+        """Why Redis does not work; empty while it works."""
         self.writes = 0
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to write."""
         self._task = asyncio.create_task(self._keep_writing(), name="projection")
 
@@ -62,25 +76,25 @@ class Projection:
         """Wait until Redis shows nothing of an earlier run, or was found to be out of reach."""
         await self._tried.wait()
 
-    async def close(self) -> None:
-        """Stop, and let nobody wait."""
+    async def stop(self) -> None:
+        """Stop, and end the waits for Redis."""
         await tasks.end([self._task])
         self._finish()
         await self._redis.aclose()
 
     def set(self, key: str, value: bytes, ttl_ms: int) -> "asyncio.Future[None]":
-        """Show `value` for `ttl_ms`; the future is done when Redis has it, or cannot have it."""
+        """Show `value` for `ttl_ms`. The future is done when Redis has it, or cannot have it."""
         return self._queue(key, (value, ttl_ms))
 
     def delete(self, key: str) -> "asyncio.Future[None]":
-        """Show nothing; the future is done when Redis does so, or cannot be reached."""
+        """Remove the entry. The future is done when Redis has removed it, or cannot be reached."""
         return self._queue(key, None)
 
     def clear(self) -> None:
-        """Show nothing any more of what was shown until now."""
+        """Remove all entries."""
         self._pending.clear()
         self._clearing = True
-        # Once more when Redis is empty: until then somebody may read from it again.
+        # This is repeated when Redis is empty, as a proxy may read an old entry until then.
         self._generations.all_changed()
         self._wake.set()
 
@@ -91,7 +105,7 @@ class Projection:
             done.set_result(None)
             return done
         if len(self._pending) >= HOT_RECORDS_MAX:
-            # What no longer fits would go on being shown as it was.
+            # Otherwise the entry that does not fit would stay as it was.
             self.clear()
         else:
             self._pending[key] = entry

@@ -1,7 +1,7 @@
-"""The farm's settings as a file that the proxies of the node read when it has changed.
+"""Writes the farm's settings to a file, which the node's proxies read when it has changed.
 
-In: settings, and what this node knows of gateways. Out: the file, never half written; readable by
-the daemon's user and group alone, as there are passwords in it. Counterpart:
+In: the settings, and what this node knows of gateways. Out: the file. It is never half written, and
+only the daemon's user and group can read it, as it contains passwords. Counterpart:
 `proxy/shown_settings.py`.
 """
 
@@ -18,7 +18,7 @@ _MODE = 0o640
 
 
 def write(path: Path, shown: Shown) -> None:
-    """Put it there; what was there stays if that cannot be done."""
+    """Replace the file. If that fails, the old file stays and the error is logged."""
     new = path.with_suffix(".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

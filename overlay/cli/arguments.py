@@ -33,7 +33,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 def defaults() -> dict[str, object]:
-    """The values of the common options where none is given."""
+    """The values of the common options that the command line does not give."""
     path = os.environ.get(CONFIG_VARIABLE) or configuration.PATH_DEFAULT
     return {
         "config": Path(path),
@@ -45,9 +45,9 @@ def defaults() -> dict[str, object]:
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """Options that stand before or after the verb.
+    """Add the options that may stand before or after the verb.
 
-    None has a default here: one after the verb would hide what stood before it.
+    None of them has a default here: the default of one after the verb would hide a value before it.
     """
     group = parser.add_argument_group("common options")
     group.add_argument(
@@ -83,7 +83,7 @@ def add_verb(
     text: str,
     epilog: str = "",
 ) -> argparse.ArgumentParser:
-    """A verb with the common options."""
+    """Add a verb with the common options."""
     parser = subparsers.add_parser(
         name,
         help=text,
@@ -96,7 +96,7 @@ def add_verb(
 
 
 def add_page(parser: argparse.ArgumentParser) -> None:
-    """Options of lists."""
+    """Add the options of lists."""
     parser.add_argument(
         "--limit",
         type=limit,
@@ -113,20 +113,21 @@ def add_page(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The configuration that the command line names; raises `ConfigError`."""
+    """The configuration that the command line names. Raises `ConfigError`."""
     path: Path = args.config
     return configuration.load(path)
 
 
 def known_config(args: argparse.Namespace) -> Config | None:
-    """The configuration; None if only the socket was named and there is no file by default."""
+    """The configuration; None if the command line names only the socket and there is no file at the
+    default path."""
     if args.socket is not None and not args.config_given and not args.config.exists():
         return None
     return load_config(args)
 
 
 def add_operator_key(parser: argparse.ArgumentParser) -> None:
-    """The option that names the operator's key."""
+    """Add the option that names the operator's key."""
     parser.add_argument(
         "--operator-key",
         type=Path,
@@ -137,7 +138,7 @@ def add_operator_key(parser: argparse.ArgumentParser) -> None:
 
 
 def operator_key(args: argparse.Namespace, config: Config | None) -> OperatorKey:
-    """The operator's key; raises `SipfarmError` that says where it was looked for."""
+    """The operator's key. Raises a `SipfarmError` that says where it was looked for."""
     given = args.operator_key or os.environ.get(OPERATOR_KEY_VARIABLE)
     if not given and config is None:
         raise ConfigError("the operator's key signs this: give --operator-key PATH")
@@ -152,9 +153,10 @@ def operator_key(args: argparse.Namespace, config: Config | None) -> OperatorKey
 
 
 def aor_of(text: str, config: Config | None) -> str:
-    """The address-of-record that a person means: `alice`, `alice@farm` or `sip:alice@farm`.
+    """The address-of-record that a person means by `alice`, `alice@farm` or `sip:alice@farm`.
 
-    Raises `ConfigError` if it is none, or of another domain than the farm's.
+    Raises `ConfigError` if the text is not an address-of-record, or is one of another domain than
+    the farm's.
     """
     scheme, colon, rest = text.partition(":")
     name = rest if colon and scheme.lower() in ("sip", "sips") else text
@@ -197,7 +199,7 @@ def limit(text: str) -> int:
 
 
 def add_span(parser: argparse.ArgumentParser, since: str = "") -> None:
-    """The options that bound a list in time; `since` is the default of its begin."""
+    """Add the options that limit a list in time. `since` is the default for its begin."""
     begin = moment_us(since) if since else 0
     for options, default, text in (
         (("--since", "--from"), begin, "calls from this time on"),
@@ -213,7 +215,8 @@ def add_span(parser: argparse.ArgumentParser, since: str = "") -> None:
 
 
 def moment_us(text: str) -> int:
-    """A point in time as Unix time in us: ISO 8601 (UTC unless it says otherwise), or `2h` ago."""
+    """A point in time as Unix time in us. The text is ISO 8601 (UTC unless it says otherwise), or
+    an age like `2h`."""
     now = datetime.now(UTC)
     if ago := _AGO.fullmatch(text):
         return int((now.timestamp() - int(ago[1]) * _UNITS_S[ago[2]]) * 1e6)

@@ -1,7 +1,7 @@
-"""How verbs ask the daemon of this node, which answers for the farm.
+"""Asks the daemon of this node, which answers for the farm.
 
-In: requests of `overlay.control.operator_messages`. Out: their answers, of the type that belongs
-to the request. Counterpart: `overlay.control.server`.
+In: requests of `overlay.control.operator_messages`. Out: their answers, of the type that belongs to
+the request. Counterpart: `overlay.control.server`.
 """
 
 import argparse
@@ -20,14 +20,14 @@ A = TypeVar("A", bound=ControlAnswer)
 
 
 class Daemon:
-    """A connection to the daemon, and how long it may take for an answer."""
+    """A connection to the daemon, and how long the daemon may take for an answer."""
 
     def __init__(self, client: ControlClient, timeout_s: float) -> None:
         self._client = client
         self._timeout_s = timeout_s
 
     def ask(self, request: ControlRequest, kind: type[A]) -> A:
-        """The answer; raises `SipfarmError` if there is none or it is of another kind."""
+        """The answer. Raises `SipfarmError` if there is none, or if it is not of this kind."""
         answer = self._client.ask(request, self._timeout_s)
         if not isinstance(answer, kind):
             raise ProtocolError(
@@ -38,14 +38,15 @@ class Daemon:
 
 @contextmanager
 def daemon(args: argparse.Namespace) -> Iterator[Daemon]:
-    """The daemon that the command line names: by its socket, or by its configuration."""
+    """The daemon that the command line names, by its socket or by its configuration."""
     path = args.socket or load_config(args).control_socket
     with ControlClient(path) as client:
         yield Daemon(client, args.timeout)
 
 
 def completeness(silent: tuple[str, ...]) -> Exit:
-    """The exit code of a list that these nodes did not add to; says so if there are any."""
+    """The exit code of a list that lacks the answers of these nodes. If there are any, a note names
+    them."""
     if not silent:
         return Exit.DONE
     note(f"incomplete: no answer from {', '.join(silent)}")

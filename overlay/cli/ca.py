@@ -1,6 +1,6 @@
 """`sipfarm ca`: the farm's certificate authority, on the operator's machine.
 
-In: the command line, signing requests. Out: certificates and whole identities. Counterpart:
+In: the command line, signing requests. Out: certificates and whole identities. Counterparts:
 `overlay.identity.ca`; `sipfarm node key` makes the requests. No daemon is asked.
 """
 
@@ -74,7 +74,7 @@ def run_init(args: argparse.Namespace) -> int:
 
 
 def run_sign(args: argparse.Namespace) -> int:
-    """Sign a request with the names that it asks for, or with those of the command line."""
+    """Sign a request, with the names in it or with those of the command line."""
     csr_pem = files.read_public(args.csr)
     asked = request.read(csr_pem)
     node, address = args.node or asked.node, args.address or asked.address
@@ -107,7 +107,7 @@ def run_issue(args: argparse.Namespace) -> int:
 
 
 def run_revoke(args: argparse.Namespace) -> int:
-    """Revoke a node, and tell how the farm learns of it."""
+    """Revoke a node, and tell the operator how the farm learns of it."""
     revoked, node_id = ca.revoke(args.ca, args.node)
     path = args.ca / files.REVOKED
     if args.json:
@@ -121,7 +121,7 @@ def run_revoke(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """List the ledger."""
+    """List the certificates in the ledger."""
     entries = ca.issued(args.ca)
     if args.json:
         output.show_json({"issued": entries})

@@ -1,6 +1,6 @@
 """`sipfarm cdr`: billing records of the whole farm.
 
-In: the command line. Out: a line a call, or all that is known of one. Counterpart:
+In: the command line. Out: a line for each call, or all that is known of one call. Counterpart:
 `operator_messages.Calls`.
 """
 
@@ -16,7 +16,7 @@ from overlay.records.billed import DESCRIPTION
 from overlay.records.call_record import CallRecord
 
 _OTHERS: Final = tuple(name for name in DESCRIPTION if name not in ("routed_uri", "trunk"))
-"""The descriptions of a call that have no other place among the lines of `cdr show`."""
+"""The columns that describe a call and have no place of their own in `cdr show`."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -56,7 +56,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Ask for pages and print them; exit 4 if a node that may hold more was silent."""
+    """Ask for pages and print them. Exit 4 if a node was silent that may hold more."""
     aor = ""
     if args.subscriber:
         aor = arguments.aor_of(args.subscriber, arguments.known_config(args))
@@ -75,7 +75,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Print all records of a call; exit 1 if there is none."""
+    """Print all records of a call. Exit 1 if there is none."""
     with daemon(args) as node:
         found = node.ask(ShowCall(call_id=args.call_id), Calls)
     if args.json:

@@ -1,4 +1,4 @@
-"""A billing record as one line for people.
+"""Shows a billing record as one line for people.
 
 In: records. Out: cells. Counterparts: `cdr.py` makes tables of them, `cdr_tail.py` lines.
 """

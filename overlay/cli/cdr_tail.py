@@ -1,8 +1,8 @@
-"""`sipfarm cdr tail`: billing records as they come about.
+"""`sipfarm cdr tail`: shows billing records as they come about.
 
-In: the command line; once a second, the calls with an event in the last seconds, of all nodes.
-Out: a line a record, again when it changes. Counterparts: `operator_messages.ListCopies`;
-`overlay.billing.following` tells what is new.
+In: the command line; once a second, the calls of all nodes that had an event in the last seconds.
+Out: a line for each record, and again when the record changes. Counterparts:
+`operator_messages.ListCopies`; `overlay.billing.following` says which records are new.
 """
 
 import argparse
@@ -22,9 +22,10 @@ from overlay.records.call import CallEvent
 
 PAUSE_S: Final = 1.0
 OVERLAP_US: Final = 10_000_000
-"""So late an event may reach a node that answers, and is told all the same."""
+"""How late, in us, an event may reach a node that answers and still be shown."""
 EVENTS_AT_ONCE: Final = 20_000
-"""Of a long past; a call that is told in two parts is told once more."""
+"""How many events are collected before their records are shown, if much is past. A call whose
+events come in two parts is shown twice."""
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -52,7 +53,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print until Ctrl-C."""
+    """Print records until Ctrl-C."""
     aor = ""
     if args.subscriber:
         aor = arguments.aor_of(args.subscriber, arguments.known_config(args))
@@ -74,13 +75,13 @@ def run(args: argparse.Namespace) -> int:
                     output.note("the daemon answers again")
                 problem = ""
                 if not silent:
-                    # What a silent node wrote meanwhile is yet to come.
+                    # If a node is silent, what it writes meanwhile is still to be shown.
                     since_us = max(since_us, now_us - OVERLAP_US)
             time.sleep(PAUSE_S)
 
 
 def _tell(node: Daemon, args: argparse.Namespace, following: Following, since_us: int) -> bool:
-    """Print what is new; whether a node was silent."""
+    """Print the records that are new. Whether a node was silent."""
     cursor, silent = "", False
     events: list[tuple[CallEvent, tuple[str, ...]]] = []
     while True:

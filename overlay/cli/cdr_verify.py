@@ -1,4 +1,4 @@
-"""`sipfarm cdr verify`: whether billing records were altered, removed or put in.
+"""`sipfarm cdr verify`: finds out whether billing records were altered, removed or made up.
 
 In: the command line, the CA's certificate, every node's copies. Out: what is wrong, by name.
 Counterparts: `operator_messages.ListCopies`; `overlay.billing.audit` compares.
@@ -23,18 +23,19 @@ from overlay.identity.identity import load_ca_certificate
 from overlay.records import call
 
 BLOCKS_BEFORE_US: Final = 3_600_000_000
-"""Blocks are older than their events nowhere, but clocks differ."""
+"""How much earlier than the events their blocks are looked for, in us. No block is older than its
+events, but clocks differ."""
 _HEADER = ("WHAT", "NODE", "EVENT OR BLOCK", "CALL-ID", "HELD BY")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What is printed as JSON."""
+    """The answer that is printed as JSON."""
 
     events: int
     blocks: int
     findings: tuple[Finding, ...]
     unsigned: dict[str, tuple[str, ...]]
-    """Event ids that no block claims to have, by node: those of the last seconds, and of the last
+    """The ids of events that no block contains, by node: those of the last seconds, and of the last
     seconds before a crash."""
     silent: tuple[str, ...]
 
@@ -59,7 +60,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare; exit 1 if something is wrong, 4 if a node was silent."""
+    """Compare. Exit 1 if something is wrong, 4 if a node was silent."""
     config, now_us = arguments.known_config(args), time.time_ns() // 1000
     path = args.ca
     if path is None:

@@ -1,4 +1,4 @@
-"""`sipfarm check-config`: can a node run with this farm.toml?
+"""`sipfarm check-config`: says whether a node can run with this farm.toml.
 
 In: farm.toml, and with `--identity` the keys and certificates that it names. Out: what is wrong, or
 what the daemon will use. Exit 2 for a bad configuration, 4 for a bad identity.

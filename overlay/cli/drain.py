@@ -1,7 +1,7 @@
-"""`sipfarm node drain` and `undrain`: take this node out of service, and back.
+"""`sipfarm node drain` and `undrain`: take this node out of service, and put it back.
 
-In: the command line. Out: progress while others take over, then what was proven. Counterparts:
-`operator_messages.Drain`; `overlay.replication.drain` does it.
+In: the command line. Out: progress while other nodes take over, then what was proven. Counterparts:
+`operator_messages.Drain`; `overlay.replication.drain` does the work.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from overlay.records.draining import DrainPhase, DrainWish, Missing
 LOOK_EVERY_S: Final = 0.5
 TELL_EVERY_S: Final = 5.0
 STILL_S: Final = 5.0
-"""Without progress for so long, it is told what is waited for."""
+"""After how long without progress the command tells what the node waits for."""
 WAIT_DEFAULT_S: Final = 300.0
 
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add them to `sipfarm node`."""
+    """Add the verbs to `sipfarm node`."""
     drain = arguments.add_verb(
         verbs,
         "drain",
@@ -64,7 +64,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run_drain(args: argparse.Namespace) -> int:
-    """Begin, and wait; exit 4 if it is not done in time."""
+    """Begin draining, and wait. Exit 4 if it is not done in time."""
     wish = DrainWish.BEGIN_FORCED if args.force else DrainWish.BEGIN
     with daemon(args) as node:
         drained = node.ask(Drain(wish=wish), Drained)
@@ -85,7 +85,7 @@ def run_drain(args: argparse.Namespace) -> int:
 
 
 def run_undrain(args: argparse.Namespace) -> int:
-    """Serve again."""
+    """Put the node back into service."""
     with daemon(args) as node:
         drained = node.ask(Drain(wish=DrainWish.END), Drained)
     if args.json:

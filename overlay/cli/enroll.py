@@ -28,7 +28,7 @@ from overlay.identity.identity import farm_of_ca, load_ca_certificate
 
 
 def add_token(parser: argparse.ArgumentParser) -> None:
-    """The options of `ca token`."""
+    """Add the options of `ca token`."""
     parser.add_argument(
         "--valid",
         type=arguments.period,
@@ -47,7 +47,7 @@ def add_token(parser: argparse.ArgumentParser) -> None:
 
 
 def add_serve(parser: argparse.ArgumentParser) -> None:
-    """The options of `ca serve`."""
+    """Add the options of `ca serve`."""
     parser.add_argument(
         "--listen",
         required=True,
@@ -122,7 +122,7 @@ def _service_of(directory: Path) -> str:
 
 
 def _settings(path: Path | None, farm: str) -> tuple[Settings, int]:
-    """The sections for every node, and the overlay's port in them; raises `ConfigError`."""
+    """The sections for every node, and the overlay's port in them. Raises `ConfigError`."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

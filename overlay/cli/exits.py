@@ -1,4 +1,4 @@
-"""Exit codes of `sipfarm`; scripts rely on them, so they never change.
+"""The exit codes of `sipfarm`. Scripts rely on them, so they never change.
 
 In: the errors that a verb raises. Out: the code that the process ends with.
 """
@@ -16,11 +16,12 @@ class Exit(IntEnum):
     NOT_FOUND = 1
     """The question was answered, and the answer is no: not there, not registered, not ready."""
     USAGE = 2
-    """The command line or the configuration is wrong; nothing was asked."""
+    """The command line or the configuration is wrong. Nothing was asked."""
     UNREACHABLE = 3
-    """The daemon is not there, or did not answer in time; what was asked may still happen."""
+    """The daemon is not there, or did not answer in time. What was asked for may still happen."""
     REFUSED = 4
-    """It was refused or cannot be done, or the answer lacks what silent nodes hold."""
+    """The daemon refused, or could not do what was asked for, or the answer lacks what silent nodes
+    hold."""
     INTERRUPTED = 130
     """Ctrl-C."""
 

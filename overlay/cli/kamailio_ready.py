@@ -1,7 +1,7 @@
-"""`sipfarm node kamailio-ready`: whether this node's Kamailio answers.
+"""`sipfarm node kamailio-ready`: says whether this node's Kamailio answers.
 
 In: the command line, farm.toml. Out: a line, or a reason and exit code 3. Counterparts:
-`overlay.kamailio.options_ping`; units and scripts that start Kamailio wait for this.
+`overlay.kamailio.options_ping`; units and scripts that start Kamailio wait for this command.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from overlay.kamailio.options_ping import why_silent
 
 
 def add_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add it to `sipfarm node`."""
+    """Add the verb to `sipfarm node`."""
     parser = arguments.add_verb(
         verbs,
         "kamailio-ready",

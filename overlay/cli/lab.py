@@ -1,7 +1,7 @@
 """`sipfarm lab`: a farm of real nodes on this machine, to try things on and to break.
 
 In: the command line. Out: a report on stdout, progress on stderr. Counterpart: `deploy.lab.Lab`,
-which does all of it.
+which does all of the work.
 """
 
 import argparse
@@ -80,10 +80,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the command line says; errors are `SipfarmError`s."""
+    """Do what the command line says. Errors are `SipfarmError`s."""
     match args.lab_verb:
         case "up":
-            # As Ctrl-C does: `Lab.up` removes what it has made so far.
+            # Treat SIGTERM like Ctrl-C: `Lab.up` then removes what it has made so far.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             lab = Lab.up(
                 args.nodes,
@@ -153,7 +153,7 @@ def _logs(name: str, process: str, *, follow: bool) -> int:
 
 
 def _settings(texts: list[str]) -> dict[str, object]:
-    """Values by `section.key`; a value that is no TOML is taken as text."""
+    """The values by `section.key`. A value that is not TOML is taken as text."""
     found: dict[str, object] = {}
     for text in texts:
         name, equals, value = text.partition("=")

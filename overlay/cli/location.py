@@ -1,6 +1,6 @@
-"""`sipfarm location`: where a subscriber is registered.
+"""`sipfarm location`: shows where a subscriber is registered.
 
-In: the command line. Out: the bindings, and which nodes hold them. Exit 1 if there is none in
+In: the command line. Out: the bindings, and which nodes hold them. Exit 1 if no binding is in
 force. Counterpart: `operator_messages.Location`.
 """
 
@@ -34,7 +34,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask and print; exit 1 unless there is a binding in force."""
+    """Ask and print. Exit 1 unless a binding is in force."""
     aor = arguments.aor_of(args.aor, arguments.known_config(args))
     with daemon(args) as node:
         location = node.ask(GetLocation(aor=aor), Location)

@@ -1,7 +1,9 @@
-"""`sipfarm lockout`: who guessed too many passwords, and how to let him in again.
+"""`sipfarm lockout`: shows which users and addresses are locked out after too many wrong passwords,
+and lets them in again.
 
-In: the command line. Out: a table, or an end. Counterparts: `operator_messages.ListLockouts`,
-`operator_messages.EndLockout`; `overlay.control.lockouts` decides.
+In: the command line. Out: a table, or the end of a lockout. Counterparts:
+`operator_messages.ListLockouts`, `operator_messages.EndLockout`; `overlay.control.lockouts`
+decides.
 """
 
 import argparse
@@ -43,7 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print them; exit 1 if there are none."""
+    """Print the lockouts. Exit 1 if there are none."""
     with daemon(args) as node:
         found = node.ask(ListLockouts(), LockoutsAre).lockouts
     if args.json:
@@ -57,7 +59,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_end(args: argparse.Namespace) -> int:
-    """Tell the farm."""
+    """End a lockout on every node."""
     with daemon(args) as node:
         done = node.ask(EndLockout(aor=args.user, address=args.address), Done)
     if args.json:

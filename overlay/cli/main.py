@@ -1,8 +1,8 @@
-"""`sipfarm`: the operator's command. Asks any node, answers for the farm.
+"""`sipfarm`: the operator's command. It asks any node, and answers for the farm.
 
-In: the command line. Out: an answer on stdout, all else on stderr, an exit code of `exits.py`.
-Counterparts: a file a verb beside this one. Only the file of the verb at hand is imported, so that
-no verb waits for, or fails with, what another needs.
+In: the command line. Out: an answer on stdout, everything else on stderr, an exit code of
+`exits.py`. Counterparts: the files beside this one, one for each verb. Only the file of the verb at
+hand is imported, so that no verb waits for, or fails with, an import that only another verb needs.
 """
 
 import argparse
@@ -70,8 +70,8 @@ examples:
 
 
 def _with_call_ids(argv: list[str]) -> list[str]:
-    """The same, with a Call-ID that begins with a dash, as one in 64 of many phones' do, where it
-    is not taken for options."""
+    """The same command line, changed so that a Call-ID that begins with a dash is not taken for
+    options. One in 64 Call-IDs of many phones begins so."""
     if ("cdr", "show") not in pairwise(argv) or "--" in argv:
         return argv
     dashed = [word for word in argv if len(word) > 2 and word[0] == "-" and word[1] != "-"]
@@ -79,7 +79,7 @@ def _with_call_ids(argv: list[str]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit code."""
+    """Run a command line. The exit code."""
     argv = _with_call_ids(sys.argv[1:] if argv is None else list(argv))
     try:
         parser = parser_of({_verb_of(argv)})
@@ -92,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             note("is the daemon running, and may this user open its socket?")
         return exits.code_of(error)
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain once more at exit.
+        # The program that read our output has seen enough. Without this, Python would complain once
+        # more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     except KeyboardInterrupt:
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser_of(verbs: Collection[str]) -> argparse.ArgumentParser:
-    """The command line with those verbs complete; of the others it knows that they are there."""
+    """A parser that knows these verbs in full. Of the other verbs it only knows that they exist."""
     parser = argparse.ArgumentParser(
         prog="sipfarm",
         description="Operate a sipfarm: ask any node, get the answer of the whole farm.",
@@ -120,7 +121,7 @@ def parser_of(verbs: Collection[str]) -> argparse.ArgumentParser:
 
 
 def _verb_of(argv: Sequence[str]) -> str:
-    """The verb in a command line, before it is understood as a whole; empty if there is none."""
+    """The verb in a command line, found before the whole is parsed; empty if there is none."""
     scout = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     arguments.add_common(scout)
     scout.add_argument("rest", nargs=argparse.REMAINDER)

@@ -1,8 +1,8 @@
-"""`sipfarm node`: what is done on, or to, this node.
+"""`sipfarm node`: what an operator does on this node, or to it.
 
-In: the command line, farm.toml. Out: a key and its signing request, or a whole identity; a list of
-revoked nodes, or a farewell, to the farm. Counterparts: `sipfarm ca`;
-`overlay.enrollment`; `operator_messages.Leave`, `operator_messages.PutRevocations`.
+In: the command line, farm.toml. Out: a key and its signing request, or a whole identity; to the
+farm, a list of revoked nodes or a farewell. Counterparts: `sipfarm ca`; `overlay.enrollment`;
+`operator_messages.Leave`, `operator_messages.PutRevocations`.
 """
 
 import argparse
@@ -122,7 +122,7 @@ def run_key(args: argparse.Namespace) -> int:
 
 
 def run_join(args: argparse.Namespace) -> int:
-    """Enroll; exit 3 if the service cannot be reached, 4 if it refuses."""
+    """Enroll the node. Exit 3 if the service cannot be reached, 4 if it refuses."""
     text = args.token or os.environ.get(_TOKEN_VARIABLE) or sys.stdin.readline(TOKEN_CHARS_MAX + 2)
     wishes = Wishes(
         config=args.config,
@@ -161,7 +161,7 @@ def run_leave(args: argparse.Namespace) -> int:
 
 
 def run_revoke(args: argparse.Namespace) -> int:
-    """Hand the daemon the list."""
+    """Hand the list to the daemon."""
     body = files.read_public(args.revoked, REVOKED_FILE_BYTES_MAX)
     with daemon(args) as node:
         done = node.ask(PutRevocations(body=body), Done)

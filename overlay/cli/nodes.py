@@ -1,7 +1,7 @@
-"""`sipfarm nodes`: the farm's members, as the asked node knows them.
+"""`sipfarm nodes`: lists the farm's members, as the asked node knows them.
 
-In: the command line. Out: a line a node: name, address, id, state.
-Counterpart: `operator_messages.Status`.
+In: the command line. Out: a line for each node: name, address, id, state. Counterpart:
+`operator_messages.Status`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask and print; exit 1 if there is no such node."""
+    """Ask and print. Exit 1 if there is no such node."""
     with daemon(args) as node:
         status = node.ask(GetStatus(), Status)
     nodes = tuple(each for each in status.nodes if args.state in (None, each.state))

@@ -1,6 +1,6 @@
-"""`sipfarm node ok-to-stop`: may this node be stopped now?
+"""`sipfarm node ok-to-stop`: says whether a node may be stopped now.
 
-In: the command line. Out: yes, or the reasons why not, one a line. Counterparts:
+In: the command line. Out: yes, or the reasons against it, one a line. Counterparts:
 `operator_messages.OkToStop`; `overlay.maintenance.verdict` decides.
 """
 
@@ -13,7 +13,7 @@ from overlay.control.operator_messages import OkToStop, StopAdvice
 
 
 def add_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add it to `sipfarm node`."""
+    """Add the verb to `sipfarm node`."""
     verb = arguments.add_verb(
         verbs,
         "ok-to-stop",
@@ -32,7 +32,7 @@ def add_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask and print; exit 4 if it is better not stopped."""
+    """Ask and print. Exit 4 if the node had better not be stopped."""
     with daemon(args) as node:
         advice = node.ask(OkToStop(node=args.node), StopAdvice)
     if args.json:

@@ -1,4 +1,4 @@
-"""What `sipfarm` prints: answers on stdout, all else on stderr.
+"""Prints what `sipfarm` has to say: answers on stdout, everything else on stderr.
 
 In: answers of the daemon. Out: a table or text for people; with `--json`, one object a line, whose
 keys are the fields of `overlay.control.operator_messages`.
@@ -35,7 +35,8 @@ def note(text: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON has it: structs as objects, enums as lower-case names, bytes as hex."""
+    """The value as JSON represents it: structs as objects, enums as lower-case names, bytes as
+    hex."""
     if isinstance(value, msgspec.Struct):
         hidden = ("id", "deadline_ms") if isinstance(value, ControlAnswer) else ()
         names = (name for name in value.__struct_fields__ if name not in hidden)
@@ -72,7 +73,7 @@ def duration_of(duration_ms: int) -> str:
 
 
 def age_of(seconds: float) -> str:
-    """A long time in s in its two largest units: `3d4h`, `5m10s`."""
+    """A long time in s, in its two largest units: `3d4h`, `5m10s`."""
     left = int(seconds)
     parts: list[str] = []
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):

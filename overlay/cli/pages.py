@@ -1,4 +1,4 @@
-"""Lists that come in pages, from a cursor to the next.
+"""Reads lists that come in pages, from one cursor to the next.
 
 In: a function that asks for one page, and `--limit`, `--cursor`, `--all`. Out: the pages, each with
 the cursor that continues the list. Counterparts: `cdr.py`, `subscriber.py`.
@@ -21,19 +21,19 @@ class Page(Generic[PageRow]):
 
     rows: tuple[PageRow, ...]
     cursor: str
-    """Continues the list; empty at its end."""
+    """The cursor that continues the list; empty at its end."""
     silent: tuple[str, ...]
     """Nodes that are alive but did not answer."""
 
 
 FetchPage = Callable[[str, int], Page[PageRow]]
-"""Asks for the page at a cursor, of so many rows at the most."""
+"""A function that asks for the page at a cursor, with at most that many rows."""
 
 
 def read(args: argparse.Namespace, fetch: FetchPage[PageRow]) -> Iterator[Page[PageRow]]:
     """One page of `--limit` rows, or, with `--all`, every page.
 
-    A page of the daemon may have fewer rows than asked for, even none, and yet be followed.
+    The daemon's page may have fewer rows than asked for, even none, and still not be the last one.
     """
     if args.all:
         cursor = args.cursor
@@ -59,11 +59,11 @@ def _one(cursor: str, limit: int, fetch: FetchPage[PageRow]) -> Page[PageRow]:
 
 
 def show_json(name: str, page: Page[PageRow]) -> None:
-    """Print a page as one object, its rows under `name`."""
+    """Print a page as one object, with its rows under `name`."""
     output.show_json({name: page.rows, "cursor": page.cursor, "silent": page.silent})
 
 
 def note_more(page: Page[PageRow]) -> None:
-    """Tell how to go on, if there is more."""
+    """Tell how to continue the list, if it has more rows."""
     if page.cursor:
         output.note(f"there is more: --cursor {page.cursor}, or --all")

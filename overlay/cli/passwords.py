@@ -1,7 +1,7 @@
-"""Where `sipfarm subscriber add` gets passwords from.
+"""Gets the passwords for `sipfarm subscriber add`.
 
-In: a prompt, stdin, a file with one password, or a table of users. Out: passwords, never shown.
-Counterpart: `subscriber.py`.
+In: a prompt, stdin, a file with one password, or a table of users. Out: passwords, which are never
+shown. Counterpart: `subscriber.py`.
 """
 
 import csv
@@ -33,7 +33,7 @@ def one(aor: str, given: str | None, file: Path | None) -> str:
 
 
 def from_table(path: Path) -> list[tuple[str, str]]:
-    """Users and passwords of a CSV file; raises `ConfigError` that names the line."""
+    """The users and passwords in a CSV file. Raises a `ConfigError` that names the line."""
     found: dict[str, str] = {}
     try:
         with path.open(encoding="utf-8", newline="") as text:

@@ -1,11 +1,11 @@
-"""`sipfarm render`: what Kamailio, Redis and PowerDNS of a node read.
+"""`sipfarm render`: writes the files that Kamailio, Redis and PowerDNS of a node read.
 
-In: farm.toml and the farm's secret. Out: kamailio.cfg, kamailio.env, tls.cfg, redis.conf,
-pdns.conf, and hosts and resolv.conf for Kamailio, in a directory. A certificate that phones would
-not take keeps Kamailio from serving TLS, not from starting: the command says so, and the other
-transports go on.
-Counterparts: the templates beside the code that each serves, in proxy/, overlay/cache/ and
-overlay/dns/.
+In: farm.toml and the farm's secret. Out, in a directory: kamailio.cfg, kamailio.env, tls.cfg,
+redis.conf, pdns.conf, and hosts and resolv.conf for Kamailio. Counterparts: the templates in
+proxy/, overlay/cache/ and overlay/dns/, each beside the code that it belongs to.
+
+A certificate that phones would not accept keeps Kamailio from serving TLS, but not from starting:
+the command says so, and Kamailio serves its other transports.
 """
 
 import argparse
@@ -31,7 +31,8 @@ _TEMPLATES: Final = {
 }
 _NAMES: Final = {"hosts": local_names.hosts, "resolv.conf": local_names.resolv_conf}
 _KAMAILIO_ENVIRONMENT: Final = "kamailio.env"
-"""What of Kamailio's configuration its command line needs; the unit sipfarm-kamailio reads it."""
+"""The part of Kamailio's configuration that its command line needs. The unit sipfarm-kamailio reads
+it."""
 _KAMAILIO_FILE: Final = "kamailio.cfg"
 _TLS_FILE: Final = "tls.cfg"
 
@@ -56,7 +57,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files and name them."""
+    """Write the files and print their names."""
     config = arguments.load_config(args)
     written = [str(path) for path in write_files(config, args.out)]
     if problem := sip_certificate.problem(config):
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_files(config: Config, into: Path) -> list[Path]:
-    """Write the files and return their paths; raises `SipfarmError` if one cannot be."""
+    """Write the files and return their paths. Raises `SipfarmError` if one cannot be written."""
     try:
         into.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""`sipfarm status`: how every node is.
+"""`sipfarm status`: shows how every node is.
 
-In: the command line. Out: a line a node, the asked one first. Exit 1 if the asked node is not
-ready. Counterpart: `operator_messages.Status`.
+In: the command line. Out: a line for each node, the asked one first. Exit 1 if the asked node is
+not ready. Counterpart: `operator_messages.Status`.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask, print, and tell by the exit code whether the asked node is ready."""
+    """Ask and print. The exit code tells whether the asked node is ready."""
     with daemon(args) as node:
         status = node.ask(GetStatus(), Status)
     if args.json:

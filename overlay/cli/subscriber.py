@@ -1,7 +1,7 @@
-"""`sipfarm subscriber`: who may register and call.
+"""`sipfarm subscriber`: manages the subscribers, who may register and call.
 
 In: the command line; passwords from a prompt, a file or stdin. Out: the digest secrets to the
-daemon, signed with the operator's key, never the passwords. Counterparts:
+daemon, signed with the operator's key; never the passwords. Counterparts:
 `operator_messages.PutSubscriber`, `overlay.records.subscriber`.
 """
 
@@ -71,7 +71,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run_add(args: argparse.Namespace) -> int:
-    """Store a subscriber, or all of a file."""
+    """Store a subscriber, or all subscribers of a file."""
     if (args.aor is None) == (args.file is None):
         raise ConfigError("subscriber add: give an AOR, or --file CSV")
     config = arguments.known_config(args)
@@ -103,7 +103,7 @@ def run_add(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print names; exit 4 if a node that may hold more was silent."""
+    """Print names. Exit 4 if a node was silent that may hold more."""
     silent: dict[str, None] = {}
     with daemon(args) as node:
         for page in pages.read(args, lambda cursor, limit: _fetch(node, cursor, limit)):
@@ -118,7 +118,8 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_remove(args: argparse.Namespace) -> int:
-    """Remove a subscriber, or what an earlier removal left; exit 1 if there was never one."""
+    """Remove a subscriber, or the bindings that an earlier removal left. Exit 1 if there was never
+    such a subscriber."""
     config = arguments.known_config(args)
     aor = arguments.aor_of(args.aor, config)
     key = arguments.operator_key(args, config)

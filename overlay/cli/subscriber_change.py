@@ -1,6 +1,6 @@
-"""How a change of a subscriber is signed and stored.
+"""Signs and stores a change of a subscriber.
 
-In: the changed record, and what is in force. Out: the signed record to the daemon. Counterparts:
+In: the changed record, and the one in force. Out: the signed record to the daemon. Counterparts:
 `subscriber.py` and `subscriber_policy.py`, which decide what changes.
 """
 
@@ -26,7 +26,7 @@ def put(node: Daemon, key: OperatorKey, record: Subscriber, before: SubscriberIn
 
 
 def remove_bindings(node: Daemon, aor: str) -> bool:
-    """Remove the bindings of all his phones, whatever their CSeq, under a Call-ID of its own; false
-    if too few replicas could be had."""
+    """Remove the bindings of all phones of a subscriber, whatever their CSeq, under a new Call-ID.
+    False if too few replicas could be reached."""
     removal = Register(aor=aor, call_id=f"removed-{uuid.uuid4()}", cseq=1, remove_all=True)
     return node.ask(removal, Registered).outcome is RegisterOutcome.DONE

@@ -1,8 +1,8 @@
-"""`sipfarm subscriber show|set|block|unblock`: what one subscriber may do.
+"""`sipfarm subscriber show|set|block|unblock`: shows and changes what one subscriber may do.
 
 In: the command line. Out: the subscriber's record with another policy, signed with the operator's
-key; or what is in force, without the secrets. Counterparts: `overlay.records.subscriber.Policy`,
-`proxy/routes/policy.py`, which keeps to it.
+key; or the policy in force, without the secrets. Counterparts: `overlay.records.subscriber.Policy`;
+`proxy/routes/policy.py`, which enforces it.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Print the policy in force; exit 1 if there is no such subscriber."""
+    """Print the policy in force. Exit 1 if there is no such subscriber."""
     config = arguments.known_config(args)
     with daemon(args) as node:
         record = _in_force(node, arguments.aor_of(args.aor, config)).record
@@ -114,7 +114,7 @@ def run_set(args: argparse.Namespace) -> int:
 
 
 def run_block(args: argparse.Namespace) -> int:
-    """Block or unblock; blocking again removes bindings that an earlier try left."""
+    """Block or unblock. Blocking again removes bindings that an earlier try left."""
     return _change(args, arguments.known_config(args), {"blocked": args.blocked})
 
 

@@ -1,7 +1,7 @@
 """Tables for people: aligned columns, safe to show on a terminal.
 
-In: rows of text and numbers. Out: lines. What came from the network may hold control characters,
-which a terminal would obey; they are shown escaped.
+In: rows of text and numbers. Out: lines. Text from the network may contain control characters,
+which a terminal would obey, so they are shown escaped.
 """
 
 import unicodedata
@@ -14,7 +14,8 @@ _NOTHING = "-"
 
 
 def render(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """The table, a header line first; numbers to the right, all else to the left.
+    """The table, with a header line first. Numbers are aligned to the right, everything else to the
+    left.
 
     Raises `ValueError` if a row has another length than the header.
     """
@@ -42,14 +43,14 @@ def line(row: Sequence[Cell]) -> str:
 
 
 def details(pairs: Iterable[tuple[str, Cell]]) -> str:
-    """One thing's properties, a line each, values aligned."""
+    """The properties of one thing, a line each, with aligned values."""
     taken = [(name, _text(value)) for name, value in pairs]
     width = max((len(name) for name, _ in taken), default=0)
     return "\n".join(f"{name:<{width}}{_GAP}{value}" for name, value in taken)
 
 
 def printable(text: str) -> str:
-    """The text with whatever a terminal could obey, or not show, escaped."""
+    """The text, with every character escaped that a terminal could obey or could not show."""
     if text.isprintable():
         return text
     return "".join(

@@ -1,8 +1,9 @@
-"""`sipfarm trunk`: ways to carriers, and from them.
+"""`sipfarm trunk`: manages the trunks to carriers.
 
-In: the command line; passwords from a prompt, a file or stdin. Out: the farm's settings with a
-trunk more or less, signed with the operator's key; or what is in force, passwords masked.
-Counterparts: `overlay.records.settings`, `proxy/routes/trunks.py`, which keeps to it.
+In: the command line; passwords from a prompt, a file or stdin. Out: the farm's settings with one
+trunk added, changed or removed, signed with the operator's key; or the trunks in force, with their
+passwords masked. Counterparts: `overlay.records.settings`; `proxy/routes/trunks.py`, which follows
+the settings.
 """
 
 import argparse
@@ -128,7 +129,7 @@ def _add_parts(verb: argparse.ArgumentParser) -> None:
 
 
 def run_add(args: argparse.Namespace) -> int:
-    """Add a trunk; exit 2 if there is one of this name."""
+    """Add a trunk. Exit 2 if there is one of this name."""
     parts = _parts(args)
     if not args.gateway or not (args.prefixes or args.domains or args.sources):
         raise ConfigError("trunk add: give --gateway, and --prefixes, --domains or --sources")
@@ -143,7 +144,7 @@ def run_add(args: argparse.Namespace) -> int:
 
 
 def run_set(args: argparse.Namespace) -> int:
-    """Change parts of a trunk; exit 1 if there is none."""
+    """Change parts of a trunk. Exit 1 if there is none of this name."""
     parts = _parts(args)
     if not parts:
         raise ConfigError("trunk set: give what to change; see --help")
@@ -162,7 +163,7 @@ def run_set(args: argparse.Namespace) -> int:
 
 
 def run_remove(args: argparse.Namespace) -> int:
-    """Remove a trunk; exit 1 if there is none."""
+    """Remove a trunk. Exit 1 if there is none of this name."""
 
     def changed(settings: FarmSettings) -> FarmSettings:
         if settings.trunk(args.name) is None:
@@ -208,12 +209,12 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Print a trunk; exit 1 if there is none."""
+    """Print a trunk. Exit 1 if there is none of this name."""
     return _show_of(args, in_force(args))
 
 
 def run_test(args: argparse.Namespace) -> int:
-    """Ask; exit 1 if there is no such trunk, 4 if a gateway is down."""
+    """Ask the trunk's gateways. Exit 1 if there is no such trunk, 4 if a gateway is down."""
     with daemon(args) as node:
         tested = node.ask(AskGateways(name=args.name), GatewaysSaid)
     if not tested.gateways:
@@ -235,7 +236,7 @@ class _NoSuchTrunk(Exception):
 
 
 def _parts(args: argparse.Namespace) -> dict[str, Any]:
-    """What the command line gives of a trunk."""
+    """The parts of a trunk that the command line gives."""
     parts = {
         "prefixes": args.prefixes,
         "domains": args.domains,

@@ -1,4 +1,4 @@
-"""How the farm's settings are read, signed and put in force.
+"""Reads the farm's settings, signs changed ones and puts them in force.
 
 In: what changes. Out: the next version of the settings to the daemon. Counterparts: `trunk.py` and
 `trunk_numbers.py`, which decide what changes.
@@ -17,7 +17,8 @@ from overlay.records.settings import FarmSettings
 
 
 def in_force(args: argparse.Namespace) -> FarmSettings:
-    """What the asked node has, which has checked that it is the operator's."""
+    """The settings in force at the asked node. That node has checked that the operator signed
+    them."""
     with daemon(args) as node:
         answer = node.ask(GetSettings(), SettingsInForce)
     return settings.content(settings.decode(answer.body))
@@ -26,9 +27,10 @@ def in_force(args: argparse.Namespace) -> FarmSettings:
 def change(
     args: argparse.Namespace, changed: Callable[[FarmSettings], FarmSettings]
 ) -> FarmSettings:
-    """Sign what `changed` makes of the settings in force, and hand it to the farm.
+    """Apply `changed` to the settings in force, sign the result, and hand it to the farm.
 
-    What is in force is checked before it is signed again: no node can slip something in.
+    The signature of the settings in force is checked before they are signed again, so that no node
+    can slip something in.
     """
     key = arguments.operator_key(args, arguments.known_config(args))
     with daemon(args) as node:

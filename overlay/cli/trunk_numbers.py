@@ -1,7 +1,8 @@
-"""`sipfarm trunk route|numbering|emergency`: where numbers go.
+"""`sipfarm trunk route|numbering|emergency`: shows and changes where numbers go.
 
-In: the command line. Out: what a proxy would do with a number, by the proxy's own code; the farm's
-settings with other rules, signed with the operator's key. Counterpart: `proxy/trunk_choice.py`.
+In: the command line. Out: what a proxy would do with a number, found out by the proxy's own code;
+the farm's settings with other rules, signed with the operator's key. Counterpart:
+`proxy/trunk_choice.py`.
 """
 
 import argparse
@@ -74,7 +75,7 @@ def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run_route(args: argparse.Namespace) -> int:
-    """Explain; exit 1 if the call goes nowhere."""
+    """Explain where a call goes. Exit 1 if it goes nowhere."""
     settings = in_force(args)
     calls = TrunkTable.of(settings)
     call_id = args.call_id or uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""How trunks' parts are written on a command line.
+"""How the parts of a trunk are written on a command line.
 
 In: texts that people type. Out: parts of `overlay.records.settings`, or an error that `argparse`
 reports; and back to text, for tables. Counterpart: `trunk.py`.
@@ -20,7 +20,7 @@ _TRANSPORTS: Final = ("udp", "tcp", "tls")
 
 
 def gateway(text: str) -> Gateway:
-    """A gateway: `GATEWAY_HELP`."""
+    """The gateway that a text of the form `GATEWAY_HELP` describes."""
     address, *options = (part.strip() for part in text.split(","))
     host, colon, port = address.rpartition(":")
     if not colon or "]" in port:
@@ -41,7 +41,7 @@ def gateway(text: str) -> Gateway:
 
 
 def rule(text: str) -> Rule:
-    """A rule: `RULE_HELP`."""
+    """The rule that a text of the form `RULE_HELP` describes."""
     match, *options = (part.strip() for part in text.split(","))
     fields: dict[str, Any] = {"match": match}
     for option in options:
@@ -53,12 +53,12 @@ def rule(text: str) -> Rule:
 
 
 def rules(text: str) -> tuple[Rule, ...]:
-    """Several of them, in order, separated by blanks; none: an empty text."""
+    """Several rules in order, separated by blanks; none for an empty text."""
     return tuple(rule(each) for each in text.split())
 
 
 def entries(text: str) -> tuple[str, ...]:
-    """A list, separated by commas; none: an empty text."""
+    """The entries of a list, separated by commas; none for an empty text."""
     return tuple(entry.strip() for entry in text.split(",") if entry.strip())
 
 

@@ -1,8 +1,8 @@
-"""`sipfarm node withdraw`: take this node's Kamailio out of DNS before it is stopped.
+"""`sipfarm node withdraw`: takes this node's Kamailio out of DNS before Kamailio is stopped.
 
-In: the command line. Out: nothing is asked of Kamailio any more, or `proxy.stop_s` is over.
-Counterparts: the unit sipfarm-kamailio, whose stop begins with this; `operator_messages.Withdraw`;
-`overlay.kamailio.watch`.
+In: the command line. Out: the command ends when no request reaches Kamailio any more, or after
+`proxy.stop_s`. Counterparts: the unit sipfarm-kamailio, whose stop begins with this command;
+`operator_messages.Withdraw`; `overlay.kamailio.watch`.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from overlay.kamailio.rpc import KamailioError
 
 LOOK_EVERY_S: Final = 0.2
 QUIET_S: Final = 1.0
-"""Without a request for so long, phones have heard of it."""
+"""After how long without a request all phones are taken to have heard of it."""
 _ALL: Final = "core:rcv_requests"
 _OPTIONS: Final = "core:rcv_requests_options"
 
 
 def add_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add it to `sipfarm node`."""
+    """Add the verb to `sipfarm node`."""
     parser = arguments.add_verb(
         verbs,
         "withdraw",
@@ -47,8 +47,8 @@ def add_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say so, then wait until phones stay away. A daemon or Kamailio that is gone is no error:
-    then there is nothing to wait for."""
+    """Tell the daemon, then wait until phones stay away. If the daemon or Kamailio is gone, that is
+    no error: then there is nothing to wait for."""
     config = arguments.load_config(args)
     wait_s = config.proxy.stop_s if args.wait is None else args.wait
     try:
@@ -73,7 +73,8 @@ def wait_until_quiet(
     now_s: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Whether `count` stood still for `QUIET_S` within `wait_s`; None ends the wait at once."""
+    """Whether the count stood still for `QUIET_S` within `wait_s`. If it is None, the wait ends at
+    once."""
     began_s = since_s = now_s()
     last = count()
     while last is not None and now_s() - since_s < QUIET_S:
@@ -87,8 +88,8 @@ def wait_until_quiet(
 
 
 def requests_of(kamailio: Path) -> int | None:
-    """How many requests Kamailio has received but OPTIONS, with which it is looked at; None if it
-    does not say."""
+    """How many requests Kamailio has received, without the OPTIONS by which the daemon probes it;
+    None if Kamailio does not say."""
     try:
         told = rpc.statistics(rpc.ask(kamailio, rpc.STATISTICS, _ALL, _OPTIONS))
         return told[_ALL] - told[_OPTIONS]

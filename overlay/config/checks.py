@@ -1,8 +1,8 @@
-"""What is wrong with a configuration whose types are right.
+"""Finds settings that do not go together, in a configuration whose types and ranges are right.
 
-In: its sections. Out: what is wrong with each, a line each that begins with the setting's name.
-Counterparts: `config/values.py` has the rules for single settings, this file those for settings
-that must go together; `config.py` refuses a file with all of it at once.
+In: one section. Out: a line for each mistake, which begins with the setting's name. Counterparts:
+`config/values.py` has the rules for single settings; `config.py` collects the lines of both and
+refuses the file with all of them at once.
 """
 
 from overlay.config.sections import (
@@ -15,14 +15,14 @@ from overlay.config.sections import (
 
 
 def node(section: NodeSection) -> list[str]:
-    """Its addresses."""
+    """Mistakes in the node's addresses."""
     if section.address6 == section.address:
         return ["node.address6: must not be the same as node.address"]
     return []
 
 
 def overlay(section: OverlaySection) -> list[str]:
-    """Quorums."""
+    """Mistakes in the quorums."""
     if section.write_quorum + section.read_quorum <= section.replicas:
         return [
             "overlay: write_quorum + read_quorum must exceed replicas, or a read misses a write"
@@ -31,7 +31,7 @@ def overlay(section: OverlaySection) -> list[str]:
 
 
 def proxy(section: ProxySection) -> list[str]:
-    """Ports and algorithms."""
+    """Mistakes in the ports and in the digest algorithms."""
     found = []
     if not section.digest_algorithms:
         found.append("proxy.digest_algorithms: at least one is needed")
@@ -42,14 +42,14 @@ def proxy(section: ProxySection) -> list[str]:
 
 
 def dns_update(section: DnsUpdateSection, farm_name: str) -> list[str]:
-    """The zone that is to have the farm's records."""
+    """Mistakes in the zone that is to have the farm's records."""
     if section.zone and not f".{farm_name}".endswith(f".{section.zone}"):
         return [f"dns_update.zone: {farm_name} is not in {section.zone!r}"]
     return []
 
 
 def export(section: ExportSection) -> list[str]:
-    """Where billing records go."""
+    """Mistakes in the places that billing records go to."""
     found = []
     if len(set(section.files)) != len(section.files):
         found.append("export.files: the same twice")

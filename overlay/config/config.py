@@ -1,8 +1,8 @@
-"""The node's configuration: one TOML file, one dataclass a section, checked once at the door.
+"""Reads the node's configuration: one TOML file, one struct a section, checked once at the door.
 
 In: `/etc/sipfarm/farm.toml`. Out: a frozen `Config`, or a `ConfigError` that names the key.
-Counterparts: `config/sections.py` declares every setting, and docs/configuration.md shows them;
-`config/checks.py` and `config/values.py` find what is wrong with their values.
+Counterparts: `config/sections/` declares every setting, and docs/configuration.md shows them;
+`config/checks.py` and `config/values.py` find mistakes in the values.
 """
 
 import tomllib
@@ -35,7 +35,7 @@ PATH_DEFAULT = Path("/etc/sipfarm/farm.toml")
 
 
 class Config(Section, frozen=True, kw_only=True):
-    """The whole file."""
+    """The whole file: a section for each of its tables."""
 
     farm: FarmSection
     node: NodeSection
@@ -51,57 +51,60 @@ class Config(Section, frozen=True, kw_only=True):
     export: ExportSection = ExportSection()
 
     def run_path(self, name: str) -> Path:
-        """A socket or pid file of this node."""
+        """The path of a socket or of a small shared file of this node, by its name in
+        `node.run_dir`."""
         return Path(self.node.run_dir) / name
 
     @property
     def control_socket(self) -> Path:
-        """Where proxies and the CLI reach the daemon."""
+        """The socket at which the daemon answers proxies and the CLI."""
         return self.run_path("control.sock")
 
     @property
     def redis_socket(self) -> Path:
-        """Where this node's Redis listens."""
+        """The socket at which this node's Redis listens."""
         return self.run_path("redis.sock")
 
     @property
     def generations_file(self) -> Path:
-        """By which the daemon tells the proxies that an entry in Redis has changed."""
+        """The file by which the daemon tells the proxies that an entry in Redis has changed."""
         return self.run_path("generations")
 
     @property
     def settings_file(self) -> Path:
-        """What the daemon tells the proxies of the farm's settings."""
+        """The file in which the daemon shows the farm's settings to the proxies."""
         return self.run_path("settings.json")
 
     @property
     def flows_file(self) -> Path:
-        """What Kamailio tells its successor of the phones that it pings."""
+        """The file in which Kamailio, when it stops, leaves the phones that it pings to its next
+        run."""
         return self.run_path("flows.json")
 
     @property
     def dns_socket(self) -> Path:
-        """Where PowerDNS asks the daemon."""
+        """The socket at which the daemon answers PowerDNS."""
         return self.run_path("dns.sock")
 
     @property
     def pdns_control_socket(self) -> Path:
-        """Where PowerDNS takes commands; the name is its own."""
+        """The socket at which PowerDNS takes commands. PowerDNS chooses its file name."""
         return self.pdns_socket_dir / "pdns.controlsocket"
 
     @property
     def pdns_socket_dir(self) -> Path:
-        """PowerDNS's own directory, beside the one with the sockets of all others."""
+        """PowerDNS's own directory, beside the directory with the sockets of all others."""
         return Path(f"{self.node.run_dir}-pdns")
 
     @property
     def kamailio_socket(self) -> Path:
-        """Kamailio's JSON-RPC datagram socket."""
+        """The datagram socket at which Kamailio answers JSON-RPC."""
         return self.run_path("kamailio.sock")
 
 
 def load(path: Path) -> Config:
-    """The configuration in `path`; raises `ConfigError` with what to mend."""
+    """The configuration in the file at `path`. Raises `ConfigError`, whose text says what to
+    mend."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -112,7 +115,7 @@ def load(path: Path) -> Config:
 
 
 def parse(data: object, origin: str) -> Config:
-    """The configuration of already parsed TOML; `origin` begins every error's text."""
+    """The configuration in TOML that is already parsed. `origin` begins the text of every error."""
     try:
         config = msgspec.convert(data, Config, strict=True)
     except msgspec.ValidationError as error:
@@ -137,20 +140,21 @@ def _problems(config: Config) -> list[str]:
 
 
 def dump(config: Config) -> str:
-    """The configuration as TOML, every value written out."""
+    """The configuration as TOML, with every value written out."""
     return "\n\n".join(_sections("", msgspec.to_builtins(config))) + "\n"
 
 
 def dump_decided(config: Config) -> str:
-    """The configuration as TOML without what is as it would be anyway, so that a later version's
-    defaults hold, and an earlier version finds no setting that it does not know."""
+    """The configuration as TOML without the values that are the defaults. So a later version's
+    defaults apply, and an earlier version finds no setting that it does not know."""
     plain = Config(farm=FarmSection(name=""), node=NodeSection(name="", address=""))
     decided = _decided(msgspec.to_builtins(config), msgspec.to_builtins(plain))
     return "\n\n".join(_sections("", decided)) + "\n"
 
 
 def _decided(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """What differs, section by section; sections that do not differ are left out."""
+    """The values that differ from the defaults, section by section. A section without any is left
+    out."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

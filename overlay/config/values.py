@@ -1,8 +1,8 @@
-"""Which values a setting may have: declared beside the setting, as data.
+"""Says which values a setting may have. The rule stands beside the setting, as data.
 
-In: `Annotated[int, Range(1, 65_535)]` in a section of `config/sections.py`. Out: what is wrong with
-a section's values, a line each; the same facts as words for people. Counterparts:
-`config.py` refuses a file because of the former, `deploy/docs` prints the latter.
+In: a type such as `Annotated[int, Range(1, 65_535)]` in a section of `config/sections/`. Out: a
+line for each value of a section that breaks its rule; and the rule in words. Counterparts:
+`config.py` refuses a file because of those lines; `deploy/docs` prints the words.
 """
 
 import ipaddress
@@ -19,18 +19,19 @@ from overlay.base.errors import ConfigError
 
 @dataclass(frozen=True)
 class Range:
-    """A number's bounds, both included; a text names a setting of the same section."""
+    """The bounds of a number, both included. A bound that is a text names a setting of the same
+    section."""
 
     least: float | str
     most: float | str | None = None
 
     def words(self) -> str:
-        """As the documentation says it."""
+        """The rule as the documentation words it."""
         least = _quoted(self.least)
         return f"{least} or more" if self.most is None else f"{least} to {_quoted(self.most)}"
 
     def problem(self, value: Any, section: msgspec.Struct) -> str:
-        """What is wrong with the value of a setting in this section; empty if nothing is."""
+        """Why this value is wrong for a setting of this section; empty if it is right."""
         least, least_words = _bound(self.least, section)
         if self.most is None:
             return "" if least <= value else f"must be {least_words} or more, not {value}"
@@ -42,18 +43,18 @@ class Range:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a text looks like; in a list, what each entry looks like."""
+    """What a text looks like. In a list, every entry looks like that."""
 
     fits: Callable[[str], object]
     description: str
     may_be_empty: bool = False
 
     def words(self) -> str:
-        """As the documentation says it."""
+        """The rule as the documentation words it."""
         return self.description + (", or empty" if self.may_be_empty else "")
 
     def problem(self, value: Any, _section: msgspec.Struct) -> str:
-        """What is wrong with the value of a setting; empty if nothing is."""
+        """Why this value is wrong for a setting; empty if it is right."""
         for text in (value,) if isinstance(value, str) else value:
             if not (self.may_be_empty and not text) and not self.fits(text):
                 return f"{text!r} is not {self.description}"
@@ -61,7 +62,7 @@ class Shape:
 
 
 def rule_of(hint: Any) -> Range | Shape | None:
-    """The rule in a setting's type, if it has one."""
+    """The rule in a setting's type; None if there is none."""
     rules = (each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Range | Shape))
     return next(rules, None)
 
@@ -72,7 +73,7 @@ def hints_of(section: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def problems(name: str, section: msgspec.Struct) -> list[str]:
-    """What is wrong with the values of one section, each by itself."""
+    """A line for each value of one section that breaks its own rule. `name` is the section's."""
     found = []
     for setting, hint in hints_of(type(section)).items():
         rule = rule_of(hint)
@@ -87,7 +88,7 @@ def _quoted(bound: float | str) -> str:
 
 
 def _bound(bound: float | str, section: msgspec.Struct) -> tuple[float, str]:
-    """A bound's value in this section, and how an error names it."""
+    """The bound's value in this section, and the words by which an error names it."""
     if not isinstance(bound, str):
         return bound, str(bound)
     value: float = getattr(section, bound)
@@ -118,7 +119,7 @@ def _is_host_and_port(text: str) -> bool:
 
 
 def _is_label(text: str) -> bool:
-    """Whether it is one lower-case label of a domain name."""
+    """Whether the text is one lower-case label of a domain name."""
     return re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text) is not None
 
 

@@ -1,8 +1,8 @@
-"""The two ways in which a request on the control socket is answered.
+"""The two ways in which the daemon answers a request on the control socket.
 
-In: a request and how long its asker waits, in s. Out: an answer. Counterparts: `proxy_service.py`
-and `operator_service.py` have a table of each from the kind of request to what answers it;
-`service.py` joins them.
+In: a request, and how long its asker waits, in s. Out: an answer. Counterparts: `proxy_service.py`
+and `operator_service.py` each have two tables, one for each way, from the kind of request to the
+method that answers it; `service.py` joins the tables.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,10 +15,10 @@ Respond = Callable[[ControlAnswer], None]
 """Takes the answer to one request; to be called once."""
 
 AnswerNow = Callable[[Any, float, Respond], bool]
-"""Answers without a task, in the same turn of the loop or by a callback. False: it cannot, and has
-not called; the request has to be answered by an `AnswerLater`."""
+"""Answers without a task: at once, or later by a callback. If it returns False, then it cannot
+answer and has not called `Respond`, and an `AnswerLater` has to answer the request."""
 AnswerLater = Callable[[Any, float], Awaitable[ControlAnswer]]
-"""Answers after waiting; raises `SipfarmError`s that say why there is no answer."""
+"""Answers after waiting; raises a `SipfarmError` that says why there is no answer."""
 
 NowByKind = Mapping[type[ControlRequest], AnswerNow]
 LaterByKind = Mapping[type[ControlRequest], AnswerLater]

@@ -1,8 +1,8 @@
 """A blocking client of the control socket, for proxy workers and for the CLI.
 
-In: requests. Out: their answers. Counterpart: `server.py`. One request is under
-way at a time; after a missed deadline the connection is closed, so that a late answer can never
-be taken for the next request's.
+In: requests. Out: their answers. Counterpart: `server.py`. One request is under way at a time.
+After a missed deadline the connection is closed, so that a late answer can never be taken for the
+answer to the next request.
 """
 
 import socket
@@ -25,7 +25,7 @@ from overlay.control.control_protocol import ControlAnswer, ControlRequest, Refu
 
 
 class RefusedError(SipfarmError):
-    """The daemon refused the request; `code` is one of `Refused.code`."""
+    """The daemon refused the request. `code` is one of `Refused.code`."""
 
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.reason)
@@ -33,7 +33,7 @@ class RefusedError(SipfarmError):
 
 
 class ControlClient:
-    """A connection to a daemon, made when it is first needed and again after it broke."""
+    """A connection to a daemon. It is made when it is first needed, and again after it broke."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)
@@ -44,8 +44,8 @@ class ControlClient:
     def ask(self, request: ControlRequest, deadline_s: float) -> ControlAnswer:
         """The answer to `request`.
 
-        Raises `UnavailableError` when there is none within `deadline_s` seconds, `RefusedError`
-        when the daemon refuses, `ProtocolError` when it answers nonsense.
+        Raises `UnavailableError` if there is no answer within `deadline_s` seconds, `RefusedError`
+        if the daemon refuses, and `ProtocolError` if the answer makes no sense.
         """
         self._last_id += 1
         request = msgspec.structs.replace(
@@ -71,7 +71,7 @@ class ControlClient:
         return answer
 
     def close(self) -> None:
-        """Close the connection; the next `ask` makes a new one."""
+        """Close the connection. The next `ask` makes a new one."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -88,9 +88,9 @@ class ControlClient:
         self.close()
 
     def _connected(self, deadline_s: float) -> socket.socket:
-        """The connection, whose every call gives up after `deadline_s`.
+        """The connection. Each call on it gives up after `deadline_s`.
 
-        The kernel keeps the time: a Python timeout would cost a poll and an ioctl each time.
+        The kernel keeps the time: a Python timeout would cost a poll and an ioctl for each call.
         """
         connection = self._socket
         if connection is None:

@@ -1,7 +1,8 @@
-"""Reads and writes the messages of the control socket.
+"""Encodes and decodes the messages of the control socket.
 
-In: payloads of frames; messages. Out: messages; payloads. Every subclass of `ControlRequest` and
-`ControlAnswer` in the modules named here is a kind that may be sent: nothing else lists them.
+In: payloads of frames; messages. Out: messages; payloads. A kind of message may be sent if it is a
+subclass of `ControlRequest` or `ControlAnswer` in a module named here. No other list of kinds
+exists.
 """
 
 from typing import Final

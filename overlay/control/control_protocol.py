@@ -1,18 +1,20 @@
-"""What every request on the control socket and every answer has, and the answers to anything.
+"""The fields of every request and answer on the control socket, and the answers that fit any
+request.
 
-In and out: one msgpack array a frame, behind a 4-byte big-endian length, on a Unix socket. A
-request carries `id`, which its answer repeats; answers may come in another order than requests.
-Counterparts: `proxy_messages.py` and `operator_messages.py` declare the kinds; `control_codec.py`
-reads and writes them; `client.py` asks, `server.py` answers.
+In and out: one msgpack array in each frame, behind a 4-byte big-endian length, on a Unix socket. A
+request carries `id`, which its answer repeats. Answers may come in another order than their
+requests. Counterparts: `proxy_messages.py` and `operator_messages.py` declare the kinds;
+`control_codec.py` encodes and decodes them; `client.py` asks; `server.py` answers.
 
-Adding a field at the end of a message is compatible both ways; changing or removing one is not.
+A field added at the end of a message is compatible in both directions. A field changed or removed
+is not.
 """
 
 import msgspec
 
 
 class ControlRequest(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Base of all requests; `deadline_ms` is how long the asker will wait, 0 for the default."""
+    """Base of all requests. `deadline_ms` is how long the asker waits; 0 means the default."""
 
     id: int = 0
     deadline_ms: int = 0
@@ -25,7 +27,7 @@ class ControlAnswer(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class Refused(ControlAnswer, frozen=True, kw_only=True, tag=0):
-    """The request could not be done; `code` is for programs, `reason` for people."""
+    """The request could not be done. `code` is for programs, `reason` for people."""
 
     code: str
     """`bad-request`, `too-large`, `busy`, `unavailable`, `storage`, `not-found`, `forged` (without
@@ -34,6 +36,6 @@ class Refused(ControlAnswer, frozen=True, kw_only=True, tag=0):
 
 
 class Done(ControlAnswer, frozen=True, kw_only=True, tag=26):
-    """It is done; `detail` is for people."""
+    """The request is done. `detail` is for people."""
 
     detail: str = ""

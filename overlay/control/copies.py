@@ -1,6 +1,6 @@
-"""What the nodes keep, side by side: every version of every event, and who has it.
+"""Compares the copies of the nodes: every version of every event, and the nodes that have it.
 
-In: pages of the nodes, in order of (time, key). Out: one page with the versions told apart. Pure.
+In: pages of the nodes, in order of (time, key). Out: one page that tells the versions apart. Pure.
 Counterparts: `farm_wide.py` asks the nodes; `overlay.billing.audit` compares the versions.
 """
 
@@ -9,13 +9,16 @@ from overlay.control.operator_messages import EventCopy
 
 Position = tuple[int, bytes]
 RawPage = tuple[list[tuple[int, bytes, tuple[bytes, ...]]], bool]
-"""Calls by (time, key) with their events, and whether there are more."""
+"""Calls by (time, key), each with its events; and whether there are more calls."""
 
 
 def page_of_copies(
     pages: list[tuple[str, RawPage]],
 ) -> tuple[tuple[EventCopy, ...], Position | None]:
-    """The versions up to where every page is whole, and where to go on; None: that was all."""
+    """The versions, and where to go on; None if nothing is left.
+
+    A page ends where the first of the nodes' pages ends, as it would lack events after that.
+    """
     ends = [rows[-1][:2] for _, (rows, more) in pages if more]
     horizon = min(ends, default=None)
     calls: dict[Position, dict[bytes, list[str]]] = {}

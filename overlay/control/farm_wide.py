@@ -1,7 +1,7 @@
-"""Questions that every node must be asked: status, lists of calls and of subscribers.
+"""Questions that go to every node: status, lists of calls and of subscribers.
 
 In: control requests of the CLI. Out: one answer for the farm, and the names of nodes that did not
-give theirs. Counterpart: `local.py` answers for one node.
+answer. Counterpart: `local.py` answers for one node.
 """
 
 import asyncio
@@ -47,11 +47,11 @@ FOREVER_US = 1 << 62
 KEY_BYTES = 20
 _decode_described = decoding.msgpack(NodeStatus)
 VETTED_AT_ONCE = 50
-"""Signatures checked before others have their turn."""
+"""Signatures that are checked without a pause for other tasks."""
 
 
 class FarmWide:
-    """Asks all live nodes and answers as one."""
+    """Asks all live nodes, and joins their answers into one."""
 
     def __init__(
         self, local: Local, membership: Membership, transport: Transport, vetting: Vetting
@@ -62,9 +62,10 @@ class FarmWide:
         self._transport = transport
 
     async def status(self, timeout_s: float) -> tuple[NodeStatus, ...]:
-        """Every node's description, this one first; silent ones as this node knows them."""
+        """The status of every node, this one first. Of a silent node, it holds what this node
+        knows."""
         replies = await self._ask_all(DescribeNode(), _description, timeout_s)
-        # By id: what a member says of itself may have changed since it was asked.
+        # By id, as other fields of a member may have changed since it was asked.
         descriptions = {info.node_id: said for info, said in replies.items()}
         nodes = [await self._local.describe()]
         now_s = asyncio.get_running_loop().time()
@@ -92,7 +93,7 @@ class FarmWide:
         return tuple(nodes)
 
     async def calls(self, request: ListCalls, timeout_s: float) -> Calls:
-        """A page of billing records in order of time; raises `ProtocolError` on a bad cursor."""
+        """A page of billing records in order of time; raises `ProtocolError` for a bad cursor."""
         after = _decode_cursor(request.cursor, request.since_us)
         limit = max(1, min(request.limit, PAGE_ROWS_MAX))
         until_us = request.until_us or FOREVER_US
@@ -125,7 +126,7 @@ class FarmWide:
         return Calls(id=0, calls=tuple(records), cursor=cursor, silent=silent)
 
     async def copies(self, request: ListCopies, timeout_s: float) -> Copies:
-        """A page of events, or of signed blocks, in every version that some node keeps."""
+        """A page of events, or of signed blocks, with all versions that the nodes keep."""
         after = _decode_cursor(request.cursor, request.since_us)
         question = ListCallsAt(
             after_us=after[0],
@@ -174,14 +175,15 @@ class FarmWide:
         return Subscribers(id=0, aors=live, cursor=cursor, silent=silent)
 
     async def tell_all(self, request: PeerRequest, timeout_s: float) -> int:
-        """Tell every live peer; how many of them heard it."""
+        """Send this to every live peer; returns how many acknowledged it."""
         heard = await self._ask_all(request, _acknowledged, timeout_s)
         return sum(each is not None for each in heard.values())
 
     async def _ask_all(
         self, request: PeerRequest, read: Callable[[PeerReply], T], timeout_s: float
     ) -> dict[NodeInfo, T | None]:
-        """What every live peer says; None of those that do not answer, or answer nonsense."""
+        """The answer of every live peer; None for peers that do not answer, or whose answer makes
+        no sense."""
         peers = [m.info for m in self._membership.members if m.state is State.ALIVE]
         asked = (self._transport.ask(peer.node_id, request, timeout_s) for peer in peers)
         found: dict[NodeInfo, T | None] = {}
@@ -242,7 +244,7 @@ MergedRows = dict[bytes, tuple[Position, CallEvents, list[str]]]
 
 
 def _merge_pages(pages: list[tuple[str, CallPage]]) -> tuple[MergedRows, Position]:
-    """The calls of all pages, and up to where every page is whole."""
+    """The calls of all pages, and the position up to which every page is complete."""
     merged: MergedRows = {}
     horizon: Position = (FOREVER_US, b"\xff" * 20)
     for name, (rows, more) in pages:

@@ -1,7 +1,7 @@
-"""What this node alone can say, to its own CLI and to the others' questions.
+"""What this node alone can answer, to its own CLI and to other nodes.
 
-In: lists and descriptions asked for. Out: this node's part of them. Counterpart: `farm_wide.py`
-puts the parts of all nodes together.
+In: requests for lists and for a description. Out: this node's part of them. Counterpart:
+`farm_wide.py` joins the parts of all nodes.
 """
 
 import asyncio
@@ -14,9 +14,11 @@ from overlay.base.limits import PAGE_ROWS_MAX
 from overlay.base.version import VERSION, Installed
 from overlay.cache.projection import Projection
 from overlay.control.readiness import Readiness
-from overlay.links.farm_messages import Described
+from overlay.links.farm_messages import Described, DescribeNode
+from overlay.links.peer_part import Handlers, PeerPart, replies, waits
 from overlay.links.record_messages import CallsAt, ListCallsAt, ListSubscribersAt, SubscribersAt
 from overlay.membership.membership import Membership
+from overlay.observe.figures import gauge
 from overlay.records.names import RecordKind, key_of, probe_name
 from overlay.records.node_info import NodeInfo
 from overlay.records.node_status import NodeStatus
@@ -24,8 +26,17 @@ from overlay.replication.events import EventWriter
 from overlay.replication.replica import Replica
 
 
-class Local:
-    """This node."""
+class Local(PeerPart):
+    """This node's own answers."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_bindings",
+            "Registration records held, one for each address-of-record; "
+            "those of readiness probes do not count",
+            lambda local: local.count_bindings(),
+        ),
+    )
 
     def __init__(
         self,
@@ -37,8 +48,10 @@ class Local:
         readiness: Readiness,
         lease: Callable[[], tuple[str, float]],
         proxy_away: Callable[[], str] | None,
+        shed: Callable[[], Awaitable[int]],
     ) -> None:
-        """`proxy_away` says why Kamailio counts as away; None where there is no Kamailio."""
+        """`proxy_away` returns why Kamailio counts as away; it is None where there is no Kamailio.
+        `shed` returns how many requests Kamailio refused, as it was overloaded."""
         self._own = own
         self._membership = membership
         self._replica = replica
@@ -49,13 +62,19 @@ class Local:
         self._proxy_away = proxy_away
         self._installed = Installed(time.monotonic)
         self._started_s = time.monotonic()
-        self.shed: Callable[[], Awaitable[int]] = _none
-        """How many requests the node's Kamailio refused, being overloaded."""
+        self._shed = shed
+
+    def requests(self) -> Handlers:
+        return (
+            waits(ListCallsAt, lambda _, asked: self.list_calls(asked)),
+            replies(ListSubscribersAt, lambda _, asked: self.list_subscribers(asked)),
+            waits(DescribeNode, lambda _, asked: self.described()),
+        )
 
     async def describe(self) -> NodeStatus:
-        """How this node is."""
+        """The status of this node."""
         lease, lease_s = self._lease()
-        unready, shed = await asyncio.gather(self._readiness.check(), self.shed())
+        unready, shed = await asyncio.gather(self._readiness.check(), self._shed())
         return NodeStatus(
             name=self._own.name,
             id=self._own.node_id.hex(),
@@ -90,14 +109,14 @@ class Local:
         return "away" if self._proxy_away() else "ok"
 
     def count_bindings(self) -> int:
-        """Registration records of phones: those of the readiness probes do not count."""
+        """The number of registration records of phones, without those of the readiness probes."""
         names = [self._own.name, *(member.info.name for member in self._membership.members)]
         probes = (key_of(RecordKind.REGISTRATION, probe_name(name)) for name in names)
         held = self._replica.bindings
         return len(held) - sum(held.get(key) is not None for key in probes)
 
     async def described(self) -> Described:
-        """The same, for another node."""
+        """The status of this node, encoded for another node."""
         return Described(body=msgspec.msgpack.encode(await self.describe()))
 
     async def list_calls(self, question: ListCallsAt) -> CallsAt:
@@ -116,7 +135,3 @@ class Local:
         limit = max(1, min(question.limit, PAGE_ROWS_MAX))
         bodies, more = self._replica.subscribers.page(question.after, limit)
         return SubscribersAt(bodies=bodies, more=more)
-
-
-async def _none() -> int:
-    return 0

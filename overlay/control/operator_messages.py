@@ -1,7 +1,7 @@
-"""What the CLI asks its node's daemon, and what the daemon answers.
+"""The questions of the CLI to its node's daemon, and the daemon's answers.
 
-In: what an operator typed. Out: what the command shows. Counterparts: `overlay.cli.ask_daemon`
-asks; `operator_service.py` answers.
+In: the command that an operator typed. Out: what the command shows. Counterparts:
+`overlay.cli.ask_daemon` asks; `operator_service.py` answers.
 """
 
 import msgspec
@@ -17,73 +17,75 @@ from overlay.records.targets import Reach
 
 
 class GetStatus(ControlRequest, frozen=True, kw_only=True, tag=20):
-    """This node's view of itself and of the farm. Answered by `Status`."""
+    """Asks for this node's view of itself and of the farm. Answered by `Status`."""
 
 
 class Status(ControlAnswer, frozen=True, kw_only=True, tag=20):
-    """The farm as the asked node sees it, itself first."""
+    """The farm as the asked node sees it. The asked node comes first."""
 
     farm: str
     nodes: tuple[NodeStatus, ...]
 
 
 class GetLocation(ControlRequest, frozen=True, kw_only=True, tag=21):
-    """All that is stored of an address-of-record. Answered by `Location`."""
+    """Asks for all that is stored of an address-of-record. Answered by `Location`."""
 
     aor: str
 
 
 class Location(ControlAnswer, frozen=True, kw_only=True, tag=21):
-    """The merged registration record and which nodes answered with a copy."""
+    """The merged registration record, and the nodes that answered with a copy of it."""
 
     aor: str
     reach: Reach
     bindings: tuple[Binding, ...]
     replicas: tuple[str, ...]
-    """Names of the nodes that hold it."""
+    """Names of the nodes that hold the record."""
     elapsed_us: int
     complete: bool = True
-    """At least overlay.read_quorum replicas answered: nothing that was acknowledged is missing."""
+    """True if at least overlay.read_quorum replicas answered: no acknowledged binding is missing
+    then."""
 
 
 class ListCalls(ControlRequest, frozen=True, kw_only=True, tag=22):
-    """A page of billing records from the whole farm. Answered by `Calls`."""
+    """Asks for a page of billing records from the whole farm. Answered by `Calls`."""
 
     cursor: str = ""
     limit: int = 100
     subscriber: str = ""
-    """Only calls with this address-of-record on either side."""
+    """If not empty, only calls with this address-of-record on either side."""
     since_us: int = 0
     until_us: int = 0
-    """0: no bound."""
+    """0 means no limit."""
     states: tuple[str, ...] = ()
-    """Only records of these states; none: of all."""
+    """Only records in one of these states; if empty, records in any state."""
 
 
 class ShowCall(ControlRequest, frozen=True, kw_only=True, tag=23):
-    """All billing records of one Call-ID. Answered by `Calls`."""
+    """Asks for all billing records of one Call-ID. Answered by `Calls`."""
 
     call_id: str
 
 
 class Calls(ControlAnswer, frozen=True, kw_only=True, tag=22):
-    """Billing records; a cursor that is not empty continues the list."""
+    """Billing records. If the cursor is not empty, the list continues there."""
 
     calls: tuple[CallRecord, ...]
     cursor: str = ""
     silent: tuple[str, ...] = ()
-    """Nodes that are alive but did not answer: the page may be incomplete."""
+    """Nodes that are alive but did not answer. If there are any, the page may be incomplete."""
 
 
 class ListCopies(ControlRequest, frozen=True, kw_only=True, tag=45):
-    """Call events as each node keeps them, a page from the whole farm. Answered by `Copies`."""
+    """Asks for a page of call events from the whole farm, as each node keeps them. Answered by
+    `Copies`."""
 
     cursor: str = ""
     limit: int = 500
     since_us: int = 0
     until_us: int = 0
     chained: bool = False
-    """Not events of calls, but the signed blocks of them (`overlay.billing.chain`)."""
+    """Asks for the signed blocks of events (`overlay.billing.chain`) instead of events of calls."""
 
 
 class EventCopy(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -91,7 +93,7 @@ class EventCopy(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     body: bytes
     holders: tuple[str, ...]
-    """Nodes that keep this version."""
+    """The nodes that keep this version."""
 
 
 class Copies(ControlAnswer, frozen=True, kw_only=True, tag=45):
@@ -103,13 +105,13 @@ class Copies(ControlAnswer, frozen=True, kw_only=True, tag=45):
 
 
 class PutSubscriber(ControlRequest, frozen=True, kw_only=True, tag=24):
-    """Store a subscriber record that the operator signed. Answered by `Done`."""
+    """Stores a subscriber record that the operator signed. Answered by `Done`."""
 
     record: Subscriber
 
 
 class ListSubscribers(ControlRequest, frozen=True, kw_only=True, tag=25):
-    """A page of subscribers from the whole farm. Answered by `Subscribers`."""
+    """Asks for a page of subscribers from the whole farm. Answered by `Subscribers`."""
 
     cursor: str = ""
     limit: int = 100
@@ -124,15 +126,15 @@ class Subscribers(ControlAnswer, frozen=True, kw_only=True, tag=25):
 
 
 class Leave(ControlRequest, frozen=True, kw_only=True, tag=27):
-    """Leave the farm gracefully: tell every peer, then stop. Answered by `Done`."""
+    """Makes the node leave the farm: it tells every peer, then stops. Answered by `Done`."""
 
 
 class Withdraw(ControlRequest, frozen=True, kw_only=True, tag=32):
-    """Take this node's Kamailio out of DNS: it is about to be stopped. Answered by `Done`."""
+    """Takes this node's Kamailio out of DNS, as it is about to be stopped. Answered by `Done`."""
 
 
 class Drain(ControlRequest, frozen=True, kw_only=True, tag=30):
-    """Take the asked node out of service, or back. Answered by `Drained`."""
+    """Takes the asked node out of service, or puts it back. Answered by `Drained`."""
 
     wish: DrainWish = DrainWish.LOOK
 
@@ -153,23 +155,23 @@ class Drained(ControlAnswer, frozen=True, kw_only=True, tag=30):
 
 
 class OkToStop(ControlRequest, frozen=True, kw_only=True, tag=31):
-    """May this node be stopped now? Nothing is done. Answered by `StopAdvice`."""
+    """Asks whether a node may be stopped now, without any effect. Answered by `StopAdvice`."""
 
     node: str
-    """Its name."""
+    """The node's name."""
 
 
 class StopAdvice(ControlAnswer, frozen=True, kw_only=True, tag=31):
-    """Whether it may."""
+    """Whether the node may be stopped now."""
 
     node: str
     ok: bool
     reasons: tuple[str, ...] = ()
-    """Why not."""
+    """The reasons against stopping it."""
 
 
 class GetSubscriber(ControlRequest, frozen=True, kw_only=True, tag=28):
-    """What is in force of a subscriber? Answered by `SubscriberInForce`."""
+    """Asks for the record of a subscriber that is in force. Answered by `SubscriberInForce`."""
 
     aor: str
 
@@ -178,71 +180,71 @@ class SubscriberInForce(ControlAnswer, frozen=True, kw_only=True, tag=28):
     """A subscriber as it is stored."""
 
     version: int = 0
-    """0: there has never been one of this name."""
+    """0 means that there has never been a subscriber of this name."""
     removed: bool = False
     record: Subscriber | None = None
-    """All of it, so that the operator can sign a changed copy; None when there is none."""
+    """The whole record, so that the operator can sign a changed copy; None if there is none."""
 
 
 class PutRevocations(ControlRequest, frozen=True, kw_only=True, tag=29):
     """A revocation list that the operator signed, for the whole farm. Answered by `Done`."""
 
     body: bytes
-    """As `overlay.identity.revocations` encodes it."""
+    """The list, as `overlay.identity.revocations` encodes it."""
 
 
 class GetSettings(ControlRequest, frozen=True, kw_only=True, tag=40):
-    """What is decided for the whole farm? Answered by `SettingsInForce`."""
+    """Asks for the farm's settings. Answered by `SettingsInForce`."""
 
 
 class SettingsInForce(ControlAnswer, frozen=True, kw_only=True, tag=40):
-    """The farm's settings."""
+    """The farm's settings that are in force."""
 
     body: bytes
-    """As `overlay.records.settings` encodes them."""
+    """The settings, as `overlay.records.settings` encodes them."""
 
 
 class PutSettings(ControlRequest, frozen=True, kw_only=True, tag=41):
     """Settings that the operator signed, for the whole farm. Answered by `Done`."""
 
     body: bytes
-    """As `overlay.records.settings` encodes them."""
+    """The settings, as `overlay.records.settings` encodes them."""
 
 
 class ListLockouts(ControlRequest, frozen=True, kw_only=True, tag=51):
-    """Who is locked out. Answered by `LockoutsAre`."""
+    """Asks which users and addresses are locked out. Answered by `LockoutsAre`."""
 
 
 class LockedOut(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Who guessed too many passwords."""
+    """A user and an address that are locked out, as too many passwords were wrong."""
 
     aor: str
-    """Empty: anybody from that address."""
+    """Empty means everybody at that address."""
     address: str
     left_s: int
 
 
 class LockoutsAre(ControlAnswer, frozen=True, kw_only=True, tag=51):
-    """As the asked node knows them."""
+    """The lockouts that the asked node knows."""
 
     lockouts: tuple[LockedOut, ...]
 
 
 class EndLockout(ControlRequest, frozen=True, kw_only=True, tag=52):
-    """Let them in again, on every node. Answered by `Done`."""
+    """Ends a lockout on every node. Answered by `Done`."""
 
     aor: str
     address: str
 
 
 class AskGateways(ControlRequest, frozen=True, kw_only=True, tag=42):
-    """What do the gateways of this trunk say to the asked node? Answered by `GatewaysSaid`."""
+    """Asks how the gateways of this trunk answer the asked node. Answered by `GatewaysSaid`."""
 
     name: str
 
 
 class GatewaysSaid(ControlAnswer, frozen=True, kw_only=True, tag=42):
-    """An answer for each gateway; none: there is no such trunk."""
+    """An answer for each gateway of the trunk; empty if there is no such trunk."""
 
     node: str
     gateways: tuple[GatewayAnswer, ...]

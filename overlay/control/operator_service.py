@@ -1,4 +1,4 @@
-"""Answers what an operator's commands ask of a node.
+"""Answers the requests that an operator's commands send to a node.
 
 In: the requests of `operator_messages.py`. Out: their answers, for the node or for the farm.
 Counterparts: `service.py` hands the requests on; `farm_wide.py` asks every node.
@@ -65,7 +65,7 @@ from overlay.replication.subscribers import SubscriberDirectory
 
 
 class OperatorService:
-    """The requests of one node's CLI."""
+    """Answers the requests of one node's CLI."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class OperatorService:
             OkToStop: self._ok_to_stop,
         }
 
-    # What there is.
+    # Requests that read.
 
     async def _status(self, request: GetStatus, deadline_s: float) -> Status:
         nodes = await self._farm_wide.status(deadline_s)
@@ -187,7 +187,7 @@ class OperatorService:
             return refused(against)
         return StopAdvice(id=0, node=request.node, ok=not against, reasons=against)
 
-    # What is to change.
+    # Requests that change something.
 
     async def _put_subscriber(self, request: PutSubscriber, deadline_s: float) -> Done:
         record = request.record

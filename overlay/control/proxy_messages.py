@@ -1,7 +1,7 @@
-"""What a proxy asks its node's daemon, and what the daemon answers.
+"""The questions of a proxy to its node's daemon, and the daemon's answers.
 
-In: what a SIP message makes a worker ask. Out: the answer that the worker acts on. Counterparts:
-`proxy.overlay_client` asks; `proxy_service.py` answers.
+In: the question that a SIP message gives a worker. Out: the answer that the worker acts on.
+Counterparts: `proxy.overlay_client` asks; `proxy_service.py` answers.
 """
 
 from overlay.control.control_protocol import ControlAnswer, ControlRequest
@@ -12,38 +12,38 @@ from overlay.records.targets import Reach, Target
 
 
 class Locate(ControlRequest, frozen=True, kw_only=True, tag=1):
-    """Where is this address-of-record? Answered by `Located`."""
+    """Asks where an address-of-record can be reached. Answered by `Located`."""
 
     aor: str
 
 
 class Located(ControlAnswer, frozen=True, kw_only=True, tag=1):
-    """Targets in the order in which to try them; the same order on every node."""
+    """Targets in the order in which to try them. The order is the same on every node."""
 
     reach: Reach
     targets: tuple[Target, ...] = ()
 
 
 class Authenticate(ControlRequest, frozen=True, kw_only=True, tag=2):
-    """The digest secrets of a subscriber. Answered by `Secrets`."""
+    """Asks for the digest secrets of a subscriber. Answered by `Secrets`."""
 
     aor: str
     address: str = ""
-    """Where the request came from; empty where that says nothing of who sent it."""
+    """The address that the request came from; empty if that says nothing about its sender."""
 
 
 class Secrets(ControlAnswer, frozen=True, kw_only=True, tag=2):
-    """Empty secrets: no such subscriber."""
+    """A subscriber's secrets and policy; empty secrets mean that there is no such subscriber."""
 
     ha1: str
     ha1_sha256: str
     policy: Policy = Policy()
     locked_s: int = 0
-    """Above 0: nobody is let in from that address for so long, at least not as this user."""
+    """Above 0: for so long, nobody at that address is let in, or nobody as this user."""
 
 
 class LoginFailed(ControlRequest, frozen=True, kw_only=True, tag=50):
-    """Somebody did not prove to be this subscriber. Answered by `Done`."""
+    """A sender failed to prove that it is this subscriber. Answered by `Done`."""
 
     aor: str
     address: str
@@ -52,7 +52,8 @@ class LoginFailed(ControlRequest, frozen=True, kw_only=True, tag=50):
 class Register(ControlRequest, frozen=True, kw_only=True, tag=3):
     """An authorized REGISTER. Answered by `Registered`.
 
-    No contacts and no `remove_all` asks for the bindings as they are (RFC 3261 10.2.3).
+    A request without contacts and without `remove_all` asks for the present bindings (RFC 3261
+    10.2.3).
     """
 
     aor: str
@@ -60,11 +61,11 @@ class Register(ControlRequest, frozen=True, kw_only=True, tag=3):
     cseq: int
     contacts: tuple[ContactChange, ...] = ()
     remove_all: bool = False
-    """`Contact: *` with Expires 0."""
+    """The REGISTER has `Contact: *` and Expires 0."""
     path: tuple[str, ...] = ()
     user_agent: str = ""
     contacts_max: int = 0
-    """This subscriber's limit of bindings; 0: the farm's."""
+    """The number of bindings that this subscriber may have; 0 means the farm's limit."""
 
 
 class Registered(ControlAnswer, frozen=True, kw_only=True, tag=3):
@@ -73,26 +74,30 @@ class Registered(ControlAnswer, frozen=True, kw_only=True, tag=3):
     outcome: RegisterOutcome
     bindings: tuple[Contact, ...] = ()
     move: bool = False
-    """The phone should find another node: its connection ends soon."""
+    """True if the phone should go to another node, as its connection ends soon."""
     weak: bool = False
-    """Fewer nodes than overlay.write_quorum are there to hold it."""
+    """True if fewer nodes than overlay.write_quorum are there to hold the record."""
 
 
 class WriteEvent(ControlRequest, frozen=True, kw_only=True, tag=4):
-    """Make this call event safe. Answered by `Written`, or by `Refused` when nothing is."""
+    """Asks the daemon to make this call event safe. Answered by `Written`, or by `Refused` if the
+    event is safe nowhere."""
 
     event: CallEvent
 
 
 class Written(ControlAnswer, frozen=True, kw_only=True, tag=4):
-    """The event is safe; `level` is `quorum` (W disks) or `journal` (this node's disk alone)."""
+    """The event is safe. `level` is `quorum` (on W disks) or `journal` (on this node's disk
+    alone)."""
 
     level: str
 
 
 class ClaimCall(ControlRequest, frozen=True, kw_only=True, tag=60):
-    """May this subscriber have one more call at a time? Answered by `CallClaimed`; again with the
-    same answer when the INVITE is repeated."""
+    """Asks whether this subscriber may have one more call at a time. Answered by `CallClaimed`.
+
+    A repeated INVITE gets the same answer again.
+    """
 
     aor: str
     call_id: str
@@ -102,15 +107,15 @@ class ClaimCall(ControlRequest, frozen=True, kw_only=True, tag=60):
 
 
 class CallClaimed(ControlAnswer, frozen=True, kw_only=True, tag=60):
-    """He may, or may not."""
+    """Whether the subscriber may have one more call."""
 
     granted: bool
     calls: int = 0
-    """As many as are counted now."""
+    """The number of calls that count now."""
 
 
 class ReleaseCall(ControlRequest, frozen=True, kw_only=True, tag=61):
-    """A claimed INVITE was refused: there is no call. Answered by `Done`."""
+    """A claimed INVITE was refused, so there is no call. Answered by `Done`."""
 
     aor: str
     call_id: str

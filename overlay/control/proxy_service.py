@@ -1,4 +1,4 @@
-"""Answers what a node's proxies ask.
+"""Answers the requests of a node's proxies.
 
 In: the requests of `proxy_messages.py`. Out: their answers. Counterparts: `service.py` hands the
 requests on; the classes of `overlay.replication` do the work.
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class ProxyService:
-    """The requests of one node's proxies."""
+    """Answers the requests of one node's proxies."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class ProxyService:
         self._claims = claims
         self._loop = asyncio.get_running_loop()
         self._locating: dict[str, asyncio.Task[Located]] = {}
-        # On the path of every message: no tasks.
+        # Every SIP message needs one of these, so they are answered without a task.
         self.now: NowByKind = {
             Locate: self._located,
             Register: self._register,
@@ -97,7 +97,7 @@ class ProxyService:
         }
 
     def _located(self, request: Locate, deadline_s: float, respond: Respond) -> bool:
-        """The answer from what is under a lease; False when the overlay must be asked."""
+        """Answer from a record under a lease; False if the overlay has to be asked."""
         targets = self._hot.targets(key_of(RecordKind.REGISTRATION, request.aor))
         if targets:
             respond(Located(id=0, reach=Reach.FOUND, targets=targets))
@@ -160,7 +160,8 @@ class ProxyService:
         return True
 
     def _shortened(self, contacts: tuple[ContactChange, ...]) -> tuple[ContactChange, ...]:
-        """A phone that registers at a node that drains is to come again soon, elsewhere."""
+        """The contacts, with a short time: at a draining node, a phone should come again soon,
+        elsewhere."""
         shortest_s = self._config.proxy.expires_min_s
         return tuple(
             msgspec.structs.replace(contact, expires_s=min(contact.expires_s, shortest_s))
@@ -168,7 +169,8 @@ class ProxyService:
         )
 
     async def _locate(self, request: Locate, deadline_s: float) -> Located:
-        """A read from the overlay; one at a time for an address-of-record, however many wait."""
+        """Read from the overlay, once at a time for each address-of-record, however many requests
+        wait."""
         aor = request.aor
         task = self._locating.get(aor)
         if task is None:

@@ -1,9 +1,11 @@
-"""Is this node of use? Ready is writing to and reading from a quorum, and a Kamailio that answers.
+"""Whether this node can serve calls: it writes to and reads from a quorum, and its Kamailio
+answers.
 
-In: questions of the metrics port and of `sipfarm status`. Out: why it is not, if so. The probe of
-the quorum is an ordinary registration record under a name that no phone can have; its result is
-kept for a moment, so that asking often costs nothing. Counterparts: `overlay.observe.heartbeat`,
-which says whether the node lives; `overlay.kamailio.watcher`.
+In: questions of the metrics port and of `sipfarm status`. Out: the reasons why the node is not
+ready, if any. To probe the quorum, the node writes and reads an ordinary registration record, under
+a name that no phone can have. The result is kept for a moment, so frequent questions cost nothing.
+Counterparts: `overlay.observe.heartbeat`, which tells whether the daemon lives;
+`overlay.kamailio.watcher`.
 """
 
 import asyncio
@@ -34,9 +36,11 @@ class Readiness:
         registrations: Registrations,
         proxy_away: Callable[[], str],
     ) -> None:
-        """`proxy_away` says why Kamailio counts as away; nothing while it answers."""
+        """`proxy_away` returns why Kamailio counts as away; an empty text while Kamailio
+        answers."""
         self._aor = probe_name(name)
-        # A run of the node begins to count anew, so its CSeqs need a Call-ID of their own.
+        # Each run of the daemon counts its CSeqs from 1 again, so each run needs a Call-ID of its
+        # own.
         self._call_id = f"ready-{incarnation}"
         self._registrations = registrations
         self._proxy_away = proxy_away
@@ -47,7 +51,7 @@ class Readiness:
         self._cseq = 0
 
     async def check(self) -> tuple[str, ...]:
-        """All that keeps the node from being ready; nothing if it is."""
+        """All reasons why the node is not ready; empty if it is ready."""
         if self._loop.time() >= self._until_s:
             if self._probe is None or self._probe.done():
                 self._probe = asyncio.create_task(self._run())

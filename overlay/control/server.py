@@ -1,10 +1,10 @@
 """The control socket: answers the node's proxies and its CLI.
 
-In: frames on a Unix socket. Out: one answer a request; a request that cannot be read closes its
-connection. Counterpart: `client.py`. `service.py` has the answers.
+In: frames on a Unix socket. Out: one answer for each request. A request that cannot be read closes
+its connection. Counterparts: `client.py`; `service.py`, which has the answers.
 
-Requests that need no waiting are answered in the same turn of the loop; the others as tasks or by
-callbacks, so that one slow answer holds nobody up.
+Requests that need no waiting are answered in the same turn of the loop. The others are answered by
+tasks or callbacks, so that one slow answer holds up no other.
 """
 
 import asyncio
@@ -40,6 +40,7 @@ from overlay.control.answering import Respond
 from overlay.control.control_protocol import ControlAnswer, ControlRequest, Refused
 from overlay.control.service import ControlService
 from overlay.observe.metrics import Metrics
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -48,37 +49,37 @@ DEADLINE_MAX_S = 30.0
 SOCKET_MODE = 0o660
 
 
-class ControlServer:
+class ControlServer(Part):
     """Listens on the control socket."""
 
-    def __init__(self, service: ControlService, metrics: Metrics) -> None:
+    def __init__(self, service: ControlService, metrics: Metrics, path: Path) -> None:
+        """`path` is the path of the socket."""
         self.service = service
         self.metrics = metrics
         self.connections: set[_ControlConnection] = set()
         self.tasks = Background()
         self._server: asyncio.Server | None = None
-        self._path: Path | None = None
-
-    async def start(self, path: Path) -> None:
-        """Listen at `path`, taking the place of a socket that was left there."""
-        _clear(path)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self.connection, str(path))
-        os.chmod(path, SOCKET_MODE)
         self._path = path
+
+    async def start(self) -> None:
+        """Listen, in the place of a socket that an earlier process left."""
+        _clear(self._path)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self.connection, str(self._path))
+        os.chmod(self._path, SOCKET_MODE)
 
     def connection(self) -> asyncio.Protocol:
         """The server's side of a new connection."""
         return _ControlConnection(self)
 
     async def stop(self) -> None:
-        """Close every connection and end what is under way."""
+        """Close every connection and end the requests under way."""
         if self._server is not None:
             self._server.close()
         for connection in list(self.connections):
             connection.close()
         await self.tasks.end()
-        if self._path is not None:
+        if self._server is not None:
             _clear(self._path)
 
 
@@ -109,7 +110,7 @@ class _ControlConnection(asyncio.Protocol):
             self._transport.close()
 
     def pause_writing(self) -> None:
-        """The client does not read: it is heard again when it has read."""
+        """Stop reading while the client does not read its answers."""
         self._unread = True
         if self._transport is not None:
             self._transport.pause_reading()
@@ -170,7 +171,7 @@ class _ControlConnection(asyncio.Protocol):
 
 
 def _clear(path: Path) -> None:
-    """Make room for a socket: the last process may have left its own."""
+    """Remove a socket that an earlier process left at this path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What the control socket can do, without the socket.
+"""The service behind the control socket, without the socket.
 
 In: decoded requests. Out: answers. Counterparts: `server.py` reads and writes the frames;
 `proxy_service.py` and `operator_service.py` answer.
@@ -14,7 +14,7 @@ from overlay.control.proxy_service import ProxyService
 
 
 class ControlService:
-    """Every kind of request, and what answers it at one node."""
+    """Answers every kind of request at one node."""
 
     def __init__(self, proxies: ProxyService, operators: OperatorService) -> None:
         self._now: NowByKind = proxies.now

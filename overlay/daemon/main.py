@@ -1,6 +1,7 @@
 """The overlay daemon's process: configuration, logging, signals.
 
-In: `--config`, signals. Out: a running `Node`, or a message that says what to mend and exit 2.
+In: `--config`, and signals. Out: a running `Node`, or exit code 2 and a message that says what to
+mend.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from overlay.kamailio.watcher import KamailioWatcher
 from overlay.membership.scrape_targets import ScrapeTargets
 from overlay.observe.heartbeat import Heartbeat
 from overlay.observe.metrics_http import Hooks, MetricsServer
+from overlay.records.settings import Shown
 
 log = logging.getLogger("sipfarm")
 
@@ -38,15 +40,14 @@ async def run(config: Config) -> None:
     """Run the node until SIGTERM, SIGINT or an operator's leave."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     identity = identities.load(config)
-    node = Node(config, identity, Parts(kamailio=KamailioWatcher))
-    node.show = lambda shown: shown_settings.write(config.settings_file, shown)
+    figures = KamailioFigures(config.kamailio_socket, time.monotonic)
+    parts = Parts(kamailio=KamailioWatcher, show=show_proxies, shed=figures.shed)
+    node = Node(config, identity, parts)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stopped.set)
     await node.start()
-    figures = KamailioFigures(config.kamailio_socket, time.monotonic)
     node.metrics.registry.register(figures)
-    node.local.shed = figures.shed
     heartbeat = Heartbeat(
         node.committer.round_trip, lambda: service_manager.notify(service_manager.ALIVE)
     )
@@ -54,13 +55,13 @@ async def run(config: Config) -> None:
         config,
         lambda: node.membership.own,
         lambda: node.membership.members,
-        lambda: frozenset(node.revoker.current.node_ids),
+        lambda: frozenset(node.operator.revoker.current.node_ids),
         time.time,
         lambda member: loop.time() - member.since_s,
     )
     hooks = Hooks(
         live=heartbeat.check,
-        ready=node.readiness.check,
+        ready=node.control.readiness.check,
         targets=targets.asked,
         refresh=(figures.refresh,),
     )
@@ -76,6 +77,11 @@ async def run(config: Config) -> None:
         await pages.stop()
         await heartbeat.stop()
         await node.stop()
+
+
+def show_proxies(config: Config, shown: Shown) -> None:
+    """Write the farm's settings to the file where this node's proxies look for them."""
+    shown_settings.write(config.settings_file, shown)
 
 
 def command_line() -> argparse.ArgumentParser:

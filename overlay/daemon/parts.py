@@ -1,12 +1,12 @@
-"""What a node takes from the world around it: network, disk, cache, clock, chance.
+"""The world around a node: network, disk, cache, clock and random source.
 
 In: nothing. Out: makers of these for one node. Counterpart: `node.py` builds on them. A simulation
-hands in its own; the defaults are the real ones.
+passes its own makers. The defaults are the real ones.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from overlay.links.network import Network
 from overlay.links.peer_protocol import Hello
 from overlay.membership.discovery import Discovery
 from overlay.observe.metrics import Metrics
+from overlay.records.settings import Shown
 from overlay.storage.bindings import Bindings
 from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.committer import Committer
@@ -42,18 +43,32 @@ def open_storage(config: Config, now: NowMs) -> tuple[Committer, Bindings]:
     directory.mkdir(parents=True, exist_ok=True)
     damage = Damage()
     space = Space(free_bytes_of(directory), config.storage.free_bytes_min)
-    committer = Committer(RecordsDisk(directory, damage), space)
-    return committer, Bindings(BindingsDatabase(directory, damage), now, space)
+    database = BindingsDatabase(directory, damage)
+    try:
+        bindings = Bindings(database, now, space)
+        return Committer(RecordsDisk(directory, damage), space), bindings
+    except BaseException:
+        database.close()
+        raise
 
 
 def open_projection(config: Config) -> Projection:
-    """What the node's proxies see of its leases."""
+    """The Redis that shows the node's leases to its proxies."""
     return Projection(config.redis_socket, Generations.in_file(config.generations_file))
+
+
+def show_nobody(config: Config, shown: Shown) -> None:
+    """Do nothing: there is no proxy."""
+
+
+async def none_shed() -> int:
+    """0: there is no Kamailio that could refuse requests."""
+    return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """One node's world."""
+    """The world of one node."""
 
     now_ms: NowMs = now_ms
     """The wall clock, Unix time in ms."""
@@ -62,6 +77,10 @@ class Parts:
     discovery: Callable[[Config], Discovery] = Discovery
     storage: Callable[[Config, NowMs], tuple[Committer, Bindings]] = open_storage
     projection: Callable[[Config], Projection] = open_projection
-    control: Callable[[ControlService, Metrics], ControlServer] = ControlServer
+    control: Callable[[ControlService, Metrics, Path], ControlServer] = ControlServer
     kamailio: Callable[[Config], KamailioWatcher] | None = None
-    """None for a node without a Kamailio, which then is never away."""
+    """None for a node without a Kamailio. Such a node never counts Kamailio as away."""
+    show: Callable[[Config, Shown], None] = show_nobody
+    """Called with the settings to show to the proxies."""
+    shed: Callable[[], Awaitable[int]] = none_shed
+    """Returns the number of requests that the node's Kamailio refused, as it was overloaded."""

@@ -1,8 +1,8 @@
 """Iterative lookup of the nodes nearest to a key (Kademlia, section 2.3), with a deadline.
 
-In: a key and the contacts to begin with. Out: the nearest k live contacts found. The package's
-crawl waits for the slowest of each round; this one keeps alpha questions under way and asks the
-next nearest as soon as one is answered.
+In: a key, and the contacts to begin with. Out: the k nearest live contacts that were found. The
+crawl of the Kademlia package waits for the slowest answer of each round. This lookup keeps alpha
+questions under way instead, and asks the next nearest contact as soon as one has answered.
 """
 
 import asyncio
@@ -15,12 +15,13 @@ FindNodeCall = Callable[[Node, Node], Awaitable[tuple[bool, list[Node] | None]]]
 
 
 class Lookup(NodeSpiderCrawl):  # type: ignore[misc]
-    """One lookup; `depth` tells afterwards how many steps away each contact was found."""
+    """One lookup. When it is over, `depth` tells how many steps away each contact was found."""
 
     depth: dict[bytes, int]
 
     async def find_within(self, timeout_s: float) -> list[Node]:
-        """The nearest contacts known when nobody nearer is left to ask, or when time is up."""
+        """The nearest contacts that were found when no nearer one is left to ask, or when time is
+        up."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._find(self.protocol.call_find_node)

@@ -1,10 +1,11 @@
 """Kademlia's calls over the farm's links instead of UDP.
 
-In: lookups of this node, FIND_NODE of peers. Out: contacts. Counterpart: the same on every node.
+In: lookups of this node, and FIND_NODE requests of peers. Out: contacts. Counterpart: the same
+module on every node.
 
-Contacts that a peer tells of are hearsay; they are asked only by a link that proves their id, and
-nobody is told of contacts that this node has had no link with. Values never travel this way:
-replication does that, with quorums.
+Contacts that a peer names are hearsay. This node asks them only over a link that proves their id,
+and names only contacts with which it has had a link. Values never travel in these calls:
+replication sends them, with quorums.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ OnHearsay = Callable[[NodeInfo], None]
 
 
 class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
-    """The package's protocol class with our transport below it."""
+    """The package's protocol class, on the farm's transport."""
 
     def __init__(
         self,
@@ -41,10 +42,10 @@ class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
         self._heard = heard
         self._timeout_s = timeout_s
 
-    # A call to others: it shadows the package's `__getattr__`, which would send datagrams.
+    # A call to other nodes. It shadows the package's `__getattr__`, which would send datagrams.
 
     async def call_find_node(self, node_to_ask: Node, node_to_find: Node) -> tuple[bool, Any]:
-        """The contacts that a peer knows nearest to a key, as (answered, contacts)."""
+        """The contacts nearest to a key that a peer knows, as (answered, contacts)."""
         if not await self._reachable(node_to_ask):
             return (False, None)
         question = FindNode(target=node_to_find.id)
@@ -56,10 +57,10 @@ class FarmProtocol(KademliaProtocol):  # type: ignore[misc]
             self._heard(info)
         return (True, [TableContact(info) for info in infos])
 
-    # Calls of others.
+    # Calls that other nodes make.
 
     def answer_find_node(self, target: bytes, asker: bytes) -> Nodes:
-        """What this node knows nearest to `target`, without the asker."""
+        """The nodes nearest to `target` that this node knows, without the asker."""
         told = min(self.router.ksize, CONTACTS_TOLD_MAX)
         found = self.router.find_neighbors(Node(target), told, Node(asker), proven=True)
         infos = [contact.info for contact in found]

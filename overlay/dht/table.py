@@ -1,10 +1,11 @@
-"""The Kademlia routing table, made fit for a farm.
+"""The Kademlia routing table, adapted to a farm.
 
-In: contacts, most of them proven by a link. Out: the contacts nearest to a key, and whether that is
-certain. Counterpart: `overlay.membership` decides who is in it; nothing else adds or evicts.
+In: contacts, most of them proven by a link. Out: the contacts nearest to a key, and whether these
+are certain. Counterpart: `overlay.membership` alone adds and removes contacts.
 
-The package's table stops at the first k contacts that it meets instead of the nearest k, misplaces
-the id at the upper end of a bucket, and pings or evicts on its own judgement; these are overridden.
+The package's table has three faults, which this class overrides. It stops at the first k contacts
+that it meets instead of the nearest k. It misplaces the id at the upper end of a bucket. And it
+pings or evicts contacts on its own judgement.
 """
 
 from collections.abc import Iterator
@@ -19,28 +20,29 @@ from overlay.records.node_info import NodeInfo
 
 
 class TableContact(Node):  # type: ignore[misc]
-    """A node of the table, with what a link to it needs."""
+    """A node of the table, with the data that a link to it needs."""
 
     def __init__(self, info: NodeInfo, *, proven: bool = True) -> None:
         super().__init__(info.node_id, info.host, info.port)
         self.info = info
         self.proven = proven
-        """A link has shown that this id lives at this address; if not, nobody is told of it."""
+        """Whether a link has shown that this id lives at this address. If not, this node names it
+        to no other."""
 
 
 class FarmTable(RoutingTable):  # type: ignore[misc]
     """Buckets of contacts."""
 
     def add_contact(self, node: Node) -> None:
-        """Add or renew a contact; an address that changed replaces the old one.
+        """Add or renew a contact. A new address replaces the old one.
 
-        A full bucket that cannot be split keeps the contact as a replacement (the package's
-        `KBucket.remove_node` promotes it when another goes).
+        A full bucket that cannot be split keeps the contact as a replacement. The package's
+        `KBucket.remove_node` promotes it when another contact goes.
         """
         while True:
             index = self.get_bucket_for(node)
             bucket: KBucket = self.buckets[index]
-            # The package forgets replacements beyond a few, and `complete` would forget with it.
+            # The package drops replacements beyond a few, and `complete` has to know of all.
             bucket.max_replacement_nodes = MEMBERS_MAX
             splittable = bucket.has_in_range(self.node) and bucket.range[0] < bucket.range[1]
             if bucket.add_node(node) or not splittable:
@@ -61,9 +63,9 @@ class FarmTable(RoutingTable):  # type: ignore[misc]
     def find_neighbors(
         self, node: Node, k: int | None = None, exclude: Node | None = None, proven: bool = False
     ) -> list[Node]:
-        """The k contacts nearest to `node` by XOR distance, nearest first, without itself.
+        """The k contacts nearest to `node` by XOR distance, nearest first, without `node` itself.
 
-        `proven`: only of those whose id a link has shown.
+        `proven`: only contacts whose id a link has shown.
         """
         contacts = (
             contact
@@ -75,7 +77,7 @@ class FarmTable(RoutingTable):  # type: ignore[misc]
         return nsmallest(k or self.ksize, contacts, key=node.distance_to)
 
     def certain(self, key: Node, distance: int) -> bool:
-        """Whether no node that this table has no room for can be as near as `distance` to a key."""
+        """Whether no node that this table lacks can be as near to the key as `distance`."""
         for bucket in self.buckets:
             if bucket.replacement_nodes:
                 size = bucket.range[1] - bucket.range[0] + 1
@@ -86,5 +88,6 @@ class FarmTable(RoutingTable):  # type: ignore[misc]
 
     @property
     def complete(self) -> bool:
-        """No contact ever had to wait outside a bucket: the table is the whole farm."""
+        """Whether no contact ever had to wait outside a bucket, so that the table is the whole
+        farm."""
         return not any(bucket.replacement_nodes for bucket in self.buckets)

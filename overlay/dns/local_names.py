@@ -1,14 +1,14 @@
-"""How Kamailio of a node finds names: the farm's own without anybody's help, all others as the
+"""How a node's Kamailio resolves names: the farm's own on the node itself, all others as the
 machine does.
 
-In: the node's configuration; the machine's hosts and resolv.conf. Out: the texts of both files as
-Kamailio is to see them. Counterparts: the unit sipfarm-kamailio, which puts them in the place of
-the machine's; `sipfarm render`.
+In: the node's configuration; the machine's hosts and resolv.conf. Out: the texts of both files, as
+Kamailio should see them. Counterparts: the unit sipfarm-kamailio, which mounts them over the
+machine's files; `sipfarm render`.
 
-Kamailio advertises the farm's name and does not start when it cannot resolve it; nodes reach each
-other by their names in the farm's zone. Neither may wait for a delegation that is broken, so the
-node's own PowerDNS is asked first. It refuses names that are not the farm's, and the resolver goes
-on to the next server (resolv.conf(5)).
+Kamailio advertises the farm's name, and does not start if it cannot resolve it. Nodes reach each
+other by their names in the farm's zone. Neither may depend on a delegation, which can be broken. So
+Kamailio asks the node's own PowerDNS first. PowerDNS refuses names that are not the farm's, and the
+resolver then goes on to the next server (resolv.conf(5)).
 """
 
 from typing import Final
@@ -16,13 +16,13 @@ from typing import Final
 from overlay.config.config import Config
 
 SERVERS_MAX: Final = 3
-"""That a resolver takes (MAXNS of resolv.conf(5))."""
+"""The number of servers that a resolver uses (MAXNS of resolv.conf(5))."""
 DNS_PORT: Final = 53
 OPTIONS: Final = "options timeout:1 attempts:2"
 
 
 def hosts(config: Config, machine: str) -> str:
-    """The text of hosts: this node under its own names and the farm's, then the machine's lines."""
+    """The text of hosts: this node under its own name and the farm's, then the machine's lines."""
     node, farm = config.node, config.farm.name
     own = [
         f"{address} {node.name}.{farm} {farm}"
@@ -33,8 +33,10 @@ def hosts(config: Config, machine: str) -> str:
 
 
 def resolv_conf(config: Config, machine: str) -> str:
-    """The text of resolv.conf: this node's PowerDNS, if it serves the farm's zone where resolvers
-    ask, then the machine's servers."""
+    """The text of resolv.conf: this node's PowerDNS, then the machine's servers.
+
+    PowerDNS is left out if it does not serve the farm's zone on the port that resolvers use.
+    """
     own = config.node.address if config.dns.enabled and config.dns.port == DNS_PORT else ""
     lines = [line.strip() for line in machine.splitlines()]
     servers = [line.split()[1] for line in lines if line.startswith("nameserver ")]

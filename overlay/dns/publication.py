@@ -1,11 +1,13 @@
-"""What the farm publishes in somebody else's zone, and what has to change there (RFC 2136).
+"""The records that the farm publishes in the operator's zone, and what has to change there (RFC
+2136).
 
-In: the nodes as membership sees them, what was published before. Out: sets of records to replace
-and to delete. Pure: no sockets, no clock. Counterparts: `zone.py`, whose records these are, and
-`publisher.py`, which sends the changes.
+In: the nodes as membership sees them, and what was published before. Out: sets of records to
+replace and to delete. Pure: no sockets, no clock. Counterparts: `zone.py`, which makes the records,
+and `publisher.py`, which sends the changes.
 
-Beside the records stands a mark, a TXT set that names all that the farm put there: what is to go is
-what the mark names and the farm no longer has, so nothing of the operator's is touched.
+Beside the records the farm publishes a mark: a TXT set that names all sets which the farm put
+there. The farm deletes only sets that the mark names and that it no longer has. So it touches
+nothing of the operator's.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -37,36 +39,37 @@ class RecordSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What makes the zone as it should be; the order in which they are sent is this one."""
+    """The changes that the zone needs, in the order in which they are sent."""
 
     put: tuple[RecordSet, ...] = ()
-    """Each in the place of what is there; hosts before the sets that name them, the mark last."""
+    """Sets that replace the present ones: hosts before the sets that name them, and the mark
+    last."""
     delete: tuple[SetName, ...] = ()
 
     @property
     def none(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether nothing has to change."""
         return not self.put and not self.delete
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """What the mark says."""
+    """The content of the mark."""
 
     digest: str = ""
     sets: frozenset[SetName] = frozenset()
-    """All that was put there, but for the mark itself."""
+    """All sets that the farm put there, except the mark itself."""
 
 
 def publishes(own_id: bytes, live_ids: Iterable[bytes]) -> bool:
-    """Whether this node is the one that publishes: the lowest live id."""
+    """Whether this node publishes: the node with the lowest live id does."""
     return own_id == min({own_id, *live_ids})
 
 
 def cautious(view: ZoneView) -> ZoneView:
-    """The view, in which nobody is taken for dead by a node that sees less than half of the farm.
+    """The view; if this node sees less than half of the farm alive, then with all nodes as live.
 
-    It may be the one that is cut off, and the others would be taken out of DNS by it.
+    Such a node may be the one that is cut off. It would otherwise take the others out of DNS.
     """
     live = sum(node.live for node in view.nodes)
     if 2 * live >= len(view.nodes):
@@ -75,7 +78,7 @@ def cautious(view: ZoneView) -> ZoneView:
 
 
 def publication(view: ZoneView) -> dict[SetName, RecordSet]:
-    """All that should be published, the mark included; nothing if no node is live."""
+    """All sets that should be published, with the mark; nothing if no node is live."""
     zone = Zone(replace(view, serial=0))
     apex = zone.apex
     stand_ins = {f"{label}.{apex}" for label in NAME_SERVERS} - {
@@ -100,7 +103,8 @@ def publication(view: ZoneView) -> dict[SetName, RecordSet]:
 def changes(
     wanted: Mapping[SetName, RecordSet], known: Mapping[SetName, RecordSet], marked: Set[SetName]
 ) -> Changes:
-    """From what is `known` to be there, and what is `marked` there, to what is `wanted`."""
+    """The changes that lead to `wanted`, from the sets `known` to be there and those that the mark
+    names."""
     put = [records for key, records in wanted.items() if known.get(key) != records]
     gone = (known.keys() | marked) - wanted.keys()
     return Changes(put=tuple(sorted(put, key=_order)), delete=tuple(sorted(gone)))
@@ -127,7 +131,7 @@ def mark_of(apex: str, sets: Mapping[SetName, RecordSet], ttl_s: int) -> RecordS
 
 
 def read_mark(contents: Iterable[str], apex: str) -> Mark:
-    """What a mark says; what is not the farm's to delete is left out of it."""
+    """The content of a mark, without the sets that the farm may not delete."""
     digest, sets = "", set()
     for content in contents:
         text = content.strip('"')
@@ -141,7 +145,8 @@ def read_mark(contents: Iterable[str], apex: str) -> Mark:
 
 
 def _published(record: Record, stand_ins: Set[str]) -> bool:
-    """The zone's own administration is the operator's: SOA, NS, and the name servers' names."""
+    """Whether the farm publishes this record. SOA, NS and the names of the name servers belong to
+    the zone's administration, which is the operator's."""
     return record.type not in ("SOA", "NS") and record.name not in stand_ins
 
 

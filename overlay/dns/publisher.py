@@ -1,12 +1,13 @@
 """Keeps the farm's records in a zone of the operator's own servers (RFC 2136, TSIG).
 
-In: the zone as membership sees it, whenever it changes. Out: dynamic updates to the zone's primary.
-Counterparts: `publication.py` decides what has to change; BIND, Knot, or whatever takes updates.
+In: the zone as membership sees it, whenever it changes. Out: dynamic updates to the zone's primary
+server. Counterparts: `publication.py` decides what has to change; BIND, Knot, or another server
+that takes updates.
 
-Every node has a publisher, and one of them works: that of the lowest live id. When it dies, the
-next one finds out by the same membership and begins with a look at what is there. Nothing is sent
-when nothing changed; every `check_s` seconds all but the hosts is looked at, so that what somebody
-removed comes back.
+Every node has a publisher, and only that of the lowest live id works. If it dies, the next one
+learns that from the same membership, and begins by looking up what is published. Nothing is sent if
+nothing changed. Every `check_s` seconds the publisher looks up all sets but the hosts, so that a
+removed set comes back.
 """
 
 import asyncio
@@ -47,19 +48,39 @@ from overlay.dns.publication import (
     read_mark,
 )
 from overlay.dns.zone import ZoneView
+from overlay.observe.figures import gauge, total
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
 PORT_DEFAULT = 53
 SETTLE_S = 0.2
-"""What changes within this goes in one update."""
+"""Changes within this time go into one update."""
 TIMEOUT_S = 5.0
 RETRY_FIRST_S = 1.0
 RETRY_LONGEST_S = 60.0
 
 
-class Publisher:
-    """One node's."""
+class Publisher(Part):
+    """The publisher of one node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_dns_publishing",
+            "Whether this node publishes the farm's records",
+            lambda publisher: publisher.publishing,
+        ),
+        total(
+            "sipfarm_dns_updates_total",
+            "Dynamic updates of the farm's records that were accepted",
+            lambda publisher: publisher.updates,
+        ),
+        total(
+            "sipfarm_dns_update_failures_total",
+            "Failed tries at publishing the farm's records",
+            lambda publisher: publisher.failures,
+        ),
+    )
 
     def __init__(
         self,
@@ -79,28 +100,28 @@ class Publisher:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._published: dict[SetName, RecordSet] = {}
-        """What this node knows to be there; empty until it has looked."""
+        """The sets that this node knows to be there; empty until it has looked."""
         self.publishing = False
-        """Whether it is this node's turn."""
+        """Whether this node is the one that publishes."""
         self.updates = 0
         self.failures = 0
         self.last_error = ""
 
-    def start(self) -> None:
-        """Begin, if the configuration names a server."""
+    async def start(self) -> None:
+        """Begin, if the configuration names a server to publish to."""
         if self._settings.server:
             self._task = asyncio.create_task(self._keep_publishing(), name="dns publisher")
 
     async def stop(self) -> None:
-        """End the task; what is published stays."""
+        """End the task. The published records stay."""
         await tasks.end([self._task])
 
     def farm_changed(self) -> None:
-        """Somebody came or went."""
+        """Publish soon, as a node came or went."""
         self._wake.set()
 
     async def publish(self) -> None:
-        """Look once, and bring what is there up to date; raises `SipfarmError`."""
+        """Look once, and bring the published sets up to date; raises `SipfarmError`."""
         self.publishing = publishes(self._own_id, self._live_ids())
         if not self.publishing:
             self._published.clear()
@@ -112,7 +133,8 @@ class Publisher:
         steps = changes(wanted, self._published, mark.sets)
         if steps.none:
             return
-        # Whatever becomes of it: what is there is only known again once all of it was accepted.
+        # If a part of the update fails, it is not known which sets are there. So they count as
+        # unknown until all parts were accepted.
         self._published = {}
         for update in self._updates(steps):
             await self._send(update)
@@ -154,7 +176,7 @@ class Publisher:
         self._wake.clear()
 
     async def _look(self) -> Mark:
-        """The mark that is there; forgets what was published if it is no longer so."""
+        """The mark that is there. If a published set was changed, all sets count as unknown."""
         contents = await self._ask(f"{MARK_LABEL}.{self._apex}", "TXT")
         for records in self._published.values():
             if is_host(records, self._apex):
@@ -166,7 +188,8 @@ class Publisher:
         return read_mark(contents, self._apex)
 
     async def _ask(self, name: str, kind: str) -> frozenset[str]:
-        """What the server has under this name; nothing if there is no such name."""
+        """The records that the server has under this name and type; none if there is no such
+        name."""
         query = dns.message.make_query(name, kind)
         query.flags &= ~dns.flags.RD
         answer = await self._exchange(query)
@@ -181,7 +204,8 @@ class Publisher:
         )
 
     def _updates(self, steps: Changes) -> Iterator[dns.update.UpdateMessage]:
-        """As few messages as hold all changes; each is carried out as a whole or not at all."""
+        """As few messages as can hold all changes. The server applies each as a whole or not at
+        all."""
         update, size = dns.update.UpdateMessage(self._zone), 0
         *sets, mark = steps.put
         for records in sets:
@@ -203,8 +227,8 @@ class Publisher:
             )
 
     async def _exchange(self, message: dns.message.Message) -> dns.message.Message:
-        """The server's answer, both signed; raises `SipfarmError`."""
-        # Read each time, so that a changed key is used at once.
+        """The server's answer. Both messages are signed. Raises `SipfarmError`."""
+        # The key is read each time, so that a changed key is used at once.
         key = tsig.load(Path(self._settings.key_file))
         signing = dns.tsig.Key(key.name, key.secret, key.algorithm)
         message.use_tsig({signing.name: signing})
@@ -217,7 +241,7 @@ class Publisher:
 
 
 def _put(update: dns.update.UpdateMessage, records: RecordSet) -> None:
-    """In the place of what is there under this name and type (RFC 2136 2.5.2, 2.5.1)."""
+    """Replace the records under this name and type (RFC 2136 2.5.2, 2.5.1)."""
     name = dns.name.from_text(records.name)
     update.delete(name, records.type)
     for content in sorted(records.contents):
@@ -225,7 +249,7 @@ def _put(update: dns.update.UpdateMessage, records: RecordSet) -> None:
 
 
 def _refusal(answer: dns.message.Message) -> str:
-    """The answer's code, in words that say what to mend."""
+    """The answer's code, with a hint what to mend."""
     code = answer.rcode()
     hints = {
         dns.rcode.REFUSED: "the server does not allow this key to update the zone",

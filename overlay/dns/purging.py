@@ -1,9 +1,9 @@
-"""Has this node's PowerDNS forget what it was told before the zone changed.
+"""Makes this node's PowerDNS forget its cached answers when the zone has changed.
 
-In: the word that it did. Out: one command on PowerDNS's control socket, for all changes of one turn
-of the loop. Counterpart: `pdns_server`, which keeps whole answers for a second (`cache-ttl`): that
-is as long as phones would go on being sent to a node that is no longer there. A PowerDNS that is
-away has nothing to forget.
+In: calls of `zone_changed`. Out: one command on PowerDNS's control socket, for all changes of one
+turn of the loop. Counterpart: `pdns_server`, which caches whole answers for a second (`cache-ttl`).
+Without the command, phones would be sent for so long to a node that is gone. A PowerDNS that does
+not run has nothing to forget.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from overlay.base import tasks
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +20,8 @@ TIMEOUT_S: Final = 1.0
 _ANSWER_BYTES_MAX: Final = 1_000
 
 
-class Purging:
-    """One node's."""
+class Purging(Part):
+    """Purges the PowerDNS of one node."""
 
     def __init__(self, path: Path, farm: str) -> None:
         """`path` is PowerDNS's control socket."""
@@ -29,10 +30,10 @@ class Purging:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.failed = ""
-        """Why the last command was not carried out; empty when it was."""
+        """Why the last command was not carried out; empty if it was."""
 
-    def start(self) -> None:
-        """Begin to listen to `zone_changed`."""
+    async def start(self) -> None:
+        """Begin to purge when `zone_changed` is called."""
         self._task = asyncio.create_task(self._keep_purging(), name="dns purging")
 
     async def stop(self) -> None:
@@ -40,7 +41,7 @@ class Purging:
         await tasks.end([self._task])
 
     def zone_changed(self) -> None:
-        """What PowerDNS remembers may be wrong."""
+        """Purge soon, as PowerDNS's cached answers may be wrong."""
         self._wake.set()
 
     async def _keep_purging(self) -> None:
@@ -57,7 +58,7 @@ class Purging:
                 log.info("PowerDNS keeps its answers a second longer: %s", self.failed)
 
     async def _purge(self) -> str:
-        """Empty, or what PowerDNS says instead of how many answers it forgot."""
+        """An empty text, or PowerDNS's answer if it is not the number of answers that it forgot."""
         reader, writer = await asyncio.open_unix_connection(self._path)
         try:
             writer.write(self._command)

@@ -1,9 +1,9 @@
-"""What PowerDNS is answered: its remote backend's questions, over a Unix socket.
+"""Answers PowerDNS: the questions of its remote backend, over a Unix socket.
 
-In: one JSON object a line, `{"method": …, "parameters": {…}}`. Out: one a line, `{"result": …}`,
-in the same order. Counterpart: `pdns_server` with `remote-connection-string=unix:path=…`, and
-`zone.py`, which knows the answers. Everything is answered from memory at once: PowerDNS asks one
-question at a time, and a slow answer is a SERVFAIL.
+In: one JSON object a line, `{"method": …, "parameters": {…}}`. Out: one a line, `{"result": …}`, in
+the same order. Counterparts: `pdns_server` with `remote-connection-string=unix:path=…`, and
+`zone.py`, which has the answers. Every answer comes from memory at once: PowerDNS asks one question
+at a time, and a slow answer becomes a SERVFAIL.
 """
 
 import asyncio
@@ -19,17 +19,18 @@ import msgspec
 from overlay.base import decoding, limit_hits
 from overlay.base.limits import DNS_CONNECTIONS_MAX, DNS_QUESTION_BYTES_MAX
 from overlay.dns.zone import Record, Zone, ZoneView, steady
+from overlay.observe.part import Part
 
 SOCKET_MODE: Final = 0o660
 POWERDNS_GROUP: Final = "sipfarm-pdns"
-"""Of the user that the unit sipfarm-pdns runs as; the daemon is in it there."""
+"""The group of the user that the unit sipfarm-pdns runs as. The daemon's user is in it, too."""
 
 _ZONE_ID: Final = 1
 _log = logging.getLogger(__name__)
 
 
 class _Parameters(msgspec.Struct):
-    """Of all methods, the parameters that are used."""
+    """The parameters in use, of all methods."""
 
     qname: str = ""
     qtype: str = ""
@@ -46,14 +47,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Answerer:
-    """Answers questions from the zone as it is at the moment of each."""
+    """Answers each question from the zone as it is at that moment."""
 
     def __init__(self, provide: Callable[[], ZoneView]) -> None:
         self._provide = provide
         self._zone: Zone | None = None
 
     def answer(self, line: bytes) -> bytes:
-        """The answer to one line; raises `msgspec.MsgspecError` for what is not a question."""
+        """The answer to one line; raises `msgspec.MsgspecError` if the line is no question."""
         question = _decode_question(line)
         return _encode({"result": self._result(question.method, question.parameters)}) + b"\n"
 
@@ -75,7 +76,8 @@ class Answerer:
             case "getDomainMetadata" | "getDomainKeys":
                 return []
             case _:
-                # Among them `list`: the zone is made for each node, not transferred.
+                # Other methods, such as `list`: each node makes the zone itself, so it is never
+                # transferred.
                 return False
 
     def _lookup(self, name: str, kind: str) -> Any:
@@ -115,7 +117,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 class _Connection(asyncio.Protocol):
-    """One of PowerDNS's connections; anything but questions ends it."""
+    """One connection of PowerDNS. Anything but a question ends it."""
 
     def __init__(self, answerer: Answerer, connections: set["_Connection"]) -> None:
         self._answerer = answerer
@@ -124,7 +126,7 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports have the methods but not the base class.
+        # uvloop's transports have the methods, but not the base class.
         self.transport = cast(asyncio.Transport, transport)
         if len(self._connections) >= DNS_CONNECTIONS_MAX:
             limit_hits.hit("DNS_CONNECTIONS_MAX")
@@ -170,50 +172,46 @@ class _Connection(asyncio.Protocol):
         self.transport.abort()
 
 
-class DnsServer:
-    """The listening socket and what came in over it."""
+class DnsServer(Part):
+    """The listening socket and its connections."""
 
-    def __init__(
-        self, path: Path, listener: asyncio.AbstractServer, connections: set[_Connection]
-    ) -> None:
+    def __init__(self, path: Path, provide: Callable[[], ZoneView]) -> None:
+        """`path` is the Unix socket on which PowerDNS asks.
+
+        `provide` is called for each question and must return at once. While its view has no live
+        node, the last view that had one is served.
+        """
         self._path = path
-        self._listener = listener
-        self._connections = connections
-        path.chmod(SOCKET_MODE)
-        _give_to_powerdns(path)
+        self._answerer = Answerer(provide)
+        self._listener: asyncio.AbstractServer | None = None
+        self._connections: set[_Connection] = set()
 
-    def close(self) -> None:
+    async def start(self) -> None:
+        """Listen, in the place of a socket that an earlier process left; raises `OSError`."""
+        self._path.unlink(missing_ok=True)
+        self._listener = await asyncio.get_running_loop().create_unix_server(
+            lambda: _Connection(self._answerer, self._connections), str(self._path)
+        )
+        self._path.chmod(SOCKET_MODE)
+        _give_to_powerdns(self._path)
+
+    async def stop(self) -> None:
         """Stop listening, end every connection and remove the socket."""
+        if self._listener is None:
+            return
         self._listener.close()
         for connection in self._connections:
             if connection.transport is not None:
                 connection.transport.abort()
         self._path.unlink(missing_ok=True)
-
-    async def wait_closed(self) -> None:
-        """Return when the listening socket is closed."""
         await self._listener.wait_closed()
 
 
 def _give_to_powerdns(path: Path) -> None:
-    """Let PowerDNS's user open the socket, and this one alone, where it has a user of its own."""
+    """Let PowerDNS's user open the socket, and no other user, if PowerDNS has a user of its own."""
     try:
         group = grp.getgrnam(POWERDNS_GROUP).gr_gid
     except KeyError:
         return
     if group in os.getgroups():
         os.chown(path, -1, group)
-
-
-async def serve(path: Path, provide: Callable[[], ZoneView]) -> DnsServer:
-    """Answer PowerDNS on the Unix socket `path` until the server is closed.
-
-    `provide` is called for each question and must return at once; while it names no live node, the
-    last view that did is served. Raises `OSError` if the socket cannot be made.
-    """
-    answerer = Answerer(provide)
-    connections: set[_Connection] = set()
-    listener = await asyncio.get_running_loop().create_unix_server(
-        lambda: _Connection(answerer, connections), str(path)
-    )
-    return DnsServer(path, listener, connections)

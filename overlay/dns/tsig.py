@@ -1,4 +1,4 @@
-"""The key that dynamic updates are signed with (TSIG, RFC 8945), as the common tools write it.
+"""The key that signs dynamic updates (TSIG, RFC 8945), in the formats of the common tools.
 
 In: a file of `tsig-keygen` (BIND), of `keymgr -t` (Knot), or a line `algorithm:name:secret` (as
 `dig -y` takes it). Out: a `TsigKey`. Counterpart: `publisher.py`.

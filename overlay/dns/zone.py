@@ -1,11 +1,11 @@
-"""The farm's zone: which records a name has, given the nodes that are alive (RFC 3263, RFC 2782).
+"""The farm's zone: the records of each name, given the nodes that are alive (RFC 3263, RFC 2782).
 
 In: the nodes as membership sees them. Out: resource records by name and type. Pure: no sockets, no
-clock. Counterpart: `server.py` asks on PowerDNS's behalf.
+clock. Counterpart: `server.py`, which asks on PowerDNS's behalf.
 
-Every live node whose Kamailio answers is in every set, so that a phone fails over inside the answer
-that it has. A set is never empty, and the names of the name servers never change: a delegation,
-once made, stays right.
+Every set contains all live nodes whose Kamailio answers, so a phone can fail over within the answer
+that it has. A set is never empty. The names of the name servers never change, so a delegation stays
+right once it is made.
 """
 
 import ipaddress
@@ -15,9 +15,9 @@ from hashlib import sha256
 from typing import Final
 
 NAME_SERVERS: Final = ("ns1", "ns2", "ns3")
-"""Labels of the NS records; each follows a live node."""
+"""Labels of the NS records. The addresses of each are those of a live node."""
 SOA_MINIMUM_S_MAX: Final = 60
-"""How long resolvers may keep that a name does not exist (RFC 2308 section 5)."""
+"""How long resolvers may remember that a name does not exist (RFC 2308 section 5)."""
 SRV_PRIORITY: Final = 10
 WEIGHT_DEFAULT: Final = 100
 
@@ -27,7 +27,8 @@ ALWAYS: Final = frozenset({"udp", "tcp"})
 
 @dataclass(frozen=True)
 class Service:
-    """How a transport stands in DNS (RFC 3263 4.1; RFC 7118 10.2 for those over WebSocket)."""
+    """The names of a transport in DNS (RFC 3263 4.1; RFC 7118 10.2 for transports over
+    WebSocket)."""
 
     naptr: str
     srv: str
@@ -40,8 +41,9 @@ SERVICES: Final = {
     "ws": Service("SIP+D2W", "_sip._ws"),
     "wss": Service("SIPS+D2W", "_sips._ws"),
 }
-"""By transport, the preferred first. What is encrypted comes last: who wants it (`sips`) takes
-nothing else, and a phone that does not trust the CA is not led there."""
+"""By transport, the preferred one first. Encrypted transports come last: a phone that wants
+encryption (`sips`) takes nothing else, and a phone that does not trust the CA is not led to
+them."""
 
 _SOA_REFRESH_S: Final = 10_800
 _SOA_RETRY_S: Final = 3_600
@@ -55,16 +57,16 @@ class ZoneNode:
     name: str
     """One lower-case DNS label."""
     addresses: tuple[str, ...]
-    """IPv4 and IPv6."""
+    """IPv4 and IPv6 addresses."""
     weight: int = WEIGHT_DEFAULT
     """Share of the phones that choose by weight (RFC 2782), from 0 to 65535."""
     transports: frozenset[str] = frozenset()
-    """What it serves besides UDP and TCP: names of `Service`."""
+    """Transports that the node serves besides UDP and TCP: names of `Service`."""
     live: bool = True
-    """Whether it stands in the farm's sets; its own name resolves in any case."""
+    """Whether the node is in the farm's sets. Its own name resolves in any case."""
     serving: bool = True
-    """Whether its Kamailio answers: in the sets that phones ask for, one that does not stands only
-    where no other node can."""
+    """Whether the node's Kamailio answers. A node whose Kamailio does not answer is in the sets
+    that phones ask for only if no other node can be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +75,20 @@ class ZoneView:
 
     farm: str
     nodes: tuple[ZoneNode, ...]
-    """All that are known, the asked node among them."""
+    """All known nodes, this node among them."""
     ttl_s: int = 60
     sip_port: int = 5060
     transport_ports: Mapping[str, int] = field(default_factory=dict)
-    """Ports of further transports, by name of `Service`; the same on every node that serves it."""
+    """Ports of further transports, by name of `Service`. A port is the same on every node."""
     overlay_port: int = 7460
     serial: int = 1
-    """Of the SOA: rises when the nodes change, e.g. the Unix time of the last change."""
+    """Serial number of the SOA. It rises when the nodes change, e.g. the Unix time of the last
+    change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A resource record; `content` as in a zone file, names with a dot at the end."""
+    """A resource record. `content` is as in a zone file, its names with a dot at the end."""
 
     name: str
     type: str
@@ -94,7 +97,8 @@ class Record:
 
 
 def steady(view: ZoneView, last: ZoneView | None) -> ZoneView:
-    """The view, or, when no node in it is live, with the nodes of the last one that had any."""
+    """The view; if no node in it is live, then with the nodes of `last`, the last view that had a
+    live node."""
     if last is None or any(node.live and node.addresses for node in view.nodes):
         return view
     return replace(view, nodes=last.nodes)
@@ -120,12 +124,12 @@ class Zone:
 
     @property
     def apex(self) -> str:
-        """The zone's name, with the dot at its end."""
+        """The zone's name, with a dot at the end."""
         return f"{self.view.farm}."
 
     @property
     def empty(self) -> bool:
-        """Whether there is no live node to name; nothing can be answered then."""
+        """Whether there is no live node. The zone can answer nothing then."""
         return not self._by_name
 
     def records(self) -> Iterable[Record]:
@@ -134,9 +138,9 @@ class Zone:
             yield from records
 
     def lookup(self, name: str, kind: str) -> tuple[Record, ...]:
-        """The records of this name and type, or of every type for `ANY`; none if there are none.
+        """The records of this name and type, or of every type for `ANY`; empty if there are none.
 
-        The name may be in any case and must end with a dot.
+        The name may be in any case, and must end with a dot.
         """
         records = self._by_name.get(name.lower(), ())
         if kind == "ANY":
@@ -190,7 +194,7 @@ def _records(view: ZoneView) -> Iterable[Record]:
 
 
 def _serving(nodes: list[ZoneNode]) -> list[ZoneNode]:
-    """Those whose Kamailio answers, or all: a set is never empty."""
+    """The nodes whose Kamailio answers; all nodes if none answers, as a set is never empty."""
     return [node for node in nodes if node.serving] or nodes
 
 
@@ -203,7 +207,7 @@ def _hosts(
         yield node.name, node.addresses
     free = list(live)
     for label in NAME_SERVERS:
-        # By rendezvous: while its node lives, a name server keeps its address.
+        # Rendezvous hashing chooses, so a name server keeps its address while that node lives.
         chosen = max(free or live, key=lambda node: _rank(label, node.name))
         if free:
             free.remove(chosen)

@@ -1,4 +1,4 @@
-"""Who may come into the farm, and who no longer may.
+"""Decides which nodes may come into the farm, and which nodes no longer may.
 
 - token: a line of text that lets one node in, once, until it expires
 - authority: the farm's CA on the operator's machine, and the service in front of it

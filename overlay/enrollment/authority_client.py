@@ -1,7 +1,8 @@
-"""One question to the enrollment service, and its answer.
+"""Asks the enrollment service one question, and receives its answer.
 
-In: a question, and whom to trust. Out: the answer; a refusal is an error. Counterparts:
-`service.py`; `joining.py` and `renewal.py` ask. Blocking code, for a command or a thread.
+In: a question, and the CA to trust. Out: the answer; a refusal is an error. Counterparts:
+`service.py` answers; `joining.py` and `renewal.py` ask. This is blocking code, for a command or a
+thread.
 """
 
 import socket
@@ -25,7 +26,7 @@ A = TypeVar("A", bound=enrollment_messages.EnrollmentReply)
 
 
 def trusting(authority: x509.Certificate) -> ssl.SSLContext:
-    """Trust in this CA alone."""
+    """A TLS context that trusts this CA alone."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -42,8 +43,9 @@ def ask(
 ) -> tuple[A, str]:
     """The answer, and the address that this node has on the connection.
 
-    `farm` is whose service it must be; without, the context says what is checked. Raises
-    `UnavailableError` if it cannot be reached, `IdentityError` if it refuses or is another.
+    `farm` is the farm whose service this must be. If it is empty, `context` alone says what is
+    checked. Raises `UnavailableError` if the service cannot be reached, `IdentityError` if it
+    refuses or is not the right one.
     """
     where = f"{service[0]}:{service[1]}"
     name = template.service_name(farm) if farm else None

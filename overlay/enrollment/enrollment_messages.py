@@ -1,7 +1,7 @@
-"""What a node and the enrollment service say to each other: one question, one answer, over TLS.
+"""The messages between a node and the enrollment service: one question, one answer, over TLS.
 
-In and out: a frame each way (`overlay.base.frames`), msgpack. Counterparts: `authority_client.py`
-and `service.py`. A field added at the end is compatible both ways.
+In and out: a frame each way (`overlay.base.frames`), in msgpack. Counterparts:
+`authority_client.py` and `service.py`. A field that is added at the end is compatible both ways.
 """
 
 import sys
@@ -13,27 +13,28 @@ from overlay.base import decoding
 
 
 class EnrollmentQuestion(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Base of what a node asks."""
+    """The base of all questions of a node."""
 
 
 class EnrollmentReply(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Base of what the service answers."""
+    """The base of all answers of the service."""
 
 
 class Denied(EnrollmentReply, frozen=True, kw_only=True, tag=0):
-    """It was not done; `code` is for programs, `reason` for people."""
+    """The service did not do what the node asked for. `code` is for programs, `reason` for
+    people."""
 
     code: str
-    """`token` (unknown, used or expired), `refused`, `busy`, `internal`."""
+    """`token` (unknown, used or expired), `refused`, `busy` or `internal`."""
     reason: str
 
 
 class AskAuthority(EnrollmentQuestion, frozen=True, kw_only=True, tag=1):
-    """Whose CA are you? Answered by `Authority`, on a connection that proves nothing yet."""
+    """Asks whose CA this is. Answered by `Authority`, on a connection that proves nothing yet."""
 
 
 class Authority(EnrollmentReply, frozen=True, kw_only=True, tag=1):
-    """The CA's certificate; who asked compares it with the token's fingerprint."""
+    """The CA's certificate. The node compares it with the token's fingerprint."""
 
     certificate_pem: bytes
 
@@ -57,15 +58,16 @@ class Enrolled(EnrollmentReply, frozen=True, kw_only=True, tag=2):
     settings: dict[str, dict[str, Any]]
     """Sections of farm.toml that are the same on every node."""
     revocations: bytes = b""
-    """The list in force; empty if there is none."""
+    """The revocation list in force; empty if there is none."""
 
 
 class Renew(EnrollmentQuestion, frozen=True, kw_only=True, tag=3):
-    """A node's request for a new certificate, over mutual TLS with the one that it has. Answered by
+    """A node's request for a new certificate, over mutual TLS with its present one. Answered by
     `Renewed`."""
 
     csr_pem: bytes
-    """For the same key; the names are those of the certificate that it has."""
+    """A signing request for the same key. The new certificate has the names of the present one,
+    whatever this says."""
 
 
 class Renewed(EnrollmentReply, frozen=True, kw_only=True, tag=3):

@@ -1,10 +1,11 @@
-"""A node enrolls: from a token to an identity and a farm.toml.
+"""Enrolls this node: turns a token into an identity and a farm.toml.
 
 In: a token, and what the operator wants to decide for this node. Out: the files that the daemon
-starts with. Counterpart: `service.py`. The node's key is made here and goes nowhere.
+starts with. Counterpart: `service.py`. The node's key is made here and never leaves the node.
 
-The token's fingerprint decides which CA is the right one: the first connection only fetches its
-certificate; the second trusts nothing but that, and only there is the token's secret shown.
+The token's fingerprint says which CA is the right one. The first connection only fetches the CA's
+certificate. The second one trusts that certificate alone, and only there does the node show the
+token's secret.
 """
 
 import hmac
@@ -31,10 +32,10 @@ from overlay.identity.identity import Identity, farm_of_ca, load_ca_certificate
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the operator decides for this node; what is empty is found out."""
+    """What the operator decides for this node. A field that is empty is found out."""
 
     config: Path
-    """Where farm.toml is, or will be; the identity goes beside it."""
+    """Where farm.toml is, or will be. The identity goes beside it."""
     node: str = ""
     address: str = ""
     data_dir: str = ""
@@ -43,20 +44,20 @@ class Wishes:
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
-    """What came of it."""
+    """The outcome of joining."""
 
     config: Config
     identity: Identity
     already: bool
-    """The node was enrolled before; nothing was changed, and the token was not used."""
+    """The node was enrolled before: nothing was changed, and the token was not used."""
 
 
 def join(token: Token, wishes: Wishes) -> Joined:
-    """Enroll this node; may be repeated until it works. A node that is refused has no more than
-    before.
+    """Enroll this node. It may be repeated until it works. A node that is refused has no more
+    files than before.
 
     Raises `UnavailableError` if the service cannot be reached, `IdentityError` if it refuses or is
-    not the token's, `ConfigError` if the farm.toml that is there does not fit.
+    not that of the token, `ConfigError` if an existing farm.toml does not fit.
     """
     before = configuration.load(wishes.config) if wishes.config.exists() else None
     if before is not None and (mine := _enrolled(before, token)):
@@ -80,7 +81,8 @@ def join(token: Token, wishes: Wishes) -> Joined:
 
 
 def _enrolled(config: Config, token: Token) -> Identity | None:
-    """The identity that is there, if it is in force and of the token's CA."""
+    """The identity that this node has already, if it is in force; None if it has none. Raises
+    `IdentityError` if that identity is of another CA than the token's."""
     try:
         mine = identity.load(config)
     except IdentityError:
@@ -96,7 +98,8 @@ def _authority(token: Token) -> tuple[x509.Certificate, str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
-    # What comes over this connection proves itself, by the fingerprint.
+    # This connection need not prove anything: the certificate that comes over it is checked against
+    # the fingerprint.
     context.verify_mode = ssl.CERT_NONE
     reply, own_address = ask((token.host, token.port), AskAuthority(), Authority, context, "")
     try:
@@ -114,7 +117,7 @@ def _authority(token: Token) -> tuple[x509.Certificate, str]:
 def _names(
     token: Token, wishes: Wishes, before: Config | None, own_address: str
 ) -> tuple[str, str]:
-    """The node's name and address; raises `IdentityError` if two of the sources differ."""
+    """The node's name and address. Raises `IdentityError` if two sources give different ones."""
     if before is not None:
         found = (before.node.name, before.node.address)
     else:
@@ -129,8 +132,8 @@ def _names(
 
 @contextmanager
 def _own_key(path: Path) -> Iterator[ec.EllipticCurvePrivateKey]:
-    """The node's key. One that had to be made goes again, with its directories, if the node is
-    refused.
+    """The node's key. A key that had to be made is deleted again, with the directories that were
+    made for it, if the node is refused.
 
     If the answer is lost, the key stays: a token is good for one key, and may have been used.
     """
@@ -168,7 +171,8 @@ def _config(
 
 
 def _write(directory: Path, authority: x509.Certificate, enrolled: Enrolled) -> None:
-    """The identity; the certificate comes last, for it says that all the rest is there."""
+    """Write the identity. The certificate comes last, because its presence says that all the rest
+    is there."""
     files.write_public(directory / files.CA_CERTIFICATE, files.pem(authority))
     files.write_public(directory / files.OPERATOR_PUBLIC, enrolled.operator_pem)
     files.write_secret(directory / files.FARM_SECRET, f"{enrolled.farm_secret}\n".encode())

@@ -1,4 +1,5 @@
-"""How often an address may be wrong: a bucket of tries each, which fills again with time.
+"""Limits how often an address may fail: each address has a bucket of tries, which fills again with
+time.
 
 In: addresses, failures, time. Out: whether to listen to an address. Counterpart: `service.py`.
 """
@@ -20,14 +21,14 @@ class RateLimit:
         self._per_minute = per_minute
         self._addresses_max = addresses_max
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """Tries left, and when that was reckoned, in s."""
+        """The tries left, and the time, in s, at which they were counted."""
 
     def allows(self, address: str, now_s: float) -> bool:
         """Whether this address has a try left."""
         return self._left(_neighbourhood(address), now_s) >= 1
 
     def failed(self, address: str, now_s: float) -> None:
-        """A try was in vain."""
+        """Note that a try of this address has failed."""
         where = _neighbourhood(address)
         self._buckets[where] = (max(0.0, self._left(where, now_s) - 1), now_s)
         self._buckets.move_to_end(where)
@@ -40,7 +41,7 @@ class RateLimit:
 
 
 def _neighbourhood(address: str) -> str:
-    """The address; of an IPv6 address its /64, as a host can have all of one."""
+    """The address itself; of an IPv6 address its /64, because one host can have a whole /64."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,15 +1,14 @@
 """Renews the node's certificate while the daemon runs.
 
-In: the certificate's times. Out: a new certificate on disk and in the TLS contexts; links that are
-open go on as they are. Counterpart: `service.py`, which knows the node by its current certificate
-and signs the same key for the same names.
+In: the certificate's validity. Out: a new certificate on disk and in the TLS contexts. Links that
+are open keep the old one. Counterpart: `service.py`, which knows the node by its present
+certificate and signs the same key for the same names.
 """
 
 import asyncio
 import dataclasses
 import logging
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,36 +26,48 @@ from overlay.enrollment.enrollment_messages import Renew, Renewed
 from overlay.identity import files, keys, request
 from overlay.identity.identity import Identity, load_ca_certificate, load_certificate
 from overlay.identity.peer import peer_of_certificate
+from overlay.observe.figures import gauge
+from overlay.observe.metric_families import Unit
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
 CHECK_EVERY_S: Final = 3_600.0
-"""Between looks at the certificate's age, and between tries when the service does not answer."""
+"""How long, on average, the daemon waits before it looks at the certificate's age again, and before
+it asks a service again that did not answer."""
 
 
 def due(certificate: x509.Certificate, now: datetime) -> bool:
-    """Whether a third of its lifetime or less is left."""
+    """Whether a third of the certificate's lifetime or less is left."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return now >= end - (end - begin) / 3
 
 
-class Renewal:
+class Renewal(Part):
     """Watches over the certificate of one node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_certificate_expiry_timestamp_seconds",
+            "When the node's certificate expires, as Unix time",
+            lambda renewal: renewal.identity.expires_at.timestamp(),
+            Unit.SECONDS,
+        ),
+    )
 
     def __init__(
         self,
         config: Config,
         identity: Identity,
-        renewed: Callable[[Identity], None],
         chance: random.Random,
     ) -> None:
         self._config = config
-        self._identity = identity
-        self._renewed = renewed
+        self.identity = identity
+        """This node's, as of its latest certificate."""
         self._chance = chance
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to watch, if the configuration names a service."""
         if self._config.enrollment.service:
             self._task = asyncio.create_task(self._keep_renewing(), name="renewal")
@@ -73,18 +84,17 @@ class Renewal:
                 log.warning("the certificate cannot be renewed: %s", error)
             else:
                 if identity is not None:
-                    self._identity = identity
-                    self._renewed(identity)
+                    self.identity = identity
                     log.info("the certificate is renewed until %s", identity.expires_at)
             await asyncio.sleep(CHECK_EVERY_S * (0.5 + self._chance.random()))
 
-    # In a thread.
+    # These run in a thread.
 
     def _renew_if_due(self) -> Identity | None:
         directory = Path(self._config.node.identity_dir)
         if not due(load_certificate(directory / files.NODE_CERTIFICATE), datetime.now(UTC)):
             return None
-        mine = self._identity
+        mine = self.identity
         authority = load_ca_certificate(directory / files.CA_CERTIFICATE)
         context = trusting(authority)
         chain = (str(directory / files.NODE_CERTIFICATE), str(directory / files.NODE_KEY))
@@ -95,14 +105,15 @@ class Renewal:
         reply, _ = ask(service, question, Renewed, context, mine.farm)
         expires_at = _checked(reply.certificate_pem, authority, mine)
         files.write_public(directory / files.NODE_CERTIFICATE, reply.certificate_pem)
-        # Links that come up from now on show the new one; OpenSSL gave the open ones their own.
+        # Links that come up from now on show the new certificate. OpenSSL gave the open ones a copy
+        # of the old one.
         mine.server_context.load_cert_chain(*chain)
         mine.client_context.load_cert_chain(*chain)
         return dataclasses.replace(mine, expires_at=expires_at)
 
 
 def _checked(pem: bytes, authority: x509.Certificate, mine: Identity) -> datetime:
-    """When the new certificate ends; raises `IdentityError` if it is not this node's."""
+    """When the new certificate expires. Raises `IdentityError` if it is not this node's."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         certificate.verify_directly_issued_by(authority)

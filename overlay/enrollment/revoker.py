@@ -1,8 +1,8 @@
-"""Keeps revoked nodes out: shuts the door to every node on the newest list.
+"""Keeps revoked nodes out: shuts the door to every node on the newest revocation list.
 
-In: lists from the operator and from peers (`DocumentKeeper`), the list that came with the identity.
-Out: closed links, refused ones, the same list on every node. Counterpart: the same on every other
-node.
+In: lists from the operator and from peers (`DocumentKeeper`); the list that came with the identity.
+Out: links to revoked nodes are closed and refused; every node gets the same list. Counterpart: the
+revokers of all other nodes.
 """
 
 import logging
@@ -15,7 +15,9 @@ from overlay.identity.operator import Operator
 from overlay.identity.revocations import Revocations
 from overlay.links.farm_messages import AskRevocations, RevocationsAre, RevocationsChanged
 from overlay.links.network import Transport
+from overlay.links.peer_part import Handlers, replies
 from overlay.links.peer_protocol import PeerReply
+from overlay.observe.figures import gauge
 from overlay.records.node_info import NodeInfo
 from overlay.replication.document_keeper import DocumentKeeper, DocumentKind
 from overlay.storage.committer import Committer
@@ -38,7 +40,20 @@ REVOCATIONS: Final = DocumentKind(
 
 
 class Revoker(DocumentKeeper[Revocations]):
-    """The list in force at one node."""
+    """The revocation list that is in force at one node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_revoked_nodes",
+            "Nodes on the list of revoked nodes",
+            lambda revoker: len(revoker.current.node_ids),
+        ),
+        gauge(
+            "sipfarm_revocations_version",
+            "The version of the list of revoked nodes that is in force",
+            lambda revoker: revoker.current.version,
+        ),
+    )
 
     kind = REVOCATIONS
 
@@ -46,34 +61,45 @@ class Revoker(DocumentKeeper[Revocations]):
         self,
         own_id: bytes,
         operator: Operator,
+        given: Revocations,
         transport: Transport,
         linked: Callable[[], list[NodeInfo]],
         committer: Committer,
         revoked_myself: Callable[[], None],
     ) -> None:
-        """`revoked_myself` is called when this node is on the list."""
+        """`given` is the list that came with the identity.
+
+        `revoked_myself` is called when this node is on the list that is in force.
+        """
         super().__init__(operator, transport, linked, committer)
         self._own_id = own_id
+        self._given = given
         self._revoked_myself = revoked_myself
 
-    async def start(self, given: Revocations) -> None:
-        """Take up the newer of the list that came with the identity and the one on disk.
+    async def start(self) -> None:
+        """Take up the newer one of the list that came with the identity and the list on disk.
 
         Raises `StorageError`, and `IdentityError` if this node itself is revoked.
         """
-        newest = max(given, await self._stored(), key=lambda each: each.version)
+        newest = max(self._given, await self._stored(), key=lambda each: each.version)
         if self._own_id in newest.node_ids:
             raise IdentityError("this node was revoked by the operator; it must be enrolled anew")
         if newest.version:
             self.current = newest
             self._put_in_force(newest)
 
+    def requests(self) -> Handlers:
+        return (
+            replies(AskRevocations, lambda _, asked: self.answer(asked)),
+            replies(RevocationsChanged, self.announced),
+        )
+
     def answer(self, request: AskRevocations) -> PeerReply:
-        """What a peer that has version `have` lacks."""
+        """The list, if it is newer than the version that the peer has."""
         return self._newer_than(request.have)
 
     def announced(self, peer: bytes, announcement: RevocationsChanged) -> PeerReply:
-        """A peer has this version."""
+        """A peer has said that it has this version."""
         return self._announced(peer, announcement.version)
 
     def _put_in_force(self, document: Revocations) -> None:

@@ -1,11 +1,11 @@
 """The enrollment service: gives nodes their certificates, on the operator's machine.
 
 In: TLS connections with one question each. Out: the CA's certificate; for a token, all that a node
-needs; for a certificate that grows old, the next. Counterparts: `joining.py`, `renewal.py`. What a
-node asks for is signed in a thread: the ledgers are fsynced before an answer leaves.
+needs; for a certificate that grows old, the next one. Counterparts: `joining.py`, `renewal.py`.
+Certificates are signed in a thread, because the ledgers are fsynced before an answer leaves.
 
-The service's own certificate is the CA's, for a name that no node can have: nodes cannot pass for
-the service, nor it for a node.
+The CA makes the service's own certificate for a name that no node can have. So no node can pass for
+the service, and the service cannot pass for a node.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ Settings = dict[str, dict[str, Any]]
 
 
 class EnrollmentService:
-    """Listens for nodes."""
+    """Answers the questions of nodes."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class EnrollmentService:
         self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port that it is. Raises `IdentityError` or `OSError`."""
+        """Listen, and return the port that was chosen. Raises `IdentityError` or `OSError`."""
         ca.make_service_certificate(self._directory, now=self._now())
         context = _context(self._directory)
         self._server = await asyncio.start_server(
@@ -85,14 +85,15 @@ class EnrollmentService:
         return chosen
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         await tasks.end([self._keeping])
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
 
     async def _keep_certificate(self, context: ssl.SSLContext) -> None:
-        """A new certificate for the service now and then, as it may run for years."""
+        """Make a new certificate for the service from time to time, because it may run for
+        years."""
         while True:
             await asyncio.sleep(NEW_CERTIFICATE_EVERY_S)
             try:
@@ -143,7 +144,7 @@ class EnrollmentService:
     def _failed(self, peer: str) -> None:
         self._rate.failed(peer, asyncio.get_running_loop().time())
 
-    # In a thread.
+    # These run in a thread.
 
     def _answer(
         self, question: enrollment_messages.EnrollmentQuestion, peer: str, certificate: bytes | None
@@ -208,7 +209,8 @@ class EnrollmentService:
         return Renewed(certificate_pem=pem)
 
     def _bootstrap(self, but: str) -> tuple[str, ...]:
-        """Where nodes are that were enrolled, the newest first."""
+        """The addresses of nodes that were enrolled, the newest first, without the address
+        `but`."""
         now = self._now()
         revoked = {node_id.hex() for node_id in ca.revocation_list(self._directory).node_ids}
         found: dict[str, None] = {}
@@ -223,7 +225,7 @@ def _context(directory: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
-    # Who renews shows a certificate of the CA; who enrolls has none.
+    # A node that renews shows a certificate of the CA; a node that enrolls has none yet.
     context.verify_mode = ssl.CERT_OPTIONAL
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     context.load_verify_locations(cafile=str(directory / files.CA_CERTIFICATE))

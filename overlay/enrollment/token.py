@@ -1,8 +1,8 @@
-"""Tokens: a line of text with which a node enrolls, once, before it expires.
+"""Tokens: a token is a line of text with which a node enrolls, once, before it expires.
 
 In: where the enrollment service is, which CA is the right one, a secret. Out: the text, and back.
 Counterparts: `sipfarm ca token` makes it, `sipfarm node join` reads it, `token_book.py` remembers
-it. Whoever has the text can enroll one node: hand it over as a password is handed over.
+it. Whoever has the text can enroll one node, so it must be handed over like a password.
 """
 
 import base64
@@ -26,17 +26,17 @@ FINGERPRINT_BYTES: Final = 32
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What the text says."""
+    """The content of a token."""
 
     host: str
-    """Of the enrollment service."""
+    """The host of the enrollment service."""
     port: int
     fingerprint: bytes
     """SHA-256 of the CA's certificate."""
     token_id: bytes
     secret: bytes
     node: str = ""
-    """The name that the node must have; empty if it may choose."""
+    """The name that the node must have; empty if it may choose one."""
 
     def __repr__(self) -> str:
         return f"Token({self.token_id.hex()})"
@@ -47,7 +47,7 @@ _decode: Callable[[bytes | memoryview], Token] = decoding.msgpack(Token)
 
 
 def fingerprint_of(authority: x509.Certificate) -> bytes:
-    """What a token says of the CA."""
+    """SHA-256 of the CA's certificate in DER, as a token has it."""
     return sha256(authority.public_bytes(serialization.Encoding.DER)).digest()
 
 
@@ -57,7 +57,7 @@ def format_token(token: Token) -> str:
 
 
 def parse_token(text: str) -> Token:
-    """The token of `format_token`; raises `IdentityError`."""
+    """The token that `format_token` made this text of. Raises `IdentityError` for anything else."""
     text = text.strip()
     body = text.removeprefix(PREFIX)
     if body == text or len(text) > TOKEN_CHARS_MAX:

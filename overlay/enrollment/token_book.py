@@ -1,8 +1,9 @@
-"""The CA's memory of tokens: which were made, and which were used by whom.
+"""The CA's memory of tokens: which tokens were made, and which node used which.
 
-In: new tokens, attempts to use one. Out: whether it may be used; every use is on disk before its
-fruit is handed out, so a token is used once, also across restarts and by several processes.
-Counterparts: `service.py`; `sipfarm ca token`. The secrets themselves are not kept.
+In: new tokens; attempts to use one. Out: whether it may be used. Every use is on disk before the
+certificate is handed out, so a token is used only once, even across restarts and by several
+processes. Counterparts: `service.py`; `sipfarm ca token`. The book has hashes of the secrets, not
+the secrets.
 """
 
 import hmac
@@ -26,7 +27,7 @@ _NO_HASH: Final = "0" * 64
 
 
 class TokenError(IdentityError):
-    """The token cannot be used; the text says why."""
+    """The token cannot be used. The text says why."""
 
 
 class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,14 +40,15 @@ class TokenEntry(msgspec.Struct, frozen=True, kw_only=True):
     made_at: datetime
     expires_at: datetime
     used_by: str = ""
-    """The id, in hex, of the node that used it."""
+    """The id, in hex, of the node that used it; empty if none did."""
     used_at: datetime | None = None
 
 
 def make(
     directory: Path, service: tuple[str, int], node: str, valid: timedelta, now: datetime
 ) -> Token:
-    """A new token of the CA in `directory`; `service` is where its holder will ask.
+    """A new token of the CA in `directory`. `service` is the host and port at which its holder will
+    ask.
 
     Raises `IdentityError`.
     """
@@ -77,9 +79,10 @@ def make(
 def redeemed(
     directory: Path, token_id: bytes, secret: bytes, node_id: str, now: datetime
 ) -> Iterator[TokenEntry]:
-    """The token's entry while it is being used by `node_id`; used up when the block ends well.
+    """The token's entry while `node_id` uses it. The token is used up when the block ends without
+    an error.
 
-    The same node may come again with it, in case the answer was lost. Raises `TokenError`.
+    The same node may use it again, in case the answer was lost. Raises `TokenError`.
     """
     with ledger.locked_lines(directory / files.TOKENS, TokenEntry) as book:
         entry = _latest(book.entries, token_id.hex())

@@ -1,8 +1,8 @@
-"""Asks a gateway how it is, over UDP, TCP or TLS, from this node's own address.
+"""Asks a gateway for its status, over UDP, TCP or TLS, from this node's own address.
 
-In: a gateway. Out: a `Heard`, always. Counterparts: the carrier; `watching.py` and the control
-socket's `AskGateways` ask. The proxies' Kamailio resolves names by itself (RFC 3263, NAPTR too);
-here it is SRV, then addresses.
+In: a gateway. Out: a `GatewayAnswer`, always. Counterparts: the carrier; `watching.py` and the
+control socket's `AskGateways` ask. The proxies' Kamailio resolves names by itself (RFC 3263, with
+NAPTR). Here, names are resolved by SRV, then by address records.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from overlay.records.settings import PORTS, Gateway
 
 ANSWER_WITHIN_S: Final = 3.0
 ADDRESSES_MAX: Final = 4
-"""Of one gateway that are asked."""
+"""The number of addresses of one gateway that are asked."""
 _REPEAT_S: Final = 0.5
 _BYTES_MAX: Final = 65_535
 _LABELS: Final = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 
 
 async def ask(gateway: Gateway, config: Config) -> GatewayAnswer:
-    """What the first of its addresses that answers says; raises nothing."""
+    """The answer of the first of its addresses that answers; raises nothing."""
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     status, reason = 0, "the name has no address"
@@ -73,7 +73,7 @@ async def _ask(gateway: Gateway, address: HostPort, config: Config) -> tuple[int
 async def _by_datagram(
     gateway: Gateway, address: HostPort, own: str, farm: str, branch: str
 ) -> tuple[int, str]:
-    # A bare socket: whoever ends this wait leaves nothing behind that a loop still has to close.
+    # A bare socket: if this wait is cancelled, nothing is left that the loop would have to close.
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[tuple[int, str]] = loop.create_future()
@@ -137,8 +137,8 @@ async def _by_connection(
 
 
 def _tls(config: Config) -> ssl.SSLContext:
-    """As the proxies take a carrier's certificate: from the CAs of `proxy.tls_ca`, whatever name
-    it has."""
+    """Accepts a carrier's certificate as the proxies do: from the CAs of `proxy.tls_ca`, whatever
+    name it has."""
     context = ssl.create_default_context(cafile=config.proxy.tls_ca or None)
     context.check_hostname = False
     return context

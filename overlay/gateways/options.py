@@ -1,7 +1,7 @@
-"""The question whether a gateway lives: OPTIONS (RFC 3261 11), and what came back.
+"""The question whether a gateway lives: an OPTIONS request (RFC 3261 11), and its answer.
 
-In: a gateway, this node. Out: bytes; and of bytes, a status. Pure functions. Counterpart:
-`ask_gateway.py` sends them.
+In: a gateway and this node; the bytes of an answer. Out: the bytes of a request; a status. Pure
+functions. Counterpart: `ask_gateway.py` sends and receives the bytes.
 """
 
 import re
@@ -15,7 +15,7 @@ _STATUS_LINE: Final = re.compile(rb"SIP/2\.0 ([1-6][0-9][0-9]) ([^\r\n]{0,200})\
 
 
 def request(gateway: Gateway, farm: str, sent_by: str, branch: str) -> bytes:
-    """The request, from the farm to the gateway itself; `sent_by` is where the answer shall go."""
+    """The request from the farm to the gateway. The answer will go to `sent_by`."""
     uri = f"sip:{gateway.address};transport={gateway.transport}"
     lines = (
         f"OPTIONS {uri} SIP/2.0",
@@ -34,7 +34,7 @@ def request(gateway: Gateway, farm: str, sent_by: str, branch: str) -> bytes:
 
 
 def answer(data: bytes, branch: str) -> tuple[int, str] | None:
-    """Status and reason of a final answer to that request; None for anything else."""
+    """Status and reason of a final answer to that request; None for any other data."""
     match = _STATUS_LINE.match(data.lstrip(b"\r\n"))
     if match is None or int(match[1]) < 200 or f"z9hG4bK{branch}".encode() not in data:
         return None
@@ -42,5 +42,6 @@ def answer(data: bytes, branch: str) -> tuple[int, str] | None:
 
 
 def is_well(status: int) -> bool:
-    """Whether who answers so would take calls: all but 503 shows that somebody is there."""
+    """Whether a gateway that answers with this status would take calls. Any status but 503 shows
+    that it works."""
     return 200 <= status != BUSY

@@ -1,7 +1,7 @@
 """Which gateways of the farm's trunks answer this node.
 
-In: the farm's settings. Out: the gateways that are down, whenever that changes. Counterparts:
-`ask_gateway.py`, which asks; the proxies of the node, which try those last
+In: the farm's settings. Out: the gateways that are down, whenever they change. Counterparts:
+`ask_gateway.py`, which asks; the node's proxies, which try these gateways last
 (`proxy/trunk_choice.py`).
 """
 
@@ -10,9 +10,13 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
+from overlay.base.limits import GATEWAYS_PER_TRUNK_MAX, TRUNKS_MAX
 from overlay.base.tasks import Background
 from overlay.gateways import options
 from overlay.gateways.health import Health
+from overlay.observe.figures import Figure
+from overlay.observe.metric_families import Family, Kind, Label
+from overlay.observe.part import Part
 from overlay.records.gateway_answer import GatewayAnswer
 from overlay.records.settings import FarmSettings, Gateway
 
@@ -21,8 +25,27 @@ log = logging.getLogger(__name__)
 Ask = Callable[[Gateway], Awaitable[GatewayAnswer]]
 
 
-class Gateways:
-    """Asks every gateway now and then."""
+class Gateways(Part):
+    """Asks every gateway again and again whether it answers."""
+
+    FIGURES = (
+        Figure(
+            family=Family(
+                name="sipfarm_gateway_up",
+                kind=Kind.GAUGE,
+                text="Whether the gateway answers this node's OPTIONS",
+                labels=(
+                    Label(name="trunk", text="the trunk's name", values_max=TRUNKS_MAX),
+                    Label(
+                        name="gateway",
+                        text="the gateway's URI; the bound is each trunk's",
+                        values_max=GATEWAYS_PER_TRUNK_MAX,
+                    ),
+                ),
+            ),
+            read=lambda gateways: gateways.states().items(),
+        ),
+    )
 
     def __init__(self, ask: Ask, chance: random.Random, changed: Callable[[], None]) -> None:
         self._ask = ask
@@ -34,7 +57,7 @@ class Gateways:
         self._settings = FarmSettings()
 
     def watch(self, settings: FarmSettings) -> None:
-        """These are the trunks now."""
+        """Watch the gateways of the trunks in these settings, and no others."""
         self._settings = settings
         wanted = {gateway for trunk in settings.trunks for gateway in trunk.gateways}
         for gone in set(self._watches) - wanted:
@@ -54,7 +77,7 @@ class Gateways:
         return tuple(sorted({each.uri for each, health in self._health.items() if health.down}))
 
     def states(self) -> dict[tuple[str, str], bool]:
-        """Whether it answers, by trunk and gateway."""
+        """By trunk and gateway: whether the gateway answers."""
         return {
             (trunk.name, gateway.uri): not self._health[gateway].down
             for trunk in self._settings.trunks
@@ -62,7 +85,7 @@ class Gateways:
         }
 
     async def test(self, name: str) -> tuple[GatewayAnswer, ...]:
-        """What each gateway of a trunk says now; nothing if there is no such trunk."""
+        """The present answer of each gateway of a trunk; empty if there is no such trunk."""
         trunk = self._settings.trunk(name)
         if trunk is None:
             return ()

@@ -1,9 +1,9 @@
-"""Keys, certificates and the farm's CA: who a node is, and how it proves it.
+"""Keys, certificates and the farm's CA: which node a node is, and how it proves that.
 
 - node id: SHA-1 of the node's public key, proven by its certificate
-- CA: the key that signs the certificates of all nodes, on the operator's machine
+- CA: the key that signs the certificates of all nodes; it stays on the operator's machine
 - operator's key: signs what the operator decides (subscribers, trunks, revocations)
-- farm secret: what the proxies of all nodes sign routes with
+- farm secret: the key with which the proxies of all nodes sign routes
 - identity: all of this that one node has in `identity_dir`
 """
 

@@ -1,8 +1,9 @@
-"""The farm's certificate authority: a directory that signs each node's key, once, at enrollment.
+"""The farm's certificate authority: a directory whose key signs each node's key, once, at
+enrollment.
 
-In: certificate signing requests. Out: node certificates, each in the ledger before it is handed
-out. Counterparts: `identity.py` loads and `peer.py` reads what is made here. The directory belongs
-to the operator and stays off the nodes.
+In: certificate signing requests. Out: node certificates. Each one is in the ledger before it is
+handed out. Counterparts: `identity.py` loads the certificates and `peer.py` reads them. The
+directory belongs to the operator and stays off the nodes.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,8 @@ CA_DAYS: Final = 3650
 NODE_DAYS: Final = 365
 DAYS_MAX: Final = 36_500
 BACKDATE: Final = timedelta(minutes=5)
-"""Certificates begin this long before they are made, for hosts whose clocks are behind."""
+"""How long before their making certificates begin to be valid, for hosts whose clocks are
+behind."""
 
 
 def create(directory: Path, farm: str, days: int = CA_DAYS, *, now: datetime | None = None) -> None:
@@ -59,11 +61,12 @@ def sign(
     now: datetime | None = None,
     by: str = "operator",
 ) -> bytes:
-    """A certificate in PEM for the key of a signing request; names come from the arguments alone.
-    `by` tells the ledger who wanted it.
+    """A certificate in PEM for the key of a signing request. Its names come from the arguments
+    alone, never from the request. `by` tells the ledger who asked for it.
 
-    Raises `IdentityError` if the request or a name is bad, and, without `replace`, if another key
-    holds a certificate for this node name: two nodes of one name break the routing to both.
+    Raises `IdentityError` if the request or a name is bad, if the node's key was revoked, and,
+    without `replace`, if another key has a certificate in force for this node name: two nodes of
+    one name break the routing to both.
     """
     authority, key = _load(directory)
     requested = request.read(csr_pem)
@@ -102,10 +105,11 @@ def issue(
     replace: bool = False,
     now: datetime | None = None,
 ) -> None:
-    """Make a node's whole identity in `into`: node.key, node.pem, and what all nodes share.
+    """Make a node's whole identity in `into`: node.key, node.pem, and the files that all nodes
+    share.
 
-    For hosts that the operator controls; where the key must not travel, the node makes it and the
-    CA signs its request. Raises `IdentityError`, also if the CA is another farm's.
+    This is for hosts that the operator controls. Where the key must not travel, the node makes it
+    and the CA signs the node's request. Raises `IdentityError`, also if the CA is another farm's.
     """
     authority = load_ca_certificate(directory / files.CA_CERTIFICATE)
     if farm_of_ca(authority) != farm:
@@ -128,7 +132,7 @@ def issue(
 
 
 def make_service_certificate(directory: Path, *, now: datetime | None = None) -> None:
-    """Make a key and a certificate for the enrollment service, in place of earlier ones.
+    """Make a key and a certificate for the enrollment service, and replace earlier ones.
 
     Raises `IdentityError`.
     """
@@ -144,16 +148,17 @@ def make_service_certificate(directory: Path, *, now: datetime | None = None) ->
 
 
 def revocation_list(directory: Path) -> Revocations:
-    """The nodes that the operator has revoked; raises `IdentityError`."""
+    """The nodes that the operator has revoked. Raises `IdentityError`."""
     public = operator.load(directory / files.OPERATOR_PUBLIC)
     return revocations.read(directory / files.REVOKED, public)
 
 
 def revoke(directory: Path, node: str, *, now: datetime | None = None) -> tuple[Revocations, str]:
-    """Put a node, by its name or its id in hex, on the list; the list, and the node's id in hex.
+    """Put a node, named by its name or by its id in hex, on the list. The new list, and the node's
+    id in hex.
 
-    Raises `IdentityError` if no certificate in force is its. Whose certificates have all expired
-    leaves the list: nobody lets it in any more.
+    Raises `IdentityError` if the node has no certificate in force. A node whose certificates have
+    all expired leaves the list, because no node lets it in any more.
     """
     now = now or datetime.now(UTC)
     key = operator.load_key(directory / files.OPERATOR_KEY)
@@ -171,7 +176,7 @@ def revoke(directory: Path, node: str, *, now: datetime | None = None) -> tuple[
 
 
 def issued(directory: Path) -> list[Issued]:
-    """Every certificate that the CA has made, oldest first; raises `IdentityError`."""
+    """Every certificate that the CA has made, oldest first. Raises `IdentityError`."""
     load_ca_certificate(directory / files.CA_CERTIFICATE)
     return ledger.read(directory)
 

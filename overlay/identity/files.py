@@ -1,7 +1,8 @@
-"""Files of an identity: written whole or not at all, secrets readable by their owner alone.
+"""Reads and writes the files of an identity: each is written whole or not at all, and only its
+owner can read a secret.
 
-In: bytes and paths. Out: files in an identity or CA directory, or an `IdentityError` that names
-the file and what is wrong with it. Counterparts: `keys.py`, `ca.py`, `identity.py`.
+In: bytes and paths. Out: files in an identity or CA directory, or an `IdentityError` that names the
+file and what is wrong with it. Counterparts: `keys.py`, `ca.py`, `identity.py`.
 """
 
 import os
@@ -39,32 +40,36 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def write_secret(path: Path, data: bytes) -> None:
-    """Put `data` into `path`, mode 0600, in place of what was there; on disk when it returns."""
+    """Replace the file at `path` by one with this content, mode 0600. It is on disk when this
+    returns."""
     _write(path, data, _SECRET_MODE)
 
 
 def write_public(path: Path, data: bytes) -> None:
-    """Put `data` into `path`, mode 0644, in place of what was there; on disk when it returns."""
+    """Replace the file at `path` by one with this content, mode 0644. It is on disk when this
+    returns."""
     _write(path, data, _PUBLIC_MODE)
 
 
 def write_for_group(path: Path, data: bytes) -> None:
-    """Put `data` into `path`, mode 0640, in place of what was there; on disk when it returns."""
+    """Replace the file at `path` by one with this content, mode 0640. It is on disk when this
+    returns."""
     _write(path, data, _GROUP_MODE)
 
 
 def read_secret(path: Path) -> bytes:
-    """The content of a file that only its owner may read; raises `IdentityError` if others can."""
+    """The content of a file that only its owner may read. Raises `IdentityError` if others can read
+    it."""
     return _read(path, secret=True)
 
 
 def read_public(path: Path, bytes_max: int = IDENTITY_FILE_BYTES_MAX) -> bytes:
-    """The content of a file that anybody may read; raises `IdentityError` if it is not there."""
+    """The content of a file that anybody may read. Raises `IdentityError` if it is not there."""
     return _read(path, secret=False, bytes_max=bytes_max)
 
 
 def pem(certificate: x509.Certificate) -> bytes:
-    """A certificate in PEM."""
+    """The certificate in PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
@@ -74,7 +79,7 @@ def new_farm_secret() -> str:
 
 
 def read_farm_secret(directory: Path) -> str:
-    """The secret that all nodes of the farm share; raises `IdentityError`."""
+    """The secret that all nodes of the farm share. Raises `IdentityError`."""
     path = directory / FARM_SECRET
     text = read_secret(path).decode("ascii", "replace").strip()
     if len(text) != SECRET_HEX_DIGITS or not set(text) <= set("0123456789abcdef"):
@@ -104,14 +109,15 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 
 def give_to_owner_of(directory: Path, descriptor: int) -> None:
-    """Written by root, a file in a service's directory belongs to the service; raises `OSError`."""
+    """If root runs this, give an open file to the owner of its directory: a file in a service's
+    directory belongs to the service. Raises `OSError`."""
     if os.geteuid() == 0:
         owner = directory.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in `directory` durable; raises `OSError`."""
+    """Make the names in `directory` durable. Raises `OSError`."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -121,7 +127,7 @@ def sync_directory(directory: Path) -> None:
 
 def _read(path: Path, *, secret: bool, bytes_max: int = IDENTITY_FILE_BYTES_MAX) -> bytes:
     try:
-        # Non-blocking, so that a FIFO in the file's place is an error and not a hang.
+        # Non-blocking, so that a FIFO in place of the file is an error and not a hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(file.fileno())

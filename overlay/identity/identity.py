@@ -1,8 +1,8 @@
 """This node's identity: its key, its certificate, the farm's CA, and TLS made from them.
 
 In: the files of `node.identity_dir`. Out: an `Identity` that has been checked against the
-configuration, or an `IdentityError` that says what to mend. Counterpart: `ca.issue` and
-`sipfarm ca sign` make the files.
+configuration, or an `IdentityError` that says what to mend. Counterparts: `ca.issue` and `sipfarm
+ca sign` make the files.
 """
 
 import ipaddress
@@ -27,39 +27,41 @@ from overlay.identity.revocations import Revocations
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who this node is, and what proves it to the others."""
+    """Which node this is, and what proves it to the others."""
 
     node_id: bytes
-    """20 bytes, made from its key."""
+    """20 bytes, made from the node's key."""
     name: str
     farm: str
     address: str
     expires_at: datetime
-    """When the certificate ends, UTC."""
+    """When the certificate expires, UTC."""
     farm_secret: str = field(repr=False)
     """64 hex digits, the same on every node."""
     operator: Operator
-    """Whose signature records of subscribers must bear."""
+    """The public part of the operator's key, which must have signed every record of a
+    subscriber."""
     revoked: Revocations = revocations.NONE
-    """The revocation list that came with the identity; the farm may have a newer one."""
+    """The revocation list that came with the identity. The farm may have a newer one."""
     key: ec.EllipticCurvePrivateKey | None = field(default=None, repr=False)
-    """What proves it; None where nothing is signed."""
+    """The node's key; None where nothing is signed."""
     certificate: bytes = field(default=b"", repr=False)
-    """In DER: the CA's word that the key is this node's."""
+    """The node's certificate in DER: the CA's word that the key is this node's."""
     authority: x509.Certificate | None = field(default=None, repr=False)
-    """The farm's CA; None where nobody's signature is looked at."""
+    """The farm's CA; None where no other node's certificate is checked."""
     server_context: ssl.SSLContext
-    """For links that others open: asks for their certificate."""
+    """TLS for links that others open. It asks for their certificates."""
     client_context: ssl.SSLContext
-    """For links that this node opens. It checks no host name: the node id is checked instead."""
+    """TLS for links that this node opens. It checks no host name: the node id is checked
+    instead."""
 
 
 def load(config: Config, now: datetime | None = None) -> Identity:
     """The identity of the configured node at `now` (default: this moment).
 
-    Raises `IdentityError` when a file is missing, broken or open to others, when key, certificate
-    and CA do not belong together, when the certificate is not in force, and when it is for another
-    farm, node or address than the configuration's.
+    Raises `IdentityError` when a file is missing, broken or readable by others, when key,
+    certificate and CA do not belong together, when the certificate is not in force, and when the
+    certificate is for another farm, node or address than the configuration's.
     """
     directory = Path(config.node.identity_dir)
     now = now or datetime.now(UTC)
@@ -96,7 +98,7 @@ def load(config: Config, now: datetime | None = None) -> Identity:
 
 
 def load_certificate(path: Path) -> x509.Certificate:
-    """The certificate in the PEM file `path`; raises `IdentityError`."""
+    """The certificate in the PEM file at `path`. Raises `IdentityError`."""
     try:
         return x509.load_pem_x509_certificate(files.read_public(path))
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -104,7 +106,8 @@ def load_certificate(path: Path) -> x509.Certificate:
 
 
 def load_ca_certificate(path: Path) -> x509.Certificate:
-    """The CA's certificate in `path`; raises `IdentityError` if it is not one of a farm's CA."""
+    """The CA's certificate in the file at `path`. Raises `IdentityError` if it is not the
+    certificate of a farm's CA."""
     certificate = load_certificate(path)
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
@@ -117,7 +120,8 @@ def load_ca_certificate(path: Path) -> x509.Certificate:
 
 
 def farm_of_ca(authority: x509.Certificate) -> str:
-    """The farm that a CA certificate is for; raises `IdentityError` if it names none."""
+    """The farm that a CA certificate is for. Raises `IdentityError` if the certificate names
+    none."""
     values = authority.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
     if len(values) != 1 or not isinstance(values[0].value, str):
         raise IdentityError("the CA's certificate names no farm")

@@ -1,7 +1,7 @@
 """Keys of nodes and of the farm's CA, and the node ids that are made from them.
 
-In: key files, public keys. Out: EC P-256 keys and 20-byte node ids. Counterparts: `ca.py`
-signs what is generated here; `peer.py` takes a peer's id from its certificate.
+In: key files, public keys. Out: EC P-256 keys and 20-byte node ids. Counterparts: `ca.py` signs the
+keys that are generated here; `peer.py` takes a peer's id from its certificate.
 """
 
 from pathlib import Path
@@ -33,7 +33,8 @@ def save(key: ec.EllipticCurvePrivateKey, path: Path) -> None:
 
 
 def load(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The key in `path`; raises `IdentityError` if it is missing, broken or open to others."""
+    """The key in the file at `path`. Raises `IdentityError` if the file is missing, broken or
+    readable by others."""
     data = files.read_secret(path)
     try:
         key = serialization.load_pem_private_key(data, password=None)
@@ -52,7 +53,7 @@ def is_allowed(key: object) -> bool:
 def node_id(public_key: PublicKeyTypes) -> bytes:
     """The 20-byte id of the node with this key: SHA-1 over its SubjectPublicKeyInfo in DER.
 
-    SHA-1 places nodes and records in one 160-bit space; a second key with the same id would need a
+    SHA-1 places nodes and records in one 160-bit space. A second key with the same id would take a
     second preimage, and a certificate.
     """
     information = public_key.public_bytes(

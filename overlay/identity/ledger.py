@@ -1,7 +1,8 @@
-"""The CA's ledger: a line of JSON for each certificate that it has made.
+"""The CA's ledger: a file with a line of JSON for each certificate that the CA has made.
 
-In: certificates, before they are handed out. Out: what has been issued, oldest first.
-Counterpart: `ca.py`; `sipfarm ca list` shows it.
+In: certificates, before they are handed out. Out: all certificates that were made, oldest first.
+Counterparts: `ca.py` writes it; `sipfarm ca list` shows it. `token_book.py` keeps its tokens in a
+file of the same form.
 """
 
 import fcntl
@@ -30,14 +31,14 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: datetime
     expires_at: datetime
     by: str = ""
-    """Who wanted it: the operator, or a token and the address that it came from."""
+    """Who asked for it: the operator, or a token and the address that it came from."""
 
 
 E = TypeVar("E", bound=msgspec.Struct)
 
 
 class LockedLines(Generic[E]):
-    """A ledger while this process alone has it."""
+    """A ledger while this process alone has it open."""
 
     def __init__(self, path: Path, file: BinaryIO, kind: type[E]) -> None:
         self._path = path
@@ -46,7 +47,7 @@ class LockedLines(Generic[E]):
         self.entries = _parse(path, self._file, kind)
 
     def append(self, entry: E) -> None:
-        """Add an entry; on disk when it returns. Raises `IdentityError`."""
+        """Add an entry, which is on disk when this returns. Raises `IdentityError`."""
         try:
             self._file.write(msgspec.json.encode(entry) + b"\n")
             self._file.flush()
@@ -58,13 +59,15 @@ class LockedLines(Generic[E]):
 
 
 def locked(directory: Path) -> AbstractContextManager[LockedLines[Issued]]:
-    """The ledger of the CA in `directory`; another process that wants it waits."""
+    """The ledger of the CA in `directory`. Another process that opens it waits until the block
+    ends."""
     return locked_lines(directory / files.ISSUED, Issued)
 
 
 @contextmanager
 def locked_lines(path: Path, kind: type[E]) -> Iterator[LockedLines[E]]:
-    """A ledger of entries of this kind; another process or thread that wants it waits."""
+    """A ledger whose entries are of this kind. Another process or thread that opens it waits until
+    the block ends."""
     try:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
         file = os.fdopen(os.open(path, flags, 0o644), "a+b")
@@ -77,7 +80,8 @@ def locked_lines(path: Path, kind: type[E]) -> Iterator[LockedLines[E]]:
 
 
 def read(directory: Path) -> list[Issued]:
-    """Every entry, oldest first; none if nothing was issued yet. Raises `IdentityError`."""
+    """Every entry, oldest first; none if the CA has made no certificate yet. Raises
+    `IdentityError`."""
     path = directory / files.ISSUED
     try:
         with path.open("rb") as file:
@@ -89,8 +93,8 @@ def read(directory: Path) -> list[Issued]:
 
 
 def holder(entries: Iterable[Issued], node: str, now: datetime) -> str:
-    """The id, in hex, of the node that last got a certificate for this name; empty if none holds
-    one that is in force at `now`."""
+    """The id, in hex, of the node that last got a certificate for this name; empty if no
+    certificate for this name is in force at `now`."""
     latest = ""
     for entry in entries:
         if entry.node == node and entry.expires_at > now:

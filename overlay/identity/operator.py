@@ -1,9 +1,9 @@
-"""The operator's signature: what the operator decided, no node can make up.
+"""The operator's signature: no node can make up what the operator decided.
 
-In: the operator's key, or its public part, and what is signed. Out: signatures, and whether one
-holds. Counterparts: `sipfarm` signs on the operator's machine; the nodes, which have the public
-part alone, check. Each kind of record is signed under a name of its own (`purpose`), so that a
-signature under one is worth nothing under another.
+In: the operator's key, or its public part, and the bytes to be signed. Out: signatures, and whether
+a signature holds. Counterparts: `sipfarm` signs on the operator's machine; the nodes, which have
+the public part alone, check. Each kind of record is signed under a name of its own (`purpose`), so
+that a signature under one name is worth nothing under another.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ class Operator:
         self._key = key
 
     def has_signed(self, purpose: bytes, data: bytes, signature: bytes) -> bool:
-        """Whether `signature` is the operator's under `data`, for this purpose."""
+        """Whether `signature` is the operator's over `data`, for this purpose."""
         try:
             self._key.verify(signature, _message(purpose, data))
         except InvalidSignature:
@@ -38,18 +38,18 @@ class Operator:
 
 
 class OperatorKey:
-    """The operator's key; stays off the nodes."""
+    """The operator's key. It stays off the nodes."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
 
     @property
     def public(self) -> Operator:
-        """What the nodes have of it."""
+        """The public part, which the nodes have."""
         return Operator(self._key.public_key())
 
     def sign(self, purpose: bytes, data: bytes) -> bytes:
-        """64 bytes."""
+        """The signature over `data` for this purpose: 64 bytes."""
         return self._key.sign(_message(purpose, data))
 
     def save(self, directory: Path) -> None:
@@ -69,7 +69,7 @@ def generate() -> OperatorKey:
 
 
 def load(path: Path) -> Operator:
-    """The public key in `path`; raises `IdentityError`."""
+    """The public key in the file at `path`. Raises `IdentityError`."""
     try:
         key = serialization.load_pem_public_key(files.read_public(path))
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -80,7 +80,8 @@ def load(path: Path) -> Operator:
 
 
 def load_key(path: Path) -> OperatorKey:
-    """The key in `path`; raises `IdentityError` if it is missing, broken or open to others."""
+    """The key in the file at `path`. Raises `IdentityError` if the file is missing, broken or
+    readable by others."""
     data = files.read_secret(path)
     try:
         key = serialization.load_pem_private_key(data, password=None)

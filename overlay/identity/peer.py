@@ -1,4 +1,4 @@
-"""Who a certificate says a node is.
+"""Reads from a certificate which node a peer is.
 
 In: a verified certificate, or the TLS connection that it came over. Out: a `Peer`, or an
 `IdentityError` when the certificate is not one that the farm's CA makes for nodes. Counterpart:
@@ -22,18 +22,19 @@ class Peer:
     """A node, as its certificate names it."""
 
     node_id: bytes
-    """20 bytes, made from its key."""
+    """20 bytes, made from the node's key."""
     name: str
     farm: str
     address: str
-    """The address that it is enrolled with, IPv4 or IPv6."""
+    """The address, IPv4 or IPv6, with which the node was enrolled."""
 
 
 def peer_of(connection: ssl.SSLObject | ssl.SSLSocket, farm: str = "") -> Peer:
     """The node at the other end of a TLS connection whose handshake is done.
 
-    Raises `IdentityError` if it showed no certificate, or none of a node, or, with `farm` given,
-    one of another farm. That the certificate is the CA's was verified in the handshake.
+    Raises `IdentityError` if the peer showed no certificate, or one that is not a node's, or, with
+    `farm` given, one of another farm. The handshake has already verified that the CA made the
+    certificate.
     """
     der = connection.getpeercert(binary_form=True)
     if not der:
@@ -49,7 +50,7 @@ def peer_of(connection: ssl.SSLObject | ssl.SSLSocket, farm: str = "") -> Peer:
 
 
 def peer_of_certificate(certificate: x509.Certificate) -> Peer:
-    """The node that a certificate is for; raises `IdentityError` if it is not a node's."""
+    """The node that a certificate is for. Raises `IdentityError` if it is not a node's."""
     try:
         public_key = certificate.public_key()
         name = _only(certificate.subject, NameOID.COMMON_NAME)

@@ -1,7 +1,7 @@
 """Certificate signing requests: how a node asks the farm's CA for its certificate.
 
-In: a node's key and names, or a request in PEM. Out: the request, or what it asks for.
-Counterpart: `ca.sign`.
+In: a node's key and names, or a request in PEM. Out: the request, or what it asks for. Counterpart:
+`ca.sign`.
 """
 
 import ipaddress
@@ -19,12 +19,13 @@ from overlay.identity import keys, template
 
 @dataclass(frozen=True, kw_only=True)
 class Requested:
-    """What a signing request asks for. Its signature proves the key, and nothing of the names."""
+    """What a signing request asks for. Its signature proves the key, and proves nothing of the
+    names."""
 
     node: str
-    """Empty if it names none."""
+    """Empty if the request names none."""
     address: str
-    """Empty if it names none."""
+    """Empty if the request names none."""
     public_key: ec.EllipticCurvePublicKey
 
     @property
@@ -34,9 +35,10 @@ class Requested:
 
 
 def make(key: ec.EllipticCurvePrivateKey, farm: str, node: str, address: str) -> bytes:
-    """A signing request in PEM for a node's key; raises `IdentityError` for a name it cannot have.
+    """A signing request in PEM for a node's key.
 
-    `address` is an IPv4 or IPv6 address.
+    `address` is an IPv4 or IPv6 address. Raises `IdentityError` for a name or an address that a
+    node cannot have.
     """
     ip = template.checked_address(address)
     builder = x509.CertificateSigningRequestBuilder(template.node_subject(farm, node))
@@ -45,7 +47,8 @@ def make(key: ec.EllipticCurvePrivateKey, farm: str, node: str, address: str) ->
 
 
 def read(csr_pem: bytes) -> Requested:
-    """What a request asks for; raises `IdentityError` if it is broken or not signed by its key."""
+    """What a request asks for. Raises `IdentityError` if it is broken or not signed by its own
+    key."""
     try:
         request = x509.load_pem_x509_csr(csr_pem)
         valid = request.is_signature_valid

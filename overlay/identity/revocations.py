@@ -1,8 +1,8 @@
 """The list of nodes that the farm no longer trusts, signed by the operator.
 
-In: node ids that the operator revokes. Out: a list with a version, whole in every version, so that
-the highest one says all. Counterparts: `ca.revoke` makes it; `overlay.enrollment.revoker` on each
-node checks, keeps and enforces it.
+In: ids of nodes that the operator revokes. Out: a list with a version. Every version is complete,
+so the highest one says all. Counterparts: `ca.revoke` makes it; `overlay.enrollment.revoker` on
+each node checks, keeps and enforces it.
 """
 
 from collections.abc import Callable
@@ -24,30 +24,31 @@ _ID_BYTES: Final = 20
 
 
 class Revocations(msgspec.Struct, frozen=True, kw_only=True):
-    """Everybody who is shut out."""
+    """All nodes that are shut out."""
 
     version: int = 0
-    """Unix time in ms of the change, or one more than the version before; 0 for no list."""
+    """Unix time in ms of the change, or one more than the version before it; 0: there is no
+    list."""
     node_ids: tuple[bytes, ...] = ()
-    """20 bytes each, in order."""
+    """Node ids of 20 bytes each, in order."""
     signature: bytes = b""
-    """The operator's."""
+    """The operator's signature over version and ids."""
 
 
 NONE: Final = Revocations()
-"""No list."""
+"""The value that stands for no list."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decode: Callable[[bytes | memoryview], Revocations] = decoding.msgpack(Revocations)
 
 
 def encode(revoked: Revocations) -> bytes:
-    """The list as stored and sent."""
+    """The list's bytes, as they are stored and sent."""
     return _encoder.encode(revoked)
 
 
 def signed(version: int, node_ids: set[bytes], key: OperatorKey) -> Revocations:
-    """A list of these nodes; raises `IdentityError` if they are too many."""
+    """A signed list of these nodes. Raises `IdentityError` if they are too many."""
     if len(node_ids) > REVOKED_NODES_MAX:
         raise IdentityError(f"more than {REVOKED_NODES_MAX} nodes cannot be revoked at a time")
     bare = Revocations(version=version, node_ids=tuple(sorted(node_ids)))
@@ -55,7 +56,8 @@ def signed(version: int, node_ids: set[bytes], key: OperatorKey) -> Revocations:
 
 
 def admit(body: bytes, operator: Operator) -> Revocations:
-    """The list in `body`; raises `ForgedError` if it is not the operator's or makes no sense."""
+    """The list in `body`. Raises `ForgedError` if the operator has not signed it, or if it makes no
+    sense."""
     try:
         revoked = _decode(body)
     except msgspec.MsgspecError as error:
@@ -69,7 +71,7 @@ def admit(body: bytes, operator: Operator) -> Revocations:
 
 
 def read(path: Path, operator: Operator) -> Revocations:
-    """The list in the file `path`, an empty one if there is none; raises `IdentityError`."""
+    """The list in the file at `path`; an empty one if there is no file. Raises `IdentityError`."""
     if not path.exists():
         return NONE
     try:
@@ -79,7 +81,7 @@ def read(path: Path, operator: Operator) -> Revocations:
 
 
 def write(path: Path, revoked: Revocations) -> None:
-    """Put the list into `path`; raises `IdentityError`."""
+    """Write the list to the file at `path`. Raises `IdentityError`."""
     files.write_public(path, encode(revoked))
 
 

@@ -1,8 +1,8 @@
-"""The certificate that SIP phones are shown (RFC 5922), and what keeps it from being used.
+"""The certificate that a node shows to SIP phones (RFC 5922), and the reason why it cannot be used.
 
-In: the files that `[proxy]` names, the time. Out: nothing, or what is wrong with them in words.
-Counterparts: `proxy/render.py`, which serves TLS only with a certificate that phones would take;
-`sipfarm check-config`, which says what is wrong.
+In: the files that `[proxy]` names; the time. Out: nothing, or what is wrong with the files, in
+words. Counterparts: `proxy/render.py`, which serves TLS only with a certificate that phones would
+accept; `sipfarm check-config`, which says what is wrong.
 """
 
 from datetime import UTC, datetime
@@ -16,7 +16,8 @@ from overlay.config.config import Config
 
 
 def problem(config: Config, now: datetime | None = None) -> str:
-    """Why TLS cannot be served at `now` (default: this moment); empty if it can or shall not be."""
+    """Why the node cannot serve TLS at `now` (default: this moment); empty if it can, or is not
+    configured to."""
     proxy = config.proxy
     if not (proxy.tls_port or proxy.wss_port):
         return ""
@@ -49,14 +50,14 @@ def problem(config: Config, now: datetime | None = None) -> str:
 
 
 def servable(config: Config, now: datetime | None = None) -> tuple[str, ...]:
-    """The transports besides UDP and TCP that the node serves as its files are now."""
+    """The transports besides UDP and TCP that the node can serve with its files as they are now."""
     encrypted = () if problem(config, now) else ("tls", "wss")
     ports = config.proxy.further_ports
     return tuple(name for name in ports if name in encrypted or name == "ws")
 
 
 def covers(name: str, host: str) -> bool:
-    """Whether a certificate's DNS name is that of the host; `*` stands for one whole label."""
+    """Whether a certificate's DNS name covers the host; `*` stands for one whole label."""
     name, host = name.lower(), host.lower()
     if name.startswith("*."):
         return name[2:] == host.partition(".")[2]

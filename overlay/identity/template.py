@@ -1,4 +1,4 @@
-"""What the farm's certificates contain (RFC 5280), and which names may stand in them.
+"""Says what the farm's certificates contain (RFC 5280), and which names may stand in them.
 
 In: names, keys, times. Out: certificate builders for `ca.py` to sign. Counterpart: `peer.py` reads
 node certificates back.
@@ -18,13 +18,13 @@ from overlay.base.errors import IdentityError
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 FARM_CHARS_MAX: Final = 64
-"""What an organization name may have (RFC 5280 A.1, ub-organization-name)."""
+"""How many characters an organization name may have (RFC 5280 A.1, ub-organization-name)."""
 
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def checked_farm(farm: str) -> str:
-    """The farm's name, if a certificate can carry it; raises `IdentityError` if not."""
+    """The farm's name, if a certificate can carry it. Raises `IdentityError` if not."""
     labels = farm.split(".")
     if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
         raise IdentityError(f"farm name {farm!r} is not a lower-case domain name")
@@ -34,14 +34,14 @@ def checked_farm(farm: str) -> str:
 
 
 def checked_node(node: str) -> str:
-    """The node's name, if it is one DNS label; raises `IdentityError` if not."""
+    """The node's name, if it is one DNS label. Raises `IdentityError` if not."""
     if not _LABEL.fullmatch(node):
         raise IdentityError(f"node name {node!r} is not a lower-case DNS label")
     return node
 
 
 def checked_address(address: str) -> IpAddress:
-    """The address, if others can reach a node at it; raises `IdentityError` if not."""
+    """The address, if others can reach a node at it. Raises `IdentityError` if not."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError as error:
@@ -57,7 +57,7 @@ def node_subject(farm: str, node: str) -> x509.Name:
 
 
 def node_names(farm: str, node: str, address: IpAddress) -> x509.SubjectAlternativeName:
-    """The names that a node answers to: its own, the farm's and its address."""
+    """The names in a node's certificate: its own, the farm's and its address."""
     return x509.SubjectAlternativeName(
         [x509.DNSName(f"{node}.{farm}"), x509.DNSName(farm), x509.IPAddress(address)]
     )
@@ -66,7 +66,8 @@ def node_names(farm: str, node: str, address: IpAddress) -> x509.SubjectAlternat
 def ca_certificate(
     farm: str, public_key: ec.EllipticCurvePublicKey, start: datetime, end: datetime
 ) -> x509.CertificateBuilder:
-    """A self-signed CA that can sign nodes of this farm alone, and no further CA."""
+    """A self-signed CA certificate. The CA can sign certificates of this farm alone, and of no
+    further CA."""
     subject = _subject(checked_farm(farm), "sipfarm CA")
     identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
     constraints = x509.NameConstraints([x509.DNSName(farm)], None)
@@ -87,7 +88,7 @@ def node_certificate(
     start: datetime,
     end: datetime,
 ) -> x509.CertificateBuilder:
-    """A node's certificate, for both ends of a TLS link; `names` are farm, node and address."""
+    """A node's certificate, for both ends of a TLS link. `names` are farm, node and address."""
     farm, node, address = names
     purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -104,7 +105,8 @@ def node_certificate(
 
 
 def service_name(farm: str) -> str:
-    """The host name of the enrollment service; no node can have it, as its names are one label."""
+    """The host name of the enrollment service. No node can have it, because a node's name is one
+    label."""
     return f"service.enrollment.{farm}"
 
 
@@ -115,7 +117,8 @@ def service_certificate(
     start: datetime,
     end: datetime,
 ) -> x509.CertificateBuilder:
-    """The enrollment service's certificate: of no use to a node, which must have an address."""
+    """The enrollment service's certificate. It is of no use to a node, whose certificate must have
+    an address."""
     issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     names = x509.SubjectAlternativeName([x509.DNSName(service_name(farm))])
     identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)

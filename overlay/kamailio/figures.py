@@ -1,8 +1,8 @@
-"""Kamailio's own figures, shown among the daemon's, so that a node has one address to scrape.
+"""Shows Kamailio's figures among the daemon's, so that each node has one address to scrape.
 
-In: the statistics that Kamailio tells (`rpc.py`). Out: the families of `statistics.py`, and whether
-Kamailio tells them. Counterpart: `overlay.observe.metrics_http` has them refreshed. A Kamailio that
-is away, or answers nonsense, is no figures.
+In: Kamailio's statistics (`rpc.py`). Out: the families of `statistics.py`, and whether Kamailio
+gives statistics at all. Counterpart: `overlay.observe.metrics_http` has them refreshed. While
+Kamailio does not answer, or answers nonsense, no figures of it are shown.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from overlay.observe.metric_families import Family, Kind
 SHED: Final = "sipfarm:shed"
 """The proxy's counter `proxy.counters.SHED`."""
 AGE_S_MAX: Final = 1.0
-"""How long figures are shown again without asking."""
+"""Figures younger than this are shown again without asking Kamailio."""
 
 UP: Final = Family(
     name="sipfarm_kamailio_up", kind=Kind.GAUGE, text="Whether Kamailio tells its statistics"
@@ -36,10 +36,10 @@ FAMILIES: Final = (UP, UNKNOWN)
 
 
 class KamailioFigures(Collector):
-    """What Kamailio last said of itself."""
+    """The figures that Kamailio gave last."""
 
     def __init__(self, path: Path, now_s: Callable[[], float]) -> None:
-        """`path` is Kamailio's datagram socket; `now_s` a clock that never goes back, in s."""
+        """`path` is Kamailio's datagram socket; `now_s` is a clock that never goes back, in s."""
         self._path = path
         self._now_s = now_s
         self._refreshed_s = float("-inf")
@@ -65,7 +65,7 @@ class KamailioFigures(Collector):
         yield from shown.values()
 
     async def refresh(self) -> None:
-        """Ask Kamailio, unless that was done just now; never raises for what Kamailio does."""
+        """Ask Kamailio, unless that was done just now. Never raises, whatever Kamailio does."""
         async with self._lock:
             if self._now_s() - self._refreshed_s < AGE_S_MAX:
                 return
@@ -77,12 +77,12 @@ class KamailioFigures(Collector):
             self._refreshed_s = self._now_s()
 
     async def shed(self) -> int:
-        """How many requests Kamailio has refused since its start as it was behind with its work;
-        0 if it does not say."""
+        """The number of requests that Kamailio has refused since its start, as it was behind with
+        its work; 0 if Kamailio does not answer."""
         await self.refresh()
         return (self._figures or {}).get(SHED, 0)
 
 
 def unlisted(statistics: Iterable[str]) -> Iterator[str]:
-    """Those of which the table says nothing."""
+    """The statistics that are neither in the table nor left out on purpose."""
     return (each for each in statistics if each not in TABLE and not each.startswith(LEFT_OUT))

@@ -1,10 +1,11 @@
-"""Whether a node's own Kamailio answers: SIP OPTIONS by UDP (RFC 3261 11), and what counts.
+"""Asks a node's own Kamailio whether it answers: SIP OPTIONS by UDP (RFC 3261 11).
 
-In: the node's configuration. Out: datagrams, and of datagrams whether they answer; for who can
-wait, a reason or none. Counterparts: Kamailio; `kamailio/watcher.py`, `sipfarm node kamailio-ready`
-and the lab ask.
+In: the node's configuration; datagrams. Out: the question as a datagram; whether a datagram answers
+it; for a caller that can wait, the reason why Kamailio is silent, if it is. Counterparts: Kamailio;
+the callers are `kamailio/watcher.py`, `sipfarm node kamailio-ready` and the lab.
 
-Any final answer shows that a worker is at work: one that is behind refuses with 503 and lives.
+Any final answer shows that a worker is at work. A worker that is behind refuses with 503, and lives
+all the same.
 """
 
 import os
@@ -33,7 +34,11 @@ class Questions:
         self._asked = 0
 
     def open(self) -> socket.socket:
-        """A socket that hears of nobody else, and is told if nothing listens; raises `OSError`."""
+        """A socket connected to Kamailio, so it gets no other packets, and an error if nothing
+        listens.
+
+        Raises `OSError`.
+        """
         opened = socket.socket(self._family, socket.SOCK_DGRAM)
         try:
             opened.setblocking(False)
@@ -44,7 +49,7 @@ class Questions:
         return opened
 
     def next(self, sent_from: tuple[str, int]) -> bytes:
-        """One more question; `sent_from` is the socket's own name."""
+        """One more question. `sent_from` is the socket's own address."""
         host, port = sent_from[:2]
         sent_by = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._asked += 1
@@ -57,9 +62,9 @@ class Questions:
 
 
 def why_silent(config: Config, within_s: float) -> str:
-    """Ask until it answers; why it does not after `within_s`, or nothing if it does.
+    """Ask until Kamailio answers; the reason if it does not answer `within_s`, else an empty text.
 
-    It asks once at least. Nobody listening yet is a reason to go on asking.
+    At least one question is sent. If nothing listens yet, asking goes on.
     """
     questions = Questions(config)
     until_s = time.monotonic() + within_s

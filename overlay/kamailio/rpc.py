@@ -1,8 +1,8 @@
-"""One command to the node's Kamailio, over its JSON-RPC datagram socket.
+"""Sends one command to the node's Kamailio, over its JSON-RPC datagram socket.
 
-In: the socket's path, a command's name, its parameters. Out: what the command returns, or a
-`KamailioError` with what Kamailio said. `ask` blocks, for commands of the CLI; `ask_soon` is for
-the daemon's loop. Counterpart: module jsonrpcs in `proxy/kamailio.cfg.j2`.
+In: the socket's path, the command's name, its parameters. Out: the command's result, or a
+`KamailioError` with Kamailio's reason. `ask` blocks and is for commands of the CLI; `ask_soon` is
+for the daemon's loop. Counterpart: module jsonrpcs in `proxy/kamailio.cfg.j2`.
 """
 
 import asyncio
@@ -23,15 +23,16 @@ TIMEOUT_S: Final = 5.0
 SOON_TIMEOUT_S: Final = 0.5
 """How long `ask_soon` waits."""
 STATISTICS: Final = "stats.get_statistics"
-"""The command whose result `statistics` reads; its parameters are names, or `all`."""
+"""The command whose result `statistics` reads. Its parameters are names, or `all`."""
 
 _ID: Final = 1
-"""Each question has a socket of its own, so no answer can be taken for another's."""
+"""Always the same: each question has its own socket, so its answer cannot be taken for
+another's."""
 _STATISTIC: Final = re.compile(r"([\w.-]{1,64}:[\w.-]{1,128}) ?= ?(-?\d{1,20})")
 
 
 class KamailioError(SipfarmError):
-    """Kamailio is away, answers nonsense, or has refused."""
+    """Kamailio does not answer, answers nonsense, or has refused the command."""
 
 
 class _RpcFailure(msgspec.Struct):
@@ -49,7 +50,8 @@ _decode_answer = decoding.json(_RpcAnswer)
 
 def ask(path: Path, method: str, *parameters: str) -> object:
     """Run the command and return its result; raises `KamailioError`."""
-    # A path, as the kernel's own choice would be known in one network namespace alone.
+    # The socket has a path, as an address of the kernel's choice is known in one network namespace
+    # alone.
     own = path.with_name(f"rpc-{os.getpid()}.sock")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
@@ -74,7 +76,7 @@ async def ask_soon(path: Path, method: str, *parameters: str) -> object:
     try:
         # uvloop has no Unix datagram endpoints; watching the descriptor works on every loop.
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as asking:
-            # An unnamed address of the kernel's choice, so that Kamailio's user may answer to it.
+            # The kernel chooses an unnamed address, so that Kamailio's user may answer to it.
             asking.bind("")
             asking.connect(str(path))
             asking.send(_question(method, parameters))
@@ -92,9 +94,10 @@ async def ask_soon(path: Path, method: str, *parameters: str) -> object:
 
 
 def statistics(result: object) -> dict[str, int]:
-    """The values in the result of `STATISTICS`, by `group:name`; lines that are none are left out.
+    """The values in the result of `STATISTICS`, by `group:name`. Lines that hold no statistic are
+    left out.
 
-    Raises `KamailioError` if that is no such result.
+    Raises `KamailioError` if this is no result of that command.
     """
     if not isinstance(result, list) or not all(isinstance(line, str) for line in result):
         raise KamailioError("Kamailio's statistics are no list of lines")
@@ -104,7 +107,7 @@ def statistics(result: object) -> dict[str, int]:
 
 def _question(method: str, parameters: tuple[str, ...]) -> bytes:
     question: dict[str, object] = {"jsonrpc": "2.0", "method": method, "id": _ID}
-    # Kamailio takes an empty list for a parameter.
+    # Kamailio would take an empty list for a parameter.
     question |= {"params": parameters} if parameters else {}
     return msgspec.json.encode(question)
 

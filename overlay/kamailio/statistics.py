@@ -1,9 +1,10 @@
-"""Kamailio's statistics: which of them are shown, under which name, and as counter or gauge.
+"""Which of Kamailio's statistics are shown, under which name, and whether as counter or gauge.
 
-In: nothing. Out: a table from a statistic's name (`group:name`, as `stats.get_statistics` has it)
-to the family and the label values that it becomes. Counterparts: `kamailio/figures.py` asks and
-shows; `proxy/counters.py` names what the routes count. Kamailio itself does not say which
-statistics are counters: that is stated here, and a test compares it with what they do under load.
+In: nothing. Out: a table from a statistic's name (`group:name`, as `stats.get_statistics` gives it)
+to its family and label values. Counterparts: `kamailio/figures.py` asks for the statistics and
+shows them; `proxy/counters.py` names the counters of the routes. Kamailio itself does not say which
+statistics are counters. So the table says it, and a test compares that with how they change under
+load.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,11 +16,11 @@ from overlay.observe.metric_families import Family, Kind, Label, Unit
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What a statistic becomes."""
+    """How a statistic is shown."""
 
     family: Family
     values: tuple[str, ...] = ()
-    """Of the family's labels."""
+    """Values of the family's labels."""
 
 
 Table = Mapping[str, Shown]
@@ -81,7 +82,7 @@ _CLASS: Final = Label(name="class", text="of the status code", values=_CLASSES)
 def _one_by_one(
     group: str, prefix: str, kind: Kind, texts: Mapping[str, str]
 ) -> Iterator[tuple[str, Shown]]:
-    """Statistics without labels: a family each."""
+    """Statistics without labels: each is a family of its own."""
     for name, text in texts.items():
         stem = f"{prefix}_{name.lower().removeprefix('ws_')}"
         family = Family(
@@ -278,7 +279,7 @@ def _resources() -> Iterator[tuple[str, Shown]]:
         "slow_dns_request": "DNS look-ups that took too long",
     }
     yield from _one_by_one("dns", "kamailio_dns", Kind.COUNTER, texts)
-    # It counts upwards only, whatever its name says.
+    # This statistic only counts upwards, whatever its name says.
     blocked = {
         "blocked_ips": "How often an address began to be blocked, as it sent too many requests"
     }
@@ -345,7 +346,7 @@ ROUTES: Final = {
     "websockets_opened": "WebSocket connections opened",
     "websockets_refused": "HTTP requests on connections that did not become a WebSocket",
 }
-"""What `proxy/counters.py` names, Kamailio's group `sipfarm`."""
+"""The counters that `proxy/counters.py` names: Kamailio's group `sipfarm`."""
 
 TABLE: Final[Table] = {
     **dict(_one_by_one("sipfarm", "sipfarm_proxy", Kind.COUNTER, ROUTES)),
@@ -355,6 +356,6 @@ TABLE: Final[Table] = {
     **dict(_resources()),
 }
 LEFT_OUT: Final = ("websocket:ws_sip_", "websocket:ws_msrp_")
-"""How statistics begin that are not shown. A node serves SIP alone on WebSocket, so that those of
-all WebSockets say the same."""
+"""The beginnings of the names of statistics that are not shown. A node serves only SIP on
+WebSocket, so the statistics of all WebSockets say the same."""
 FAMILIES: Final = tuple({shown.family.name: shown.family for shown in TABLE.values()}.values())

@@ -1,71 +1,78 @@
 """Decides whether a node's own Kamailio counts as away.
 
-In: when a question was asked, an answer came, or nothing listened; whether the workers take in
-messages. Out: `away`, the reason. No sockets, no clock of its own. Counterpart:
-`kamailio/watcher.py` asks.
+In: when a question was sent, when an answer came, or that nothing listened; and whether the workers
+take in messages. Out: `away`, the reason. No sockets, no clock of its own. Counterpart:
+`kamailio/watcher.py` asks the questions.
 
     away ──answer──► here ──nothing listens, or MISSES_MAX questions unanswered──► away
                       └──its operator withdraws it──► away, though it answers, until it is gone
 
-One that answers is asked now and then, one that does not is asked again soon. A question unanswered
-because this process was late says nothing of Kamailio. Workers that wait for a disk or have too
-much to do answer late or never, and take in messages meanwhile: that keeps Kamailio here for a
-while, though not for ever. One that comes back again and again has to stay for a while before it
-counts, so that phones are not sent to it in vain every few seconds.
+While Kamailio answers, questions are far apart. When an answer is missing, the next question
+follows soon. If this process itself was late, then an unanswered question says nothing about
+Kamailio. Workers that wait for a disk, or that have too much to do, answer late or never. But they
+still take in messages, and that keeps Kamailio here for a while, though not for ever. A Kamailio
+that comes back again and again has to stay for a while before it counts as here. Otherwise phones
+would be sent to it in vain every few seconds.
 """
 
 from typing import Final
 
 ASK_EVERY_S: Final = 0.4
-"""After an answer."""
+"""Wait after an answer."""
 ASK_AGAIN_S: Final = 0.15
-"""After a question that is not answered."""
+"""Wait after a question without an answer."""
 LATE_S: Final = 0.1
-"""An asker later than that was held up itself, and may have left an answer unread."""
+"""If a question leaves later than this, its asker was held up and may have left an answer
+unread."""
 MISSES_MAX: Final = 4
-"""Unanswered questions in a row: 0.6 s, longer than a worker waits for a call event (0.4 s); with
-`ASK_EVERY_S`, whoever falls silent is away within a second."""
+"""Unanswered questions in a row that make Kamailio away. They take 0.6 s, longer than a worker
+waits for a call event (0.4 s). With `ASK_EVERY_S`, a Kamailio that falls silent is away within a
+second."""
 BUSY_MISSES_MAX: Final = 33
-"""The same while the workers take in messages: 5 s without a single answer are no backlog."""
+"""The same while the workers take in messages. 5 s without a single answer are not just a
+backlog."""
 RETURNS_MAX: Final = 3
 RETURNS_WITHIN_S: Final = 60.0
 STEADY_S: Final = 10.0
-"""One that has come back `RETURNS_MAX` times within `RETURNS_WITHIN_S` has to answer for so long
-before it comes back once more."""
+"""A Kamailio that has come back `RETURNS_MAX` times within `RETURNS_WITHIN_S` has to answer for so
+long before it counts as here once more."""
 
 
 WITHDRAWN_S_MAX: Final = 60.0
-"""One that was withdrawn and is still there after so long was not stopped: it counts again."""
+"""A withdrawn Kamailio that still answers after so long was not stopped: it counts as here
+again."""
 
 
 class KamailioWatch:
-    """What is known of one Kamailio; it is away until it answers for the first time."""
+    """The state of one Kamailio, which is away until it answers for the first time."""
 
     def __init__(self) -> None:
         self.away = "it has not answered yet"
-        """Why it counts as away; empty while it is here."""
+        """The reason why Kamailio counts as away; empty while it is here."""
         self._asked_s: float | None = None
         self._unanswered = False
         self._misses = self._idle_misses = 0
-        """Unanswered in a row; and since the workers took in a message."""
+        """Unanswered questions in a row; and those of them since the workers last took in a
+        message."""
         self._steady_since_s: float | None = None
         self._returned_s: list[float] = []
         self._was_here = False
         self._withdrawn_until_s = 0.0
 
     def withdraw(self, now_s: float) -> None:
-        """It is about to be stopped: it answers, and nobody is to be sent to it any more."""
+        """Count Kamailio as away although it answers, as it is about to be stopped."""
         self.away = "it is about to be stopped"
         self._withdrawn_until_s = now_s + WITHDRAWN_S_MAX
 
     @property
     def in_doubt(self) -> bool:
-        """Whether it is here, and a question was not answered: it matters if the workers work."""
+        """Whether Kamailio is here and the last question was not answered. It then matters whether
+        the workers take in messages."""
         return not self.away and self._misses > 0
 
     def ask(self, now_s: float, *, working: bool) -> None:
-        """The next question leaves now. `working`: the workers are known to have taken in messages
-        since the one before."""
+        """Note that the next question leaves now. `working`: the workers are known to have taken in
+        messages since the question before."""
         on_time = self._asked_s is not None and now_s - self._asked_s < ASK_AGAIN_S + LATE_S
         if self._unanswered and on_time:
             self._misses += 1
@@ -79,7 +86,7 @@ class KamailioWatch:
         self._asked_s, self._unanswered = now_s, True
 
     def answered(self, now_s: float) -> None:
-        """It answered one of the questions."""
+        """Note that Kamailio answered one of the questions."""
         self._unanswered, self._misses, self._idle_misses = False, 0, 0
         if self._steady_since_s is None:
             self._steady_since_s = now_s
@@ -95,7 +102,7 @@ class KamailioWatch:
         self._was_here = True
 
     def unreachable(self, reason: str) -> None:
-        """Nothing listens where it should, or nothing can be sent there."""
+        """Note that nothing listens at Kamailio's address, or that nothing can be sent there."""
         self._unanswered, self._steady_since_s = False, None
         self._withdrawn_until_s = 0.0
         self.away = f"no answer to OPTIONS: {reason}"

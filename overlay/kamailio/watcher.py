@@ -1,9 +1,9 @@
-"""Asks this node's own Kamailio all the time whether it answers.
+"""Asks this node's own Kamailio again and again whether it answers.
 
-In: answers, what the kernel says of a port where nothing listens, and, where answers are missing,
-how many messages the workers have taken in. Out: questions; a word to
-whoever wants to know when that changes. Counterparts: `kamailio/watch.py` decides;
-`kamailio/options_ping.py` has the questions; the farm's DNS, `/ready` and `sipfarm status` follow.
+In: answers; the kernel's errors, if nothing listens; and, if answers are missing, the number of
+messages that the workers have taken in. Out: questions, and a call whenever Kamailio has gone or
+come back. Counterparts: `kamailio/watch.py` decides; `kamailio/options_ping.py` makes the
+questions; the farm's DNS, `/ready` and `sipfarm status` depend on the outcome.
 """
 
 import asyncio
@@ -19,17 +19,18 @@ from overlay.kamailio import rpc
 from overlay.kamailio.options_ping import DATAGRAM_BYTES_MAX, Questions
 from overlay.kamailio.rpc import KamailioError
 from overlay.kamailio.watch import ASK_AGAIN_S, ASK_EVERY_S, KamailioWatch
+from overlay.observe.part import Part
 
 log = logging.getLogger(__name__)
 
 FIRST_WITHIN_S: Final = 0.1
 """How long a daemon that starts waits for the first answer."""
 _RECEIVED: Final = ("rcv_requests", "rcv_replies")
-"""How many messages the workers have taken in since Kamailio's start."""
+"""Statistics: the messages that the workers have taken in since Kamailio's start."""
 
 
-class KamailioWatcher:
-    """One node's."""
+class KamailioWatcher(Part):
+    """Watches the Kamailio of one node."""
 
     def __init__(self, config: Config) -> None:
         self._questions = Questions(config)
@@ -49,33 +50,33 @@ class KamailioWatcher:
         """Why Kamailio counts as away; empty while it answers."""
         return self._watch.away
 
-    async def first(self) -> None:
+    async def start(self) -> None:
         """Ask once, and wait a moment for the answer."""
         self._ask()
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_WITHIN_S):
                 await self._heard.wait()
 
-    def start(self, changed: Callable[[], None]) -> None:
+    def go_on(self, changed: Callable[[], None]) -> None:
         """Go on asking; `changed` is called whenever Kamailio has gone or come back."""
         self._changed = changed
         self._timer = self._loop.call_later(ASK_AGAIN_S, self._turn)
 
     async def stop(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         if self._timer is not None:
             self._timer.cancel()
         self._close()
         await tasks.end([self._look])
 
     def withdraw(self) -> None:
-        """Kamailio is about to be stopped: it counts as away from now on."""
+        """Count Kamailio as away from now on, as it is about to be stopped."""
         self._judge(self._watch.withdraw)
 
     # inner workings
 
     def _turn(self) -> None:
-        # Before the verdict: what came while this process could not look.
+        # Read before the verdict: an answer may have come while this process could not look.
         self._read()
         self._ask()
         self._next_in(ASK_AGAIN_S)
@@ -101,8 +102,11 @@ class KamailioWatcher:
             self._unreachable(error)
 
     async def _look_at_workers(self) -> None:
-        """By another process of Kamailio's: nothing of it waits behind what the workers have to
-        do. What the kernel drops when they are flooded is this daemon's questions, too."""
+        """Find out whether the workers take in messages.
+
+        Another process of Kamailio answers this, and does not wait for the workers. When they are
+        flooded, the kernel drops messages, and this daemon's questions among them.
+        """
         before, self._received = self._received, None
         with suppress(KamailioError):
             told = await rpc.ask_soon(self._path, rpc.STATISTICS, *_RECEIVED)
@@ -130,7 +134,7 @@ class KamailioWatcher:
         self._judge(lambda _: self._watch.unreachable(reason))
         self._heard.set()
         if not isinstance(error, ConnectionRefusedError):
-            # The address may have gone, and come back as another.
+            # The address may have gone, and may come back as another.
             self._close()
 
     def _judge(self, happened: Callable[[float], None]) -> None:

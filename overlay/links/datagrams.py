@@ -1,18 +1,18 @@
-"""Pings beside the links, each in a packet of its own.
+"""Pings beside the links, each in a UDP packet of its own.
 
-In: keys that peers gave, pings to send. Out: which pings were answered. Counterpart: the same on
-every other node; `network.py` hands the keys over on the links, `overlay.membership.prober` asks
-for pings.
+In: keys that peers gave, and pings to send. Out: which pings were answered. Counterparts: the same
+module on every other node; `network.py` hands the keys over on the links;
+`overlay.membership.prober` asks for pings.
 
-What is lost of a link's stream holds up all that follows, for the retransmission timeout of TCP:
-longer than a probe may take. A datagram is lost alone.
+A lost TCP segment of a link holds up all that follows it for the retransmission timeout, which is
+longer than a probe may take. A lost datagram holds up nothing else.
 
     kind (1: ping, 2: pong) | sender's id, 20 bytes | number, 8 bytes | MAC, 16 bytes
 
-The MAC is keyed BLAKE2b (RFC 7693) with a key that the receiver gave the sender on their link, so
-that nobody else can have sent it, nor can it be sent back. A pong repeats the number of its ping.
-Packets that somebody recorded and sends again do nothing but have one more pong sent to the member
-whose ping it was.
+The MAC is keyed BLAKE2b (RFC 7693). The receiver gave the key to the sender on their link, so
+nobody else can have sent the packet, and nobody can send it back to its sender. A pong repeats the
+number of its ping. A recorded packet that somebody sends again has only one effect: one more pong
+goes to the member that sent the ping.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self._own_id = own_id
         self._secret = secret
         self._peers: dict[bytes, tuple[NodeInfo, bytes]] = {}
-        """Those that gave a key, and where they are."""
+        """By node id: the peers that gave a key, with their addresses and the key."""
         self._waiting: dict[bytes, tuple[bytes, Callable[[], None], float]] = {}
         self._last = 0
         self._loop = asyncio.get_running_loop()
@@ -50,18 +50,18 @@ class Datagrams(asyncio.DatagramProtocol):
         self._received = 0
 
     def key_for(self, node_id: bytes) -> bytes:
-        """What this peer is to key its datagrams with."""
+        """The key that this peer has to use for its datagrams to this node."""
         return blake2b(node_id, key=self._secret, digest_size=KEY_BYTES).digest()
 
     def learn(self, peer: NodeInfo, key: bytes) -> None:
-        """A peer tells what to key datagrams to it with."""
+        """Note the key that this peer wants in datagrams to it."""
         self._peers.pop(peer.node_id, None)
         if len(self._peers) >= MEMBERS_MAX:
             del self._peers[next(iter(self._peers))]
         self._peers[peer.node_id] = (peer, key)
 
     def ping(self, node_id: bytes, answered: Callable[[], None], timeout_s: float) -> None:
-        """Send a ping; `answered` is called if there is an answer in time."""
+        """Send a ping. `answered` is called if the pong comes within `timeout_s`."""
         if node_id not in self._peers:
             return
         self._last += 1
@@ -71,18 +71,18 @@ class Datagrams(asyncio.DatagramProtocol):
         self._send(node_id, _PING, number)
 
     def close(self) -> None:
-        """Neither send nor hear anything any more."""
+        """Stop sending and receiving."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
 
-    # asyncio.DatagramProtocol
+    # Methods of asyncio.DatagramProtocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: object) -> None:
-        """Take in a packet; what no peer can have sent is nothing to this node."""
+        """Take in a packet. A packet that no peer can have sent is ignored."""
         if self._too_many() or len(data) != _BODY_BYTES + _MAC_BYTES:
             return
         sender = data[_ID]
@@ -101,12 +101,15 @@ class Datagrams(asyncio.DatagramProtocol):
                 answered()
 
     def error_received(self, exc: Exception) -> None:
-        """Nobody listens there: as good as no answer."""
+        """Ignore that nobody listens at the peer's port: it equals a ping without an answer."""
 
     # inner workings
 
     def _forget_the_late(self, now_s: float) -> None:
-        """The oldest are looked at alone: when a third of a farm is gone, thousands wait."""
+        """Drop the pings whose time is over.
+
+        Only the oldest are looked at: when a third of a farm is gone, thousands of pings wait.
+        """
         while self._waiting:
             oldest = next(iter(self._waiting))
             if self._waiting[oldest][2] > now_s:
@@ -121,12 +124,13 @@ class Datagrams(asyncio.DatagramProtocol):
         try:
             self._transport.sendto(body + _mac(key, body), (peer.host, peer.port))
         except (OSError, ValueError):
-            # No route, or an address of a family that this node does not listen on: the link
-            # has its own pings.
+            # There is no route, or the address is of a family that this node does not listen on.
+            # The link has pings of its own.
             return
 
     def _too_many(self) -> bool:
-        """Whether more come than members send; the rest of this second goes unread."""
+        """Whether more packets come than the members send. The rest of this second then goes
+        unread."""
         second = int(self._loop.time())
         if second != self._second:
             self._second, self._received = second, 0

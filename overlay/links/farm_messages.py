@@ -1,7 +1,7 @@
-"""What nodes say to each other of the farm as a whole: how each node is, what its operator has
-decided, who is locked out, which node drains.
+"""The messages between nodes that concern the farm as a whole.
 
-Counterparts: `overlay.control.local`, `overlay.enrollment.revoker`,
+They tell the status of each node, the operator's decisions, who is locked out, and which node
+drains. Counterparts: `overlay.control.local`, `overlay.enrollment.revoker`,
 `overlay.replication.settings_keeper`, `overlay.control.lockouts`, `overlay.maintenance`.
 """
 
@@ -13,25 +13,26 @@ from overlay.links.peer_protocol import Capability, PeerReply, PeerRequest
 
 
 class Described(PeerReply, frozen=True, kw_only=True, tag=22):
-    """A control `NodeStatus`."""
+    """A `NodeStatus`, encoded: the answer to `DescribeNode`."""
 
     body: bytes
 
 
 class DescribeNode(PeerRequest, frozen=True, kw_only=True, tag=21):
-    """How are you?"""
+    """Asks the receiver for its status."""
 
     answered_by = Described
 
 
 class RevocationsAre(PeerReply, frozen=True, kw_only=True, tag=31):
-    """The list (`overlay.identity.revocations`); empty if there is no newer one."""
+    """The revocation list (`overlay.identity.revocations`); empty if the answerer has no newer
+    one."""
 
     body: bytes
 
 
 class AskRevocations(PeerRequest, frozen=True, kw_only=True, tag=30):
-    """Have you a newer revocation list than this version?"""
+    """Asks for the revocation list, if the receiver has a newer version than this one."""
 
     answered_by = RevocationsAre
     upkeep = True
@@ -48,13 +49,13 @@ class RevocationsChanged(PeerRequest, frozen=True, kw_only=True, tag=32):
 
 
 class SettingsAre(PeerReply, frozen=True, kw_only=True, tag=91):
-    """The settings (`overlay.records.settings`); empty if there are no newer ones."""
+    """The farm's settings (`overlay.records.settings`); empty if the answerer has no newer ones."""
 
     body: bytes
 
 
 class AskSettings(PeerRequest, frozen=True, kw_only=True, tag=90):
-    """Have you newer settings of the farm than this version?"""
+    """Asks for the farm's settings, if the receiver has a newer version than this one."""
 
     answered_by = SettingsAre
     needs = Capability.SETTINGS
@@ -73,24 +74,24 @@ class SettingsChanged(PeerRequest, frozen=True, kw_only=True, tag=92):
 
 
 class Lockout(PeerRequest, frozen=True, kw_only=True, tag=96):
-    """This user, or with an empty one anybody, is locked out from an address."""
+    """This user is locked out from an address; an empty user means everybody at that address."""
 
     needs = Capability.LOCKOUTS
 
     aor: str
     address: str
     seconds: int
-    """0: no longer."""
+    """How long the lockout lasts; 0 ends it."""
 
 
 class LeaseIs(PeerReply, frozen=True, kw_only=True, tag=71):
-    """The answerer keeps it for the sender, or for somebody else."""
+    """Tells for which node the answerer keeps the lease: for the sender, or for another node."""
 
     granted: bool
     name: str = ""
-    """Who has it instead."""
+    """The node that has the lease instead of the sender."""
     held: bool = False
-    """False: that node only asks for it."""
+    """False: that node only asks for the lease."""
     age_ms: int = 0
 
 
@@ -101,21 +102,21 @@ class AskLease(PeerRequest, frozen=True, kw_only=True, tag=70):
     needs = Capability.MAINTENANCE
 
     held: bool = False
-    """It has it, and renews it."""
+    """The sender has the lease already, and renews it."""
     forced: bool = False
-    """By the operator's word, whoever has it."""
+    """The sender takes the lease whichever node has it, since the operator said so."""
     age_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """For how long it has had it."""
+    """For how long the sender has had the lease."""
 
 
 class EndLease(PeerRequest, frozen=True, kw_only=True, tag=72):
-    """The sender does not have, or want, the maintenance lease any more."""
+    """The sender no longer has the maintenance lease, or no longer wants it."""
 
     needs = Capability.MAINTENANCE
 
 
 class LeaseKept(PeerRequest, frozen=True, kw_only=True, tag=73):
-    """The sender keeps the maintenance lease for the receiver, perhaps for a run of it that is
-    over."""
+    """The sender keeps the maintenance lease for the receiver. The receiver may have got it in an
+    earlier run, which is over."""
 
     needs = Capability.MAINTENANCE

@@ -1,11 +1,11 @@
 """One mutual-TLS connection to one peer: handshake, requests and their answers.
 
-In: bytes from the transport, requests from this node. Out: requests of the peer to the owner of the
-link, answers to whoever asked. Counterpart: the same class at the other end; `network.py` keeps the
-links of a node.
+In: bytes from the transport, and requests from this node. Out: the peer's requests, for the link's
+owner; answers, for the callers of `request`. Counterparts: the same class at the other end;
+`network.py` keeps the links of a node.
 
-Frames written within one turn of the event loop leave in one write: under load that is most of the
-cost of a small message.
+All frames of one turn of the event loop leave in one write. Under load, writes are most of the cost
+of a small message.
 """
 
 import asyncio
@@ -34,21 +34,22 @@ log = logging.getLogger(__name__)
 
 Answered = Callable[[PeerReply], None]
 EXPIRE_PAUSE_S = 0.05
-"""Between two looks for requests whose time is over, at least."""
+"""The shortest time between two checks for requests whose deadline has passed."""
 TIMER_EARLY_S = 0.001
-"""uvloop counts in milliseconds: a timer may go off that much before its time."""
+"""uvloop counts in milliseconds, so a timer may fire this much too early."""
 TCP_THIN_LINEAR_TIMEOUTS = 16
-"""Linux, tcp(7) names no more than its sysctl: a connection with fewer than four segments under way
-repeats a lost one at even times, not at ever longer ones. Six losses in a row take 1.4 s then, not
-13 s, in which a peer that lives would be taken for dead."""
+"""The value in Linux, for which tcp(7) names only the sysctl. A connection with fewer than four
+segments under way then repeats a lost segment at even intervals, and not at ever longer ones. Six
+losses in a row then take 1.4 s. Otherwise they would take 13 s, and a living peer would be taken
+for dead."""
 HELLO_WITHIN_S = 5.0
-"""After TLS; who takes longer is cut off."""
+"""Time for the Hello after TLS is up. A peer that takes longer is cut off."""
 CLOSED_WITHIN_S = 5.0
-"""After a goodbye; a peer that does not read it must not keep the connection."""
+"""Time after a goodbye. A peer that does not read it must not keep the connection."""
 
 
 class LinkOwner(Protocol):
-    """What a link tells the network that it belongs to."""
+    """What a link tells the network that owns it."""
 
     def hello(self) -> Hello: ...
     def connected(self, link: "Link") -> None: ...
@@ -60,16 +61,16 @@ class LinkOwner(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """A connection; useful once `peer` is set, which is when its Hello was accepted."""
+    """A connection. It is usable once `peer` is set, which means that its Hello was accepted."""
 
     def __init__(self, owner: LinkOwner, outgoing: bool) -> None:
         self.outgoing = outgoing
         self.peer: Hello | None = None
         self.heard_at_s = 0.0
         self.used_at_s = 0.0
-        """When either end last asked for something, upkeep apart."""
+        """When either end last sent a request, other than upkeep."""
         self.parted = False
-        """Both ends agreed that it ends: out of use."""
+        """Whether both ends agreed to end the link, so that it is out of use."""
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -102,20 +103,20 @@ class Link(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Handshake done, and not closing."""
+        """Whether the handshake is done and the link is not closing."""
         return self.peer is not None and self._transport is not None
 
     @property
     def busy(self) -> bool:
-        """Answers are awaited on it."""
+        """Whether this node waits for answers on the link."""
         return bool(self._waiting)
 
     def refuse(self, reason: str) -> None:
-        """Close as soon as the connection is made."""
+        """Close the connection as soon as it is made."""
         self._refusal = reason
 
     def request(self, request: PeerRequest, answered: Answered, timeout_s: float) -> None:
-        """Ask the peer; `answered` is called once, with `Failed` when there is no answer."""
+        """Ask the peer. `answered` is called once, with `Failed` if there is no answer."""
         if not self.usable:
             answered(Failed(code="unavailable", reason="link is down"))
             return
@@ -142,7 +143,8 @@ class Link(asyncio.Protocol):
             self._expire_at(until_s)
 
     def send(self, message: peer_protocol.Message) -> bool:
-        """Queue a message; it leaves at the end of this turn of the loop. False: too large."""
+        """Queue a message, which leaves at the end of this turn of the loop; False if it is too
+        large."""
         payload = peer_codec.encode(message)
         if len(payload) > LINK_FRAME_BYTES_MAX:
             limit_hits.hit("LINK_FRAME_BYTES_MAX")
@@ -158,7 +160,7 @@ class Link(asyncio.Protocol):
         return True
 
     def close(self, reason: str, *, left: bool = False) -> None:
-        """Say goodbye and close once what is queued has left."""
+        """Say goodbye, and close when the queued messages have left."""
         if self._transport is None:
             return
         self._reason = reason
@@ -169,15 +171,15 @@ class Link(asyncio.Protocol):
             self._loop.call_later(CLOSED_WITHIN_S, self.abort, reason)
 
     def abort(self, reason: str) -> None:
-        """Close at once: the peer does not answer."""
+        """Close at once, as the peer does not answer."""
         if self._transport is not None:
             self._reason = reason
             self._transport.abort()
 
-    # asyncio.Protocol
+    # Methods of asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TLS is up: check whose certificate it is, and say hello."""
+        """TLS is up: check the peer's certificate, and say hello."""
         self._transport = cast(asyncio.Transport, transport)
         connection = transport.get_extra_info("socket")
         if connection is not None:
@@ -196,7 +198,7 @@ class Link(asyncio.Protocol):
         self.send(self._owner.hello())
 
     def data_received(self, data: bytes) -> None:
-        """Take in frames; anything a peer of ours cannot have sent closes the link."""
+        """Take in frames. A frame that no peer can have sent closes the link."""
         self.heard_at_s = self._loop.time()
         try:
             for payload in self._frames.feed(data):
@@ -208,7 +210,7 @@ class Link(asyncio.Protocol):
             self.abort(f"protocol error: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Everybody who waits is told; the owner is told last."""
+        """Fail all requests that wait for an answer, then tell the owner."""
         self._transport = None
         self._outbox.clear()
         for timer in (self._expiry, self._hello_due):
@@ -223,7 +225,8 @@ class Link(asyncio.Protocol):
     # inner workings
 
     def _decoded(self, payload: bytes) -> None:
-        """One frame; a newer peer's request of an unknown kind is no reason to close the link."""
+        """Take in one frame. A request of an unknown kind, from a newer peer, does not close the
+        link."""
         try:
             message = peer_codec.decode(payload)
         except msgspec.ValidationError:
@@ -251,7 +254,7 @@ class Link(asyncio.Protocol):
             self._asked(request, size_bytes)
 
     def _told(self, reply: PeerReply) -> None:
-        """An answer of the peer; nobody waits any more for one that is late."""
+        """Pass on the peer's answer. If it is late, nobody waits for it any more."""
         entry = self._waiting.pop(reply.id, None)
         if entry is None:
             return
@@ -262,7 +265,8 @@ class Link(asyncio.Protocol):
         answered(reply)
 
     def _asked(self, request: PeerRequest, size_bytes: int) -> None:
-        """A request of the peer; one who asks for more than can be answered is told so."""
+        """Take a request of the peer. A peer with too many requests under way gets `busy` as the
+        answer."""
         if self.served >= REQUESTS_SERVED_PER_LINK_MAX:
             self._busy(request.id, "REQUESTS_SERVED_PER_LINK_MAX")
             return
@@ -321,8 +325,11 @@ class Link(asyncio.Protocol):
         self._transport.write(b"".join(outbox) if len(outbox) > 1 else outbox[0])
 
     def _expire_at(self, due_s: float) -> None:
-        """The timer goes off when the first deadline is over, and most of those who wait have had
-        their answers by then: a look every so often would wake the process for nothing."""
+        """Set the timer to the first deadline.
+
+        By then most requests have had their answers. A regular check would wake the process for
+        nothing.
+        """
         self._expiry_due_s = due_s
         self._expiry = self._loop.call_at(due_s + TIMER_EARLY_S, self._expire)
 
@@ -331,7 +338,7 @@ class Link(asyncio.Protocol):
         now_s = self._loop.time()
         late = [key for key, (_, until_s, _) in self._waiting.items() if until_s <= now_s]
         for key in late:
-            # Who is told may close the link, which tells all.
+            # This callback may close the link, which fails all other requests.
             if entry := self._waiting.pop(key, None):
                 entry[0](Failed(code="unavailable", reason="no answer in time"))
         if self._waiting and self._expiry is None:

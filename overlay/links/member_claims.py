@@ -1,12 +1,12 @@
 """What one node claims about another, and which of two claims holds.
 
-In: claims from links and from gossip, in any order. Out: the one that holds. Counterparts:
-`overlay.membership.members` applies them, `overlay.membership.gossip` passes them on.
+In: claims from links and from gossip, in any order. Out: the claim that holds. Counterparts:
+`overlay.membership.members` applies claims; `overlay.membership.gossip` passes them on.
 
-A claim holds over another if its incarnation is higher, or, within one incarnation, if it says
-something worse: only the node itself raises its incarnation, and does so to refute. The greater of
-two is commutative, associative and idempotent, so nodes that heard the same claims agree, in
-whatever order they heard them.
+A claim holds against another if its incarnation is higher. Within one incarnation, the claim of the
+worse state holds. Only the node itself raises its incarnation, and it does so to refute. The
+maximum of two claims is commutative, associative and idempotent. So nodes that heard the same
+claims agree, in whatever order they heard them.
 """
 
 import ipaddress
@@ -31,28 +31,28 @@ ENDPOINT_CHARS_MAX = HOST_CHARS_MAX + len("[]:65535")
 
 
 class State(StrEnum):
-    """How a member is."""
+    """The state of a member."""
 
     ALIVE = "alive"
     SUSPECT = "suspect"
-    """Its link broke or it missed probes; it keeps its place until it is dead."""
+    """The member's link broke, or it missed probes. It keeps its place until it is dead."""
     DEAD = "dead"
     LEFT = "left"
-    """It said that it leaves for good."""
+    """The member said that it leaves for good."""
 
 
 BY_RANK = (State.ALIVE, State.SUSPECT, State.DEAD, State.LEFT)
 RANK = {state: rank for rank, state in enumerate(BY_RANK)}
 
 REFUTED_MAX = 1_000_000
-"""Refutations that one run of a node may need."""
+"""The number of refutations that one run of a node may need."""
 
 MemberClaim = tuple[int, State]
 """Incarnation and state."""
 
 
 def order(claim: MemberClaim) -> tuple[int, int]:
-    """Sorts claims: the greater one holds."""
+    """The sort key of claims: the greater claim holds."""
     return (claim[0], RANK[claim[1]])
 
 
@@ -62,24 +62,24 @@ def merge(one: MemberClaim, other: MemberClaim) -> MemberClaim:
 
 
 def claim_of(update: MemberUpdate) -> MemberClaim:
-    """The claim in a sane update."""
+    """The claim in an update that is `sane`."""
     return (update.incarnation, BY_RANK[update.state])
 
 
 def same_place(one: NodeInfo, other: NodeInfo) -> bool:
-    """Whether both name the same node at the same address."""
+    """Whether both are the same node at the same address."""
     return (one.node_id, one.host, one.port) == (other.node_id, other.host, other.port)
 
 
 def with_traits(info: NodeInfo, traits: Traits | None) -> NodeInfo:
-    """The node with these traits; with its own if they are unknown."""
+    """The node with these traits; with its own traits if these are None."""
     if traits is None or traits == info.traits:
         return info
     return msgspec.structs.replace(info, traits=traits)
 
 
 def placed_alike(one: Traits | None, other: Traits | None) -> bool:
-    """Whether nobody but phones minds the difference: records have the same places."""
+    """Whether the difference concerns only phones, so that records keep their places."""
     if one is None or other is None:
         return one == other
     alike = msgspec.structs.replace(
@@ -89,7 +89,8 @@ def placed_alike(one: Traits | None, other: Traits | None) -> bool:
 
 
 def agreed(one: Traits | None, other: Traits | None) -> Traits | None:
-    """Of two hearsays about one incarnation; they differ only where somebody dropped some.
+    """The traits to keep of two reports about one incarnation. They differ only if a node on the
+    way dropped some.
 
     Commutative, associative and idempotent.
     """
@@ -99,7 +100,7 @@ def agreed(one: Traits | None, other: Traits | None) -> Traits | None:
 
 
 def sane_node(info: NodeInfo) -> bool:
-    """Whether hearsay about a node can be about a node at all."""
+    """Whether this can be the description of a node at all. It may be hearsay."""
     traits = info.traits or Traits()
     return (
         len(traits.zone) <= ZONE_CHARS_MAX
@@ -114,7 +115,7 @@ def sane_node(info: NodeInfo) -> bool:
 
 
 def _is_address6(text: str) -> bool:
-    """Whether it is an IPv6 address as it may stand in DNS, or empty."""
+    """Whether the text is empty, or an IPv6 address in a form that DNS allows."""
     try:
         return not text or ipaddress.IPv6Address(text[: HOST_CHARS_MAX + 1]).scope_id is None
     except ValueError:
@@ -122,7 +123,7 @@ def _is_address6(text: str) -> bool:
 
 
 def _is_endpoint(text: str) -> bool:
-    """Whether it is an IP address with a port, as a Prometheus takes it, or empty."""
+    """Whether the text is empty, or an IP address and port in the form that Prometheus takes."""
     if not text:
         return True
     try:
@@ -142,7 +143,7 @@ def _sane_address(info: NodeInfo) -> bool:
 
 
 def sane(update: MemberUpdate) -> bool:
-    """Whether a peer of ours can have sent this."""
+    """Whether a peer can have sent this update."""
     return (
         sane_node(update.node)
         and len(update.origin) == NODE_ID_BYTES
@@ -152,9 +153,9 @@ def sane(update: MemberUpdate) -> bool:
 
 
 def next_incarnation(before: int, now_ms: int) -> int:
-    """The incarnation to start with, above all that the run before may have had.
+    """The incarnation to start with: higher than any that the previous run may have had.
 
-    The clock alone would do, if it never jumped back; what is stored alone, if no disk was ever
-    lost.
+    The clock alone would do if it never went back. The stored value alone would do if no disk was
+    ever lost.
     """
     return max(now_ms, before + REFUTED_MAX if before else 0)

@@ -1,6 +1,7 @@
-"""What nodes say to each other of who is there, and of their links.
+"""The messages between nodes about the farm's members and about their links.
 
-Counterparts: `overlay.membership`, `overlay.dht`; `network.py` answers what concerns links.
+Counterparts: `overlay.membership` and `overlay.dht`; `network.py` answers the messages that concern
+links.
 """
 
 from typing import Annotated
@@ -12,18 +13,18 @@ from overlay.records.node_info import Key, NodeInfo
 
 
 class MemberUpdate(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What a node says of another, or of itself."""
+    """A claim: what one node says about the state of another node, or about its own."""
 
     node: NodeInfo
     state: int
-    """Place in `overlay.links.member_claims.BY_RANK`."""
+    """The state's index in `overlay.links.member_claims.BY_RANK`."""
     incarnation: int
     origin: Key
     """Id of the node that found this out."""
 
 
 class Ping(PeerRequest, frozen=True, kw_only=True, tag=3):
-    """Answered by `Ack`."""
+    """Asks whether the receiver lives. Answered by `Ack`."""
 
     upkeep = True
 
@@ -35,7 +36,7 @@ class Nodes(PeerReply, frozen=True, kw_only=True, tag=7):
 
 
 class FindNode(PeerRequest, frozen=True, kw_only=True, tag=6):
-    """Kademlia FIND_NODE."""
+    """Kademlia FIND_NODE: asks for the nodes nearest to a target."""
 
     answered_by = Nodes
 
@@ -51,7 +52,8 @@ class Gossip(PeerRequest, frozen=True, kw_only=True, tag=40):
 
 
 class PingFor(PeerRequest, frozen=True, kw_only=True, tag=41):
-    """Ping this node for me. Answered by `Ack`, or by `Failed` with code `silent` in good time."""
+    """Asks the receiver to ping a node on the sender's behalf. Answered by `Ack`, or in good time
+    by `Failed` with code `silent`."""
 
     upkeep = True
 
@@ -59,36 +61,36 @@ class PingFor(PeerRequest, frozen=True, kw_only=True, tag=41):
 
 
 class MembersAre(PeerReply, frozen=True, kw_only=True, tag=43):
-    """What the answerer has in slices whose digests differ."""
+    """The answerer's claims in the slices whose digests differ from the sender's."""
 
     updates: tuple[MemberUpdate, ...]
     next: int
-    """Slice to go on with; the number of slices when that was all."""
+    """The slice to go on with; the number of slices if nothing is left."""
 
 
 class CompareMembers(PeerRequest, frozen=True, kw_only=True, tag=42):
-    """Digests of the sender's list of members."""
+    """Digests of the sender's list of members. Answered by `MembersAre`."""
 
     answered_by = MembersAre
     needs = Capability.COMPARISON
     upkeep = True
 
     digests: bytes
-    """One for each slice of the id space (`overlay.membership.comparison`)."""
+    """One digest for each slice of the id space (`overlay.membership.comparison`)."""
     first: int = 0
-    """Slices before this one are of no interest."""
+    """The receiver passes over the slices before this one."""
 
 
 class Idle(PeerRequest, frozen=True, kw_only=True, tag=44):
-    """The sender, who dialled this link, would close it. Answered by `Ack`: the answerer has taken
-    it out of use; or by `Failed` with code `wanted`."""
+    """The sender dialled this link and wants to close it. Answered by `Ack` if the answerer has
+    taken it out of use, or by `Failed` with code `wanted`."""
 
     needs = Capability.COMPARISON
     upkeep = True
 
 
 class DatagramKey(PeerRequest, frozen=True, kw_only=True, tag=45):
-    """What the receiver is to key its datagrams to the sender with."""
+    """The key that the receiver has to use in datagrams to the sender."""
 
     needs = Capability.DATAGRAMS
     upkeep = True

@@ -1,8 +1,8 @@
-"""The links of one node: listens, dials, and keeps one link in use for each peer.
+"""The links of one node: listens, dials, and uses one link to each peer.
 
-In: where to dial, requests for a peer. Out: peers that came and went, requests that they sent.
-Counterpart: the same on every other node. `Transport` is what the rest of the daemon sees of it;
-a simulation puts another in its place.
+In: addresses to dial, and requests for peers. Out: peers that came and went, and the requests that
+they sent. Counterpart: the same module on every other node. `Transport` is what the rest of the
+daemon sees of the network. A simulation replaces it.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 PART_TIMEOUT_S = 2.0
 KEY_TIMEOUT_S = 5.0
 TLS_WITHIN_S = 5.0
-"""For the handshake of who connects."""
+"""Time for the TLS handshake of a peer that connects."""
 
 
 class Handler(Protocol):
-    """Who is told what happens on the links."""
+    """The part that hears of links that come up and break, and of requests."""
 
     def peer_up(self, hello: Hello) -> None: ...
     def peer_down(self, node_id: bytes, reason: str, left: bool) -> None: ...
@@ -48,32 +48,33 @@ class Transport(Protocol):
     def request(
         self, node_id: bytes, request: PeerRequest, answered: Answered, timeout_s: float
     ) -> None:
-        """Ask a peer, by a new link if need be.
+        """Ask a peer, and dial it first if there is no link.
 
-        `answered` is called exactly once, with `Failed` at the worst.
+        `answered` is called exactly once, with `Failed` if there is no answer.
         """
         ...
 
     def ask(
         self, node_id: bytes, request: PeerRequest, timeout_s: float
     ) -> "asyncio.Future[PeerReply]":
-        """The same as a future that never raises."""
+        """Ask a peer; the future's result is the reply, or `Failed`. The future never raises."""
         ...
 
     def knock(self, node_id: bytes, answered: Callable[[], None], timeout_s: float) -> None:
-        """Ping beside the link, by a packet that is lost alone; needs no link that is up.
+        """Ping beside the link, in a packet that holds up nothing if it is lost. No link needs to
+        be up.
 
-        `answered` is called once, or never: there may be no answer, or no way to ask.
+        `answered` is called at most once. It is not called if there is no answer, or no way to ask.
         """
         ...
 
     def linked(self, node_id: bytes) -> bool: ...
     def heard_at_s(self, node_id: bytes) -> float:
-        """Loop time at which the peer last sent anything; 0 when there is no link."""
+        """Loop time at which the peer last sent anything; 0 if there is no link."""
         ...
 
     async def dial(self, host: str, port: int, timeout_s: float) -> Hello:
-        """Link to whoever is there; raises `UnavailableError` or `IdentityError`."""
+        """Link to the node at this address; raises `UnavailableError` or `IdentityError`."""
         ...
 
     def drop(self, node_id: bytes, reason: str) -> None:
@@ -81,11 +82,13 @@ class Transport(Protocol):
         ...
 
     def keep_by(self, policy: LinkPolicy, idle_s: float) -> None:
-        """Dial whom requests need, and close what nobody used for `idle_s`, as `policy` says."""
+        """Dial peers that requests need, and close links unused for `idle_s`, as `policy`
+        decides."""
         ...
 
     def shut_out(self, node_ids: frozenset[bytes]) -> None:
-        """From now on have no link with any of these, and only these; open ones break at once."""
+        """Break links to these nodes at once and refuse new ones. This replaces the nodes of an
+        earlier call."""
         ...
 
 
@@ -99,10 +102,10 @@ class Network:
         self._links: dict[bytes, Link] = {}
         self._open: dict[Link, None] = {}
         self._of_peer: dict[bytes, dict[Link, None]] = {}
-        """Those that said hello, spares among them."""
+        """By peer: all its links that exchanged hellos, spare links included."""
         self._datagrams: Datagrams | None = None
         self._silent: set[Link] = set()
-        """Incoming ones that did not say hello yet."""
+        """Incoming links whose hello has not come yet."""
         self._greeting: dict[Link, asyncio.Future[Hello]] = {}
         self._left: set[bytes] = set()
         self._server: asyncio.Server | None = None
@@ -113,10 +116,10 @@ class Network:
         self._waiting = Waiting(self._links.get)
         self._shut_out: frozenset[bytes] = frozenset()
         self.revoked_refused = 0
-        """Connections of revoked nodes that were refused."""
+        """The number of refused connections of revoked nodes."""
 
     async def start(self, handler: Handler, host: str, port: int) -> None:
-        """Listen, on TCP and UDP; raises `OSError` when the address cannot be had."""
+        """Listen on TCP and UDP; raises `OSError` if the address cannot be had."""
         self._handler = handler
         loop = asyncio.get_running_loop()
         datagrams = self._datagrams = Datagrams(self._hello.node.node_id, self.secret())
@@ -130,7 +133,7 @@ class Network:
         )
 
     async def stop(self, *, left: bool) -> None:
-        """Close every link, telling the peers whether this node leaves for good."""
+        """Close every link, and tell the peers whether this node leaves for good."""
         self._stopping = True
         if self._sweep is not None:
             self._sweep.cancel()
@@ -186,7 +189,8 @@ class Network:
         return link.heard_at_s if link else 0.0
 
     def drop(self, node_id: bytes, reason: str) -> None:
-        # The spare, too: with it in place nobody would be told that the peer is down.
+        # Break the spare links too. A spare would replace the link, and nobody would hear that the
+        # peer is down.
         for link in list(self._of_peer.get(node_id, ())):
             link.abort(reason)
 
@@ -199,7 +203,7 @@ class Network:
         self._shut_out = node_ids
         for link in list(self._open):
             if link.peer is not None and link.node_id in node_ids:
-                # As if it had left: nobody waits for it to come back.
+                # Treat the node as one that has left, so that nobody waits for it.
                 self._left.add(link.node_id)
                 link.abort("revoked")
 
@@ -234,10 +238,10 @@ class Network:
                 greeting.exception()
 
     def secret(self) -> bytes:
-        """What the keys of this node's datagrams are made from."""
+        """The secret from which the keys of this node's datagrams are made."""
         return secrets.token_bytes(32)
 
-    # LinkOwner
+    # Methods of LinkOwner.
 
     def hello(self) -> Hello:
         return self._hello
@@ -299,7 +303,8 @@ class Network:
             return
         assert self._handler is not None
         if self._take_spare(node_id):
-            # What was under way on the other one failed: it is a new link in all but its age.
+            # The requests under way on the other link failed, so the listeners treat the spare as a
+            # new link.
             spare = self._links[node_id].peer
             assert spare is not None
             self._handler.peer_up(spare)
@@ -331,7 +336,7 @@ class Network:
             link.request(DatagramKey(key=key), _taken, KEY_TIMEOUT_S)
 
     def _part_with_idle(self) -> None:
-        """Ask the peers of links that this node dialled and nobody uses whether they may end."""
+        """Ask to end the links that this node dialled and that nobody uses."""
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         for link in list(self._open):
@@ -367,7 +372,7 @@ class Network:
         return Ack()
 
     def _part(self, link: Link) -> None:
-        """Take a link out of use, so that its end is no crash."""
+        """Take a link out of use, so that its end does not count as a crash."""
         link.parted = True
         node_id = link.node_id
         if self._links.get(node_id) is link and not self._take_spare(node_id):
@@ -376,7 +381,8 @@ class Network:
             self._handler.peer_down(node_id, "idle", False)
 
     def _make_room(self, node_id: bytes) -> None:
-        """Break the oldest spare of a peer that has many: it needs one."""
+        """Break the oldest spare link of a peer that has too many. One link is enough for a
+        peer."""
         spares = [link for link in self._of_peer.get(node_id, ()) if link.usable]
         if len(spares) >= LINKS_PER_PEER_MAX:
             limit_hits.hit("LINKS_PER_PEER_MAX")
@@ -390,7 +396,7 @@ class Network:
             self._of_peer.pop(link.node_id, None)
 
     def _take_spare(self, node_id: bytes) -> bool:
-        """Put another link in the place of the one in use; False: there is none."""
+        """Use another link to this peer instead of the present one; False if there is none."""
         for other in self._of_peer.get(node_id, ()):
             if other.usable and not other.parted:
                 self._links[node_id] = other
@@ -409,7 +415,8 @@ class Network:
         return link
 
     def _preferred(self, link: Link, current: Link) -> bool:
-        """Which of two links to one peer both sides choose: the one that the lower id dialled."""
+        """Whether `link` is preferred. Of two links, both sides choose the one that the lower id
+        dialled."""
         assert link.peer is not None
         if link.peer.incarnation != current.peer_incarnation:
             return link.peer.incarnation > current.peer_incarnation
@@ -429,11 +436,12 @@ class Network:
 
 
 def _taken(_: PeerReply) -> None:
-    """A peer without the key answers no datagrams; its link has pings of its own."""
+    """Ignore the reply. A peer without the key answers no datagrams, but its link has pings of its
+    own."""
 
 
 def hello_of(identity: Identity, node: NodeInfo, incarnation: int, software: str) -> Hello:
-    """What this node says first on every link."""
+    """The message that this node sends first on every link."""
     return Hello(
         version_min=peer_protocol.PROTOCOL_VERSION_MIN,
         version_max=peer_protocol.PROTOCOL_VERSION,

@@ -1,14 +1,15 @@
-"""Links that are there for as long as somebody uses them.
+"""Links that exist only while requests use them.
 
-In: requests to peers without a link, links that nobody used for a while. Out: the same requests
-once a link is up; which links may go. Counterparts: `network.py` does it; `LinkPolicy` says who is
-worth a link, and has peers dialled.
+In: requests to peers without a link; links unused for a while. Out: the same requests once a link
+is up; the links that may be closed. Counterparts: `network.py` carries it out; `LinkPolicy` decides
+which peers deserve a link, and dials them.
 
     no link ──request──► dialled ──up──► requests sent ──idle, asked by `Idle`, agreed──► closed
                             └─fails─► requests failed
 
-Who dialled a link asks for its end, and the other end agrees if it does not want it either. Both
-have taken the link out of use by then, so that its end is taken for a crash by nobody.
+The node that dialled a link asks for its end. The other node agrees if it does not want the link
+either. Both have then taken the link out of use before it closes, so neither takes its end for a
+crash.
 """
 
 import asyncio
@@ -23,23 +24,23 @@ from overlay.links.peer_protocol import Failed, PeerReply, PeerRequest
 
 
 class LinkPolicy(Protocol):
-    """Who is worth a link."""
+    """Decides which peers deserve a link."""
 
     def kept(self, node_id: bytes) -> bool:
-        """Whether the link is to stay though nobody uses it."""
+        """Whether the link stays open although nobody uses it."""
         ...
 
     def dial(self, node_id: bytes) -> "asyncio.Task[None] | None":
-        """Begin to dial a peer that has no link; None: it is nobody who should be asked."""
+        """Begin to dial a peer that has no link; None if this peer should not be asked."""
         ...
 
     def parted(self, node_id: bytes) -> None:
-        """The link to this peer ends, as both ends agreed."""
+        """Note that the link to this peer ends by agreement of both ends."""
         ...
 
 
 class EveryLink:
-    """The policy of a full mesh: no link is opened for a request, none is closed as idle."""
+    """The policy of a full mesh: no link is opened for a request, and none is closed as idle."""
 
     def kept(self, node_id: bytes) -> bool:
         return True
@@ -48,7 +49,7 @@ class EveryLink:
         return None
 
     def parted(self, node_id: bytes) -> None:
-        """Does not happen."""
+        """Never called."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -58,7 +59,7 @@ class _Unsent:
     until_s: float
 
     def answer(self, reply: PeerReply) -> None:
-        """Once."""
+        """Pass the reply on, once."""
         answered, self.answered = self.answered, None
         if answered is not None:
             answered(reply)
@@ -80,7 +81,7 @@ class Waiting:
         answered: Answered,
         timeout_s: float,
     ) -> None:
-        """Send this when `dial` has brought a link; after `timeout_s` it has failed."""
+        """Send this request when `dial` has brought a link. After `timeout_s` it fails."""
         entries = self._entries.get(node_id)
         if entries is None:
             entries = self._entries[node_id] = []

@@ -1,7 +1,7 @@
-"""Reads and writes what nodes say to each other.
+"""Encodes and decodes the messages between nodes.
 
-In: payloads of frames; messages. Out: messages; payloads. Every subclass of `PeerRequest` and
-`PeerReply` in the modules named here is a kind that may be sent: nothing else lists them.
+In: payloads of frames; messages. Out: messages; payloads. A kind of message may be sent if it is a
+subclass of `PeerRequest` or `PeerReply` in a module named here. No other list of kinds exists.
 """
 
 from typing import Final
@@ -24,14 +24,14 @@ _TAGS: Final = frozenset(kind.__struct_config__.tag for kind in _KINDS)
 
 
 class MessageHead(msgspec.Struct, frozen=True, array_like=True):
-    """How every message begins."""
+    """The beginning that all messages have in common."""
 
     tag: int
     id: int
 
 
 def unknown_kind(payload: bytes) -> MessageHead | None:
-    """The head of a message of a kind that this version does not know; None for all else."""
+    """The head of a message whose kind this version does not know; None for any other payload."""
     try:
         head: MessageHead = _decode_head(payload)
     except msgspec.MsgspecError:

@@ -1,9 +1,10 @@
-"""What every message between nodes has, and how a link begins and ends.
+"""The fields that all messages between nodes have, and the messages that begin and end a link.
 
-In and out: one msgpack array a frame, told apart by its first element. Every request carries an id
-that its answer repeats. A field added at the end is compatible both ways: older nodes ignore it,
-newer ones see its default. Counterparts: `record_messages.py`, `member_messages.py` and
-`farm_messages.py` declare the other kinds; `peer_codec.py` reads and writes them.
+In and out: one msgpack array in each frame. Its first element tells the kind. Every request carries
+an id, which its answer repeats. A field added at the end is compatible in both directions: older
+nodes ignore it, and newer nodes see its default when it is missing. Counterparts:
+`record_messages.py`, `member_messages.py` and `farm_messages.py` declare the other kinds;
+`peer_codec.py` encodes and decodes them.
 """
 
 from enum import StrEnum
@@ -18,28 +19,30 @@ PROTOCOL_VERSION_MIN = 1
 
 
 class Capability(StrEnum):
-    """What a node says that it understands, beyond what every node of its protocol version does.
+    """What a node understands beyond the messages that every node of its protocol version
+    understands.
 
-    A kind of request that came after its version is only sent to peers that name its capability
-    (`PeerRequest.needs`): their daemons would close the link on it otherwise.
+    A kind of request that was added after a protocol version goes only to peers that name its
+    capability (`PeerRequest.needs`). A peer without the capability would close the link.
     """
 
     CLAIMS = "claims"
-    """It counts the calls that a subscriber has at a time."""
+    """The node counts the calls that a subscriber has at a time."""
     DATAGRAMS = "datagrams"
-    """It answers pings beside the links."""
+    """The node answers pings beside the links."""
     COMPARISON = "comparison"
-    """Lists of members are compared, and links closed by agreement."""
+    """The node compares lists of members, and closes links by agreement."""
     MAINTENANCE = "maintenance"
-    """It grants the lease of the node that drains."""
+    """The node grants the lease that a draining node needs."""
     LOCKOUTS = "lockouts"
-    """It is told of those who guess passwords."""
+    """The node wants to hear of senders that guess passwords."""
     SETTINGS = "settings"
-    """It keeps the farm's settings."""
+    """The node keeps the farm's settings."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Base of everything on a link; `id` pairs an answer with its request, 0 for neither."""
+    """Base of all messages on a link. `id` pairs an answer with its request; it is 0 in other
+    messages."""
 
     id: int = 0
 
@@ -49,26 +52,27 @@ class PeerReply(Message, frozen=True, kw_only=True):
 
 
 class Ack(PeerReply, frozen=True, kw_only=True, tag=4):
-    """Done, with nothing to say."""
+    """The request is done, and there is nothing else to say."""
 
 
 class Failed(PeerReply, frozen=True, kw_only=True, tag=5):
-    """The request could not be done; `code` is for programs, `reason` for people."""
+    """The request could not be done. `code` is for programs, `reason` for people."""
 
     code: str
     reason: str
 
 
 class PeerRequest(Message, frozen=True, kw_only=True):
-    """Base of all requests; what a kind says of itself is all that the links know of it."""
+    """Base of all requests. The class variables of a kind are all that the links know of it."""
 
     answered_by: ClassVar[type[PeerReply]] = Ack
-    """What says that it was done. A peer that answers with another kind, `Failed` apart, is taken
-    to have failed."""
+    """The kind of answer that says that the request was done. An answer of another kind, except
+    `Failed`, is a mistake of the peer: the link replaces it by `Failed` with code `bad-answer`."""
     needs: ClassVar[Capability | None] = None
-    """What a peer must be capable of to be asked this."""
+    """The capability that a peer must have to be asked this."""
     upkeep: ClassVar[bool] = False
-    """Asked on a link because the link is there: not a use that keeps it."""
+    """True for requests that a link itself causes. They do not count as use, so they do not keep
+    the link open."""
 
 
 class Hello(Message, frozen=True, kw_only=True, tag=1):
@@ -79,14 +83,14 @@ class Hello(Message, frozen=True, kw_only=True, tag=1):
     farm: str
     node: NodeInfo
     incarnation: int
-    """Higher at every start of the node, about Unix time in ms: tells a restarted peer from the one
-    before."""
+    """Higher at every start of the node, about Unix time in ms. It tells a restarted peer from its
+    earlier run."""
     capabilities: tuple[str, ...] = ()
     software: str = ""
 
 
 class Goodbye(Message, frozen=True, kw_only=True, tag=2):
-    """The sender leaves the farm, or refuses the link; the text says why."""
+    """The sender leaves the farm, or refuses the link. The text says why."""
 
     left: bool
     reason: str = ""

@@ -1,6 +1,6 @@
-"""What nodes say to each other of records: registrations, calls, subscribers, claims.
+"""The messages between nodes about records: registrations, calls, subscribers, claims.
 
-Counterparts: `overlay.replication` asks and answers; `overlay.control.local` answers lists.
+Counterparts: `overlay.replication` asks and answers; `overlay.control.local` answers the lists.
 """
 
 from typing import Annotated
@@ -13,13 +13,15 @@ from overlay.records.node_info import Key
 
 
 class Stored(PeerReply, frozen=True, kw_only=True, tag=9):
-    """It is merged, and on disk if its kind asks for that; `body` is the record if unexpected."""
+    """The record is merged, and is on disk if its kind demands that. `body` is the merged record if
+    it is not the one that the sender expected."""
 
     body: bytes = b""
 
 
 class Store(PeerRequest, frozen=True, kw_only=True, tag=8):
-    """Merge this into the record under `key`. Answered by `Stored` when it is safe."""
+    """Asks the receiver to merge this into the record under `key`. Answered by `Stored` once it is
+    safe."""
 
     answered_by = Stored
 
@@ -27,11 +29,13 @@ class Store(PeerRequest, frozen=True, kw_only=True, tag=8):
     key: Key
     body: bytes
     expected: bytes = b""
-    """Digest of the merged record that the sender expects; it is sent back only if it differs."""
+    """Digest of the merged record that the sender expects. The record is sent back only if it
+    differs."""
 
 
 class StoreMany(PeerRequest, frozen=True, kw_only=True, tag=23):
-    """Merge these into the records under their keys. Answered by `Ack` when they are safe."""
+    """Asks the receiver to merge these into the records under their keys. Answered by `Ack` once
+    all of them are safe."""
 
     kind: int
     records: tuple[tuple[Key, bytes], ...]
@@ -39,26 +43,27 @@ class StoreMany(PeerRequest, frozen=True, kw_only=True, tag=23):
 
 
 class Fetched(PeerReply, frozen=True, kw_only=True, tag=11):
-    """The record; empty bodies: none here. A call has a body an event, others have one."""
+    """The record, as bodies; none if the answerer has no such record. A call has one body for each
+    event, any other record has one body."""
 
     bodies: tuple[bytes, ...] = ()
     lease_ms: int = 0
-    """The lease that was granted."""
+    """The lease that the answerer granted."""
 
 
 class Fetch(PeerRequest, frozen=True, kw_only=True, tag=10):
-    """Read a record."""
+    """Reads a record. Answered by `Fetched`."""
 
     answered_by = Fetched
 
     kind: int
     key: Key
     lease_ms: int = 0
-    """Above 0: tell me of changes for so long."""
+    """Above 0: the sender wants to hear of changes for so long."""
 
 
 class Changed(PeerRequest, frozen=True, kw_only=True, tag=12):
-    """A record that you hold a lease on is now this."""
+    """A record that the receiver holds a lease on has changed to this."""
 
     kind: int
     key: Key
@@ -66,13 +71,13 @@ class Changed(PeerRequest, frozen=True, kw_only=True, tag=12):
 
 
 class Wanted(PeerReply, frozen=True, kw_only=True, tag=16):
-    """The keys of those that the answerer lacks or has otherwise."""
+    """The keys of the offered records that the answerer lacks or has in another version."""
 
     keys: tuple[Key, ...]
 
 
 class Offer(PeerRequest, frozen=True, kw_only=True, tag=15):
-    """These records should be at your place too."""
+    """Names records that the receiver should hold too. Answered by `Wanted`."""
 
     answered_by = Wanted
 
@@ -82,18 +87,18 @@ class Offer(PeerRequest, frozen=True, kw_only=True, tag=15):
 
 
 class RegisteredAt(PeerReply, frozen=True, kw_only=True, tag=14):
-    """A control `Registered`."""
+    """The result of a REGISTER, as `register_bodies` encodes it."""
 
     body: bytes
 
 
 class RegisterAt(PeerRequest, frozen=True, kw_only=True, tag=13):
-    """A REGISTER for a record that the receiver is a replica of."""
+    """A REGISTER for a record of which the receiver is a replica."""
 
     answered_by = RegisteredAt
 
     body: bytes
-    """A control `Register`."""
+    """The REGISTER, as `register_bodies` encodes it."""
 
 
 class CallsAt(PeerReply, frozen=True, kw_only=True, tag=18):
@@ -104,7 +109,7 @@ class CallsAt(PeerReply, frozen=True, kw_only=True, tag=18):
 
 
 class ListCallsAt(PeerRequest, frozen=True, kw_only=True, tag=17):
-    """Calls that the receiver holds, by time."""
+    """Asks for the calls that the receiver holds, by time."""
 
     answered_by = CallsAt
 
@@ -113,9 +118,10 @@ class ListCallsAt(PeerRequest, frozen=True, kw_only=True, tag=17):
     until_us: int
     limit: int
     chained: bool = False
-    """Not calls, but signed blocks (`overlay.billing.chain`); older nodes tell of calls."""
+    """Asks for signed blocks (`overlay.billing.chain`) instead of calls. Older nodes answer with
+    calls."""
     aor: str = ""
-    """Only calls that it has a part in; older nodes tell of all."""
+    """Only calls in which this address-of-record takes part. Older nodes answer with all calls."""
 
 
 class SubscribersAt(PeerReply, frozen=True, kw_only=True, tag=20):
@@ -126,7 +132,7 @@ class SubscribersAt(PeerReply, frozen=True, kw_only=True, tag=20):
 
 
 class ListSubscribersAt(PeerRequest, frozen=True, kw_only=True, tag=19):
-    """Subscribers that the receiver holds, by name."""
+    """Asks for the subscribers that the receiver holds, by name."""
 
     answered_by = SubscribersAt
 
@@ -135,32 +141,32 @@ class ListSubscribersAt(PeerRequest, frozen=True, kw_only=True, tag=19):
 
 
 class ClaimedAt(PeerReply, frozen=True, kw_only=True, tag=61):
-    """He may, or may not."""
+    """Whether the subscriber may have one more call."""
 
     granted: bool
     calls: int
-    """As many as are counted now."""
+    """The number of calls that count now."""
 
 
 class ClaimAt(PeerRequest, frozen=True, kw_only=True, tag=60):
-    """May this subscriber have one more call?"""
+    """Asks whether this subscriber may have one more call. Answered by `ClaimedAt`."""
 
     answered_by = ClaimedAt
     needs = Capability.CLAIMS
 
     key: Key
-    """Of the subscriber's record."""
+    """Key of the subscriber's record."""
     call: Key
-    """`overlay.records.claim.claim_id`."""
+    """The claim's id, as `overlay.records.claim.claim_id` makes it."""
     call_key: Key
-    """Of the call's record."""
+    """Key of the call's record."""
     cseq: int
-    """Of the INVITE."""
+    """CSeq of the INVITE."""
     calls_max: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ReleaseAt(PeerRequest, frozen=True, kw_only=True, tag=62):
-    """A call that was granted will not be."""
+    """A call for which a claim was granted will not take place."""
 
     needs = Capability.CLAIMS
 
@@ -170,7 +176,7 @@ class ReleaseAt(PeerRequest, frozen=True, kw_only=True, tag=62):
 
 
 class ShareClaims(PeerRequest, frozen=True, kw_only=True, tag=63):
-    """Claims of a subscriber that the receiver is a replica of."""
+    """Claims of a subscriber of whom the receiver is a replica."""
 
     needs = Capability.CLAIMS
 
@@ -179,16 +185,16 @@ class ShareClaims(PeerRequest, frozen=True, kw_only=True, tag=63):
 
 
 class CallsHeard(PeerReply, frozen=True, kw_only=True, tag=65):
-    """For each of the calls, in order."""
+    """What the answerer has heard of each of the calls, in the order in which they were asked."""
 
     heard: tuple[Heard, ...]
 
 
 class AskCalls(PeerRequest, frozen=True, kw_only=True, tag=64):
-    """What have you heard of these calls?"""
+    """Asks what the receiver has heard of these calls. Answered by `CallsHeard`."""
 
     answered_by = CallsHeard
     needs = Capability.CLAIMS
 
     calls: tuple[tuple[Key, Key], ...]
-    """Claimed call and key of its record, each."""
+    """For each call: the claimed call, and the key of its record."""

@@ -1,8 +1,8 @@
-"""How a REGISTER, and what became of it, travel from one node to another.
+"""Encodes a REGISTER, and its result, for the way from one node to another.
 
 In: requests and results of `overlay.records.register`. Out: the bodies of `RegisterAt` and
-`RegisteredAt`. Counterpart: `overlay.replication.registrations` of the other node, which may be of
-another version: fields are only added, and only at the end.
+`RegisteredAt`. Counterpart: `overlay.replication.registrations` on the other node. That node may
+have another version, so fields are only added, and only at the end.
 """
 
 import msgspec
@@ -51,7 +51,7 @@ _decode_told = decoding.msgpack(_DoneBody | _RefusedBody)
 
 
 def encode_request(request: RegisterRequest, deadline_ms: int) -> bytes:
-    """The body of `RegisterAt`; the asker waits for `deadline_ms`."""
+    """The body of `RegisterAt`. The asker waits for `deadline_ms`."""
     return _encode(
         _Asked(
             deadline_ms=deadline_ms,
@@ -93,7 +93,7 @@ def encode_result(result: RegisterResult | Refusal) -> bytes:
 
 
 def decode_result(body: bytes) -> RegisterResult | Refusal:
-    """What a peer says became of it; raises `msgspec.MsgspecError`."""
+    """The result that a peer sent; raises `msgspec.MsgspecError`."""
     told: _DoneBody | _RefusedBody = _decode_told(body)
     if isinstance(told, _RefusedBody):
         return Refusal(code=told.code, reason=told.reason)

@@ -1,37 +1,40 @@
-"""Who has the farm's maintenance lease, as one node keeps it: rules without clock or network.
+"""The farm's maintenance lease as one node keeps it: rules without clock or network.
 
-In: this node's own attempts, what other nodes ask, time. Out: granted, or who has it instead.
-Counterparts: `lease_keeper.py` asks the other nodes and answers them; `maintenance.py` says when.
+In: this node's own attempts, the requests of other nodes, and the time. Out: the lease is granted,
+or which node has it instead. Counterparts: `lease_keeper.py` asks the other nodes and answers them;
+`maintenance.py` decides when.
 
     free ──asked──► asked for ──granted by every node──► held ──given back, left, lapsed──► free
              ▲ ◄──refused, overtaken, lapsed──┘            ▲ └──renewed──┐
              └──────────────────────────────── taken by force ◄──────────┘
 
-A node begins by writing itself into its own book, and wins when every other node that lives has
-granted it the lease meanwhile. So of two nodes that see each other only one can win: each needs the
-other's book, which names the other from its begin on. Whoever has it by then goes before whoever
-asks; of two that ask the lower id. A node whose own attempt is overtaken in its own book has lost.
+A node that wants the lease first writes itself into its own book. It wins when every other living
+node has granted it the lease. So of two nodes that see each other only one can win: each of them
+needs the other's grant, and the other's book names the other from the begin of its attempt. A node
+that holds the lease goes before a node that asks for it. Of two nodes that ask, the one with the
+lower id goes first. A node whose own attempt is overtaken in its own book has lost.
 """
 
 import math
 from dataclasses import dataclass, replace
 
 ASKED_S = 5.0
-"""How long a node that asks is remembered; above the time that an attempt can take."""
+"""How long a node that asks is remembered. This is longer than an attempt can take."""
 HELD_S = 30.0
-"""How long a holder that says nothing more is: it died, or was stopped for its upgrade."""
+"""How long a holder that no longer renews is remembered: it died, or was stopped for its
+upgrade."""
 RENEWED_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What a node's book says."""
+    """The entry in a node's book."""
 
     holder: bytes
-    """Id."""
+    """The holder's id."""
     name: str
     held: bool
-    """False: it asks the others still."""
+    """False: the holder is still asking the others."""
     since_s: float
     until_s: float
 
@@ -45,18 +48,19 @@ class LeaseBook:
         self._grant: Grant | None = None
 
     def current(self, now_s: float) -> Grant | None:
-        """Who has it, or asks for it."""
+        """The entry of the node that has the lease or asks for it; None if there is none."""
         if self._grant is not None and self._grant.until_s <= now_s:
             self._grant = None
         return self._grant
 
     def mine(self, now_s: float) -> bool:
-        """Whether this node has it, or asks for it."""
+        """Whether this node has the lease or asks for it."""
         grant = self.current(now_s)
         return grant is not None and grant.holder == self._own_id
 
     def begin(self, now_s: float, *, forced: bool = False) -> Grant | None:
-        """This node asks for it, or takes it by force; who has it instead, if somebody does."""
+        """Begin this node's attempt, or take the lease by force; the entry of the other node that
+        has the lease, if one has."""
         grant = self.current(now_s)
         if grant is not None and grant.holder != self._own_id and not forced:
             return grant
@@ -70,7 +74,8 @@ class LeaseBook:
         return None
 
     def won(self, now_s: float) -> bool:
-        """Every other node has granted it: this one has it, unless it was overtaken meanwhile."""
+        """Hold the lease, as every other node has granted it; False if this node was overtaken
+        meanwhile."""
         grant = self.current(now_s)
         if grant is None or grant.holder != self._own_id:
             return False
@@ -87,9 +92,10 @@ class LeaseBook:
         forced: bool = False,
         since_s: float | None = None,
     ) -> Grant | None:
-        """Another node asks for it, or, with `held`, says that it has it; None: granted.
+        """Another node asks for the lease or, with `held`, says that it has it.
 
-        `since_s`: since when it has it, by this node's clock.
+        Returns None if the lease is granted, else the entry that stands against it. `since_s`: the
+        time, by this node's clock, from which the other node has had the lease.
         """
         grant = self.current(now_s)
         if grant is not None and grant.holder != holder and not forced:
@@ -109,6 +115,6 @@ class LeaseBook:
         return None
 
     def ended(self, holder: bytes) -> None:
-        """This node gives it back, or has lost it, or has left the farm."""
+        """Forget the holder: it gave the lease back, lost it, or left the farm."""
         if self._grant is not None and self._grant.holder == holder:
             self._grant = None

@@ -1,12 +1,13 @@
 """Takes the maintenance lease from the other nodes, renews it, gives it back, and grants theirs.
 
-In: this node's wish to drain; what peers ask. Out: the lease, or who has it. Counterparts:
-`lease.py` has the rules; the same on every other node; `maintenance.py` wants the lease.
+In: this node's wish to drain, and requests of peers. Out: the lease, or the node that has it.
+Counterparts: `lease.py` has the rules; the same module on every other node; `maintenance.py` wants
+the lease.
 
-A node that drains and is then stopped leaves its lease where it is: it lapses after `HELD_S`, or
-ends when the node is back and serves. Its peers tell a node that comes back that they have it yet
-(`LeaseKept`); it gives it back when it is ready. Peers of a version that knows no lease are passed
-by; that they drain, gossip says.
+A node that drains and is then stopped keeps its lease. The lease lapses after `HELD_S`, or ends
+when the node is back in service. When the node comes back, its peers tell it that they still keep
+the lease for it (`LeaseKept`). It gives the lease back when it is ready. Peers whose version has no
+lease are not asked. Gossip tells if they drain.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from overlay.base import tasks
 from overlay.links.farm_messages import AskLease, EndLease, LeaseIs, LeaseKept
 from overlay.links.member_claims import State
 from overlay.links.network import Transport
+from overlay.links.peer_part import Handlers, PeerPart, replies
 from overlay.links.peer_protocol import Ack, Failed, Hello, PeerReply
 from overlay.maintenance.lease import RENEWED_EVERY_S, Grant, LeaseBook
 from overlay.maintenance.verdict import Reason, seconds
@@ -28,11 +30,11 @@ log = logging.getLogger(__name__)
 
 TELL_TIMEOUT_S = 2.0
 READY_LOOK_S = 0.2
-"""Between looks whether a node that came back serves."""
+"""Pause between two checks whether a node that came back is in service."""
 
 
-class LeaseKeeper:
-    """One node's part in the farm's lease."""
+class LeaseKeeper(PeerPart):
+    """One node's share in the farm's maintenance lease."""
 
     def __init__(
         self,
@@ -40,7 +42,7 @@ class LeaseKeeper:
         transport: Transport,
         unready: Callable[[], Awaitable[tuple[str, ...]]],
     ) -> None:
-        """`unready` says all that keeps this node from being ready; nothing if it is."""
+        """`unready` returns all reasons why this node is not ready; none if it is ready."""
         self._own = membership.own
         self._membership = membership
         self._transport = transport
@@ -51,7 +53,8 @@ class LeaseKeeper:
         self._book = LeaseBook(self._own.node_id, self._own.name)
 
     async def take(self, timeout_s: float, *, forced: bool) -> tuple[Reason, ...]:
-        """Take the lease, by force even from who has it; why not, if not."""
+        """Take the lease, with `forced` even from its holder; the reasons if this node does not get
+        it."""
         other = self._book.begin(self._now_s(), forced=forced)
         if other is not None:
             return (self._held_by(other.name, other.held, self._now_s() - other.since_s),)
@@ -67,17 +70,25 @@ class LeaseKeeper:
         return ()
 
     async def give_back(self) -> None:
-        """Others may drain now."""
+        """Give the lease back, so that others may drain."""
         await tasks.end([self._renewing])
         self._renewing = None
         self._give_back()
 
     async def stop(self) -> None:
-        """End the tasks; the lease stays with the peers until it lapses."""
+        """End the tasks. The peers keep the lease until it lapses."""
         await tasks.end([self._renewing, self._returning])
 
+    def requests(self) -> Handlers:
+        return (
+            replies(AskLease, self.asked),
+            replies(EndLease, lambda peer, _: self.ended(peer)),
+            replies(LeaseKept, lambda peer, _: self.kept()),
+        )
+
     def told(self) -> tuple[str, float]:
-        """Name of the node that has the lease, and for how many seconds it has; empty: nobody."""
+        """Name of the node that has the lease, and the seconds since it got it; an empty name if
+        none has it."""
         grant = self._book.current(self._now_s())
         if grant is None or not grant.held:
             return "", 0.0
@@ -86,7 +97,7 @@ class LeaseKeeper:
     # What the peers ask.
 
     def asked(self, peer: bytes, request: AskLease) -> PeerReply:
-        """A peer asks for it, or has it."""
+        """Answer a peer that asks for the lease, or that has it and renews it."""
         now_s = self._now_s()
         refused: Grant | None = self._book.asked(
             peer,
@@ -102,28 +113,29 @@ class LeaseKeeper:
         return LeaseIs(granted=False, name=refused.name, held=refused.held, age_ms=age_ms)
 
     def ended(self, peer: bytes) -> PeerReply:
-        """A peer has it no longer."""
+        """Note that a peer no longer has the lease."""
         self._book.ended(peer)
         return Ack()
 
     def kept(self) -> PeerReply:
-        """A peer has a lease of this node, which may be one of its last run."""
+        """A peer keeps a lease for this node. If it is from the last run, it is given back when
+        ready."""
         if not self._book.mine(self._now_s()) and (
             self._returning is None or self._returning.done()
         ):
             self._returning = asyncio.create_task(self._return_when_ready(), name="lease-back")
         return Ack()
 
-    # What membership tells.
+    # What membership reports.
 
     def peer_up(self, hello: Hello) -> None:
-        """A link with this peer is up: it may have been restarted."""
+        """Tell this peer that its lease is kept: its link is up, and it may have been restarted."""
         grant = self._book.current(self._now_s())
         if grant is not None and grant.holder == hello.node.node_id:
             self._transport.request(grant.holder, LeaseKept(), _heard, TELL_TIMEOUT_S)
 
     def member_changed(self, member: Member) -> None:
-        """Who left is not coming back."""
+        """Forget the lease of a member that left, as it will not come back."""
         if member.state is State.LEFT:
             self._book.ended(member.info.node_id)
 
@@ -152,7 +164,11 @@ class LeaseKeeper:
         return tuple(dict.fromkeys(reasons))
 
     def _held_by(self, name: str, held: bool, age_s: float) -> Reason:
-        """Passing: it may have been restarted and be about to give it back, or fail to get it."""
+        """The reason that another node has the lease.
+
+        It may pass: that node may have been restarted and be about to give the lease back, or it
+        may fail to get it.
+        """
         if not name:
             return Reason(text="another node asked for the maintenance lease", passing=True)
         if not held:
@@ -191,4 +207,5 @@ class LeaseKeeper:
 
 
 def _heard(_: PeerReply) -> None:
-    """A peer that did not hear it is told when its link comes up, or forgets it in time."""
+    """Ignore the reply. A peer that did not get the message gets it when its link comes up, or
+    forgets the lease in time."""

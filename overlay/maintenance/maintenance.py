@@ -1,8 +1,8 @@
-"""Takes one node at a time out of service, and tells whether one may be stopped.
+"""Takes one node at a time out of service, and tells whether a node may be stopped.
 
 In: the operator's wishes, through any node's control socket. Out: a node that drains, or the
-reasons why not. Counterparts: `verdict.py` decides; `lease_keeper.py` sees to it that no other node
-begins meanwhile; `overlay.replication.drain` hands over.
+reasons against it. Counterparts: `verdict.py` decides; `lease_keeper.py` prevents other nodes from
+beginning meanwhile; `overlay.replication.drain` hands the records over.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from overlay.records.refusal import Refusal
 from overlay.replication.drain import Drainer
 
 LOOK_AGAIN_S = 0.1
-"""Between two looks, when what is in the way may be over in a moment;"""
+"""Pause between two attempts, if the reasons against draining may soon be over."""
 AGAIN_SHARE = 0.4
-"""of the asker's time, for so much of it."""
+"""Share of the asker's time in which attempts are repeated."""
 
 
 class Maintenance:
-    """The maintenance of one node, and its view of the others'."""
+    """The maintenance of one node, and its view of the other nodes' maintenance."""
 
     def __init__(
         self,
@@ -44,9 +44,11 @@ class Maintenance:
         self._turn = asyncio.Lock()
 
     async def begin(self, deadline_s: float, *, forced: bool) -> DrainState:
-        """Begin to drain, unless that is under way; raises `UnavailableError` with the reasons.
+        """Begin to drain, unless that is under way; raises `UnavailableError` with the reasons
+        against it.
 
-        `forced`: whatever the others do, and though records may then have fewer than W replicas.
+        `forced`: drain whatever the other nodes do, even if records then have fewer than W
+        replicas.
         """
         async with self._turn:
             if self._drain.phase is not DrainPhase.SERVING:
@@ -58,7 +60,7 @@ class Maintenance:
             return self._drain.begin()
 
     async def end(self) -> DrainState:
-        """Serve again, and let others drain."""
+        """Put the node back into service, and let others drain."""
         async with self._turn:
             if self._drain.phase is not DrainPhase.SERVING:
                 await self._drain.end()
@@ -66,7 +68,8 @@ class Maintenance:
             return self._drain.state()
 
     async def ok_to_stop(self, name: str, deadline_s: float) -> tuple[str, ...] | Refusal:
-        """Why a node should not be stopped now, and nothing if it may be; nothing is done."""
+        """The reasons against stopping a node now, without any effect; empty if it may be
+        stopped."""
         nodes = await self._nodes(deadline_s / 2)
         if not any(node.name == name for node in nodes):
             return Refusal(code="not-found", reason=f"there is no node {name!r} in the farm")
@@ -79,7 +82,8 @@ class Maintenance:
         return verdict.present(await self._look(timeout_s), self._revoked())
 
     async def _take(self, deadline_s: float, *, forced: bool) -> tuple[Reason, ...]:
-        """Look, and take the lease; again for a while, if what hinders may pass by itself."""
+        """Look at the farm and take the lease. If all reasons against it may pass, try again for a
+        while."""
         loop = asyncio.get_running_loop()
         each_s = deadline_s / 5
         until_s = loop.time() + deadline_s * AGAIN_SHARE

@@ -1,9 +1,10 @@
-"""What records are called that this node knows by their keys.
+"""The names of records of which this node knows the keys.
 
-In: kinds and keys. Out: addresses-of-record, Call-IDs, as far as this node's own copies tell.
-Counterpart: `overlay.replication.drain` names what it waits for.
+In: kinds and keys. Out: addresses-of-record and Call-IDs, as far as this node's own copies contain
+them. Counterpart: `overlay.replication.drain` names the records that it waits for.
 
-A registration record does not say whose it is. It is told where this node has the subscriber, too.
+A registration record does not contain its address-of-record. Its name is known where this node also
+has the subscriber.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from overlay.records.names import RecordKind, key_of, probe_name
 from overlay.replication.replica import Replica
 
 LOOKED_AT_ONCE = 500
-"""Subscribers, before others have their turn."""
+"""Subscribers looked at without a pause for other tasks."""
 REMEMBERED_MAX = 1_000
 
 
@@ -29,7 +30,7 @@ class RecordNames:
         self._known: dict[tuple[RecordKind, bytes], str] = {}
 
     async def of(self, records: Sequence[tuple[RecordKind, bytes]]) -> list[str]:
-        """The name of each; empty if it cannot be told."""
+        """The name of each record; an empty text if it cannot be known."""
         if len(self._known) > REMEMBERED_MAX:
             self._known.clear()
         new = [record for record in records if record not in self._known]

@@ -1,7 +1,7 @@
-"""May this node drain? May that one be stopped? Pure functions of how every node is.
+"""Whether a node may drain or be stopped: pure functions of the status of all nodes.
 
-In: every node's description, as `FarmWide.status` puts them together. Out: the reasons against it,
-none if there are none. Counterpart: `maintenance.py` asks the nodes, and does what may be done.
+In: the status of every node, as `FarmWide.status` joins them. Out: the reasons against it, none if
+it may be done. Counterpart: `maintenance.py` asks the nodes, and carries it out.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,16 +16,19 @@ NodeStatuses = Sequence[NodeStatus]
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """Why not."""
+    """A reason against draining or stopping a node."""
 
     text: str
     passing: bool = False
-    """It may be over in a moment, without anybody doing anything."""
+    """Whether the reason may be over in a moment, without any action."""
 
 
 def present(nodes: NodeStatuses, revoked: Collection[bytes]) -> tuple[NodeStatus, ...]:
-    """The nodes that count: not those that were revoked, nor an id that a living node's name had
-    before."""
+    """The nodes that count.
+
+    Revoked nodes do not count, nor does an id that a name had before, if a living node now has that
+    name.
+    """
     out = {node_id.hex() for node_id in revoked}
     living = {node.name for node in nodes if _lives(node)}
     return tuple(
@@ -34,7 +37,7 @@ def present(nodes: NodeStatuses, revoked: Collection[bytes]) -> tuple[NodeStatus
 
 
 def against_draining(nodes: NodeStatuses, own: str, write_quorum: int) -> tuple[Reason, ...]:
-    """Why node `own` may not begin to drain."""
+    """The reasons against draining node `own`."""
     others = [node for node in nodes if node.name != own]
     staying = sum(node.state == State.ALIVE and not node.draining for node in others)
     reasons = _troubles(nodes, own)
@@ -45,9 +48,9 @@ def against_draining(nodes: NodeStatuses, own: str, write_quorum: int) -> tuple[
 
 
 def against_stopping(nodes: NodeStatuses, name: str, write_quorum: int) -> tuple[Reason, ...]:
-    """Why node `name`, which is one of them, should not be stopped now.
+    """The reasons against stopping node `name`, one of `nodes`, now.
 
-    Whether others hold its records is another question, which draining answers.
+    They do not tell whether other nodes hold its records. Draining finds that out.
     """
     node = next(each for each in nodes if each.name == name)
     others = [each for each in nodes if each.name != name]
@@ -69,7 +72,7 @@ def against_stopping(nodes: NodeStatuses, name: str, write_quorum: int) -> tuple
 
 
 def seconds(age_s: float) -> str:
-    """For so long; empty if that is not known."""
+    """` for` so long, as text; empty if the time is not known."""
     if age_s <= 0:
         return ""
     if age_s < 120:
@@ -86,7 +89,7 @@ def _serves(node: NodeStatus) -> bool:
 
 
 def _troubles(nodes: NodeStatuses, but: str) -> list[Reason]:
-    """What is wrong with, or done to, each node but one: a reason each at most."""
+    """The troubles and maintenance of all nodes except `but`: at most one reason for each."""
     leases: dict[str, float] = {}
     for node in nodes:
         if node.lease:
@@ -96,7 +99,8 @@ def _troubles(nodes: NodeStatuses, but: str) -> list[Reason]:
 
 
 def _trouble(node: NodeStatus, lease_s: float | None) -> Reason | None:
-    """`lease_s`: for how long it has had the lease; None without it."""
+    """The trouble with a node, if any. `lease_s`: for how long it has had the lease; None without
+    it."""
     if node.state == State.LEFT:
         return None
     if node.state == State.DEAD:

@@ -1,10 +1,11 @@
-"""Compares this node's list of members with a peer's, and takes over what it lacks.
+"""Compares this node's list of members with a peer's, and takes over the claims that it lacks.
 
-In: peers to ask, their questions. Out: claims that gossip did not bring. Counterpart: the same on
-every node; `comparison.py` has the rules.
+In: peers to ask, and their questions. Out: claims that gossip did not bring. Counterparts: the same
+module on every node; `comparison.py` has the rules.
 
-Gossip brings what happens while a node listens; this brings the rest: the whole list to who joins,
-and what was lost. Two lists that are the same cost one small frame each way.
+Gossip brings what happens while a node listens. The comparison brings the rest: the whole list to a
+node that joins, and news that got lost. If two lists are the same, comparing them costs one small
+frame each way.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,7 +38,8 @@ class Comparer:
         self._digests = (-1, b"")
 
     async def compare(self, node_id: bytes) -> bool:
-        """Ask this peer what it knows otherwise; False if it does not say."""
+        """Learn the claims in which this peer differs; False if the peer does not answer the
+        question."""
         first = 0
         while first < SLICES:
             question = CompareMembers(digests=self._own(), first=first)
@@ -49,7 +51,7 @@ class Comparer:
         return True
 
     def answer(self, question: CompareMembers) -> MembersAre:
-        """What this node knows where the asker's digests are others."""
+        """This node's claims in the slices whose digests differ from the asker's."""
         if len(question.digests) != SLICES * DIGEST_BYTES:
             return MembersAre(updates=(), next=SLICES)
         slices = differing(self._own(), question.digests, question.first)

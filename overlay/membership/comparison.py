@@ -1,10 +1,11 @@
-"""Tells where two nodes' lists of members differ, without sending the lists.
+"""Finds where two nodes' lists of members differ, without sending the lists.
 
-In: claims. Out: a digest for each slice of the id space, and what a peer whose digests differ
-should hear. Counterpart: `comparer.py` asks and answers. Pure.
+In: claims. Out: a digest for each slice of the id space, and the claims to tell a peer whose
+digests differ. Counterpart: `comparer.py` asks and answers. Pure.
 
-A slice's digest covers those that are said to be alive or suspected. Who is dead is told where a
-slice differs, and makes none differ: some remember the dead of a week, some never heard of them.
+A slice's digest covers the members that are claimed to be alive or suspect. Claims of dead members
+are told where a slice differs, but they make no slice differ, since some nodes remember the dead
+members of a week and others never heard of them.
 """
 
 from collections.abc import Iterable
@@ -20,12 +21,12 @@ _COUNTED = RANK[State.SUSPECT]
 
 
 def slice_of(node_id: bytes) -> int:
-    """The slice that an id belongs to; ids are hashes, so slices are of one size."""
+    """The slice that an id belongs to. Ids are hashes, so the slices are about equally full."""
     return node_id[0] % SLICES
 
 
 def digests(updates: Iterable[MemberUpdate]) -> bytes:
-    """The digests of all slices, one after the other; the order of the updates does not matter."""
+    """The digests of all slices, one after the other. The order of the updates does not matter."""
     sums = [0] * SLICES
     for update in updates:
         if update.state <= _COUNTED:
@@ -47,9 +48,9 @@ def differing(mine: bytes, theirs: bytes, first: int) -> list[int]:
 def page(
     updates: Iterable[MemberUpdate], slices: list[int]
 ) -> tuple[tuple[MemberUpdate, ...], int]:
-    """What is to be told of these slices, and the slice to go on with; SLICES: that was all.
+    """The updates in these slices, and the slice to go on with; SLICES if nothing is left.
 
-    Slices are told whole.
+    A page ends at the end of a slice.
     """
     by_slice: dict[int, list[MemberUpdate]] = {number: [] for number in slices}
     for update in updates:

@@ -1,7 +1,7 @@
-"""Dials, a bounded number at a time.
+"""Dials other nodes, a bounded number at a time.
 
-In: where to dial, and who should be there. Out: links, by way of the transport; failures.
-Counterpart: `membership.py`, which decides who is dialled and when.
+In: the addresses to dial, and the node expected there. Out: links, through the transport; failures.
+Counterpart: `membership.py` decides which nodes are dialled, and when.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from overlay.links.network import Transport
 log = logging.getLogger(__name__)
 
 OnDialFailed = Callable[[bytes, bool], None]
-"""Who could not be reached, and whether its host refused the connection."""
+"""Called with the id of a node that could not be reached, and whether its host refused the
+connection."""
 
 
 class Dialler:
@@ -30,15 +31,16 @@ class Dialler:
         self._room = asyncio.Semaphore(DIALS_MAX)
 
     def dial(self, host: str, port: int, node_id: bytes | None) -> None:
-        """Link to this address, unless that is being tried; `node_id` None: whoever is there.
+        """Link to this address, unless a dial to it is under way. `node_id`: the node expected
+        there; None accepts any.
 
-        When too many dials are under way, the next turn of who asks is soon enough.
+        If too many dials are under way, nothing happens, as the caller will ask again.
         """
         if len(self._under_way) < DIALS_MAX:
             self.dial_now(host, port, node_id)
 
     def dial_now(self, host: str, port: int, node_id: bytes | None) -> "asyncio.Task[None]":
-        """The same for who cannot ask again: the dial, which waits while too many are under way."""
+        """Dial for a caller that cannot ask again: the dial waits if too many are under way."""
         address = (host, port)
         task = self._under_way.get(address)
         if task is None:
@@ -65,6 +67,6 @@ class Dialler:
             if node_id is not None:
                 self._failed(node_id, isinstance(error.__cause__, ConnectionRefusedError))
         else:
-            # Somebody else may live at its address now.
+            # Another node may live at the address now.
             if node_id is not None and hello.node.node_id != node_id:
                 self._failed(node_id, True)

@@ -1,8 +1,8 @@
-"""Where to look for the farm, for a node that has no peer.
+"""Finds addresses of the farm, for a node that has no peer.
 
-In: the configured addresses, the farm's DNS name, and, where enabled, the local network. Out:
-addresses to dial. Counterpart: `membership.py`, which asks as long as it is alone. Nothing here is
-believed: who answers a dial proves by certificate that it belongs to the farm.
+In: the configured addresses, the farm's DNS name and, where enabled, the local network. Out:
+addresses to dial. Counterpart: `membership.py`, which asks as long as it is alone. The addresses
+need no trust: a node that answers a dial proves by its certificate that it belongs to the farm.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import dns.rdtypes.IN.SRV
 from overlay.base.addresses import HostPort, split_address
 from overlay.base.limits import DISCOVERED_ADDRESSES_MAX
 from overlay.config.config import Config
+from overlay.observe.part import Part
 
 if TYPE_CHECKING:
     from overlay.membership.neighbours import Neighbours
@@ -25,7 +26,7 @@ SRV_LABEL: Final = "_sipfarm-overlay._tcp"
 DNS_TIMEOUT_S: Final = 1.0
 
 
-class Discovery:
+class Discovery(Part):
     """Finds addresses for one node."""
 
     def __init__(self, config: Config) -> None:
@@ -33,21 +34,21 @@ class Discovery:
         self._neighbours: Neighbours | None = None
 
     async def start(self) -> None:
-        """Begin to tell and to hear who is on the local network, if that is enabled."""
+        """Announce this node on the local network and listen for others, if that is enabled."""
         if self._config.overlay.mdns:
-            # A library that most farms do not need: 50 ms of every start, and memory.
+            # Most farms do not need this library, which costs 50 ms of every start, and memory.
             from overlay.membership.neighbours import Neighbours
 
             self._neighbours = Neighbours(self._config)
             await self._neighbours.start()
 
     async def stop(self) -> None:
-        """Take this node's announcement back."""
+        """Withdraw this node's announcement."""
         if self._neighbours is not None:
             await self._neighbours.stop()
 
     async def find(self) -> AsyncIterator[list[HostPort]]:
-        """Where to look: what is known here, then what DNS says, which takes some seconds at most.
+        """The addresses known here, then those from DNS, which take a few seconds at most.
 
         Never raises.
         """
@@ -58,7 +59,8 @@ class Discovery:
         yield list(dict.fromkeys(await self._named()))[:DISCOVERED_ADDRESSES_MAX]
 
     async def _named(self) -> list[HostPort]:
-        """What DNS has under the farm's name: SRV, or at least addresses."""
+        """The addresses under the farm's name in DNS: from SRV records, else from address
+        records."""
         farm, port = self._config.farm.name, self._config.overlay.port
         found: list[HostPort] = []
         for target, target_port in await services(f"{SRV_LABEL}.{farm}") or [(farm, port)]:
@@ -67,9 +69,9 @@ class Discovery:
 
 
 async def services(name: str) -> list[HostPort]:
-    """Where DNS has this service (SRV), the best first; nothing if it says nothing in time."""
+    """The targets of this SRV name, the best first; none if DNS does not answer in time."""
     try:
-        # Made anew each time: resolv.conf may have changed since.
+        # Made anew each time, as resolv.conf may have changed.
         resolver = dns.asyncresolver.Resolver()
         answer = await resolver.resolve(name, "SRV", lifetime=DNS_TIMEOUT_S)
     except (dns.exception.DNSException, OSError):
@@ -80,7 +82,7 @@ async def services(name: str) -> list[HostPort]:
 
 
 async def addresses(host: str, port: int) -> list[HostPort]:
-    """The addresses of a host; nothing if it has none, or they are not found in time."""
+    """The addresses of a host; none if it has none, or if DNS does not answer in time."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(DNS_TIMEOUT_S):

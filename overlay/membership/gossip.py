@@ -1,9 +1,9 @@
-"""Passes on what is new about members, to a few peers at a time, until enough were told.
+"""Passes on news of members, to a few peers at a time, until enough peers have them.
 
 In: updates. Out: `Gossip` frames. Counterpart: `Membership.gossip_received` on every other node.
 
-News leave at the end of the turn of the loop that brought them, and again every gossip_interval_ms
-while there is something to tell. Nothing is sent while nothing happens.
+News leave at the end of the turn of the loop that brought them. They leave again every
+gossip_interval_ms until they were told often enough. While nothing happens, nothing is sent.
 """
 
 import asyncio
@@ -40,25 +40,25 @@ class Gossiper:
         self._timer: asyncio.Handle | None = None
 
     def spread(self, update: MemberUpdate) -> None:
-        """Tell the farm."""
+        """Pass this update on to the farm."""
         self._queue.add(update)
         self.wake()
 
     def wake(self) -> None:
-        """Go on telling: there is somebody to tell, or something."""
+        """Go on sending: there is a new peer, or a new update."""
         if self._timer is None and len(self._queue):
             self._timer = self._loop.call_soon(self._tell_some)
 
     def tell(self, node_id: bytes, update: MemberUpdate) -> None:
-        """Tell one peer, at once."""
+        """Send this update to one peer at once."""
         self._send(node_id, (update,))
 
     def drop(self, subject: bytes) -> None:
-        """What was said of this member no longer holds."""
+        """Drop the updates about this member: they no longer hold."""
         self._queue.drop(subject)
 
     def stop(self) -> None:
-        """Tell nobody any more."""
+        """Stop sending."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -80,4 +80,4 @@ class Gossiper:
 
 
 def _heard(_: PeerReply) -> None:
-    """Whether one peer got it is of no interest: others tell it, too."""
+    """Ignore the reply: if this peer did not get the update, others tell it too."""

@@ -1,10 +1,10 @@
-"""Which updates are still to be told, and how often.
+"""The updates that still have to be told, and how often each was told.
 
 In: updates. Out: the updates of one frame, those told least often first. Counterpart: `gossip.py`
 sends them. Pure.
 
-An update is told `times_told(lambda, n)` times by each node that learned it (SWIM, section 4.1):
-the farm's size to the power of minus lambda is the share of nodes that may miss it.
+Each node that learned an update tells it `times_told(lambda, n)` times (SWIM, section 4.1). The
+share of nodes that may miss it is the farm's size to the power of minus lambda.
 """
 
 import heapq
@@ -29,19 +29,20 @@ def times_told(multiplier: int, peers: int) -> int:
 
 
 class GossipQueue:
-    """Updates on their way, one for each member, and one for each node that suspects it."""
+    """Updates to be told: one for each member, and one for each node that suspects it."""
 
     def __init__(self, length_max: int) -> None:
         self._length_max = length_max
         self._entries: dict[UpdateKey, _QueuedUpdate] = {}
         self._of: dict[bytes, dict[UpdateKey, None]] = {}
-        """The keys of each subject."""
+        """By subject: the keys of the updates about it."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def add(self, update: MemberUpdate) -> None:
-        """Tell this; whatever it overrules is told no longer. The oldest goes when it is full."""
+        """Add an update; updates that it overrules are dropped. If the queue is full, the oldest is
+        dropped."""
         subject, claim = update.node.node_id, claim_of(update)
         for key in list(self._of.get(subject, ())):
             known = claim_of(self._entries[key].update)
@@ -56,12 +57,13 @@ class GossipQueue:
         self._of.setdefault(subject, {})[key] = None
 
     def drop(self, subject: bytes) -> None:
-        """What is said of this member no longer holds."""
+        """Drop the updates about this member: they no longer hold."""
         for key in list(self._of.get(subject, ())):
             self._remove(key)
 
     def take(self, count: int, times: int) -> tuple[MemberUpdate, ...]:
-        """Up to `count` updates for one peer; those told `times` times are done."""
+        """Up to `count` updates for one peer. Updates that were told `times` times leave the
+        queue."""
         chosen = heapq.nsmallest(count, self._entries.items(), key=lambda item: item[1].told)
         for key, entry in chosen:
             entry.told += 1

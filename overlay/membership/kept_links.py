@@ -1,14 +1,16 @@
-"""Which members this node keeps a link to in a farm that is too large to link to all.
+"""Chooses the members that this node keeps a link to, in a farm too large to link to every member.
 
-In: ids. Out: those worth a link. Counterparts: the same on every node; `members.py` has them
-dialled, `overlay.links.network` closes links to others when nobody uses them. Pure.
+In: node ids. Out: the ids that this node keeps a link to. Counterparts: every other node chooses in
+the same way; `members.py` has the chosen members dialled; `overlay.links.network` closes links to
+other members when nobody uses them. Pure.
 
-Half of the links go to the nodes nearest by id: they hold copies of the same records, so a crash
-shows at once to those whom it concerns. The other half is spread over the rest of the id space, as
-many for each of the larger Kademlia buckets: of a bucket, the nodes nearest to this node's
-reflection in it, its own id with the bucket's bit flipped. Distance by XOR is the same both ways
-for neighbours and for reflections, so whom one side wants a link to mostly wants it, too, and the
-farm hangs together like a hypercube: news reach everybody in few steps.
+Half of the links go to the nodes whose ids are nearest. These nodes hold copies of the same
+records, so the nodes that a crash concerns notice it at once. The other half of the links is spread
+evenly over the larger Kademlia buckets, which are the rest of the id space. In a bucket, the choice
+falls on the nodes nearest to this node's reflection: its own id with the bucket's bit flipped. XOR
+distance is symmetric, for neighbours and for reflections. So if one node wants a link to another,
+the other mostly wants it too. The links form something like a hypercube, and news reaches every
+node in few steps.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +27,7 @@ def choose(own: int, others: Iterable[int], count: int) -> list[int]:
     for distance in rest:
         buckets.setdefault(distance.bit_length() - 1, []).append(distance)
     room = count - near
-    # The smallest first, so that what they cannot use falls to the others.
+    # The smallest bucket comes first, so that the share that it cannot fill falls to the others.
     for done, (bit, members) in enumerate(sorted(buckets.items(), key=lambda item: len(item[1]))):
         share = -(-room // (len(buckets) - done))
         members.sort(key=lambda distance: distance ^ (1 << bit))
@@ -35,11 +37,11 @@ def choose(own: int, others: Iterable[int], count: int) -> list[int]:
 
 
 REVIEW_S = 1.0
-"""Between two choices, while members come and go."""
+"""Shortest time between two choices, while members come and go."""
 
 
 class KeptLinks:
-    """The choice of one node, made again when members came or went."""
+    """The choice of one node, which it makes again when members came or went."""
 
     def __init__(self, own_id: bytes, count: int) -> None:
         self._own = int.from_bytes(own_id)
@@ -52,14 +54,18 @@ class KeptLinks:
         return node_id in self._chosen
 
     def review(self, living: Callable[[], Iterable[int]], version: int, now_s: float) -> None:
-        """Choose among `living`, which are others whenever `version` is another."""
+        """Choose among the ids that `living` returns, if `version` has changed since the last
+        choice.
+
+        A new `version` means that other members are alive than before.
+        """
         if self._version != version and now_s >= self._review_s:
             chosen = choose(self._own, living(), self._count)
             self._chosen = {number.to_bytes(20): None for number in chosen}
             self._version, self._review_s = version, now_s + REVIEW_S
 
     def without(self, linked: dict[bytes, None]) -> list[bytes]:
-        """Those of the choice that have no link."""
+        """The chosen members that are not in `linked`."""
         if self._chosen.keys() <= linked.keys():
             return []
         return [node_id for node_id in self._chosen if node_id not in linked]

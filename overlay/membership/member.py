@@ -1,6 +1,6 @@
-"""What a node keeps of one other node.
+"""What a node remembers of one other node.
 
-In and out: these values; `members.py` has the rules that change them.
+In and out: these values. `members.py` has the rules that change them.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ class Redial:
     longest_s: float
 
     def after_s(self, failures: int) -> float:
-        """After so many failures in a row; chance makes it up to twice as long."""
+        """The wait after so many failures in a row. The caller adds a random time of up to the same
+        length."""
         return min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 32))
 
 
@@ -31,33 +32,33 @@ class Member:
     info: NodeInfo
     state: State
     since_s: float
-    """When it came into this state, on the loop's clock."""
+    """When the member came into this state, on the loop's clock."""
     number: int
-    """Its id."""
+    """The member's id as a number."""
     claim: MemberClaim = (0, State.ALIVE)
     linked: bool = False
     proven: bool = False
-    """A link has shown that this id lives at this address."""
+    """Whether a link has shown that this id lives at this address."""
     suspicion: Suspicion | None = None
-    """While it is a suspect."""
+    """The suspicion, while the member is a suspect."""
     dial_after_s: float = 0.0
-    """Not to be dialled before this."""
+    """The member is not dialled before this time."""
     dials_failed: int = 0
-    """In a row."""
+    """Failed dials in a row."""
 
     @property
     def incarnation(self) -> int:
-        """The highest heard of."""
+        """The highest incarnation that was heard of."""
         return self.claim[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """What became of a claim."""
+    """What follows from a claim that another node made."""
 
     news: bool = False
-    """It is worth passing on."""
+    """The claim should be passed on."""
     check: bool = False
-    """This node's own link may say otherwise: probe it at once."""
+    """The member should be probed at once: this node's own link may contradict the claim."""
     dial: bool = False
-    """It is said to be alive, and there is no link."""
+    """The member should be dialled: it is said to be alive, and there is no link."""

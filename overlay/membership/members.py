@@ -1,15 +1,18 @@
-"""Who is in the farm and how each of them is, as this node sees it.
+"""The farm's members and the state of each, as this node sees them.
 
-In: links that come up and break, dials that fail, probes, what others claim, time. Out: the state
-of each member, and what changed. Counterpart: `membership.py` dials, probes and tells the rest of
-the daemon; `kept_links.py` chooses whom to link to where that is not everybody.
+In: links that come up and break, dials that fail, probes, claims of other nodes, time. Out: the
+state of each member, and its changes. Counterparts: `membership.py` dials, probes and informs the
+rest of the daemon; `kept_links.py` chooses the members to link to, if the farm is too large to link
+to all.
 
-Two things are kept of a member. Its *claim* (`overlay.links.member_claims`) is what the farm says
-of it; it is the same on all nodes that heard the same. Its *state* is what this node acts on: the
-claim, checked by this node's own link where there is one. Nobody with a link that answers is dead.
-Up to `links_kept` members are a mesh, in which nobody is alive without a link; beyond that a member
-without a link is what the farm says of it, except that nobody is dead by hearsay at once: there is
-time to refute.
+Of each member, a node keeps two things. The *claim* (`overlay.links.member_claims`) is what the
+farm says about the member. It is the same on all nodes that heard the same. The *state* is what
+this node acts on: the claim, checked against this node's own link if there is one. A member whose
+link answers is never dead.
+
+Up to `links_kept` members form a mesh, in which a member without a link is not alive. In a larger
+farm the claim decides about members without a link. But hearsay does not make such a member dead at
+once, so that it has time to refute.
 
     (heard of) ──link up──► alive ──link breaks, probes missed, suspected by others──► suspect
                               ▲ ◄──────────link up, probe answered, refuted───────────────┘ │
@@ -63,7 +66,7 @@ class Members:
         self._suspects: dict[bytes, Member] = {}
         self._linked: dict[bytes, None] = {}
         self._dead: dict[bytes, Member] = {}
-        """Those whose state is DEAD, who were only heard of among them."""
+        """Members in state DEAD, which includes members that were only heard of."""
         self._living = 0
         self._said_to_live = 0
         self._was_mesh = True
@@ -82,20 +85,21 @@ class Members:
         return self._members.get(node_id)
 
     def linked(self) -> list[bytes]:
-        """Those with a link."""
+        """Ids of the members with a link."""
         return list(self._linked)
 
     def suspects(self) -> list[bytes]:
-        """Those who are suspected."""
+        """Ids of the members that are suspect."""
         return list(self._suspects)
 
     @property
     def living(self) -> int:
-        """How many are alive or suspected, this node among them."""
+        """The number of nodes that are alive or suspect, this node included."""
         return 1 + self._living
 
     def lost_names(self) -> frozenset[str]:
-        """Names that belong to nobody who lives: of members that are dead or have left."""
+        """Names of members that are dead or have left, without names that a living member has
+        too."""
         if self._lost[0] != self._living_version:
             gone = {m.info.name for m in self._members.values() if m.state not in LIVING}
             lives = {m.info.name for m in self._members.values() if m.state in LIVING}
@@ -104,15 +108,15 @@ class Members:
 
     @property
     def mesh(self) -> bool:
-        """Whether the farm is small enough to link to all of it."""
+        """Whether the farm is small enough to link to all members."""
         return self._said_to_live <= self._links_kept
 
     def kept(self, node_id: bytes) -> bool:
-        """Whether a link to this member is to stay though nobody uses it."""
+        """Whether a link to this member stays open although nobody uses it."""
         return self.mesh or node_id in self._kept
 
     def heard_of(self, info: NodeInfo, now_s: float) -> bool:
-        """Somebody spoke of this node; True when it is news and should be dialled."""
+        """Another node named this node; True if that is news and the node should be dialled."""
         if info.node_id == self._own_id or info.node_id in self._members:
             return False
         if len(self._members) >= MEMBERS_MAX:
@@ -122,11 +126,11 @@ class Members:
         return True
 
     def link_up(self, hello: Hello, now_s: float) -> Member:
-        """A link proved that it is there; what it says of its address is believed."""
+        """A link shows that the member lives. Its own statement of its address counts."""
         member = self._members.get(hello.node.node_id)
         if member is None:
             member = self._add(hello.node, State.ALIVE, now_s)
-        # It may have said more of itself since this link was dialled.
+        # After this link was dialled, the node may have told others more about itself.
         older = hello.incarnation < member.incarnation
         member.info = with_traits(hello.node, member.info.traits) if older else hello.node
         if hello.incarnation > member.incarnation:
@@ -137,13 +141,14 @@ class Members:
         return member
 
     def parted(self, node_id: bytes, now_s: float) -> None:
-        """Its last link ended as both ends agreed: that says nothing of how it is."""
+        """The last link ended by agreement of both ends. That says nothing about the member's
+        state."""
         member = self._members.get(node_id)
         if member is not None and member.linked:
             self._unlink(member, now_s)
 
     def link_down(self, node_id: bytes, left: bool, now_s: float) -> Member | None:
-        """Its last link broke; the member, if it had one."""
+        """The last link broke; the member, if it had a link."""
         member = self._members.get(node_id)
         if member is None or not member.linked:
             return None
@@ -155,9 +160,10 @@ class Members:
         return member
 
     def dial_failed(self, node_id: bytes, refused: bool, now_s: float) -> Member | None:
-        """A dial failed; the member, if that made it a suspect, or a suspect dead.
+        """A dial failed; the member, if that made it a suspect, or made a suspect dead.
 
-        A host that refuses the connection is up, and its daemon is not: that needs no patience.
+        A host that refuses the connection is up, but its daemon is not, so there is no need to
+        wait.
         """
         member = self._members.get(node_id)
         if member is None:
@@ -169,7 +175,7 @@ class Members:
             self._claim(member, State.DEAD, now_s)
             return member
         if member.state is State.ALIVE and not member.linked:
-            # It is alive by hearsay alone; a second try has the last word.
+            # Only hearsay says that the member is alive. A second dial decides.
             member.dial_after_s = now_s + self._redial.first_s
             self._claim(member, State.SUSPECT, now_s)
             return member
@@ -188,10 +194,11 @@ class Members:
         return None
 
     def probe_answered(self, node_id: bytes, now_s: float) -> Member | None:
-        """It answered this node; the member, if it was a suspect, or even taken for dead.
+        """The member answered this node; the member is returned if it was suspect or even taken for
+        dead.
 
-        The dead can have a link: where there were two, the second one outlives the verdict. A
-        suspect without a link has time to get one: it lives, but nobody can ask it anything.
+        A dead member can have a link: if there were two links, the second one outlives the verdict.
+        A suspect without a link gets time for a link, as it lives, but nobody can ask it anything.
         """
         member = self._members.get(node_id)
         if member is not None and member.suspicion is not None and not member.linked:
@@ -203,7 +210,7 @@ class Members:
         return member
 
     def learn(self, update: MemberUpdate, now_s: float) -> Learned:
-        """Another node claims something of a member other than this node itself."""
+        """Take in another node's claim about a member other than this node itself."""
         member, said = self._members.get(update.node.node_id), claim_of(update)
         if member is None:
             if RANK[said[1]] >= RANK[State.DEAD] or not self.heard_of(update.node, now_s):
@@ -228,7 +235,8 @@ class Members:
         return self._act(member, said[1], update, now_s)
 
     def by_hearsay(self, now_s: float) -> list[Member]:
-        """The farm has become too large for a mesh: those who are alive now without a link."""
+        """The members that become alive without a link, when the farm has become too large for a
+        mesh."""
         if self._was_mesh == self.mesh:
             return []
         self._was_mesh = self.mesh
@@ -244,7 +252,7 @@ class Members:
         return came
 
     def overdue(self, now_s: float) -> list[tuple[Member, bool]]:
-        """Suspects whose time is up; they are dead now. With each, whether that is news."""
+        """Declare suspects dead whose time is up. With each goes whether that is news."""
         late = [m for m in self._suspects.values() if m.suspicion and m.suspicion.until_s <= now_s]
         news = [member.claim[1] is not State.DEAD for member in late]
         for member in late:
@@ -252,21 +260,22 @@ class Members:
         return list(zip(late, news, strict=True))
 
     def next_deadline_s(self) -> float | None:
-        """When the first suspect's time is up."""
+        """When the time of the first suspect is up; None without suspects."""
         ends = [m.suspicion.until_s for m in self._suspects.values() if m.suspicion]
         return min(ends, default=None)
 
     def postpone(self, by_s: float) -> None:
-        """This node was frozen for so long: suspects could not refute."""
+        """This node was frozen for so long, so suspects get as much more time to refute."""
         for member in self._suspects.values():
             if member.suspicion:
                 member.suspicion.postpone(by_s)
 
     def to_dial(self, now_s: float) -> list[Member]:
-        """Members without a link whose turn it is.
+        """The members without a link that should be dialled now.
 
-        In a mesh that is everybody. Beyond, it is those whose links are kept, and of those who
-        are dead or were only heard of one at a time: one that answers finds the others.
+        In a mesh these are all members. In a larger farm, they are the members whose links are
+        kept, and one at a time of the dead or merely heard-of members. If that one answers, it
+        leads to the others.
         """
         if self.mesh:
             return [member for member in self._members.values() if _due(member, now_s)]
@@ -282,7 +291,7 @@ class Members:
         return found
 
     def forget(self, older_than_s: float, now_s: float) -> list[Member]:
-        """Drop those that left, and the dead of long ago, and return them."""
+        """Drop and return members that left or died longer ago than `older_than_s`."""
         gone = [
             member
             for member in self._members.values()
@@ -324,7 +333,8 @@ class Members:
         self.version += 1
 
     def _act(self, member: Member, said: State, update: MemberUpdate, now_s: float) -> Learned:
-        """A claim that overrules the one before; a link of this node's own has its say first."""
+        """Act on a claim that overrules the one before. This node's own link comes before
+        hearsay."""
         if said is State.ALIVE:
             if member.linked:
                 member.info = with_traits(member.info, update.node.traits)
@@ -352,7 +362,7 @@ class Members:
         return Learned(news=True, check=member.linked)
 
     def _claim(self, member: Member, state: State, now_s: float) -> None:
-        """This node found it out by itself."""
+        """Note a state that this node found out by itself."""
         self._set_claim(member, merge(member.claim, (member.incarnation, state)))
         if state is State.SUSPECT:
             self._suspect(member, self._own_id, now_s)

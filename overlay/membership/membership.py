@@ -1,19 +1,21 @@
-"""Keeps the links of the farm up and watches over the peers.
+"""Keeps the farm's links up and watches over the peers.
 
-In: links that come and go, nodes that others speak of, the bootstrap addresses. Out: the routing
-table, and a call to every listener when a member comes or goes. Counterpart: `members.py` holds
-the rules, `prober.py` probes, `gossip.py` tells others, `comparer.py` finds what gossip missed,
+In: links that come and go, nodes that others name, the bootstrap addresses. Out: the routing table,
+and a call to every listener when a member comes or goes. Counterparts: `members.py` holds the
+rules, `prober.py` probes, `gossip.py` informs other nodes, `comparer.py` finds what gossip missed,
 `dialler.py` dials.
 
-A crash shows at once to those linked: the crashed process' kernel closes the link, and the dial
-that follows is refused. A frozen or cut-off peer shows to the first node whose probe it misses,
-and through that node's gossip to all; those with a link check for themselves.
+The nodes with a link to a crashed peer know of the crash at once: the kernel of the crashed process
+closes the link, and the dial that follows is refused. A frozen or cut-off peer is first noticed by
+a node whose probe it misses. That node's gossip informs all others, and nodes with a link to the
+peer check for themselves.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from heapq import nsmallest
 
 import msgspec
@@ -33,9 +35,18 @@ from overlay.links.member_claims import (
     sane,
     sane_node,
 )
-from overlay.links.member_messages import CompareMembers, Gossip, MembersAre, MemberUpdate, PingFor
+from overlay.links.member_messages import (
+    CompareMembers,
+    FindNode,
+    Gossip,
+    MembersAre,
+    MemberUpdate,
+    Ping,
+    PingFor,
+)
 from overlay.links.network import Transport
-from overlay.links.peer_protocol import Hello, PeerReply
+from overlay.links.peer_part import Handlers, PeerPart, calls_back, replies
+from overlay.links.peer_protocol import Ack, Hello, PeerReply
 from overlay.membership.comparer import Comparer
 from overlay.membership.dialler import Dialler
 from overlay.membership.gossip import Gossiper
@@ -43,22 +54,25 @@ from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.members import LIVING, Member, Members, Patience, Redial, State
 from overlay.membership.probe_order import BY_CHANCE, Turns
 from overlay.membership.prober import Prober
+from overlay.observe.figures import Figure, Sample, gauge, total
+from overlay.observe.metric_families import Family, Kind, Label
 from overlay.records.node_info import NodeInfo, Traits
 
 log = logging.getLogger(__name__)
 
 REFRESH_S = 5.0
-"""Between comparisons of this node's list of members with that of a peer."""
+"""Time between comparisons of this node's list of members with a peer's."""
 SETTLE_S = 0.1
-"""How soon another may follow when a member came."""
+"""When a member came: time until the next comparison may follow."""
 SETTLED_WITHIN_S = 3.0
-"""How long a node that starts waits at most until it knows who is there;"""
+"""How long a node that starts waits at most until it knows the present members."""
 SETTLED_LOOK_S = 0.01
-"""how often it looks whether it does."""
+"""How often a starting node checks whether it knows them."""
 SORTED_MAX = 64
-"""Up to so many nodes it takes less time to sort them than to look for the nearest."""
+"""Up to so many nodes, sorting them is faster than selecting the nearest."""
 LOOKUP_BREADTH = 8
-"""How many of the nearest a lookup asks at least: those it looks for may be unknown to some."""
+"""How many of the nearest nodes a lookup asks at least. Some of them may not know the nodes that it
+is looking for."""
 FORGET_S = 7 * 86_400.0
 """How long a dead peer's address is tried."""
 FORGET_EVERY_S = 60.0
@@ -67,8 +81,46 @@ Listener = Callable[[Member], None]
 Resolve = Callable[[], AsyncIterator[list[tuple[str, int]]]]
 
 
-class Membership:
+class Membership(PeerPart):
     """The farm as this node knows it."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_links",
+            "Nodes with a link",
+            lambda membership: len(membership.members.linked()),
+        ),
+        gauge(
+            "sipfarm_health_score",
+            "How far this node doubts its own probes; 0 is well",
+            lambda membership: membership.health.score,
+        ),
+        total(
+            "sipfarm_lookups_total",
+            "Lookups of a record's replicas that had to ask other nodes",
+            lambda membership: membership.lookups,
+        ),
+        total(
+            "sipfarm_lookup_hops_total",
+            "Steps that these lookups took",
+            lambda membership: membership.lookup_hops,
+        ),
+        Figure(
+            family=Family(
+                name="sipfarm_members",
+                kind=Kind.GAUGE,
+                text="Other nodes, by how this node sees them",
+                labels=(
+                    Label(
+                        name="state",
+                        text="how the node is",
+                        values=tuple(state.value for state in State),
+                    ),
+                ),
+            ),
+            read=lambda membership: membership.counts(),
+        ),
+    )
 
     def __init__(
         self,
@@ -79,10 +131,13 @@ class Membership:
         resolve: Resolve,
         incarnation: int,
         now_ms: Callable[[], int],
+        known: Iterable[NodeInfo] = (),
     ) -> None:
+        """`known` are the peers remembered from before."""
         self.own = own
         self.incarnation = incarnation
-        """This node's; higher than the one in its Hello once it refuted a suspicion."""
+        """This node's incarnation. It is higher than the one in its Hello once it refuted a
+        suspicion."""
         patience = Patience(
             min_s=settings.suspicion_min_ms / 1000,
             max_factor=settings.suspicion_max_factor,
@@ -100,7 +155,7 @@ class Membership:
         self.epoch = 0
         """Grows whenever the set of nodes that hold records changes."""
         self.lookups = 0
-        """Asked for so far, by how many steps in all, and by how many at most."""
+        """The number of lookups so far; `lookup_hops` is the sum of their steps."""
         self.lookup_hops = 0
         self.health = LocalHealth(settings.health_score_max)
         self._settings = settings
@@ -118,6 +173,7 @@ class Membership:
             settings.request_timeout_ms / 1000,
         )
         self._now_ms = now_ms
+        self._known = tuple(known)
         self._turns = turns = Turns(own.node_id, settings.probe_interval_ms)
         self._prober = Prober(
             settings, transport, chance, turns, self.health, linked, self._answered, self._missed
@@ -129,13 +185,14 @@ class Membership:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
         self._alone_once = self._compared_once = False
-        """Whether the addresses to begin with were dialled, and lists compared, once."""
+        """Whether the bootstrap addresses were dialled once, and whether lists were compared
+        once."""
         self._wake = asyncio.Event()
         self._refresh = asyncio.Event()
 
-    def start(self, known: Iterable[NodeInfo]) -> None:
-        """Begin to dial, with the peers remembered from before."""
-        for info in known:
+    async def start(self) -> None:
+        """Begin to dial, first the peers remembered from before."""
+        for info in self._known:
             self.heard_of(info)
         self._transport.keep_by(self, self._settings.link_idle_ms / 1000)
         self._tasks = [
@@ -144,17 +201,32 @@ class Membership:
         ]
 
     async def stop(self) -> None:
-        """End every task; what the links tell from now on is of no interest."""
+        """End every task, and ignore what the links report from now on."""
         self._stopped = True
         self._prober.forget()
         self._gossiper.stop()
         await tasks.end(self._tasks)
         await self._dialler.stop()
 
+    def requests(self) -> Handlers:
+        return (
+            replies(Ping, lambda _, asked: Ack()),
+            replies(Gossip, lambda _, asked: self.gossip_received(asked)),
+            calls_back(PingFor, lambda _, asked, answer: self.ping_for(asked, answer)),
+            replies(CompareMembers, lambda _, asked: self.compare(asked)),
+            replies(FindNode, lambda peer, asked: self.dht.answer_find_node(asked.target, peer)),
+        )
+
+    def counts(self) -> Iterator[Sample]:
+        """The number of other nodes in each state."""
+        found = Counter(member.state for member in self.members)
+        for state in State:
+            yield (state.value,), found[state]
+
     async def settled(self) -> None:
         """Wait until this node has tried to reach every node that it knows of, or could hear of.
 
-        Before that it may think itself alone, and would answer for a farm of one.
+        Before that it may think itself alone, and would answer as a farm of one node.
         """
         until_s = self._loop.time() + SETTLED_WITHIN_S
         while self._loop.time() < until_s:
@@ -166,7 +238,7 @@ class Membership:
         log.warning("serving, though not all nodes that may be there have answered")
 
     def announce(self, traits: Traits) -> None:
-        """This node is otherwise from now on: tell the farm, under a new incarnation."""
+        """Change this node's traits, and tell the farm under a new incarnation."""
         moved = not placed_alike(self.own.traits, traits)
         self.own = msgspec.structs.replace(self.own, traits=traits)
         self.dht.source_node.info = self.own
@@ -175,24 +247,26 @@ class Membership:
         self._gossiper.spread(self._of_myself())
 
     def listen(self, listener: Listener) -> None:
-        """`listener` is called after a member came, changed, lost its link, died or left.
+        """Call `listener` after a member came, changed, lost its link, died or left.
 
-        Suspicions that come to nothing are not told.
+        It is not called for a suspicion that is refuted.
         """
         self._listeners.append(listener)
 
     def listen_to_proxies(self, listener: Callable[[], None]) -> None:
-        """`listener` is called after a member's Kamailio was said to have gone, or come back, and
-        nothing else of the member has changed."""
+        """Call `listener` when a member's Kamailio is said to have gone or come back, and nothing
+        else of the member has changed."""
         self._proxy_listeners.append(listener)
 
     def compare_as_well(self, compare: Callable[[bytes], None]) -> None:
-        """`compare` is called with each peer whose list of members is compared with this node's:
-        what it asks leaves in the same packet, and wakes both nodes once."""
+        """Call `compare` with each peer with which lists of members are compared.
+
+        What `compare` asks leaves in the same packet, so both nodes wake up only once.
+        """
         self._comparisons.append(compare)
 
     def alive(self) -> list[NodeInfo]:
-        """The nodes that nobody doubts, this one first."""
+        """The nodes that are alive and not suspect, this one first."""
         return [self.own, *(m.info for m in self.members if m.state is State.ALIVE)]
 
     def linked(self) -> list[NodeInfo]:
@@ -201,16 +275,16 @@ class Membership:
         return [member.info for member in found if member is not None]
 
     def nearest(self, key: bytes, count: int) -> list[NodeInfo]:
-        """The nodes nearest to `key` among this one and the table's, nearest first."""
+        """The nodes nearest to `key` among this node and those in its table, nearest first."""
         contacts = [*self.dht.router.contacts(), self.dht.source_node]
         wanted = int.from_bytes(key, "big")
         ways = [(contact.long_id ^ wanted, contact.info) for contact in contacts]
-        # No two are as far away, so nothing else is compared.
+        # No two nodes have the same distance, so the sort never compares anything else.
         nearest = sorted(ways)[:count] if len(ways) <= SORTED_MAX else nsmallest(count, ways)
         return [info for _, info in nearest]
 
     async def lookup(self, key: bytes, count: int, timeout_s: float) -> list[NodeInfo]:
-        """The nodes nearest to `key` in the whole farm, as others know them."""
+        """The nodes nearest to `key` in the whole farm, as other nodes know them."""
         self.lookups += 1
         target = Node(key)
         start = self.dht.router.find_neighbors(target, k=max(count, LOOKUP_BREADTH))
@@ -223,7 +297,8 @@ class Membership:
         return [contact.info for contact in contacts]
 
     def surely_nearest(self, key: bytes, count: int) -> list[NodeInfo] | None:
-        """`nearest`, or None where others may know nearer ones that the table has no room for."""
+        """The same as `nearest`; None if other nodes may know nearer ones that this node's table
+        has no room for."""
         nodes = self.nearest(key, count)
         if self.dht.router.complete:
             return nodes
@@ -235,18 +310,19 @@ class Membership:
     # What the links ask (`overlay.links.on_demand.LinkPolicy`).
 
     def kept(self, node_id: bytes) -> bool:
-        """Whether a link to this peer stays though nobody uses it."""
+        """Whether a link to this peer stays open although nobody uses it."""
         return self.members.kept(node_id)
 
     def dial(self, node_id: bytes) -> "asyncio.Task[None] | None":
-        """A request has no link: dial, if it is for a member of a farm too large for a mesh."""
+        """Dial for a request that has no link, if the peer is a living member of a farm too large
+        for a mesh."""
         member = self.members.get(node_id)
         if self._stopped or self.members.mesh or member is None or member.state not in LIVING:
             return None
         return self._dialler.dial_now(member.info.host, member.info.port, node_id)
 
     def parted(self, node_id: bytes) -> None:
-        """The link to this peer ended as both sides agreed."""
+        """The link to this peer ended by agreement of both ends."""
         self.members.parted(node_id, self._loop.time())
 
     # What the links tell.
@@ -257,7 +333,7 @@ class Membership:
         news = known is None or hello.incarnation > known.incarnation
         came = news
         if known is not None:
-            # In a mesh a link is what makes a member alive; beyond, it comes and goes.
+            # In a mesh, a member is alive when it has a link. In a larger farm, links come and go.
             came = came or known.state not in LIVING or (self.members.mesh and not known.linked)
         member = self.members.link_up(hello, self._loop.time())
         if came:
@@ -286,39 +362,41 @@ class Membership:
             self._wake.set()
 
     def heard_of(self, info: NodeInfo) -> None:
-        """A peer spoke of this node."""
+        """A peer named this node."""
         if sane_node(info) and self.members.heard_of(info, self._loop.time()):
             self._wake.set()
 
-    def gossip_received(self, gossip: Gossip) -> None:
-        """A peer passes on news."""
-        if self._stopped:
-            return
-        for update in gossip.updates[:GOSSIP_UPDATES_MAX]:
+    def gossip_received(self, gossip: Gossip) -> Ack:
+        """Take in the news that a peer passes on."""
+        updates = () if self._stopped else gossip.updates[:GOSSIP_UPDATES_MAX]
+        for update in updates:
             if not sane(update):
                 continue
             if update.node.node_id == self.own.node_id:
                 self._refute(update)
             else:
                 self._learn(update)
+        return Ack()
 
     def compare(self, question: CompareMembers) -> MembersAre:
-        """A peer compares its list of members with this node's."""
+        """Answer a peer that compares its list of members with this node's."""
         return self._comparer.answer(question)
 
     def ping_for(self, question: PingFor, reply: Callable[[PeerReply], None]) -> None:
-        """A peer has no answer from another, and asks this node to try."""
+        """Ping a node on behalf of a peer that has no answer from it."""
         self._prober.help(question.target, reply)
 
     # inner workings
 
     def _claims(self) -> list[MemberUpdate]:
-        """What the farm says of every member, this node among them; not who was only heard of."""
+        """The claims about all members and about this node; nothing about nodes that were only
+        heard of."""
         said = [self._update(member) for member in self.members if member.incarnation]
         return [*said, self._of_myself()]
 
     def _compared(self, updates: tuple[MemberUpdate, ...]) -> None:
-        """What a peer knows otherwise. It is old news to others: whoever lacks it compares, too."""
+        """Learn the claims in which a peer differs, without gossip: nodes that lack them compare
+        lists too."""
         for update in updates:
             if self._stopped or not sane(update):
                 continue
@@ -326,7 +404,8 @@ class Membership:
             if update.node.node_id == self.own.node_id:
                 self._refute(update)
             elif known is None or known.claim != claim_of(update):
-                # Who passes on a suspicion has not found the same: that would be no confirmation.
+                # A peer that passes on a suspicion has not come to it on its own, so this is no
+                # confirmation.
                 self._learn(update, spread=False)
 
     def _learn(self, update: MemberUpdate, *, spread: bool = True) -> None:
@@ -343,7 +422,7 @@ class Membership:
         if learned.dial or member.state is State.SUSPECT:
             self._wake.set()
         if learned.check:
-            # The suspect first of all, so that it can refute.
+            # The suspect itself must hear of it first, so that it can refute.
             self._gossiper.tell(node_id, update)
             self._prober.probe(node_id, alone=True)
         if was in LIVING and member.state not in LIVING:
@@ -379,7 +458,7 @@ class Membership:
         )
 
     def _update(self, member: Member) -> MemberUpdate:
-        """What the farm should know of a member."""
+        """The claim about a member, for other nodes."""
         incarnation, state = member.claim
         return MemberUpdate(
             node=member.info,
@@ -402,16 +481,16 @@ class Membership:
             self._refresh.set()
 
     def _reached(self, member: Member) -> None:
-        """It answered by a link."""
+        """The member answered on a link."""
         info = member.info
         self.dht.router.add_contact(TableContact(info))
         if member.claim[1] is not State.ALIVE:
-            # It has to hear what is said of it, so that it can refute it.
+            # The member has to hear what is said about it, so that it can refute it.
             self._gossiper.drop(info.node_id)
             self._gossiper.tell(info.node_id, self._update(member))
 
     def _heard_alive(self, member: Member) -> None:
-        """Others say that it is alive; in a large farm that has to do."""
+        """Other nodes say that the member is alive. In a large farm that is enough."""
         self.dht.router.add_contact(TableContact(member.info, proven=member.proven))
         self._changed(member)
 
@@ -425,7 +504,7 @@ class Membership:
         self._wake.set()
 
     async def _watch(self) -> None:
-        """Probe, dial and bury, each when it is due."""
+        """Send probes, dial members and declare suspects dead, each when it is due."""
         interval_s = self._settings.probe_interval_ms / 1000
         slack_s = self._settings.probe_timeout_ms / 1000
         probe_s = self._loop.time() + interval_s * self._chance.random()
@@ -452,22 +531,23 @@ class Membership:
                 self._gone(member)
             due_s = min(probe_s, self.members.next_deadline_s() or probe_s)
             for node_id in self.members.suspects():
-                # Its time is short: any answer until then clears it.
+                # The suspect has little time left, and any answer within it ends the suspicion.
                 self._prober.probe(node_id, alone=True)
                 due_s = min(due_s, now_s + slack_s)
             self._wake.clear()
             try:
                 async with asyncio.timeout_at(due_s):
                     await self._wake.wait()
-                # Woken by news: what is due now is known only after a look at them.
+                # News came. Only a look at them tells what is due now.
                 due_s = self._loop.time()
             except TimeoutError:
                 pass
 
     def _take_turn(self, interval_s: float) -> float:
-        """Probe somebody; seconds until the next turn."""
+        """Probe a member; returns the seconds until the next turn."""
         if not self.members.mesh:
-            # Nobody has links to all, and each to others.
+            # Here each node has links to other members than the next one has, so the turns cannot
+            # agree.
             self._prober.next(None)
             return BY_CHANCE * interval_s
         now_ms = self._now_ms()
@@ -488,7 +568,8 @@ class Membership:
             self._wake.set()
 
     async def _keep_finding(self) -> None:
-        """Bootstrap while alone; then compare lists with one peer after the other."""
+        """Dial bootstrap addresses while this node is alone. Later, compare lists with one peer
+        after another."""
         while True:
             self._refresh.clear()
             if len(self.alive()) == 1:
@@ -517,7 +598,8 @@ class Membership:
         for compare in self._comparisons:
             compare(peer)
         if not await self._comparer.compare(peer):
-            # A peer that cannot compare lists tells whom it knows near an id, as Kademlia joins.
+            # A peer too old to compare lists names the nodes that it knows near an id, as in a
+            # Kademlia join.
             target, told = self.dht.source_node, min(self.dht.router.ksize, CONTACTS_TOLD_MAX)
             start = self.dht.router.find_neighbors(target, k=told)
             alpha = self._settings.lookup_parallel

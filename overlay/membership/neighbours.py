@@ -1,6 +1,7 @@
-"""The farm's nodes on the local network, by multicast DNS (RFC 6762, RFC 6763).
+"""Finds the farm's nodes on the local network by multicast DNS (RFC 6762, RFC 6763).
 
-In: announcements of others. Out: this node's own; addresses to dial. Counterpart: `discovery.py`.
+In: announcements of other nodes. Out: this node's own announcement, and addresses to dial.
+Counterpart: `discovery.py`.
 """
 
 import logging
@@ -21,7 +22,7 @@ MDNS_TIMEOUT_MS: Final = 1_000
 
 
 class Neighbours:
-    """Who announces the same farm."""
+    """The nodes that announce the same farm."""
 
     def __init__(self, config: Config) -> None:
         self._farm = config.farm.name
@@ -35,11 +36,12 @@ class Neighbours:
 
     @property
     def addresses(self) -> list[HostPort]:
-        """Of all that were heard of, without this node."""
+        """The addresses of all nodes that announced themselves, without this node's."""
         return [address for addresses in self._found.values() for address in addresses]
 
     async def start(self) -> None:
-        """Announce this node and browse; what the network refuses is logged, and that is all."""
+        """Announce this node and listen for others. If the network refuses that, it is only
+        logged."""
         try:
             self._mdns = AsyncZeroconf(interfaces=[self._address])
             own = AsyncServiceInfo(
@@ -58,7 +60,7 @@ class Neighbours:
             log.warning("the local network cannot be asked for the farm: %s", error)
 
     async def stop(self) -> None:
-        """Say goodbye and close the sockets."""
+        """Withdraw the announcement and close the sockets."""
         await self._tasks.end()
         if self._browser is not None:
             await self._browser.async_cancel()

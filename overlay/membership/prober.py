@@ -1,15 +1,16 @@
-"""Probes one member after the other, with the help of others where it does not answer.
+"""Probes one member after the other, and asks other nodes for help if a member does not answer.
 
-In: who is linked, requests of helpers. Out: who answered, who did not. Counterparts: the same on
-every node; `membership.py` draws the conclusions, `health.py` says how far to trust them.
+In: the members with a link, and requests of nodes that want help. Out: which members answered and
+which did not. Counterparts: the same module on every node; `membership.py` draws the conclusions;
+`health.py` says how far this node may trust them.
 
     ping ──answered──► alive
       └─ probe_timeout ─► k others ping it ──one had an answer──► alive
                               └─ probe_timeout ─► missed
 
-A ping that is not answered at once is followed by more within its timeout, on the link and beside
-it: a packet that is lost on a link holds up all that follows for longer than a probe may take. What
-is answered beside the link proves that the peer lives; the link has to prove itself.
+If a ping is not answered at once, more pings follow within the timeout, on the link and beside it.
+A packet lost on a link holds up all that follows, for longer than a probe may take. An answer
+beside the link proves that the peer lives. It does not prove that the link works.
 """
 
 import asyncio
@@ -25,33 +26,33 @@ from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.probe_order import ProbeOrder, Turns
 
 SILENT = "silent"
-"""Code of a helper's answer: I am here, and it does not answer me."""
+"""Code of a helper's answer: the helper lives, and the member does not answer it either."""
 NACK_SHARE = 0.6
-"""Of probe_timeout_ms: when a helper says so, in time for the one who asked."""
+"""Share of probe_timeout_ms after which a helper says so, in time for the node that asked."""
 LATE_FACTOR = 10
-"""A probe that is answered within so many timeouts still clears a suspect."""
+"""A probe that is answered within so many timeouts still ends a suspicion."""
 PINGS = 3
-"""Of each probe, and of each who helps it, evenly over the time that it has."""
+"""Pings of each probe, and of each helper, evenly spread over the time for them."""
 MISSES_MAX = 4
-"""Probes in a row without even a late answer after which a link is given up: others reach the peer,
-and this node's requests do not."""
+"""Probes in a row without even a late answer after which a link is given up. Other nodes reach the
+peer then, and this node's requests do not."""
 
 
 @dataclass(kw_only=True)
 class _Probe:
-    """One that is under way."""
+    """A probe that is under way."""
 
     node_id: bytes
     wait_s: float
-    """For an answer, and again for one to the helpers."""
+    """Time to wait for an answer, and once more for an answer to the helpers."""
     alone: bool
     due_s: float = 0.0
-    """When the timer is to go off."""
+    """When the timer is set to fire."""
     pings: int = 0
     failed: bool = False
-    """One of them was given up."""
+    """Whether one of its pings was given up."""
     asked: int = 0
-    """Helpers that were asked."""
+    """The number of helpers that were asked."""
     nacks: int = 0
     timer: asyncio.TimerHandle | None = field(default=None)
 
@@ -85,14 +86,14 @@ class Prober:
         self._loop = asyncio.get_running_loop()
 
     def next(self, turn: int | None) -> None:
-        """Probe whose turn it is; without a number, by chance."""
+        """Probe the member of this turn; if `turn` is None, a random one."""
         linked = self._linked()
         node_id = self._order.next(linked) if turn is None else self._turns.whom(turn, linked)
         if node_id is not None:
             self.probe(node_id, alone=False)
 
     def probe(self, node_id: bytes, *, alone: bool) -> None:
-        """Probe this one; `alone`: without helpers, since everybody probes it just now."""
+        """Probe this member. `alone`: without helpers, as all other nodes probe it just now."""
         if node_id in self._under_way:
             return
         wait_s = self._timeout_s * self._health.factor
@@ -100,7 +101,7 @@ class Prober:
         self._ping(probe)
 
     def help(self, target: bytes, reply: Callable[[PeerReply], None]) -> None:
-        """Ping `target` for another node, and tell it in time."""
+        """Ping `target` for another node, and answer that node in time."""
         step_s, late_s = self._timeout_s * NACK_SHARE / PINGS, self._timeout_s * LATE_FACTOR
         timer: asyncio.TimerHandle | None = None
         pings, asked = 0, True
@@ -134,12 +135,12 @@ class Prober:
         ping()
 
     def forget(self) -> None:
-        """What is under way tells nothing: this node was not there to hear the answers."""
+        """Drop the probes under way: this node did not run, so it could not hear the answers."""
         for probe in list(self._under_way.values()):
             self._done(probe)
 
     def _ping(self, probe: _Probe) -> None:
-        """Ping it; unless it answers, the next step follows."""
+        """Ping the member. If it does not answer, the next step follows."""
         probe.pings += 1
         step_s = probe.wait_s / PINGS
         probe.due_s = self._loop.time() + step_s

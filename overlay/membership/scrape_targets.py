@@ -1,11 +1,14 @@
-"""Which nodes a Prometheus is to ask: all members of the last week, the dead among them.
+"""The nodes that Prometheus asks for figures: all members of the last week, dead members among
+them.
 
-In: the members as this node sees them, and what it knew of them before. Out: targets, as
-Prometheus' `http_sd_configs` reads them. Counterparts: `overlay.observe.metrics_http` serves them
-as `/sd`; each node says of itself where it is to be asked (`Traits.metrics`).
+In: the members as this node sees them, and the targets that it knew before. Out: targets in the
+form that Prometheus' `http_sd_configs` reads. Counterparts: `overlay.observe.metrics_http` serves
+the targets as `/sd`; each node states the address at which Prometheus can ask it
+(`Traits.metrics`).
 
-A dead node has to stay a target, under the labels that it had: that is what makes it `up == 0`. The
-others forget what a dead one said of itself when they are restarted, so it is kept in a file.
+A dead node has to stay a target, with the labels that it had: that is how `up == 0` comes about. A
+node that restarts has forgotten what a dead member once said of itself, so this module keeps it in
+a file.
 """
 
 import asyncio
@@ -28,13 +31,13 @@ from overlay.records.node_info import NodeInfo, Traits
 KEPT_S: Final = 7 * 86_400.0
 """How long a node stays a target after it was last alive."""
 WRITE_EVERY_S: Final = 3_600.0
-"""How old the times in the file may be."""
+"""The greatest age of the times in the file."""
 
 _log = logging.getLogger(__name__)
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that is to be asked for its figures."""
+    """A node that Prometheus asks for its figures."""
 
     node_id: bytes
     name: str
@@ -42,11 +45,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """`address:port`, or `[IPv6 address]:port`."""
     zone: str = ""
     version: str = ""
-    """The one that runs there, or ran; empty if it is older than those that tell."""
+    """The version that runs there or ran there; empty for a node too old to state its version."""
     state: str = State.DEAD.value
     """`alive`, `draining` or `dead`."""
     seen_s: float = 0.0
-    """When it was last alive, Unix time."""
+    """When the node was last alive, Unix time in s."""
 
 
 Roll = dict[str, Target]
@@ -56,7 +59,8 @@ _decode = decoding.json(list[Target])
 
 
 def told_by(config: Config) -> str:
-    """Where the node says that a Prometheus may ask it; empty if only its own host can."""
+    """The address at which this node says that Prometheus can ask it; empty if the metrics port is
+    open to its own host alone."""
     own = config.metrics
     if ipaddress.ip_address(own.address).is_loopback:
         return ""
@@ -72,13 +76,13 @@ def roll_call(
     now_s: float,
     in_state_s: Callable[[Member], float],
 ) -> Roll:
-    """The targets of now, and what is to be remembered for the next time.
+    """The targets as they are now, which are also the targets to remember for the next call.
 
-    `port` is where a node of an older version is taken to answer, which does not say. `in_state_s`
-    tells for how long a member has been as it is.
+    `port` is the port assumed for a node of an older version, which does not state its own.
+    `in_state_s` tells for how many seconds a member has been in its present state.
     """
     found, gone = [own], {own.name}
-    # Whoever has the name of a node that is gone takes its place.
+    # Living members come first: a living node replaces a dead one of the same name.
     for member in sorted(members, key=lambda member: member.state in LIVING, reverse=True):
         name = member.info.name
         if name in gone or member.info.node_id in revoked:
@@ -104,10 +108,11 @@ def roll_call(
 
 
 def shown(targets: Iterable[Target], farm: str) -> list[dict[str, Any]]:
-    """As Prometheus reads it (its documentation, "HTTP SD").
+    """The targets as Prometheus reads them (its documentation, "HTTP SD").
 
-    What may change while a node lives is told in labels that a series has only if it is asked for:
-    else each upgrade, and each death, would begin all series of the node anew.
+    State and version may change while a node lives, so they are `__meta_` labels, which a series
+    has only if the operator's configuration copies them. As ordinary labels they would begin all
+    series of the node anew at each upgrade and each death.
     """
     return [
         {
@@ -125,7 +130,7 @@ def shown(targets: Iterable[Target], farm: str) -> list[dict[str, Any]]:
 
 
 class ScrapeTargets:
-    """What one node tells, and remembers."""
+    """The targets that one node answers with, and its memory of them."""
 
     def __init__(
         self,
@@ -136,7 +141,7 @@ class ScrapeTargets:
         now_s: Callable[[], float],
         in_state_s: Callable[[Member], float],
     ) -> None:
-        """`now_s` is Unix time; `in_state_s` as for `roll_call`."""
+        """`now_s` returns Unix time in s; `in_state_s` is as for `roll_call`."""
         self._farm = config.farm.name
         self._port = config.metrics.port
         self._endpoint = endpoint(config.metrics.address, config.metrics.port)
@@ -147,7 +152,8 @@ class ScrapeTargets:
         self._written_s = 0.0
 
     async def asked(self) -> list[dict[str, Any]]:
-        """All targets as they are now; what is remembered of them is written where it changed."""
+        """All targets as they are now. They are written to the file if they changed, or if the
+        times in the file are too old."""
         now_s = self._now_s()
         if self._known is None:
             read = await asyncio.to_thread(_read, self._path)
@@ -183,7 +189,8 @@ class ScrapeTargets:
 
 
 def _targets(info: NodeInfo, port: int, state: str, seen_s: float) -> list[Target]:
-    """A member's; none if only its own host can ask it."""
+    """The targets of a member: one, or none if the member's figures are open to its own host
+    alone."""
     said = info.traits or Traits()
     where = said.metrics if said.software else endpoint(info.host, port)
     if not where:
@@ -210,7 +217,7 @@ def _timeless(roll: Roll) -> Sequence[Target]:
 
 
 def _read(path: Path) -> list[Target]:
-    """What was remembered; nothing if that cannot be read."""
+    """The remembered targets; none if the file cannot be read."""
     try:
         found: list[Target] = _decode(path.read_bytes())
         return found

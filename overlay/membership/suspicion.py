@@ -1,13 +1,14 @@
-"""How long a suspect has to show that it lives (Lifeguard, section IV-B).
+"""How long a suspect member has to show that it lives (Lifeguard, section IV-B).
 
-In: who suspects it, time. Out: the moment from which it is dead. Counterpart: `members.py`. Pure.
+In: the nodes that suspect the member, and the time. Out: the moment from which the member counts as
+dead. Counterpart: `members.py`. Pure.
 
-One node that suspects another may be wrong itself, so a lone suspicion waits long; each node that
-finds the same on its own makes the wait shorter:
+A node that suspects another may be wrong itself, so a suspicion that one node alone has lasts long.
+Each further node that comes to the same suspicion on its own shortens the time:
 
     timeout = max(min, max - (max - min) * log(C + 1) / log(K + 1))
 
-with C confirmations of the K that are expected.
+C is the number of confirmations, K the number that is expected.
 """
 
 import math
@@ -16,10 +17,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """The constants, for a farm of any size."""
+    """The constants of suspicions, for a farm of any size."""
 
     min_s: float
-    """In a farm of ten nodes or fewer."""
+    """Shortest timeout in a farm of ten nodes or fewer."""
     max_factor: float
     confirmations: int
 
@@ -29,16 +30,18 @@ class Patience:
         return shortest, shortest * self.max_factor
 
     def expected(self, nodes: int) -> int:
-        """K: how many others can be expected to confirm; not the suspect, not who began."""
+        """K: how many nodes can be expected to confirm, the suspect and the first accuser not
+        counted."""
         return max(0, min(self.confirmations, nodes - 2))
 
 
 RESTARTS_WITHIN_S = 5.0
-"""How long a suspect that lives has to get a link: for TLS, over a network that loses packets."""
+"""How long a suspect that lives has for getting a link: it needs TLS, over a network that loses
+packets."""
 
 
 class Suspicion:
-    """One suspicion."""
+    """The suspicion against one member."""
 
     def __init__(self, patience: Patience, nodes: int, origin: bytes, now_s: float) -> None:
         self.began_s = self._first_s = now_s
@@ -46,15 +49,16 @@ class Suspicion:
         self._expected = patience.expected(nodes)
         self._origins = {origin}
         self.timeout_s = self._timeout_s()
-        """How long it may last, from `began_s`."""
+        """How long the suspicion may last, from `began_s`."""
 
     @property
     def confirmations(self) -> int:
-        """How many nodes beside the first found the same."""
+        """How many nodes besides the first suspect the member."""
         return len(self._origins) - 1
 
     def confirm(self, origin: bytes) -> bool:
-        """Another node suspects it as well; True when that is news and shortens the wait."""
+        """Note that `origin` suspects the member too; True if that is news and shortens the
+        timeout."""
         if origin in self._origins or self.confirmations >= self._expected:
             return False
         self._origins.add(origin)
@@ -63,21 +67,22 @@ class Suspicion:
 
     @property
     def until_s(self) -> float:
-        """When it is over, and the suspect dead."""
+        """When the suspicion ends and the suspect counts as dead."""
         return self.began_s + self.timeout_s
 
     def postpone(self, by_s: float) -> None:
-        """This node was not there for so long, and could not have heard a refutation."""
+        """Add the time in which this node did not run, and so could not have heard a refutation."""
         self.began_s += by_s
         self._first_s += by_s
 
     def restart(self, now_s: float) -> None:
-        """It lives, though it has not shown all that it has to; not for long."""
+        """Start the timeout again: the suspect lives, but has not yet shown all that it has to
+        show. This works for `RESTARTS_WITHIN_S` after the suspicion began, no longer."""
         if now_s - self._first_s < RESTARTS_WITHIN_S:
             self.began_s = now_s
 
     def press(self) -> None:
-        """Somebody is sure: it has the shortest timeout."""
+        """Use the shortest timeout, as some node is sure that the suspect is dead."""
         self._max_s = self._min_s
         self.timeout_s = self._timeout_s()
 

@@ -1,12 +1,13 @@
-"""Whether the daemon works: its loop turns, and what it writes comes through.
+"""Whether the daemon works: its loop turns, and its writes come through.
 
-In: a way through the commit path. Out: how long ago the last beat was; a word for each.
-Counterparts: `/live`; whoever restarts a daemon that hangs, told by `beaten`.
+In: a round trip through the commit path. Out: the age of the last beat, and a call after each beat.
+Counterparts: `/live`, which shows the age; systemd's watchdog, which restarts a daemon that hangs,
+and which `beaten` tells of each beat.
 
-A beat is made by the loop and goes behind all that waits for the disk, through the thread that
-writes, and back: a loop that stands still makes none, and neither does a disk or a thread that
-never comes back. A disk that says no is no reason to be restarted: the node says so elsewhere, and
-serves what needs no disk.
+The loop makes a beat. The beat queues behind all that waits for the disk, goes through the thread
+that writes, and comes back. So there are no beats when the loop stands still, or when the disk or
+the thread hangs. A disk that returns an error is no reason for a restart: the node reports it
+elsewhere, and serves whatever needs no disk.
 """
 
 import asyncio
@@ -20,11 +21,12 @@ from overlay.base.errors import StorageError
 
 EVERY_S: Final = 2.0
 LIVE_S: Final = 10.0
-"""A daemon without a beat for so long does not work. A disk may take seconds for a sync."""
+"""Without a beat for so long, the daemon does not count as live. A disk may take seconds for a
+sync."""
 
 
 class Heartbeat:
-    """One daemon's."""
+    """The heartbeat of one daemon."""
 
     def __init__(
         self,
@@ -47,16 +49,16 @@ class Heartbeat:
 
     @property
     def age_s(self) -> float:
-        """How long ago the last beat was, or the start."""
+        """Seconds since the last beat; before the first one, since the start."""
         return self._now_s() - self._last_s
 
     def check(self) -> str:
-        """Why the daemon does not count as live; nothing if it does."""
+        """The reason why the daemon does not count as live; an empty text if it does."""
         age_s = self.age_s
         return "" if age_s < self._live_s else f"nothing was committed for {age_s:.0f} s"
 
     async def beat(self) -> None:
-        """One beat; does not return before it is through."""
+        """Make one beat, and return when it is through."""
         with suppress(StorageError):
             await self._round_trip()
         self._last_s = self._now_s()
@@ -67,7 +69,7 @@ class Heartbeat:
         self._task = asyncio.create_task(self._keep_beating(), name="heartbeat")
 
     async def stop(self) -> None:
-        """Beat no more."""
+        """Stop beating."""
         await tasks.end([self._task])
 
     async def _keep_beating(self) -> None:

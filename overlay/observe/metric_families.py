@@ -1,9 +1,10 @@
-"""What a metric is: one declaration of its name, type, unit, help and labels.
+"""The declaration of a metric: name, type, unit, help and labels.
 
-In: nothing. Out: families that exposition, docs/metrics.md and tests derive from. Counterparts:
-`metrics.py`, `overlay.daemon.node_metrics` and `overlay.kamailio.statistics` declare them. A
-declaration that breaks the naming rules of Prometheus cannot be made: counters end in `_total`,
-base units come last, no label is one that Prometheus or /sd sets on a target, and the values of
+In: nothing. Out: families, from which exposition, docs/metrics.md and tests derive. Counterparts:
+`metrics.py`, the `FIGURES` of parts and `overlay.kamailio.statistics` declare them.
+
+A declaration that breaks the naming rules of Prometheus cannot be made. Counters end in `_total`.
+Base units come last. No label has a name that Prometheus or /sd sets on a target. The values of
 every label are bounded.
 """
 
@@ -20,27 +21,28 @@ from prometheus_client.core import (
 )
 
 TARGET_LABELS: Final = ("job", "instance", "farm", "node", "zone")
-"""What a target has: a metric's own label of that name would become `exported_…`."""
+"""The labels of a target. Prometheus would rename a metric's own label of such a name to
+`exported_…`."""
 _RESERVED_LABELS: Final = ("le", "quantile", *TARGET_LABELS)
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 class Kind(StrEnum):
-    """What may be done with a figure."""
+    """The kind of a metric, which tells what may be done with its figures."""
 
     COUNTER = "counter"
     """It never falls while the process lives; ask for its rate."""
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
     INFO = "info"
-    """Always 1; the labels are what it says."""
+    """Always 1. The information is in the labels."""
 
 
 class Unit(StrEnum):
-    """The base unit in which a figure is given, the end of its name."""
+    """The base unit of a figure, which is the end of its name."""
 
     NONE = ""
-    """A count of what the name says, a number of a version, or 1 for yes and 0 for no."""
+    """A count of the things in the name, a version number, or 1 for yes and 0 for no."""
     SECONDS = "seconds"
     BYTES = "bytes"
 
@@ -51,11 +53,11 @@ class Label:
 
     name: str
     text: str
-    """What its values are."""
+    """What the values are."""
     values: tuple[str, ...] = ()
-    """All values that there can be; empty where they are names that somebody configured."""
+    """All possible values; empty if the values are names that the operator configured."""
     values_max: int = 0
-    """How many values there can be at most where they are not listed."""
+    """The largest number of values, if they are not listed."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name in _RESERVED_LABELS:
@@ -65,7 +67,7 @@ class Label:
 
     @property
     def bound(self) -> int:
-        """How many values there can be at most."""
+        """The largest number of values."""
         return len(self.values) or self.values_max
 
 
@@ -76,7 +78,7 @@ class Family:
     name: str
     kind: Kind
     text: str
-    """What it counts or measures; no full stop at the end."""
+    """What the metric counts or measures; no full stop at the end."""
     unit: Unit = Unit.NONE
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()
@@ -108,29 +110,29 @@ class Family:
 
     @property
     def series_max(self) -> int:
-        """How many sets of label values there can be at most; a histogram has several series of
-        each."""
+        """The largest number of sets of label values. A histogram has several series for each."""
         product = 1
         for label in self.labels:
             product *= label.bound
         return product
 
     def counter(self) -> CounterMetricFamily:
-        """Empty, to be filled and given to the registry."""
+        """An empty counter, to be filled and given to the registry."""
         return CounterMetricFamily(self.name, self.text, labels=self.label_names, unit=self.unit)
 
     def gauge(self) -> GaugeMetricFamily:
-        """Empty, to be filled and given to the registry."""
+        """An empty gauge, to be filled and given to the registry."""
         return GaugeMetricFamily(self.name, self.text, labels=self.label_names, unit=self.unit)
 
     def numbers(self) -> CounterMetricFamily | GaugeMetricFamily:
-        """A counter or a gauge, as declared; empty, to be filled and given to the registry."""
+        """An empty counter or gauge, as declared, to be filled and given to the registry."""
         return self.counter() if self.kind is Kind.COUNTER else self.gauge()
 
     def histogram(self) -> HistogramMetricFamily:
-        """Empty, to be filled and given to the registry."""
+        """An empty histogram, to be filled and given to the registry."""
         return HistogramMetricFamily(self.name, self.text, labels=self.label_names, unit=self.unit)
 
     def info(self) -> InfoMetricFamily:
-        """Empty, to be filled and given to the registry; its name there lacks `_info`."""
+        """An empty info metric, to be filled and given to the registry. Its name there lacks
+        `_info`."""
         return InfoMetricFamily(self.name.removesuffix("_info"), self.text, labels=())

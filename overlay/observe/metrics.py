@@ -1,12 +1,12 @@
 """The daemon's figures for Prometheus: those counted as things happen, and the registry of all.
 
-In: what happens. Out: a registry. Counterparts: `metrics_http.py` serves it;
-`overlay.daemon.node_metrics` adds the figures that are read off the node's parts,
-`overlay.kamailio.figures` Kamailio's. No label names a subscriber or a call: the number of series
-must not grow with either.
+In: calls for things that happen, and the figures that parts declare (`part.py`). Out: a registry.
+Counterparts: `metrics_http.py` serves it; `overlay.kamailio.figures` adds Kamailio's figures. No
+label names a subscriber or a call, as the number of series must not grow with either.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -14,11 +14,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from overlay.base import limit_hits, limits
+from overlay.observe.figures import Sample
 from overlay.observe.metric_families import Family, Kind, Label, Unit
+from overlay.observe.part import Part
 from overlay.observe.tallies import Durations, Tally
-
-Sample = tuple[tuple[str, ...], float]
-"""The values of a family's labels, and the figure."""
 
 ANSWERED: Final = "answered"
 _REFUSALS: Final = (
@@ -33,7 +32,7 @@ _REFUSALS: Final = (
     "unavailable",
 )
 REQUESTS_MAX: Final = 64
-"""Kinds of questions of one protocol."""
+"""The largest number of kinds of requests in one protocol."""
 _REQUEST: Final = Label(name="request", text="the kind of the question", values_max=REQUESTS_MAX)
 CONTROL_REQUESTS: Final = Family(
     name="sipfarm_control_requests_total",
@@ -123,14 +122,14 @@ FAMILIES: Final = (
 )
 
 
-class Readings(Collector):
+class _Readings(Collector):
     """Figures that are read when Prometheus asks."""
 
     def __init__(self, family: Family, read: Callable[[], Iterable[Sample]]) -> None:
         self._family, self._read = family, read
 
     def collect(self) -> Iterator[Metric]:
-        """For the registry."""
+        """The figures, for the registry."""
         shown = self._family.numbers()
         for values, figure in self._read():
             shown.add_metric(values, figure)
@@ -152,6 +151,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._shown: set[str] = set()
         self.requests = Tally(CONTROL_REQUESTS)
         self.request_seconds = Durations(CONTROL_SECONDS)
         self.frames_refused = Tally(CONTROL_FRAMES_REFUSED)
@@ -165,7 +165,7 @@ class Metrics:
             self.peer_requests,
         ):
             self.registry.register(counted)
-        self.read(LIMIT_HITS, _limit_hits)
+        self._read(LIMIT_HITS, _limit_hits)
         ProcessCollector(registry=self.registry)
 
     def answered(self, request: str, outcome: str, seconds: float) -> None:
@@ -174,13 +174,20 @@ class Metrics:
         self.request_seconds.observe(request, seconds)
 
     def describe(self, *, farm: str, node: str, zone: str, version: str) -> None:
-        """Say which node this is; once."""
+        """Say which node this is. To be called once."""
         values = {"farm_name": farm, "node_name": node, "zone_name": zone, "version": version}
         self.registry.register(_Info(INFO, values))
 
-    def read(self, family: Family, read: Callable[[], Iterable[Sample]]) -> None:
-        """Show figures that `read` gives when Prometheus asks."""
-        self.registry.register(Readings(family, read))
+    def show(self, part: Part) -> None:
+        """Show the figures of a part; raises `ValueError` for a figure that another part shows."""
+        for figure in part.FIGURES:
+            if figure.family.name in self._shown:
+                raise ValueError(f"two parts show {figure.family.name}")
+            self._shown.add(figure.family.name)
+            self._read(figure.family, partial(figure.read, part))
+
+    def _read(self, family: Family, read: Callable[[], Iterable[Sample]]) -> None:
+        self.registry.register(_Readings(family, read))
 
 
 def _limit_hits() -> Iterator[Sample]:

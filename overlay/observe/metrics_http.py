@@ -1,11 +1,12 @@
-"""/metrics, /live, /ready and /sd over HTTP, for Prometheus and for whoever starts and stops nodes.
+"""/metrics, /live, /ready and /sd over HTTP, for Prometheus and for programs that start and stop
+nodes.
 
-In: GET requests. Out: the registry's figures, 200/503 with a line of text, or the targets of the
-farm. Counterparts: `metrics.py` holds the figures, `overlay.membership.scrape_targets` the targets;
-hooks of the daemon say whether it lives and is ready. aiohttp speaks HTTP.
+In: GET requests. Out: the registry's figures, a line of text with 200 or 503, or the farm's
+targets. Counterparts: `metrics.py` holds the figures, `overlay.membership.scrape_targets` the
+targets; hooks of the daemon tell whether it lives and is ready. aiohttp speaks HTTP.
 
-A request is bounded in size and time, and so are connections, in all and of each source: nothing
-that is sent here can hold up the daemon or keep others out.
+Requests are bounded in size and time, and connections in number, both in all and for each source.
+So no request can hold up the daemon or keep others out.
 """
 
 import asyncio
@@ -35,28 +36,28 @@ keeps its connection."""
 SEND_TIMEOUT_S: Final = 5.0
 HOOK_TIMEOUT_S: Final = 3.0
 _END_S: Final = 0.01
-"""For what is under way when the daemon stops; it is cancelled."""
+"""Time for the requests under way when the daemon stops; then they are cancelled."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _METHODS: Final = (hdrs.METH_GET, hdrs.METH_HEAD)
 _log = logging.getLogger(__name__)
 _library_log = logging.getLogger(f"{__name__}.aiohttp")
-"""What anybody can provoke by sending nonsense is no news."""
+"""The library's log is off, as anybody can fill it by sending nonsense."""
 _library_log.setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """What the server asks of the daemon."""
+    """What the server asks the daemon."""
 
     live: Callable[[], str]
-    """Why the process does not do its work at all; nothing if it does."""
+    """Returns the reason why the process does not work at all; an empty text if it works."""
     ready: Callable[[], Awaitable[tuple[str, ...]]]
-    """All that keeps the node from serving calls, in a few words each; nothing if it can."""
+    """Returns all reasons why the node cannot serve calls, in a few words each; empty if it can."""
     targets: Callable[[], Awaitable[Sequence[Any]]]
-    """The farm's nodes, as Prometheus' `http_sd_configs` takes them."""
+    """Returns the farm's nodes, as Prometheus' `http_sd_configs` takes them."""
     refresh: Sequence[Callable[[], Awaitable[None]]] = ()
-    """Called before figures are shown, for those that must be fetched."""
+    """Called before figures are shown, to fetch those that come from elsewhere."""
 
 
 class MetricsServer:
@@ -75,14 +76,14 @@ class MetricsServer:
         self._listener: asyncio.AbstractServer | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port; raises `OSError` if that cannot be had."""
+        """Listen, and return the port; raises `OSError` if the port cannot be had."""
         self._door = _Door(
             self._serve,
             handler_cancellation=True,
             access_log=None,
             logger=_library_log,
             keepalive_timeout=IDLE_S,
-            # A request here has no body: who sends one has to go.
+            # Requests here have no body. A connection that sends one is closed at once.
             lingering_time=0,
             max_line_size=HTTP_LINE_BYTES_MAX,
             max_field_size=HTTP_LINE_BYTES_MAX,
@@ -105,7 +106,7 @@ class MetricsServer:
 
     @property
     def connections(self) -> int:
-        """How many there are."""
+        """The number of connections."""
         return len(self._door.connections) if self._door is not None else 0
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -115,7 +116,7 @@ class MetricsServer:
                 await response.prepare(request)
                 await response.write_eof()
         except TimeoutError:
-            # It does not read what it asked for.
+            # The client does not read the answer.
             if request.transport is not None:
                 request.transport.abort()
         return response
@@ -163,7 +164,7 @@ class MetricsServer:
 
 
 class _Door(web.Server):
-    """aiohttp's server, with a bound on the connections of each source and of all."""
+    """aiohttp's server, with a bound on the connections of each source and of all sources."""
 
     def __init__(self, handler: Any, **settings: Any) -> None:
         super().__init__(handler, **settings)
@@ -171,7 +172,7 @@ class _Door(web.Server):
         self._source_of: dict[web.RequestHandler, str] = {}
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Count it, or close it again."""
+        """Count the connection, or close it if there are too many."""
         super().connection_made(handler, transport)
         peer = transport.get_extra_info("peername")
         source = str(peer[0]) if peer else ""
@@ -188,7 +189,7 @@ class _Door(web.Server):
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
-        """Make room for another one."""
+        """Make room for another connection."""
         source = self._source_of.pop(handler, None)
         if source is not None:
             self._sources[source] -= 1
@@ -197,7 +198,7 @@ class _Door(web.Server):
         super().connection_lost(handler, exc)
 
     async def end(self) -> None:
-        """Break off every connection, whatever is under way there."""
+        """Break off every connection, even with a request under way."""
         for handler in self.connections:
             if handler.transport is not None:
                 handler.transport.abort()
@@ -208,7 +209,7 @@ def _response(status: HTTPStatus, body: bytes, content_type: str) -> web.Respons
     headers = {
         hdrs.CONTENT_TYPE: content_type,
         hdrs.CACHE_CONTROL: "no-store",
-        # Else it names the versions of Python and aiohttp.
+        # Otherwise aiohttp would name its version and Python's.
         hdrs.SERVER: "sipfarm",
     }
     return web.Response(status=status, body=body, headers=headers)

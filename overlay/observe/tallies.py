@@ -1,8 +1,9 @@
 """Counts for Prometheus of what happens with every message.
 
-In: what happens, on the event loop. Out: the same figures as the client library's counters and
-histograms give. Counterpart: `metrics.py` declares them. The library's own take a lock and several
-calls for each count: with some of them at every event, a tenth of what a small farm's daemon does.
+In: calls on the event loop, one for each thing that happens. Out: the same figures as the client
+library's counters and histograms give. Counterpart: `metrics.py` declares them. The library's own
+counters take a lock and several calls for each count. With some counts at every event, that is a
+tenth of the work of a small farm's daemon.
 """
 
 from bisect import bisect_left
@@ -17,13 +18,14 @@ from prometheus_client.registry import Collector
 from overlay.observe.metric_families import Family
 
 BEGUN_MAX: Final = 64
-"""Series of a counter that are shown before anything was counted."""
+"""The largest number of series with which a counter shows all of them from the start, at 0."""
 
 
 class Tally(Collector):
     """A counter by the values of its labels, or one without labels.
 
-    Where there can be few series all begin at 0: the rate of one that begins at 1 lacks the first.
+    If it has few possible series, all of them begin at 0. The rate of a series that begins at 1
+    would lack the first count.
     """
 
     def __init__(self, family: Family) -> None:
@@ -34,11 +36,11 @@ class Tally(Collector):
             self._counts.update(dict.fromkeys(combined, 0))
 
     def inc(self, *values: str) -> None:
-        """One more; a value for each label."""
+        """Count one more. `values` has a value for each label."""
         self._counts[values] += 1
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """For the registry."""
+        """The counts, for the registry."""
         shown = self._family.counter()
         for values, count in self._counts.items():
             shown.add_metric(values, count)
@@ -46,7 +48,7 @@ class Tally(Collector):
 
 
 class Durations(Collector):
-    """A histogram of seconds by one label."""
+    """A histogram of seconds, by one label."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
@@ -55,7 +57,7 @@ class Durations(Collector):
         self._sums_s: defaultdict[str, float] = defaultdict(float)
 
     def observe(self, value: str, seconds: float) -> None:
-        """One took so long."""
+        """Count one duration."""
         counts = self._counts.get(value)
         if counts is None:
             counts = self._counts[value] = [0] * (len(self._buckets_s) + 1)
@@ -63,7 +65,7 @@ class Durations(Collector):
         self._sums_s[value] += seconds
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """For the registry."""
+        """The histogram, for the registry."""
         shown = self._family.histogram()
         bounds = [*map(str, self._buckets_s), "+Inf"]
         for value, counts in self._counts.items():

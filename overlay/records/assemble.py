@@ -1,6 +1,6 @@
-"""Billing records from call events: a pure function of the set.
+"""Makes billing records of call events: a pure function of their set.
 
-In: the events of one Call-ID, in any order. Out: one billing record a dialog. Counterpart:
+In: the events of one Call-ID, in any order. Out: one billing record for each dialog. Counterparts:
 `overlay.replication.events` keeps the set; the CLI and the exports show the records.
 """
 
@@ -13,9 +13,10 @@ from overlay.records.names import aor_of_uri
 
 
 def assemble(events: Iterable[CallEvent], replicas: tuple[str, ...] = ()) -> list[CallRecord]:
-    """The records of all dialogs among `events`, in order of their first event.
+    """The records of all dialogs among `events`, ordered by the time of the answer, or of the end
+    if there was no answer. `replicas` are the names of the nodes that hold the events.
 
-    A forked call that was answered twice has two dialogs, told apart by their tags (RFC 3261 12).
+    A forked call that was answered twice has two dialogs; their tags tell them apart (RFC 3261 12).
     """
     dialogs: dict[tuple[str, frozenset[str]], list[CallEvent]] = {}
     for event in events:
@@ -28,7 +29,8 @@ def assemble(events: Iterable[CallEvent], replicas: tuple[str, ...] = ()) -> lis
 
 
 def involves(record: CallRecord, aor: str) -> bool:
-    """Whether an address-of-record is on either side, or the account that was used."""
+    """Whether the address-of-record is the caller's, the callee's or that of the account that was
+    used."""
     sides = (aor_of_uri(uri) for uri in (record.caller, record.callee))
     return aor == record.subscriber or aor in sides
 
@@ -72,18 +74,18 @@ def _record(events: list[CallEvent], replicas: tuple[str, ...]) -> CallRecord:
 
 
 def _said(column: DescribedColumn, *events: CallEvent | None) -> str:
-    """The column's text, of the first of these events that has one."""
+    """The column's text: that of the first of these events that has one."""
     told = (event for event in events if event is not None and event.kind in column.said_by)
     return next(filter(None, (getattr(event, column.event) for event in told)), "")
 
 
 def last_proof_us(events: Iterable[CallEvent]) -> int:
-    """When the call was last known to live; 0 if it never was."""
+    """When the call was last known to live, as Unix time in us; 0 if it never was."""
     return max((e.time_us for e in events if e.kind in PROOFS_OF_LIFE), default=0)
 
 
 def _closed(events: list[CallEvent]) -> CallEvent | None:
-    """The closing that no later proof of life has overtaken."""
+    """The closing that no later proof of life has overtaken; None if there is none."""
     proof_us = last_proof_us(events)
     closings = (e for e in events if e.kind is EventKind.CLOSED and e.time_us >= proof_us)
     return next(closings, None)

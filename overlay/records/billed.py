@@ -1,11 +1,11 @@
-"""What the columns of billing records are, and the columns that describe a call, declared once.
+"""Declares, once, what kinds of columns billing records have, and the columns that describe a call.
 
 In: annotations of fields. Out: `CallDescription` with its `DESCRIPTION`, and `columns_of`.
 Counterparts: `overlay.records.call_record.CallRecord` and `overlay.billing.columns.Row` inherit the
 fields, `overlay.records.assemble` fills them from events, and `sipfarm cdr show` prints them.
 
 A further text needs a field of `CallEvent`, which a proxy fills, and one line here. The record, the
-row and every sink take it from here.
+row and every sink derive it from that line.
 """
 
 from dataclasses import dataclass
@@ -18,44 +18,44 @@ from overlay.records.call import BEGINNINGS, EventKind
 
 
 class Kind(Enum):
-    """What a column holds, and so how each sink treats it."""
+    """The kind of a column's content. Each sink decides by it how to write the content."""
 
     WORD = auto()
     """Text that this farm made: ids, states, causes."""
     NAME = auto()
-    """Free text that tells a dialog from others: its Call-ID and its tags."""
+    """Free text that identifies a dialog: its Call-ID and its tags."""
     TEXT = auto()
-    """Any other free text. Callers chose it, or their phones, or other nodes."""
+    """Any other free text. Callers, their phones or other nodes chose it."""
     NUMBER = auto()
     TIME = auto()
     """A moment as text; empty if there was none."""
     SECONDS = auto()
-    """A span as text, with three decimals."""
+    """A span as text, in seconds with three decimals."""
 
 
 FREE: Final = frozenset({Kind.NAME, Kind.TEXT})
-"""Kinds of free text."""
+"""The kinds of free text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of billing records; its name and type are those of the field that it annotates."""
+    """One column of billing records. Its name and type are those of the field that it annotates."""
 
     kind: Kind
     since: str
-    """The first version that has it. Columns are only ever added at the end."""
+    """The first version that has the column. Columns are only ever added at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescribedColumn(Column):
-    """A column that holds one text of the call's events."""
+    """A column that shows one text of the call's events."""
 
     event: str
-    """The field of `CallEvent`."""
+    """The field of `CallEvent` that the text comes from."""
     label: str
-    """How `sipfarm cdr show` calls it."""
+    """The name that `sipfarm cdr show` gives the column."""
     said_by: tuple[EventKind, ...]
-    """The kinds of events that say it."""
+    """The kinds of events that have the text."""
 
 
 def _said(
@@ -71,28 +71,30 @@ def _said(
 class CallDescription(msgspec.Struct, frozen=True, kw_only=True):
     """The texts that describe a call.
 
-    As the fields are keyword-only and those of its heirs are not, they follow the heirs' own.
+    The fields are keyword-only and those of the subclasses are not, so in a subclass they follow
+    the subclass's own fields.
     """
 
     trunk: Annotated[str, _said("trunk", label="trunk", since="0.1.0")] = ""
     """The trunk that the call came from or went to."""
     subscriber: Annotated[str, _said("subscriber", label="subscriber", since="0.1.0")] = ""
-    """The account that was used: address-of-record of the caller, as a password proved it; empty if
-    none did."""
+    """The account that was used: the address-of-record that the caller proved by a password; empty
+    if no password was asked for."""
     asserted: Annotated[str, _said("asserted", label="identity", since="0.1.0")] = ""
-    """The caller's P-Asserted-Identity (RFC 3325) as a URI, also of one who wants privacy."""
+    """The caller's P-Asserted-Identity (RFC 3325) as a URI, even if the caller wants privacy."""
     routed_uri: Annotated[str, _said("routed_uri", label="sent on as", since="0.1.0")] = ""
-    """Request-URI as the INVITE went on; `request_uri` is as it was dialled."""
+    """The Request-URI with which the INVITE went on. `request_uri` is the one that was dialled."""
     source: Annotated[str, _said("origin", label="from", since="0.1.0")] = ""
     """`transport:address:port` that the INVITE came from."""
     destination: Annotated[
         str, _said("destination", label="to", since="0.1.0", said_by=BEGINNINGS)
     ] = ""
-    """`transport:address:port` that answered it."""
+    """`transport:address:port` that answered the INVITE."""
 
 
 def columns_of(struct: type[msgspec.Struct]) -> dict[str, Column]:
-    """The columns of a struct, in order; raises `TypeError` for a field that declares none."""
+    """The columns of a struct, by field name, in order. Raises `TypeError` for a field that
+    declares none."""
     hints = get_type_hints(struct, include_extras=True)
     columns = {}
     for name in struct.__struct_fields__:
@@ -112,4 +114,4 @@ DESCRIPTION: Final[dict[str, DescribedColumn]] = {
     for name, column in columns_of(CallDescription).items()
     if isinstance(column, DescribedColumn)
 }
-"""The columns of `CallDescription`."""
+"""The columns of `CallDescription`, by field name."""

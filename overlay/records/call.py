@@ -3,9 +3,9 @@
 In: events that proxies take from messages. Out: sets that merge by union. Counterpart:
 `overlay.records.assemble` makes the billing record of a set.
 
-An event's id is made from the message alone, so that a retransmission, or the same message seen by
-another node, is the same event. Of two versions of one event the earlier is kept: the first node
-that saw the message was nearest to the moment it happened.
+An event's id is made of the message alone. So a retransmission is the same event, and so is the
+same message at another node. Of two versions of one event the earlier is kept: the node that saw
+the message first was nearest to the moment at which it was sent.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,22 +19,23 @@ from overlay.base import decoding
 
 
 class EventKind(IntEnum):
-    """What happened to the call; the number stands in frames and on disk and never changes."""
+    """What happened to the call. The number stands in frames and on disk, and never changes."""
 
     START = 1
     """A 2xx answered the initial INVITE."""
     INTERIM = 2
-    """Proof of life: a session refresh."""
+    """A session refresh showed that the call lives."""
     STOP = 3
     """A BYE ended the call."""
     ATTEMPT = 4
     """A final failure answered the initial INVITE."""
     EXPORTED = 5
-    """A sink has the record as it was: `from_tag` names the sink, `to_tag` the record."""
+    """A sink has the record as it was then. `from_tag` names the sink, `to_tag` the record."""
     CLOSED = 6
-    """No BYE came, and nothing was heard of the call since `time_us`, its last proof of life."""
+    """No BYE came, and no message of the call since `time_us`, its last proof of life."""
     CHAINED = 7
-    """Not of a call: what a node wrote, signed by it (`overlay.billing.chain`)."""
+    """Not an event of a call: a block of events that a node wrote and signed
+    (`overlay.billing.chain`)."""
 
 
 class Level(StrEnum):
@@ -43,64 +44,66 @@ class Level(StrEnum):
     QUORUM = "quorum"
     """On the disks of W nodes."""
     JOURNAL = "journal"
-    """On the disk of the node that wrote it."""
+    """On the disk of the node that wrote it, and perhaps on no other."""
 
 
 class CallEvent(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """One thing that happened to one call, as the message told it."""
+    """One thing that happened to one call, as a message showed it."""
 
     kind: EventKind
     event_id: bytes
-    """20 bytes of `event_id`."""
+    """20 bytes that `event_id` makes."""
     call_id: str
     from_tag: str
-    """Tag of the message's From header: the caller's in START, who hung up in STOP."""
+    """The tag of the message's From header: the caller's in START, that of the side that hung up in
+    STOP."""
     to_tag: str
     time_us: int
-    """Unix time in us by the clock of the node that saw the message."""
+    """Unix time in us, by the clock of the node that saw the message."""
     node: str = ""
-    """That node's name; filled in by its daemon."""
+    """That node's name. Its daemon fills this in."""
     changed: int = 0
-    """Hybrid logical clock; filled in by its daemon."""
+    """The hybrid logical clock of the write. The daemon fills this in."""
     code: int = 0
-    """Status code of START and ATTEMPT."""
+    """The status code, of START and ATTEMPT."""
     from_uri: str = ""
     to_uri: str = ""
     request_uri: str = ""
-    """As dialled; of STOP, the BYE's."""
+    """The Request-URI as it was dialled; of STOP, that of the BYE."""
     contact: str = ""
     source: str = ""
     """`address:port` that the message came from."""
     user_agent: str = ""
     reason: str = ""
-    """Reason header (RFC 3326) of a BYE."""
+    """The Reason header (RFC 3326) of a BYE."""
     level: str = ""
-    """A `Level`; filled in by the node that writes."""
+    """A `Level`. The node that writes the event fills it in."""
     session_s: int = 0
-    """Session-Expires (RFC 4028) of START and INTERIM: after so long without a refresh the call is
-    dead. 0: nobody refreshes it."""
+    """The Session-Expires (RFC 4028) of START and INTERIM, in s: after that long without a refresh,
+    the call is dead. 0: nobody refreshes the call."""
     trunk: str = ""
-    """Name of the trunk that the call came from or went to."""
+    """The name of the trunk that the call came from or went to."""
     proof: bytes = b""
     """The signed block of CHAINED."""
     subscriber: str = ""
-    """Address-of-record of the caller, as he proved it by his password; empty if nobody did."""
+    """The address-of-record that the caller proved by a password; empty if none was proved."""
     asserted: str = ""
-    """P-Asserted-Identity (RFC 3325) of the INVITE as a URI: the farm's word, or a trusted peer's.
-    Of a caller who wants privacy as well."""
+    """The P-Asserted-Identity (RFC 3325) of the INVITE as a URI. The farm or a trusted peer
+    asserted it. It is kept even if the caller wants privacy."""
     routed_uri: str = ""
-    """Request-URI with which the INVITE went on, of the branch that was answered."""
+    """The Request-URI with which the INVITE went on, on the branch that was answered."""
     origin: str = ""
     """`transport:address:port` that the INVITE came from."""
     destination: str = ""
-    """`transport:address:port` that its answer came from."""
+    """`transport:address:port` that the answer to the INVITE came from."""
 
 
 CHAINED_FROM = b"\xff" * 8
-"""How ids of CHAINED begin, and no others do: where one looks for the former, or passes them by."""
+"""The first bytes of the ids of CHAINED, and of no other events. Code that looks for blocks, or
+passes them by, compares these."""
 PROOFS_OF_LIFE = (EventKind.START, EventKind.INTERIM)
 BEGINNINGS = (EventKind.START, EventKind.ATTEMPT)
-"""Events of calls that may have none yet."""
+"""Events of calls that may have no other event yet."""
 
 
 CallEvents = tuple[CallEvent, ...]
@@ -111,18 +114,19 @@ _decode: Callable[[bytes | memoryview], CallEvent] = decoding.msgpack(CallEvent)
 
 
 def encode(event: CallEvent) -> bytes:
-    """The event as stored and sent."""
+    """The event's bytes, as they are stored and sent."""
     return _encoder.encode(event)
 
 
 def decode(data: bytes | memoryview) -> CallEvent:
-    """The event of `encode`; raises `msgspec.MsgspecError` on anything else."""
+    """The event that `encode` made these bytes of. Raises `msgspec.MsgspecError` for anything
+    else."""
     return _decode(data)
 
 
 def readable(bodies: Iterable[bytes]) -> tuple[CallEvent, ...]:
-    """The events among these that this version knows, so that one of a later version hides no
-    others."""
+    """The events among these that this version understands. An event of a later version is left out
+    and hides no others."""
     events = []
     for body in bodies:
         with suppress(msgspec.MsgspecError):
@@ -131,7 +135,8 @@ def readable(bodies: Iterable[bytes]) -> tuple[CallEvent, ...]:
 
 
 def event_id(kind: EventKind, call_id: str, from_tag: str, to_tag: str, unique: str = "") -> bytes:
-    """The id of an event: SHA-1 over its kind, the dialog and what tells two of a kind apart.
+    """The id of an event: SHA-1 over its kind, its dialog, and `unique`, which distinguishes two
+    events of one kind.
 
     The tags are sorted, so that a BYE from either side is the one STOP of its dialog.
     """

@@ -1,12 +1,13 @@
-"""Claims: which calls a subscriber has, or is about to have, at a time.
+"""Claims: a claim says that a subscriber has begun a call, which counts against the limit of calls
+at a time.
 
 In: initial INVITEs of subscribers whose calls are limited, refusals of them, and what call records
-say. Out: claims that merge, and how many calls each of them stands for. Pure functions.
-Counterpart: `overlay.replication.claim_counts` adds them up.
+say. Out: claims that merge, and for how many calls each claim counts. Pure functions. Counterpart:
+`overlay.replication.claim_counts` adds them up.
 
-A claim says that a call was begun, and never that one has ended: that its record tells, once the
-answer matters. So a claim that is lost makes a limit too high by one call, one that comes back is
-looked up once more, and nothing is sent when calls end.
+A claim never says that the call has ended: the call's record says that, and is read when the answer
+matters. So a claim that is lost makes a limit too high by one call, a claim that comes back is
+looked up once more, and no message is sent when a call ends.
 """
 
 from hashlib import sha1
@@ -17,11 +18,11 @@ import msgspec
 from overlay.records.clock import milliseconds
 
 SETUP_MS = 200_000
-"""How long a call that is not answered counts, if nobody says that it failed: phones ring for at
+"""How long, in ms, a call without an answer counts if no refusal of it arrives: phones ring for at
 most 180 s."""
 
 CSEQS_MAX = 16
-"""INVITEs of one call; more are not let pass."""
+"""INVITEs of one call that are let pass. More are refused."""
 
 _Id = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 
@@ -30,16 +31,17 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One call of one subscriber."""
 
     call: _Id
-    """`claim_id`."""
+    """The 20 bytes of `claim_id`."""
     call_key: _Id
-    """Key of the call's record."""
+    """The key of the call's record."""
     changed: int
-    """Hybrid logical clock of the replica that decided."""
+    """The hybrid logical clock of the replica that decided."""
     cseqs: Annotated[tuple[int, ...], msgspec.Meta(max_length=CSEQS_MAX)]
-    """Of its INVITEs that were let pass, and not refused; none: there is no call."""
+    """The CSeqs of the call's INVITEs that were let pass and not refused. None: there is no
+    call."""
 
     def young(self, now_ms: int) -> bool:
-        """Whether it may still be ringing."""
+        """Whether the call may still be ringing."""
         return now_ms < milliseconds(self.changed) + SETUP_MS
 
 
@@ -57,24 +59,24 @@ class ClaimDecision(msgspec.Struct, frozen=True, kw_only=True):
 
     granted: bool
     calls: int
-    """As many as are counted now."""
+    """How many calls of the subscriber count now."""
 
 
 class Heard(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What a call's record says of a claimed call."""
+    """What the record of a claimed call says of it."""
 
     answered: int = 0
-    """Its dialogs that began: two where a fork was answered twice."""
+    """How many of its dialogs have begun: two where a fork was answered twice."""
     ended: int = 0
-    """Those of them that are over."""
+    """How many of these dialogs are over."""
 
 
 NOTHING = Heard()
 
 
 def claim_id(call_id: str, from_tag: str) -> bytes:
-    """What tells a subscriber's calls apart. An INVITE that is sent again, at another node perhaps
-    and after another challenge, has the same; only its CSeq grows."""
+    """What identifies a call of a subscriber. An INVITE that is sent again has the same id, even at
+    another node and after another challenge: only its CSeq grows."""
     return sha1(f"{call_id}\0{from_tag}".encode("utf-8", "surrogateescape")).digest()
 
 
@@ -85,7 +87,7 @@ def again(before: Claim | None, now: Claim) -> Claim:
 
 
 def refused(claim: Claim, cseq: int, changed: int) -> Claim:
-    """The claim in force when one of its INVITEs was refused."""
+    """The claim in force when the INVITE with this CSeq was refused."""
     left = tuple(each for each in claim.cseqs if each != cseq)
     return msgspec.structs.replace(claim, cseqs=left, changed=changed)
 
@@ -96,10 +98,11 @@ def merge(one: Claim, two: Claim) -> Claim:
 
 
 def weight(claim: Claim, heard: Heard, *, young: bool) -> int:
-    """For how many calls a claim stands; `young`: it may still be ringing.
+    """For how many calls a claim counts. `young` says that the call may still be ringing.
 
-    Who sends an INVITE again, with another CSeq, may have lost the first one with its node: that is
-    one call. Who does so again and again may be after several calls in one, and each counts.
+    A phone that sends an INVITE again, with another CSeq, may have lost the first one together with
+    its node: that is one call. A phone that does so again and again may be trying to make several
+    calls as one, so each further INVITE counts.
     """
     awaited = 0
     if claim.cseqs and young:
@@ -108,5 +111,5 @@ def weight(claim: Claim, heard: Heard, *, young: bool) -> int:
 
 
 def both(one: Heard, two: Heard) -> Heard:
-    """What two copies of a record say together: who knows of more is right."""
+    """What two copies of a record say together: the copy that knows of more dialogs is right."""
     return Heard(answered=max(one.answered, two.answered), ended=max(one.ended, two.ended))

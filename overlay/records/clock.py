@@ -1,8 +1,8 @@
-"""A hybrid logical clock: time that never goes back and that orders causes before effects.
+"""A hybrid logical clock: time that never goes back, and that orders causes before effects.
 
-In: the wall clock, stamps of other nodes. Out: 64-bit stamps, 48 bits of Unix ms and 16 of counter
-(Kulkarni et al., Logical Physical Clocks, 2014). A stamp from too far in the future is not
-followed, so that one node with a broken clock cannot drag the farm along.
+In: the wall clock; stamps of other nodes. Out: 64-bit stamps, made of 48 bits of Unix time in ms
+and 16 bits of a counter (Kulkarni et al., Logical Physical Clocks, 2014). A stamp from too far in
+the future is not followed, so that one node with a broken clock cannot drag the farm along.
 """
 
 from collections.abc import Callable
@@ -24,12 +24,12 @@ class HybridClock:
         self._last = 0
 
     def tick(self) -> int:
-        """A stamp later than every one given out or observed before."""
+        """A stamp later than every stamp given out or observed before."""
         self._last = max(self._last + 1, self._now_ms() << COUNTER_BITS)
         return self._last
 
     def observe(self, stamp: int) -> bool:
-        """Take note of another node's stamp; False when it is too far ahead to be followed."""
+        """Take note of another node's stamp. False if it is too far ahead to be followed."""
         if stamp >> COUNTER_BITS > self._now_ms() + DRIFT_MS_MAX:
             return False
         self._last = max(self._last, stamp)

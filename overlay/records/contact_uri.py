@@ -1,8 +1,9 @@
-"""Whether two Contact URIs are the same (RFC 3261 19.1.4).
+"""Whether two Contact URIs are equivalent (RFC 3261 19.1.4).
 
-In: two SIP URIs that were checked at the door. Out: yes or no. Counterpart: `registrar.py`. The
-relation is not transitive, as a parameter that only one of the two has does not count; so it can
-tell which bindings a REGISTER means, and cannot be the key of a record.
+In: two SIP URIs that were checked at the door. Out: yes or no. Counterpart: `registrar.py`.
+
+The relation is not transitive, because a parameter that only one of the two URIs has is ignored. So
+it can tell which bindings a REGISTER means, but it cannot be the key of a record.
 """
 
 import re
@@ -29,7 +30,8 @@ def same(one: str, two: str) -> bool:
 
 
 def _parts(uri: str) -> tuple[tuple[str, ...], dict[str, str], frozenset[tuple[str, str]]]:
-    """What must be equal; parameters; header fields."""
+    """Three parts of a URI: the scheme, user, host and port, which must be equal; the parameters;
+    the header fields."""
     scheme, _, rest = uri.partition(":")
     user, at, rest = rest.rpartition("@")
     rest, _, header_text = rest.partition("?")
@@ -49,7 +51,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _plain(text: str) -> str:
-    """The text with only those characters escaped that must be."""
+    """The text in which only those characters are escaped that must be."""
 
     def unescape(found: re.Match[str]) -> str:
         character = chr(int(found[1], 16))

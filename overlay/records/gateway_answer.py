@@ -1,18 +1,18 @@
 """What a carrier's gateway answered to OPTIONS.
 
-In: `overlay.gateways.ask_gateway` asks. Out: one answer, also for silence.
+In: `overlay.gateways.ask_gateway` asks the gateway. Out: one struct, which also stands for silence.
 """
 
 import msgspec
 
 
 class GatewayAnswer(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What came back from a gateway that was asked how it is."""
+    """The answer of a gateway that was asked how it is, or the lack of one."""
 
     gateway: str
-    """Its URI."""
+    """The gateway's URI."""
     status: int
-    """Of its answer; 0 for none."""
+    """The status code of the answer; 0 if there was none."""
     reason: str
-    """The answer's, or why there is none."""
+    """The reason phrase of the answer, or why there is no answer."""
     elapsed_ms: int

@@ -1,7 +1,7 @@
-"""Names of records and the 160-bit keys that place them in the overlay.
+"""Names of records, and the 160-bit keys that place records in the overlay.
 
-An address-of-record is written `user@domain`: the user unescaped, the domain in lower case, no
-scheme, port or parameters (RFC 3261 10.3 step 5 and 19.1.4).
+An address-of-record is written `user@domain`: the user unescaped, the domain in lower case, without
+scheme, port and parameters (RFC 3261 10.3 step 5 and 19.1.4).
 """
 
 from enum import IntEnum
@@ -10,11 +10,12 @@ from typing import Final
 from urllib.parse import unquote
 
 RESERVED: Final = "\x00"
-"""How the names begin of records that are no address-of-record but a node's own."""
+"""How the name of a record begins that belongs to a node itself and is no address-of-record."""
 
 
 class RecordKind(IntEnum):
-    """What a key names; the number stands in frames and on disk and never changes."""
+    """The kind of record that a key names. The number stands in frames and on disk, and never
+    changes."""
 
     REGISTRATION = 1
     CALL = 2
@@ -22,7 +23,7 @@ class RecordKind(IntEnum):
 
 
 def address_of_record(user: str, domain: str) -> str:
-    """`user@domain` in the one form that is looked up; no user gives the domain alone."""
+    """`user@domain`, in the one form that is looked up; the domain alone if the user is empty."""
     host = domain.lower().rstrip(".")
     return f"{unquote(user)}@{host}" if user else host
 
@@ -33,7 +34,7 @@ def key_of(kind: RecordKind, name: str) -> bytes:
 
 
 def aor_of_uri(uri: str) -> str:
-    """`user@host` of a SIP URI, without what else it may carry."""
+    """`user@host` of a SIP URI, without password, port, parameters and header fields."""
     rest = uri.partition(":")[2] if uri.lower().startswith(("sip:", "sips:")) else uri
     rest = rest.partition(";")[0].partition("?")[0]
     user, _, host = rest.rpartition("@")
@@ -42,6 +43,6 @@ def aor_of_uri(uri: str) -> str:
 
 
 def probe_name(node_name: str) -> str:
-    """The name of the registration record that a node's readiness probe writes: no phone can have
-    it."""
+    """The name of the registration record that a node's readiness probe writes. No phone can have
+    this name."""
     return f"{RESERVED}ready\x00{node_name}"

@@ -1,13 +1,14 @@
 """Why something was not done, as a value.
 
-In: whoever refuses. Out: the same words in the answers of the control socket and of peers.
+In: the code that refuses. Out: the same words in the answers of the control socket and in those of
+peers.
 """
 
 import msgspec
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """`code` is for programs, `reason` for people.
+    """A refusal: `code` is for programs, `reason` for people.
 
     `overlay.control.control_protocol.Refused` lists the codes.
     """

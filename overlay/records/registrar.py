@@ -1,7 +1,7 @@
-"""What a REGISTER changes (RFC 3261 10.3), as a function of the record and the request.
+"""Decides what a REGISTER changes (RFC 3261 10.3): a function of the record and the request.
 
-In: the record as known, an authorized request. Out: a refusal, or the entries to write. No entry is
-written unless all can be: a REGISTER succeeds or fails as a whole. Counterpart:
+In: the record as this node knows it; an authorized request. Out: a refusal, or the entries to
+write. Either all entries are written or none: a REGISTER succeeds or fails as a whole. Counterpart:
 `overlay.replication.registrations` writes what is decided here.
 """
 
@@ -13,7 +13,7 @@ from overlay.records.registration import Binding, Registration
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome, and what to write when it is DONE."""
+    """The outcome, and the entries to write when it is DONE."""
 
     outcome: RegisterOutcome
     delta: Registration = ()
@@ -27,15 +27,17 @@ def decide(
     contacts_max: int,
     unseen_s: int = 0,
 ) -> Decision:
-    """What `request` does to `record` at `now_ms`.
+    """What `request` does to `record` at `now_ms` (Unix time).
 
-    `unseen_s`: how long a binding may last that is not in `record`, as too few nodes are there to
-    say what else was registered; a removal outlives that as well. 0 where a quorum sees everything.
+    `stamp` is the hybrid logical clock of this REGISTER. It is moved past every entry in the
+    record, because a coordinator whose clock is behind must still have the last word.
 
-    `stamp` is the hybrid logical clock of this REGISTER, moved past every entry that it can see: a
-    coordinator whose clock is behind must still have the last word. A request whose CSeq equals
-    that of its own entry is a retransmission: its entry is written again as it stands, so that a
-    first try that reached too few replicas is completed by the second.
+    `unseen_s` says how long a binding may last that is not in `record`. It is above 0 if too few
+    nodes are there to say what else was registered; a removal then outlives such a binding as well.
+    It is 0 if a quorum sees everything.
+
+    A request whose CSeq equals that of its own entry is a retransmission. Its entry is written
+    again as it is, so that the second try completes a first one that reached too few replicas.
     """
     mine = {binding.place: binding for binding in record if binding.call_id == request.call_id}
     changes = _all_changes(record, request, now_ms)
@@ -62,9 +64,9 @@ def decide(
 def _all_changes(
     record: Registration, request: RegisterRequest, now_ms: int
 ) -> tuple[ContactChange, ...]:
-    """What the request asks for, and what follows from it: a Contact takes the place of every
-    binding whose URI is the same by RFC 3261 19.1.4, though written otherwise. Flows are told
-    apart by their device and number alone (RFC 5626 6)."""
+    """The changes that the request asks for, and those that follow from it: a Contact replaces
+    every binding whose URI is equivalent (RFC 3261 19.1.4), even if it is written otherwise. Flows
+    are distinguished by device and number alone (RFC 5626 6)."""
     if request.remove_all:
         live = registration.in_force(record, now_ms)
         return tuple(map(_removal, live))
@@ -104,7 +106,7 @@ def _removal(binding: Binding) -> ContactChange:
 
 
 def overtaken(record: Registration, delta: Registration) -> bool:
-    """Whether, by what the replicas answered, an entry of `delta` came too late."""
+    """Whether an entry of `delta` came too late, by `record` as the replicas answered."""
     entries = {binding.entry: binding for binding in record}
     return any(
         (found := entries.get(binding.entry)) is not None and found.cseq > binding.cseq
@@ -115,8 +117,9 @@ def overtaken(record: Registration, delta: Registration) -> bool:
 def overlooked(
     record: Registration, request: RegisterRequest, delta: Registration, now_ms: int
 ) -> bool:
-    """Whether, by what the replicas answered, the request means more bindings than those that
-    `delta` changes: its Contact, written otherwise, that the coordinator had not heard of."""
+    """Whether the request means more bindings than `delta` changes, by `record` as the replicas
+    answered: an equivalent of its Contact that is written otherwise, and that the coordinator did
+    not know."""
     if len(record) <= len(delta) or request.remove_all:
         return False
     changed = {binding.place for binding in delta}
@@ -129,10 +132,12 @@ def overlooked(
 def undo(
     before: Registration, record: Registration, delta: Registration, now_ms: int, contacts_max: int
 ) -> Registration:
-    """What takes back the contacts that `delta` added, if, by what the replicas answered, there
-    are now too many; empty if not. `before` is the record as the coordinator knew it, with fewer.
+    """The removals that take back the contacts that `delta` added, if there are now too many, by
+    `record` as the replicas answered; empty if there are not. `before` is the record as the
+    coordinator knew it, with fewer contacts.
 
-    The removals have the CSeq of what they remove, so that a retransmission is known by them.
+    A removal has the CSeq of the entry that it removes. That is how `decide` recognizes a
+    retransmission of the REGISTER that was taken back.
     """
     if len(registration.in_force(record, now_ms)) <= contacts_max:
         return ()

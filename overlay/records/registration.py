@@ -3,15 +3,17 @@
 In: bindings as REGISTER requests made them, on any node, in any order. Out: one record that every
 replica agrees on. Counterpart: `registrar.py` decides what a REGISTER changes.
 
-A record is a map from (place, Call-ID) to a binding. The place is the Contact URI, or, of a flow
-(RFC 5626), the device and the number of its flow, whatever its Contact. Per entry the higher CSeq
-wins, then the later hybrid logical clock, then the larger encoding; that is a total order, so
-merging is commutative, associative and idempotent. A place that was registered under two Call-IDs
-(the phone restarted) keeps both entries until the older one expires; the later clock is in force.
-RFC 3261 10.3 step 7 orders REGISTERs by CSeq only within one Call-ID, as this does.
+A record is a map from (place, Call-ID) to a binding. The place is the Contact URI. Of a flow (RFC
+5626), it is the device and the flow's number instead, whatever the Contact is. In each entry the
+binding with the higher CSeq wins, then that with the later hybrid logical clock, then that with the
+larger encoding. This is a total order, so merging is commutative, associative and idempotent.
 
-Most records have one entry, and every REGISTER takes several of these functions on three nodes:
-they begin with what is true of one.
+A place that was registered under two Call-IDs, because the phone restarted, keeps both entries
+until the older one expires. The entry with the later clock is in force. RFC 3261 10.3 step 7 orders
+REGISTERs by CSeq only within one Call-ID, and so does this.
+
+Most records have one entry, and every REGISTER takes several of these functions on three nodes. So
+each function first handles a record with one entry.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,39 +23,41 @@ import msgspec
 from overlay.base import decoding
 
 TOMBSTONE_GRACE_MS = 60_000
-"""How long after its expiry an entry stays, so that no late copy brings it back."""
+"""How long, in ms, an entry stays after it has expired, so that no late copy brings it back."""
 
 
 class Binding(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One contact of an address-of-record (RFC 3261 10.2.1), or the tombstone of one."""
 
     contact: str
-    """Contact URI as the phone sent it, without header parameters."""
+    """The Contact URI as the phone sent it, without header parameters."""
     call_id: str
     cseq: int
     expires_at_ms: int
-    """Unix time in ms. Of a tombstone: when the longest copy that it hides ends."""
+    """Unix time in ms. Of a tombstone: when the longest copy ends that it hides."""
     changed: int
-    """Hybrid logical clock of the REGISTER that made this entry."""
+    """The hybrid logical clock of the REGISTER that made this entry."""
     q: int = 1000
-    """Preference in thousandths, 0..1000."""
+    """The preference in thousandths, 0..1000."""
     removed: bool = False
     received: str = ""
-    """Where the phone was seen, as a URI (`sip:192.0.2.1:4711;transport=udp`), when that is not
-    where its Contact points; empty when the Contact can be used as it is."""
+    """The address at which the phone was seen, as a URI (`sip:192.0.2.1:4711;transport=udp`), if
+    its Contact points elsewhere; empty if the Contact can be used as it is."""
     owner: str = ""
-    """Name of the node that holds the flow to the phone; empty when any node reaches it."""
+    """The name of the node that holds the flow to the phone; empty if any node reaches the
+    phone."""
     path: tuple[str, ...] = ()
-    """Path URIs (RFC 3327), first hop first."""
+    """The Path URIs (RFC 3327), first hop first."""
     user_agent: str = ""
     instance: str = ""
-    """The device (`+sip.instance`, RFC 5626), with its angle brackets; empty if it did not say."""
+    """The device (`+sip.instance`, RFC 5626), with its angle brackets; empty if the phone did not
+    say."""
     reg_id: int = 0
-    """The device's number for this flow; 0: no flow in the sense of RFC 5626."""
+    """The device's number for this flow; 0: it is not a flow in the sense of RFC 5626."""
 
     @property
     def place(self) -> str:
-        """What a later REGISTER with the same replaces."""
+        """The place of the binding. A later REGISTER for the same place replaces it."""
         return place_of(self.contact, self.instance, self.reg_id)
 
     @property
@@ -63,29 +67,30 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 Registration = tuple[Binding, ...]
-"""Entries of one address-of-record, sorted by `Binding.entry`, each entry once."""
+"""The entries of one address-of-record, sorted by `Binding.entry`, each entry once."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decode: Callable[[bytes | memoryview], Registration] = decoding.msgpack(Registration)
 
 
 def place_of(contact: str, instance: str, reg_id: int) -> str:
-    """The Contact URI, or the flow's number and device; no URI begins with a digit."""
+    """The Contact URI; or the flow's number followed by the device. No URI begins with a digit."""
     return f"{reg_id}{instance}" if reg_id else contact
 
 
 def encode(record: Registration) -> bytes:
-    """The record as stored and sent."""
+    """The record's bytes, as they are stored and sent."""
     return _encoder.encode(record)
 
 
 def decode(data: bytes | memoryview) -> Registration:
-    """The record of `encode`; raises `msgspec.MsgspecError` on anything else."""
+    """The record that `encode` made these bytes of. Raises `msgspec.MsgspecError` for anything
+    else."""
     return _decode(data)
 
 
 def newer(one: Binding, two: Binding) -> Binding:
-    """The binding in force of two of the same entry."""
+    """Which of two bindings of the same entry is in force."""
     if one == two:
         return one
     first, second = (one.cseq, one.changed), (two.cseq, two.changed)
@@ -95,7 +100,7 @@ def newer(one: Binding, two: Binding) -> Binding:
 
 
 def merge(one: Registration, two: Registration) -> Registration:
-    """Both records as one; `one` itself when `two` brings nothing new."""
+    """Both records as one; `one` itself if `two` brings nothing new."""
     if one == two or not two:
         return one
     if not one:
@@ -122,10 +127,11 @@ def canonical(bindings: Iterable[Binding]) -> Registration:
 
 
 def prune(record: Registration, now_ms: int) -> Registration:
-    """The record without what no longer matters.
+    """The record without entries that no longer matter; the same object if all of them do.
 
-    That is what ended longer than the grace ago, and an entry whose place has a later one that
-    lasts at least as long: should a late copy bring it back, the later one still hides it.
+    Two kinds of entries no longer matter: one that ended longer than the grace ago, and one whose
+    place has a later entry that lasts at least as long. If a late copy brings the second kind back,
+    the later entry still hides it.
     """
     horizon_ms = now_ms - TOMBSTONE_GRACE_MS
     if len(record) == 1:
@@ -144,15 +150,17 @@ def prune(record: Registration, now_ms: int) -> Registration:
 
 
 def ended(delta: Registration, now_ms: int) -> bool:
-    """Whether an entry would be pruned as soon as it is written, for its age alone."""
+    """Whether some entry is so old that it would be pruned as soon as it was written."""
     return any(binding.expires_at_ms <= now_ms - TOMBSTONE_GRACE_MS for binding in delta)
 
 
 def standing(record: Registration, now_ms: int) -> Registration:
-    """The record without what ended longer than the grace ago: `record` itself if that is nothing.
+    """The record without entries that ended longer than the grace ago; `record` itself if there are
+    none.
 
-    To be merged with others: a node whose clock is behind makes entries that ended before they
-    came. Merged as they are, they would replace what still holds, and then be pruned.
+    This is for records that are merged with others. A node whose clock is behind makes entries that
+    have ended before they arrive. Merged as they are, they would replace entries that are still in
+    force, and then be pruned.
     """
     horizon_ms = now_ms - TOMBSTONE_GRACE_MS
     if all(binding.expires_at_ms > horizon_ms for binding in record):
@@ -161,7 +169,7 @@ def standing(record: Registration, now_ms: int) -> Registration:
 
 
 def _latest(record: Registration) -> dict[str, Binding]:
-    """By place, the entry with the latest change."""
+    """The entry with the latest change, by place."""
     latest: dict[str, Binding] = {}
     for binding in record:
         mine = latest.get(binding.place)
@@ -171,9 +179,10 @@ def _latest(record: Registration) -> dict[str, Binding]:
 
 
 def in_force(record: Registration, now_ms: int) -> list[Binding]:
-    """The bindings to route to: per place the latest entry, neither removed nor expired.
+    """The bindings to route to: the latest entry of each place, if it is neither removed nor
+    expired.
 
-    Ordered by q, then by the latest change, then by place: the same order on every node.
+    They are ordered by q, then by the latest change, then by place: the same order on every node.
     """
     if len(record) == 1:
         only = record[0]

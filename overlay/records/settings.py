@@ -1,10 +1,11 @@
 """What the operator decides for the whole farm: trunks to carriers, numbers, emergency calls.
 
-In: what `sipfarm trunk` makes, and signs. Out: one document that every node holds; its highest
-version is in force. Counterparts: `overlay.replication.settings_keeper` spreads it;
-`proxy/routes/trunks.py` keeps to it.
+In: settings that `sipfarm trunk` makes and signs. Out: one document that every node holds; its
+highest version is in force. Counterparts: `overlay.replication.settings_keeper` spreads it;
+`proxy/routes/trunks.py` follows it.
 
-The signature covers the content as bytes, so that a node passes on what a newer one put into it.
+The signature covers the content as bytes, so that a node passes on fields that it does not know,
+which a newer node's version has.
 """
 
 import ipaddress
@@ -42,30 +43,30 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Host
     port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
-    """0: that of the transport, unless DNS says otherwise (RFC 3263)."""
+    """0: the transport's default port, unless DNS says otherwise (RFC 3263)."""
     transport: Literal["udp", "tcp", "tls"] = "udp"
     priority: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
-    """The lowest is tried first."""
+    """The gateways with the lowest priority are tried first."""
     weight: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 100
-    """Share of the calls among those of the same priority."""
+    """The gateway's share of the calls, among gateways of the same priority."""
 
     @property
     def address(self) -> str:
-        """Where it is, as it stands in a URI."""
+        """The host, and the port if one is set, as they stand in a URI."""
         return f"{self.host}:{self.port}" if self.port else self.host
 
     @property
     def uri(self) -> str:
-        """The gateway itself."""
+        """The gateway's SIP URI."""
         return f"sip:{self.address};transport={self.transport}"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """How a number that begins so is rewritten."""
+    """How a number that begins with `match` is rewritten."""
 
     match: Dialled
     strip: Annotated[int, msgspec.Meta(ge=0, le=32)] = 0
-    """Characters to take from the beginning."""
+    """How many characters to remove from the beginning."""
     prepend: Dialled = ""
 
 
@@ -74,17 +75,19 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Name
     prefixes: Annotated[tuple[Prefix, ...], Entries]
-    """Beginnings of the numbers (E.164) that go there; the longest of all trunks wins."""
+    """The beginnings of the numbers (E.164) that go to this carrier. The longest one of all trunks
+    wins."""
     gateways: Annotated[tuple[Gateway, ...], msgspec.Meta(max_length=GATEWAYS_PER_TRUNK_MAX)]
     domains: Annotated[tuple[Host, ...], Entries] = ()
-    """Hosts of Request-URIs that go there as they are."""
+    """Hosts of Request-URIs that go to this carrier unchanged."""
     username: Plain = ""
     password: Plain = ""
-    """With which the farm answers the carrier's challenges (RFC 3261 22)."""
+    """The farm answers the carrier's challenges with this user name and password (RFC 3261 22)."""
     sources: Annotated[tuple[str, ...], Entries] = ()
-    """Addresses and networks from which its calls come in, without any other proof."""
+    """Addresses and networks from which the carrier's calls come in, without any other proof."""
     dial: Annotated[tuple[Rule, ...], Entries] = ()
-    """How the carrier wants numbers; the first rule that matches. None: E.164 with `+`."""
+    """How the carrier wants numbers to be written: the first rule that matches applies. None: E.164
+    with `+`."""
 
     def __post_init__(self) -> None:
         for source in self.sources:
@@ -92,16 +95,16 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Numbering(msgspec.Struct, frozen=True, kw_only=True):
-    """How people here dial (ITU-T E.164)."""
+    """How people dial in the country of the farm (ITU-T E.164)."""
 
     country: Digits = ""
-    """Country code; empty: national numbers are not understood."""
+    """The country code; empty: national numbers are not understood."""
     national: Digits = "0"
-    """Stands before a national number."""
+    """The digits before a national number."""
     international: Digits = "00"
-    """Stands before a country code."""
+    """The digits before a country code."""
     rules: Annotated[tuple[Rule, ...], Entries] = ()
-    """Applied before all that; the first one that matches."""
+    """Rules that come before all of this; the first one that matches applies."""
 
 
 class Emergency(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,9 +112,9 @@ class Emergency(msgspec.Struct, frozen=True, kw_only=True):
 
     numbers: Annotated[tuple[Dialled, ...], Entries] = EMERGENCY_NUMBERS
     trunks: Annotated[tuple[Name, ...], Entries] = ()
-    """Where they go, the first one first."""
+    """The trunks that emergency calls go to, the first choice first."""
     service: Dialled = "112"
-    """What is dialled for `urn:service:sos` (RFC 5031)."""
+    """The number that is dialled for `urn:service:sos` (RFC 5031)."""
 
 
 class FarmSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +125,7 @@ class FarmSettings(msgspec.Struct, frozen=True, kw_only=True):
     emergency: Emergency = Emergency()
 
     def trunk(self, name: str) -> Trunk | None:
-        """The trunk of this name."""
+        """The trunk of this name; None if there is none."""
         return next((trunk for trunk in self.trunks if trunk.name == name), None)
 
 
@@ -130,24 +133,26 @@ class SettingsRecord(msgspec.Struct, frozen=True, array_like=True, kw_only=True)
     """The settings as the operator signed them."""
 
     version: int = 0
-    """Unix time in ms of the change, or one more than the version before; 0 for none."""
+    """Unix time in ms of the change, or one more than the version before it; 0: there are no
+    settings."""
     body: bytes = b""
     """`FarmSettings` in JSON."""
     signature: bytes = b""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What the proxies of a node read: the settings, and what this node knows of the gateways."""
+    """What the proxies of a node read: the settings, and what this node knows of gateways and
+    nodes."""
 
     settings: FarmSettings = FarmSettings()
     down: tuple[str, ...] = ()
     """URIs of gateways that do not answer."""
     gone: tuple[str, ...] = ()
-    """Names of nodes that are dead, or have left: nobody is reached on their flows."""
+    """Names of nodes that are dead or have left: no phone is reached on their flows."""
 
 
 NONE: Final = SettingsRecord()
-"""No settings."""
+"""The record that stands for no settings."""
 
 _encoder = msgspec.msgpack.Encoder()
 _json = msgspec.json.Encoder()
@@ -157,12 +162,13 @@ _decode_shown: Callable[[bytes | str], Shown] = decoding.json(Shown)
 
 
 def encode(record: SettingsRecord) -> bytes:
-    """The record as stored and sent."""
+    """The record's bytes, as they are stored and sent."""
     return _encoder.encode(record)
 
 
 def decode(data: bytes) -> SettingsRecord:
-    """The record of `encode`, unchecked; raises `ProtocolError` on anything else."""
+    """The record that `encode` made these bytes of; its signature is not checked. Raises
+    `ProtocolError` for anything else."""
     try:
         return _decode(data)
     except msgspec.MsgspecError as error:
@@ -170,7 +176,7 @@ def decode(data: bytes) -> SettingsRecord:
 
 
 def signed(version: int, settings: FarmSettings, key: OperatorKey) -> SettingsRecord:
-    """The settings as this version; raises `ProtocolError` if they make no sense."""
+    """The settings, signed as this version. Raises `ProtocolError` if they make no sense."""
     body = _json.encode(settings)
     content(SettingsRecord(version=version, body=body))
     return SettingsRecord(
@@ -179,7 +185,7 @@ def signed(version: int, settings: FarmSettings, key: OperatorKey) -> SettingsRe
 
 
 def admit(data: bytes, operator: Operator) -> SettingsRecord:
-    """The record in `data`; raises `ForgedError` if it is not the operator's."""
+    """The record in `data`. Raises `ForgedError` if the operator has not signed it."""
     try:
         record = decode(data)
     except ProtocolError as error:
@@ -193,7 +199,7 @@ def admit(data: bytes, operator: Operator) -> SettingsRecord:
 
 
 def content(record: SettingsRecord) -> FarmSettings:
-    """What the record says; raises `ProtocolError` if this node does not understand it."""
+    """The settings in the record. Raises `ProtocolError` if this node does not understand them."""
     if not record.version:
         return FarmSettings()
     if len(record.body) > SETTINGS_BYTES_MAX:
@@ -209,12 +215,12 @@ def content(record: SettingsRecord) -> FarmSettings:
 
 
 def encode_shown(shown: Shown) -> bytes:
-    """The file that the proxies read."""
+    """The content of the file that the proxies read."""
     return _json.encode(shown)
 
 
 def decode_shown(data: bytes) -> Shown:
-    """The content of that file; raises `msgspec.MsgspecError` on anything else."""
+    """The content of that file as a value. Raises `msgspec.MsgspecError` for anything else."""
     return _decode_shown(data)
 
 

@@ -1,7 +1,7 @@
 """Where to send a request for an address-of-record, as proxies need to know it.
 
-In: bindings, chosen and ordered by `routing.py`. Out: targets, and how Redis and the tables of
-Kamailio hold them. Counterparts: `overlay.cache.hot` writes them to Redis, `proxy/kept_targets.py`
+In: bindings, which `routing.py` chose and ordered. Out: targets, and their form in Redis and in
+Kamailio's tables. Counterparts: `overlay.cache.hot` writes them to Redis, `proxy/kept_targets.py`
 reads them.
 """
 
@@ -20,18 +20,19 @@ class Reach(IntEnum):
     OFFLINE = 2
     """A subscriber without a binding in force: 480."""
     UNKNOWN = 3
-    """No such subscriber: 404."""
+    """There is no such subscriber: 404."""
 
 
 class Target(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Where to send a request for an address-of-record: what a proxy needs of a binding."""
+    """Where to send a request for an address-of-record: the part of a binding that a proxy
+    needs."""
 
     uri: str
-    """The Contact: the Request-URI to use."""
+    """The Contact, which is the Request-URI to use."""
     received: str = ""
-    """Send it here instead, if set (see `Binding.received`)."""
+    """The URI to send the request to instead, if set (see `Binding.received`)."""
     owner: str = ""
-    """Only this node can reach it, if set."""
+    """The only node that can reach the phone, if set."""
     q: int = 1000
     path: tuple[str, ...] = ()
     backups: "tuple[Target, ...]" = ()
@@ -39,10 +40,11 @@ class Target(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class CachedTargets(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """What is under an address-of-record in Redis."""
+    """The value under an address-of-record in Redis."""
 
     until_ms: int
-    """End of the lease or of the first binding, in ms of CLOCK_MONOTONIC."""
+    """The end of the lease or of the first binding, whichever comes first, in ms of
+    CLOCK_MONOTONIC."""
     targets: tuple[Target, ...] = ()
 
 
@@ -61,20 +63,22 @@ def redis_key(aor: str) -> str:
 
 
 def encode_cached(cached: CachedTargets) -> bytes:
-    """The Redis value: JSON without NUL bytes, as `ndb_redis` hands values on as C strings."""
+    """The Redis value: JSON without NUL bytes, because `ndb_redis` hands values on as C strings."""
     return _targets_encoder.encode(cached)
 
 
 def decode_cached(text: str | bytes) -> CachedTargets:
-    """The value of `encode_cached`; raises `msgspec.MsgspecError` on anything else."""
+    """The value that `encode_cached` made this text of. Raises `msgspec.MsgspecError` for anything
+    else."""
     return _decode_cached(text)
 
 
 def encode_targets(targets: tuple[Target, ...]) -> bytes:
-    """Targets as JSON without NUL bytes, for tables of Kamailio."""
+    """Targets as JSON without NUL bytes, for Kamailio's tables."""
     return _targets_encoder.encode(targets)
 
 
 def decode_targets(text: str | bytes) -> tuple[Target, ...]:
-    """The targets of `encode_targets`; raises `msgspec.MsgspecError` on anything else."""
+    """The targets that `encode_targets` made this text of. Raises `msgspec.MsgspecError` for
+    anything else."""
     return _decode_targets(text)

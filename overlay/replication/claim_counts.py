@@ -1,10 +1,10 @@
-"""How many calls each subscriber has at a time, as far as this node knows.
+"""The number of calls that each subscriber has at a time, as far as this node knows.
 
-In: claims of this node's proxies and of peers, what was heard of calls, the time. Out: whether one
-more call keeps to a limit; which claims are to be looked up. No I/O. Counterpart: `claims.py`.
+In: claims of this node's proxies and of peers, what was heard of calls, and the time. Out: whether
+one more call keeps to the limit, and the claims to look up. No I/O. Counterpart: `claims.py`.
 
-What is counted is never less than what there is, as a call that has ended counts until somebody
-looks: who is below the limit is let pass without a look, and nobody is refused without one.
+A call that has ended counts until its records are looked up. So the count is never too low. A
+subscriber below the limit is let pass without a look, and none is refused without one.
 """
 
 from collections import OrderedDict, deque
@@ -18,12 +18,13 @@ from overlay.records import claim as claims
 from overlay.records.claim import CSEQS_MAX, NOTHING, SETUP_MS, Claim, Heard
 
 LOOK_PAUSE_MS_PER_CALL: Final = 0.5
-"""After a look at n calls there is none for n times this: the look costs what it looks at."""
+"""After a look at n calls there is no other look for n times this, as a look costs time for each
+call."""
 
 
 @dataclass(slots=True)
 class _CountedCalls:
-    """Of one subscriber."""
+    """The claims of one subscriber."""
 
     claims: dict[bytes, Claim] = field(default_factory=dict)
     heard: dict[bytes, Heard] = field(default_factory=dict)
@@ -31,10 +32,10 @@ class _CountedCalls:
     total: int = 0
     """Sum of the weights."""
     released: deque[tuple[int, bytes]] = field(default_factory=deque)
-    """Claims without an INVITE that was not refused, and since when, the first one first."""
+    """Claims all of whose INVITEs were refused, with the time of that, the oldest first."""
     look_after_ms: float = 0.0
     told: set[bytes] = field(default_factory=set)
-    """Ids of the other nodes that have all of this."""
+    """Ids of the other nodes that have all of these claims."""
 
     def put(self, claim: Claim, weight: int) -> None:
         self.total += weight - self.weights.get(claim.call, 0)
@@ -47,38 +48,42 @@ class _CountedCalls:
 
 
 class ClaimCounts:
-    """Of all subscribers whose claims this node keeps, by the key of their record."""
+    """The claims of all subscribers of whom this node keeps any, by the key of the subscriber's
+    record."""
 
     def __init__(self) -> None:
         self._calls: OrderedDict[bytes, _CountedCalls] = OrderedDict()
-        """Who called last is the last."""
+        """The subscriber who called last is at the end."""
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
     def subscribers(self) -> list[bytes]:
-        """Keys of those that have claims here."""
+        """Keys of the subscribers that have claims here."""
         return list(self._calls)
 
     def total(self, key: bytes) -> int:
-        """Calls that are counted."""
+        """The number of calls that count."""
         calls = self._calls.get(key)
         return calls.total if calls else 0
 
     def all(self, key: bytes) -> tuple[Claim, ...]:
-        """A subscriber's claims."""
+        """All claims of a subscriber."""
         calls = self._calls.get(key)
         return tuple(calls.claims.values()) if calls else ()
 
     def told(self, key: bytes) -> set[bytes]:
-        """Ids of the other nodes that have all claims of this subscriber; whoever tells them, or
-        hears that one has forgotten, changes it."""
+        """Ids of the other nodes that have all claims of this subscriber.
+
+        The caller changes the set when it tells a node, or hears that a node has forgotten the
+        claims.
+        """
         calls = self._calls.get(key)
         return calls.told if calls else set()
 
     def claim(self, key: bytes, new: Claim, calls_max: int, now_ms: int) -> Claim | None:
-        """The claim in force if the call keeps to the limit; None if it does not."""
+        """The claim in force, if the call keeps to the limit; None if it does not."""
         calls = self._of(key)
         before = calls.claims.get(new.call)
         if before and set(new.cseqs) <= set(before.cseqs):
@@ -97,7 +102,8 @@ class ClaimCounts:
     def release(
         self, key: bytes, call: bytes, cseq: int, changed: int, now_ms: int
     ) -> Claim | None:
-        """The INVITE was refused; the claim as it stands now, if that changes it."""
+        """The INVITE was refused; returns the new state of its claim, or None if that changes
+        nothing."""
         before = self._calls[key].claims.get(call) if key in self._calls else None
         if before is None or cseq not in before.cseqs:
             return None
@@ -105,8 +111,8 @@ class ClaimCounts:
         return now if self.merge(key, [now], now_ms) else None
 
     def merge(self, key: bytes, sent: Iterable[Claim], now_ms: int) -> bool:
-        """Take note of claims that another replica, or this one, let pass or released; whether any
-        was news."""
+        """Take in claims that another replica, or this node, granted or released; True if any was
+        news."""
         news = False
         calls = self._of(key)
         for each in sent:
@@ -128,8 +134,11 @@ class ClaimCounts:
         return tuple(each for each in calls.claims.values() if each.cseqs)
 
     def looked_up(self, key: bytes, found: Mapping[bytes, Heard | None], now_ms: int) -> None:
-        """What was heard of these calls; None: nothing, from nobody. A call of which nothing was
-        heard counts while it might ring, and not afterwards: service goes before limits."""
+        """Note what was heard of these calls; None: no replica answered.
+
+        A call of which no replica answered counts while it may still ring, and not after that:
+        service goes before limits.
+        """
         calls = self._calls.get(key)
         if calls is None:
             return

@@ -1,14 +1,14 @@
-"""Whether a subscriber may have one more call at a time.
+"""Decides whether a subscriber may have one more call at a time.
 
-In: claims of this node's proxies, before an INVITE goes on, and of peers. Out: yes or no, or that
-nobody can say. Counterparts: `claim_counts.py` decides, `proxy/routes/claims.py` asks.
+In: claims of this node's proxies, before an INVITE goes on, and claims of peers. Out: yes, no, or
+that no replica can say. Counterparts: `claim_counts.py` decides; `proxy/routes/claims.py` asks.
 
     claim ──► nearest replica of the subscriber ──below the limit──► yes, and the others are told
                             └──at the limit──► records of the counted calls ──► which have ended?
 
-The nearest replica decides alone, so that its answer needs no quorum; the others take over with
-what they were told. All of it is in memory, as a limit is worth no disk's time: what nobody
-remembers is not counted.
+The nearest replica decides alone, so its answer needs no quorum. If it dies, the other replicas go
+on with the claims that it told them. All claims are in memory, as a limit is not worth the disk's
+time. A call that no replica remembers does not count.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from overlay.base.errors import SipfarmError, UnavailableError
 from overlay.base.limits import CLAIMS_PER_FRAME_MAX
 from overlay.base.tasks import Background
 from overlay.links.link import Answered
+from overlay.links.peer_part import Handlers, PeerPart, calls_back, replies, waits
 from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.links.record_messages import (
     AskCalls,
@@ -28,6 +29,7 @@ from overlay.links.record_messages import (
     ReleaseAt,
     ShareClaims,
 )
+from overlay.observe.figures import gauge, total
 from overlay.records import call
 from overlay.records import claim as record
 from overlay.records.assemble import assemble
@@ -43,18 +45,32 @@ from overlay.storage.committer import Committer
 log = logging.getLogger(__name__)
 
 LOOK_TIMEOUT_S = 0.05
-"""For what the replicas of the calls say; less than what the first replica that is asked has."""
+"""Time for the answers of the calls' replicas. It is less than the time that the first replica of
+the subscriber has."""
 ANSWER_WITHIN = 0.8
-"""Share of the time that a proxy waits after which it is told that nobody can say."""
+"""Share of the time that a proxy waits. After it, the proxy is told that no replica can say."""
 TIMEOUT_S = 2.0
 AGAIN_S = 1.0
-"""After which a replica is tried again that did not take them."""
+"""Wait before claims are sent again to a replica that did not take them."""
 SETTLE_S = 0.1
-"""How long a change in the farm is left to settle before claims are handed over."""
+"""Wait after a change in the farm, before claims are handed over."""
 
 
-class Claims:
-    """One node's part in it."""
+class Claims(PeerPart):
+    """One node's share in counting the calls of subscribers."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_claims",
+            "Calls of subscribers whose calls are limited that this node keeps in mind",
+            lambda claims: len(claims.counts),
+        ),
+        total(
+            "sipfarm_claims_refused_total",
+            "Calls above their subscriber's limit, by this node's word",
+            lambda claims: claims.refused,
+        ),
+    )
 
     def __init__(
         self,
@@ -73,15 +89,23 @@ class Claims:
         self._under_way = Background()
         self._changed = asyncio.Event()
         self.refused = 0
-        """Calls above their subscriber's limit, by this node's word."""
+        """The number of calls that this node refused, as they exceeded their subscriber's limit."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to hand claims over when the farm changes."""
         self._under_way.start(self._keep_handing_over(), name="claims")
 
     async def stop(self) -> None:
         """End every task."""
         await self._under_way.end()
+
+    def requests(self) -> Handlers:
+        return (
+            calls_back(ClaimAt, lambda _, asked, answer: self.claimed(asked, answer)),
+            replies(ReleaseAt, lambda _, asked: self.released(asked)),
+            replies(ShareClaims, lambda _, asked: self.shared(asked)),
+            waits(AskCalls, lambda _, asked: self.heard(asked)),
+        )
 
     # What proxies ask.
 
@@ -100,7 +124,7 @@ class Claims:
         return ClaimDecision(granted=reply.granted, calls=reply.calls)
 
     def release(self, attempt: Attempt) -> None:
-        """The INVITE was refused; who has to know is told in the background."""
+        """The INVITE was refused: release its claim, in the background."""
         asked = ReleaseAt(
             key=key_of(RecordKind.SUBSCRIBER, attempt.aor),
             call=record.claim_id(attempt.call_id, attempt.from_tag),
@@ -115,7 +139,7 @@ class Claims:
     # What peers ask.
 
     def claimed(self, request: ClaimAt, answer: Answered) -> None:
-        """Decide about a call, at once if it is clear."""
+        """Decide about a call. The answer is immediate if the counted calls are below the limit."""
         if self._granted(request):
             answer(self._told(request, granted=True))
             return
@@ -126,7 +150,7 @@ class Claims:
         self._under_way.start(look())
 
     def released(self, request: ReleaseAt) -> PeerReply:
-        """An INVITE was refused."""
+        """Release the claim of an INVITE that was refused."""
         changed = self._clock.tick()
         claim = self.counts.release(
             request.key, request.call, request.cseq, changed, self._now_ms()
@@ -136,7 +160,7 @@ class Claims:
         return Ack()
 
     def shared(self, request: ShareClaims) -> PeerReply:
-        """Another replica has decided."""
+        """Take in claims that another replica decided about."""
         if not all(self._clock.observe(each.changed) for each in request.claims):
             return Failed(code="clock", reason="a claim of tomorrow: whose clock is wrong?")
         self.counts.merge(request.key, request.claims, self._now_ms())
@@ -151,14 +175,14 @@ class Claims:
         events = {key: call.readable(found) for key, found in bodies.items()}
         return CallsHeard(heard=tuple(heard_of(each, events[key]) for each, key in request.calls))
 
-    # What happens in the farm.
+    # Changes in the farm.
 
     def farm_changed(self) -> None:
-        """Replicas may be others now."""
+        """Hand claims over, as subscribers may have other replicas now."""
         self._changed.set()
 
     def peer_up(self, node_id: bytes) -> None:
-        """A node that may have just started remembers nothing."""
+        """Hand claims over to this node: it may have restarted and then remembers none."""
         for key in self.counts.subscribers():
             self.counts.told(key).discard(node_id)
         self._changed.set()
@@ -187,7 +211,7 @@ class Claims:
         return ClaimedAt(granted=granted, calls=self.counts.total(request.key))
 
     async def _look(self, key: bytes) -> None:
-        """Find out which of the counted calls have ended; once for all who wait for it."""
+        """Find out which of the counted calls have ended. All callers that wait share one look."""
         task = self._looking.get(key)
         if task is None:
             task = self._looking[key] = self._under_way.start(self._look_once(key))
@@ -200,7 +224,7 @@ class Claims:
             return
         of_node: dict[NodeInfo, list[Claim]] = {}
         for each in claims:
-            # All of them: one that is silent may be the one that knows of the end.
+            # Ask all replicas of a call: a silent one may be the one that knows of the call's end.
             for node in self._replicas.placement.of(each.call_key):
                 of_node.setdefault(node, []).append(each)
         parts = [(node, part) for node, each in of_node.items() for part in _parts(each)]
@@ -212,7 +236,7 @@ class Claims:
         self.counts.looked_up(key, found, self._now_ms())
 
     async def _heard_by(self, node: NodeInfo, claims: Sequence[Claim]) -> tuple[Heard, ...]:
-        """What a node says of these; nothing if it says nothing."""
+        """What a node says of these calls; nothing if it does not answer."""
         asked = AskCalls(calls=tuple((each.call, each.call_key) for each in claims))
         try:
             if node.node_id == self._replicas.own_id:
@@ -262,11 +286,12 @@ class Claims:
             self._changed.clear()
             done = [await self._hand_over(key) for key in self.counts.subscribers()]
             if not all(done):
-                # A link that has just come up may be replaced by another one at once.
+                # A peer may replace a link that has just come up at once, so try again.
                 self._loop.call_later(AGAIN_S, self._changed.set)
 
     async def _hand_over(self, key: bytes) -> bool:
-        """Give the replicas of a subscriber what they were not told yet; whether all have it."""
+        """Send the subscriber's replicas the claims that they lack; True if all have all claims
+        then."""
         nodes = await self._replicas.placement.find(key, TIMEOUT_S)
         others = {node.node_id for node in self._replicas.others(nodes)}
         ask = self._replicas.transport.ask
@@ -282,7 +307,7 @@ class Claims:
 
 
 def _too_old(reply: PeerReply) -> bool:
-    """Whether a node of this version would have taken it."""
+    """Whether the peer's version does not know claims, so that it need not be told again."""
     return isinstance(reply, Failed) and reply.code == "unknown-kind"
 
 

@@ -1,18 +1,17 @@
-"""Keeps one document that the operator signs: learns of newer versions, stores the newest, tells
-everybody.
+"""Keeps one document that the operator signs: it fetches newer versions, stores and announces them.
 
-In: documents from the operator (control socket), versions that peers announce. Out: the newest
-version in force, on disk, announced. Counterpart: the same on every other node.
-`overlay.enrollment.revoker` and `settings_keeper.py` are its two uses.
+In: documents from the operator (control socket), and versions that peers announce. Out: the newest
+version, which is in force, on disk, and announced to the peers. Counterpart: the same module on
+every other node. `overlay.enrollment.revoker` and `settings_keeper.py` are its two uses.
 
-A document is whole in every version, and the highest version is in force. A node that takes a newer
-one announces its version to every node that it is linked to, and a node that lacks it asks for it.
-Peers also compare versions whenever a link comes up, and with the lists of members, so that a lost
-announcement costs seconds at the most.
+Every version is a whole document, and the highest version is in force. A node that takes a newer
+version announces it to every node that it is linked to. A node that lacks the version then asks for
+it. Peers also compare versions whenever a link comes up, and whenever they compare their lists of
+members. So a lost announcement costs a few seconds at most.
 """
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
@@ -21,6 +20,7 @@ from overlay.base.errors import ForgedError, StorageError
 from overlay.base.tasks import Background
 from overlay.identity.operator import Operator
 from overlay.links.network import Transport
+from overlay.links.peer_part import PeerPart
 from overlay.links.peer_protocol import Ack, Failed, PeerReply, PeerRequest
 from overlay.records.node_info import NodeInfo
 from overlay.storage.committer import Committer
@@ -31,15 +31,15 @@ log = logging.getLogger(__name__)
 
 ASK_TIMEOUT_S: Final = 2.0
 ASKED_AT_ONCE_MAX: Final = 3
-"""Peers that are asked for a document at a time, however many announce one."""
+"""Peers that a node asks for a document at a time, however many announce one."""
 
 
 class Versioned(Protocol):
-    """What a document has."""
+    """A document with a version."""
 
     @property
     def version(self) -> int:
-        """Higher for a later one; 0 for none."""
+        """Higher for a later document; 0 if there is none."""
 
 
 D = TypeVar("D", bound=Versioned)
@@ -47,30 +47,31 @@ D = TypeVar("D", bound=Versioned)
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentKind(Generic[D]):
-    """How one kind of document is read, kept and sent."""
+    """How one kind of document is read, stored and sent."""
 
     name: str
-    """For the log."""
+    """The kind's name in the log."""
     none: D
-    """In force where there is none, with version 0."""
+    """The document of version 0, which is in force while there is no other."""
     encode: Callable[[D], bytes]
     admit: Callable[[bytes, Operator], D]
-    """Decodes, and raises `ForgedError` for what the operator did not sign."""
+    """Decodes a document; raises `ForgedError` if the operator did not sign it."""
     stored: Callable[[RecordsDatabase], bytes]
-    """The body on disk, empty if there is none."""
+    """Reads the body from disk; empty if there is none."""
     row: Callable[[bytes], RevocationsRow | SettingsRow]
-    """A body on its way to disk."""
+    """Wraps a body for the write to disk."""
     question: Callable[[int], PeerRequest]
-    """Asks a peer for a version above this one."""
+    """Makes the request for a version above this one."""
     answer: Callable[[bytes], PeerReply]
-    """Tells a peer the body; empty: nothing newer."""
+    """Makes the reply with this body; an empty body says that there is nothing newer."""
     told: Callable[[PeerReply], bytes]
-    """The body in an answer; empty: nothing newer, or not an `answer`."""
+    """Takes the body from a reply; empty if there is nothing newer, or if the reply is of another
+    kind."""
     announcement: Callable[[int], PeerRequest]
-    """Tells a peer that this node has this version."""
+    """Makes the message which says that this node has this version."""
 
 
-class DocumentKeeper(ABC, Generic[D]):
+class DocumentKeeper(PeerPart, Generic[D]):
     """The document in force at one node."""
 
     kind: DocumentKind[D]
@@ -95,10 +96,10 @@ class DocumentKeeper(ABC, Generic[D]):
         await self._tasks.end()
 
     async def take(self, body: bytes) -> bool:
-        """A document from the operator or a peer: check, put in force, announce, store.
+        """Check a document from the operator or a peer, put it in force, announce it and store it.
 
-        False if it is the one in force or an older one. Raises `ForgedError` if it is not the
-        operator's, and `StorageError` when it is in force but not on disk.
+        Returns False if the document in force is the same or newer. Raises `ForgedError` if the
+        operator did not sign it, and `StorageError` if it is in force but not on disk.
         """
         document = self.kind.admit(body, self._operator)
         if document.version <= self.current.version:
@@ -110,17 +111,19 @@ class DocumentKeeper(ABC, Generic[D]):
         return True
 
     def compare(self, peer: bytes) -> None:
-        """What does this peer know? Its link is up, or lists of members are compared with it."""
+        """Ask this peer for a newer version: its link came up, or the lists of members are
+        compared."""
         self._tasks.start(self._ask(peer))
 
     # inner workings
 
     @abstractmethod
     def _put_in_force(self, document: D) -> None:
-        """`current` is this document now."""
+        """Do what the kind needs when `current` becomes this document."""
 
     async def _stored(self) -> D:
-        """The document on disk, which is checked like any other; raises `StorageError`."""
+        """The document on disk, checked like any other; `none` if it is forged. Raises
+        `StorageError`."""
         body = await self._committer.read(self.kind.stored)
         if body:
             try:
@@ -130,12 +133,12 @@ class DocumentKeeper(ABC, Generic[D]):
         return self.kind.none
 
     def _newer_than(self, version: int) -> PeerReply:
-        """What a peer that has this version lacks."""
+        """The reply to a peer that has this version: the document, if it is newer."""
         newer = self.current.version > version
         return self.kind.answer(self.kind.encode(self.current) if newer else b"")
 
     def _announced(self, peer: bytes, version: int) -> PeerReply:
-        """A peer has this version."""
+        """Ask the peer for the version that it announced, if it is newer than this node's."""
         if version > self.current.version and self._asking < ASKED_AT_ONCE_MAX:
             self._tasks.start(self._ask(peer))
         return Ack()

@@ -1,12 +1,14 @@
-"""Takes this node out of service without anybody noticing, and proves that it is not needed.
+"""Takes this node out of service without an interruption, and proves that it is not needed any
+more.
 
-In: the operator's wish, which `overlay.maintenance` has allowed. Out: the farm's other nodes hold
-all that this one holds, and say so by its digests. Counterparts: membership tells everybody, so
-that placement and DNS pass this node over; `repair.py` hands over and proves; `sipfarm node drain`
-asks until it is done.
+In: the operator's wish, which `overlay.maintenance` has allowed. Out: the other nodes hold all
+records that this node holds, and confirm it by the records' digests. Counterparts: membership tells
+the farm, so that placement and DNS pass this node over; `repair.py` hands records over and proves;
+`sipfarm node drain` asks until it is done.
 
-A node that drains still answers, routes calls and takes what a peer sends that has not heard yet.
-So a proof holds only if nothing came in while it was made. A restart ends the draining.
+A draining node still answers and routes calls. It also takes records from a peer that does not know
+yet that it drains. So a proof holds only if nothing came in while it was made. A restart ends the
+draining.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.config.sections import OverlaySection
 from overlay.membership.membership import Membership
+from overlay.observe.part import Part
 from overlay.records.draining import DrainPhase, DrainState, Missing, Withheld
 from overlay.records.names import RecordKind
 from overlay.records.node_info import Traits
@@ -31,16 +34,16 @@ from overlay.replication.replica import Replica
 log = logging.getLogger(__name__)
 
 HEARD_S = 0.5
-"""How long the others have to hear of it before a proof is begun."""
+"""Time for the other nodes to hear of the draining, before the first proof begins."""
 AGAIN_S = 0.5
-"""Between a proof that failed and the next."""
+"""Pause between a failed proof and the next."""
 NAMED_AFTER_S = 3.0
-"""Without progress, what is missing is named."""
+"""Time without progress after which the missing records are named."""
 
 NamesOf = Callable[[Sequence[tuple[RecordKind, bytes]]], Awaitable[list[str]]]
 
 
-class Drainer:
+class Drainer(Part):
     """The draining of one node."""
 
     def __init__(
@@ -65,12 +68,12 @@ class Drainer:
         self._loop = asyncio.get_running_loop()
         self._moved_s = 0.0
         self._least = math.inf
-        """The fewest records and events that were missing so far."""
+        """The smallest number of missing records and events so far."""
         self._task: asyncio.Task[None] | None = None
         self.phase = DrainPhase.SERVING
 
     def begin(self) -> DrainState:
-        """Begin, unless that is under way."""
+        """Begin to drain, unless that is under way."""
         if self.phase is DrainPhase.SERVING:
             log.warning("draining: the other nodes take over what this one holds")
             self.phase = DrainPhase.DRAINING
@@ -80,7 +83,7 @@ class Drainer:
         return self.state()
 
     async def end(self) -> DrainState:
-        """Serve again."""
+        """Put the node back into service."""
         if self.phase is not DrainPhase.SERVING:
             await tasks.end([self._task])
             log.warning("serving again")
@@ -89,11 +92,11 @@ class Drainer:
         return self.state()
 
     async def stop(self) -> None:
-        """End the task; what was announced stays."""
+        """End the task. The other nodes still count this node as draining."""
         await tasks.end([self._task])
 
     def state(self) -> DrainState:
-        """How far it is."""
+        """How far the draining is."""
         return DrainState(
             phase=self.phase,
             records=self._proof.records,
@@ -113,7 +116,7 @@ class Drainer:
     # inner workings
 
     def _still_s(self) -> float:
-        """For how long nothing has moved."""
+        """Seconds without progress."""
         if self.phase is not DrainPhase.DRAINING:
             return 0.0
         return round(self._loop.time() - self._moved_s, 1)
@@ -141,19 +144,19 @@ class Drainer:
             self.phase = DrainPhase.DRAINED if done else DrainPhase.DRAINING
             self._note_progress(done)
             await self._name()
-            # Once it is proven, only what still comes in has to be looked at.
+            # After a proof, only records that still come in have to be looked at.
             await asyncio.sleep(AGAIN_S if not done else self._settings.repair_interval_ms / 1000)
 
     def _note_progress(self, done: bool) -> None:
         left = self._proof.unproven + self._events.journal_depth
-        # Of the first pass nobody knows how it was before: it got somewhere if it proved anything.
+        # The first pass has none before it to compare with. It is progress if it proved anything.
         first_proven = self._least == math.inf and self._proof.unproven < self._proof.records
         if done or first_proven or left < self._least < math.inf:
             self._moved_s = self._loop.time()
         self._least = math.inf if done else min(left, self._least)
 
     async def _name(self) -> None:
-        """Look up what the missing records are called, when somebody may want to know."""
+        """Look up the names of the missing records, if there was no progress for a while."""
         missing = self._proof.missing if self._still_s() >= NAMED_AFTER_S else ()
         try:
             names = await self._names_of([(each.kind, each.key) for each in missing])

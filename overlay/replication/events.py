@@ -1,8 +1,8 @@
 """Makes call events safe, and reads them.
 
-In: events of this node's proxies. Out: how safe each one is, before the proxy forwards the message.
-Counterparts: `replica.py` commits on each replica, this node among them; `journal.py` keeps what
-no quorum took; the signer puts all that this node writes into signed blocks.
+In: events of this node's proxies. Out: how safe each event is, before the proxy forwards the
+message. Counterparts: `replica.py` commits on each replica, this node included; `journal.py` keeps
+events that no quorum took; the signer puts all events that this node writes into signed blocks.
 
     wanted ──W disks──────────────────────────────► quorum
        └──lost, or half the deadline over──► own disk ──► journal ──W disks, later──► (quorum)
@@ -18,6 +18,8 @@ import msgspec
 from overlay.base.errors import StorageError
 from overlay.base.tasks import Background
 from overlay.links.record_messages import Store
+from overlay.observe.figures import gauge
+from overlay.observe.part import Part
 from overlay.records import call
 from overlay.records.call import CallEvent, CallEvents, Level
 from overlay.records.clock import HybridClock
@@ -32,23 +34,31 @@ from overlay.replication.replicas import Replicas
 from overlay.storage.committer import Committer
 
 OnWritten = Callable[[Level | Refusal], None]
-"""Called with how safe the event is, or why it is not safe at all."""
+"""Called with how safe the event is, or the reason why it is not safe at all."""
 
 
 class Signer(Protocol):
-    """Signs what this node writes; `overlay.billing.ledger` does."""
+    """Signs the events that this node writes; `overlay.billing.ledger` does."""
 
     def took_on(self, event: CallEvent) -> None:
-        """This node writes the event; no disk has it yet."""
+        """Note that this node writes the event; no disk has it yet."""
         ...
 
     def gave_up(self, event_id: bytes) -> None:
-        """No disk took the event after all."""
+        """Note that no disk took the event after all."""
         ...
 
 
-class EventWriter:
-    """Call events of the farm, through this node."""
+class EventWriter(Part):
+    """The farm's call events, written and read through this node."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_journal_depth",
+            "Call events of this node that are on fewer than W disks",
+            lambda events: events.journal_depth,
+        ),
+    )
 
     def __init__(
         self,
@@ -70,24 +80,24 @@ class EventWriter:
 
     @property
     def journal_depth(self) -> int:
-        """Events that fewer than W disks have."""
+        """The number of events that fewer than W disks have."""
         return self.journal.depth
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to bring journalled events to their replicas."""
         self.journal.start()
 
     async def stop(self) -> None:
-        """End every task; what is in the journal stays there for the next start."""
+        """End every task. Events in the journal stay there for the next start."""
         await self._finding.end()
         await self.journal.stop()
 
     def farm_changed(self) -> None:
-        """Peers came: the journal may be emptied now."""
+        """Try to empty the journal, as peers may have come."""
         self.journal.wake()
 
     def write(self, event: CallEvent, timeout_s: float, done: OnWritten) -> None:
-        """Make `event` safe; `done` is called once, in about `timeout_s` at the latest."""
+        """Make `event` safe. `done` is called once, after about `timeout_s` at the latest."""
         event = msgspec.structs.replace(
             event, node=self._name, changed=self._clock.tick(), level=Level.QUORUM
         )
@@ -116,7 +126,7 @@ class EventWriter:
     async def _find_first(
         self, key: bytes, event: CallEvent, timeout_s: float, done: OnWritten
     ) -> None:
-        """In a farm that the table does not hold, others know where the replicas are."""
+        """Ask other nodes for the replicas, in a farm that is larger than the table; then write."""
         until_s = self._loop.time() + timeout_s
         nodes = await self._replicas.placement.find(key, timeout_s / 2)
         self._write(key, event, nodes, until_s - self._loop.time(), done)
@@ -135,7 +145,7 @@ class EventWriter:
             write.to_journal()
             return
         write.timer = self._loop.call_later(timeout_s / 2, write.to_journal)
-        # The one encoding, for this disk and for all the others.
+        # The event is encoded only once, for this disk and for all others.
         body = call.encode(event)
         store = Store(kind=RecordKind.CALL, key=key, body=body)
         needed = replicas.write_quorum
@@ -146,7 +156,7 @@ class EventWriter:
 
 
 class _EventWrite:
-    """One event on its way to W disks, or to this node's alone."""
+    """One event on its way to W disks, or to this node's disk alone."""
 
     __slots__ = (
         "_asked_journal",
@@ -174,7 +184,7 @@ class _EventWrite:
         self.timer: asyncio.TimerHandle | None = None
 
     def decided(self, outcome: Outcome) -> None:
-        """W disks have it, or cannot be had."""
+        """W disks have the event, or too few can be had."""
         if outcome is not Outcome.WON:
             self.to_journal()
             return
@@ -184,7 +194,7 @@ class _EventWrite:
         self._finish(Level.QUORUM)
 
     def to_journal(self) -> None:
-        """W disks cannot be had, or not in time."""
+        """Write the event to this node's journal, as W disks cannot be had, or not in time."""
         if self._done is None or self._asked_journal:
             return
         self._asked_journal = True
@@ -216,7 +226,7 @@ class _EventWrite:
 
 
 def _belongs(body: bytes, key: bytes) -> bool:
-    """Whether a peer, or a disk, has sent an event of this call."""
+    """Whether this is an event of this call. A peer or a disk may have sent anything."""
     try:
         return key_of(RecordKind.CALL, call.decode(body).call_id) == key
     except (msgspec.MsgspecError, ValueError):
@@ -224,8 +234,11 @@ def _belongs(body: bytes, key: bytes) -> bool:
 
 
 def merge_bodies(bodies: Iterable[bytes]) -> Merged[CallEvents]:
-    """The events of all copies. Of two versions of one event the disk's rule keeps the same one
-    (`call.earlier`), and as it was written: a node of another version has other fields."""
+    """The events of all copies.
+
+    Of two versions of one event, the rule of the disk decides which one stays (`call.earlier`). It
+    stays as it was written, since a node of another version writes other fields.
+    """
     kept: dict[bytes, tuple[int, bytes, CallEvent]] = {}
     for body in bodies:
         event = call.decode(body)

@@ -1,9 +1,10 @@
-"""Sends a write to its replicas: as many at once as the quorum needs, the rest a moment later.
+"""Sends a write to its replicas: at once to as many as the quorum needs, to the rest a moment
+later.
 
-In: a write that this node coordinates. Out: `Store` to the first replicas, to the next one when one
-fails or is slow, and, once the quorum is won, the record to the others in the next batch of
-`spreader.py`. N copies exist a moment after W of them were acknowledged, without the cost of asking
-every replica for every write. Counterpart: `quorum_write.py` counts the votes.
+In: a write that this node coordinates. Out: `Store` to the first replicas, and to the next one when
+one fails or is slow. Once the quorum is won, the other replicas get the record in the next batch of
+`spreader.py`. So N copies exist a moment after W of them were acknowledged, without the cost of
+asking every replica for every write. Counterpart: `quorum_write.py` counts the votes.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ class Fanout:
         self._finished = False
 
     def start(self, at_once: int) -> None:
-        """Ask the first `at_once` of the others."""
+        """Ask the first `at_once` of the other replicas."""
         for _ in range(at_once):
             self.one_more()
         if self._waiting and at_once:
@@ -56,7 +57,8 @@ class Fanout:
             self._hedge = loop.call_later(HEDGE_S, self.one_more)
 
     def finish(self) -> None:
-        """The quorum is decided: every node that was not asked gets it in the next batch."""
+        """The quorum is decided: put the record into the next batch for every replica that was not
+        asked."""
         self._finished = True
         if self._hedge is not None:
             self._hedge.cancel()
@@ -65,7 +67,7 @@ class Fanout:
             self._replicas.spreader.later(node.node_id, self._store)
 
     def one_more(self) -> None:
-        """Ask the next of the others, if there is one."""
+        """Ask the next of the other replicas, if there is one."""
         if self._waiting:
             node = self._waiting.pop(0)
             self._replicas.transport.request(

@@ -1,8 +1,8 @@
-"""Call events that fewer than W disks took: this node's disk has them until enough replicas do.
+"""Call events that fewer than W disks took: this node's disk keeps them until enough replicas do.
 
-In: events whose quorum was lost or slow. Out: the events at their replicas, a batch at a time, as
-soon as the farm lets them through. Counterparts: `events.py` decides which events come here;
-`storage/database.py` keeps a note with each, which outlives the daemon.
+In: events whose quorum was lost or slow. Out: the events on their replicas, a batch at a time, as
+soon as enough replicas can be reached. Counterparts: `events.py` decides which events come here;
+`storage/database.py` keeps a note with each event, which outlives the daemon.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ class Journal:
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self.depth = 0
-        """Events in it."""
+        """The number of events in the journal."""
         self.waiting: tuple[Missing, ...] = ()
-        """Some of them, and the nodes that did not take them."""
+        """Some of these events, each with the nodes that did not take it."""
 
     def start(self) -> None:
         """Begin to bring the events to their replicas."""
@@ -48,17 +48,17 @@ class Journal:
         self._task = asyncio.create_task(self._keep_flushing(), name="journal")
 
     async def stop(self) -> None:
-        """End the task; what is in the journal stays there for the next start."""
+        """End the task. Events in the journal stay there for the next start."""
         await tasks.end([self._task])
 
     def wake(self) -> None:
-        """Something came in, or peers came that may take it."""
+        """Try again, as an event came, or a peer that may take one."""
         self._wake.set()
 
     def keep(self, key: bytes, event: CallEvent, committed: Committed) -> None:
-        """Put the event on this node's disk, and note that it must go further.
+        """Put the event on this node's disk, and note that it has to reach others.
 
-        What is stored says of itself that it was journalled, so it is encoded again.
+        The stored event states that it was journalled, so it is encoded again.
         """
         event = msgspec.structs.replace(event, level=Level.JOURNAL)
 
@@ -70,13 +70,13 @@ class Journal:
         self._committer.commit(event_row(key, event, call.encode(event), journal=True), done)
 
     def settled(self, event_id: bytes) -> None:
-        """The event is on W disks after all."""
+        """Remove the note: the event is on W disks after all."""
 
         def committed(error: StorageError | None) -> None:
             if error is None:
                 self.depth = max(0, self.depth - 1)
             else:
-                # The note stands: it is taken away when all of them are looked at.
+                # The note stays until the next flush removes it.
                 self._wake.set()
 
         self._committer.commit(JournalDone(event_id=event_id), committed)
@@ -104,7 +104,7 @@ class Journal:
                 self._wake.set()
 
     async def _flush(self, event_id: bytes, body: bytes) -> Missing | None:
-        """Bring one event to its replicas; the nodes that did not take it, if it stays here."""
+        """Bring one event to its replicas; if too few took it, the nodes that did not."""
         event = call.decode(body)
         key = key_of(RecordKind.CALL, event.call_id)
         nodes = await self._replicas.placement.find(key, FLUSH_TIMEOUT_S)

@@ -1,8 +1,10 @@
-"""Who must be told when a record changes.
+"""Which nodes have to be told when a record changes.
 
-In: reads with a lease. Out: the holders of a key. Counterpart: `overlay.cache.hot` at the holder,
-which serves what it read for no longer than the lease. Bounded: what does not fit is not leased,
-and its reader is told so by a lease of nothing.
+In: reads with a lease. Out: the holders of leases on a key. Counterpart: `overlay.cache.hot` on the
+holder, which serves what it read for no longer than the lease.
+
+The number of leases is bounded. If there is no room, the read gets a lease of zero length, so its
+reader knows that it will hear of no change.
 """
 
 from overlay.base import limit_hits
@@ -10,7 +12,7 @@ from overlay.base.limits import LEASE_HOLDERS_PER_KEY_MAX, LEASED_KEYS_MAX
 
 
 class Leases:
-    """Holders by key, each until a time on the loop's clock."""
+    """The holders of leases by key, each with its end on the loop's clock."""
 
     def __init__(self) -> None:
         self._holders: dict[bytes, dict[bytes, float]] = {}
@@ -19,7 +21,7 @@ class Leases:
         return len(self._holders)
 
     def grant(self, key: bytes, holder: bytes, now_s: float, until_s: float) -> bool:
-        """Note a holder; False when there is no room."""
+        """Note a holder; False if there is no room."""
         holders = self._holders.get(key)
         if holders is None:
             if len(self._holders) >= LEASED_KEYS_MAX:
@@ -35,7 +37,7 @@ class Leases:
         return True
 
     def holders(self, key: bytes, now_s: float) -> list[bytes]:
-        """Who holds a lease on `key` now."""
+        """The nodes that hold a lease on `key` now."""
         holders = self._holders.get(key)
         if holders is None:
             return []
@@ -45,6 +47,6 @@ class Leases:
         return live
 
     def expire(self, now_s: float) -> None:
-        """Drop what has ended."""
+        """Drop the leases that have ended."""
         for key in list(self._holders):
             self.holders(key, now_s)

@@ -1,10 +1,10 @@
-"""Which nodes hold a record: the N nearest to its key among those that are alive or suspected.
+"""Which nodes hold a record: the N nearest to its key among the nodes that are alive or suspect.
 
-In: keys. Out: nodes, nearest first; the same on every node that sees the same farm. Counterpart:
-`overlay.membership`, whose epoch says when an answer is out of date.
+In: keys. Out: nodes, nearest first. Nodes that see the same farm choose the same. Counterpart:
+`overlay.membership`, whose epoch tells when an answer is out of date.
 
-Nodes that drain get no records as long as W others are there, and zones share them evenly: no zone
-holds more than N / zones of a record's replicas, rounded up, while other zones have nodes.
+Draining nodes get no records as long as W other nodes are there. Zones share the replicas evenly:
+no zone holds more than N / zones of a record's replicas, rounded up, while other zones have nodes.
 """
 
 from collections import Counter
@@ -16,12 +16,13 @@ from overlay.records.node_info import NodeInfo
 
 REMEMBERED_MAX = 50_000
 CANDIDATES_PER_REPLICA = 8
-"""How many of the nearest are looked at for a replica where zones or draining nodes matter: enough
-that each of three zones is among them but for one key in 10,000."""
+"""How many of the nearest nodes are candidates for each replica, where zones or draining nodes
+matter. With so many, all of three zones are among the candidates, but for one key in 10,000."""
 
 
 def choose(nearest: Sequence[NodeInfo], replicas: int, needed: int) -> tuple[NodeInfo, ...]:
-    """Those of the candidates that hold a record: so many replicas, W of them needed."""
+    """The candidates that hold a record: `replicas` of them. Draining nodes are passed over if
+    `needed` others (W) are there."""
     staying = [node for node in nearest if not node.draining]
     candidates = staying if len(staying) >= needed else list(nearest)
     zones = len({node.zone for node in candidates})
@@ -51,11 +52,11 @@ class Placement:
 
     @property
     def epoch(self) -> int:
-        """Grows whenever the replicas of a key may have changed."""
+        """A number that grows whenever the replicas of a key may have changed."""
         return self._membership.epoch
 
     def of(self, key: bytes) -> tuple[NodeInfo, ...]:
-        """The replicas of `key` by this node's own table, or by a lookup not long ago."""
+        """The replicas of `key`, by this node's own table or by a recent lookup."""
         self._forget_the_outdated()
         nodes = self._known.get(key)
         if nodes is None:
@@ -64,7 +65,7 @@ class Placement:
         return nodes
 
     def surely(self, key: bytes) -> tuple[NodeInfo, ...] | None:
-        """The same, or None where the table cannot know for certain."""
+        """The replicas of `key`; None if this node's table cannot know them for certain."""
         self._forget_the_outdated()
         if key not in self._certain:
             nodes = self._membership.surely_nearest(key, self._candidates)
@@ -72,7 +73,8 @@ class Placement:
         return self._certain[key]
 
     async def find(self, key: bytes, timeout_s: float) -> tuple[NodeInfo, ...]:
-        """The same, asking others where the table does not hold the whole farm."""
+        """The replicas of `key`. If the table does not hold the whole farm, other nodes are
+        asked."""
         nodes = self.surely(key)
         if nodes is None:
             found = await self._membership.lookup(key, self._candidates, timeout_s)
@@ -98,7 +100,7 @@ class Placement:
             self._candidates = self._replicas * (1 if plain else CANDIDATES_PER_REPLICA)
 
     def _differ(self) -> bool:
-        """Whether anything but nearness matters: a node that drains, or zones."""
+        """Whether more than nearness matters, since a node drains or there are several zones."""
         members = (m.info for m in self._membership.members if m.state in LIVING)
         nodes = [self._membership.own, *members]
         return any(node.draining for node in nodes) or len({node.zone for node in nodes}) > 1

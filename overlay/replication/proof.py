@@ -1,8 +1,8 @@
-"""What is proven of the records that a node holds, and what is missing where.
+"""Counts which records of a node are proven to have all their copies, and names the missing copies.
 
-In: each record, with the nodes that hold it and those that should and do not. Out: figures, and a
-few of the records and nodes by name. Counterparts: `repair.py` asks the nodes; `drain.py` waits
-until nothing is missing.
+In: each record, with the nodes that confirmed a copy and the nodes that should hold one and did not
+confirm it. Out: figures, and some of the records and nodes by name. Counterparts: `repair.py` asks
+the nodes; `drain.py` waits until nothing is missing.
 """
 
 from collections import Counter
@@ -21,42 +21,43 @@ class Absence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """One record, offered to all other nodes that should hold it."""
+    """One record that was offered to all other nodes that should hold it."""
 
     kind: RecordKind
     key: bytes
     there: int
-    """On how many of them it is."""
+    """The number of those nodes that confirmed the record."""
     without: tuple[Absence, ...]
-    """The others."""
+    """The nodes that did not."""
 
 
 class Lacking(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that has not confirmed records."""
+    """A node that has not confirmed some records."""
 
     name: str
     records: int
     why: str
-    """Of the last one."""
+    """The reason that it gave, or that was found, for the last of these records."""
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What the other nodes said of the records that this one holds."""
+    """What the other nodes confirmed of the records that this node holds."""
 
     records: int = 0
     unproven: int = 0
-    """Those that a node which should hold them has not confirmed, byte for byte."""
+    """Records that at least one node that should hold them has not confirmed, byte for byte."""
     copies: int = 0
-    """The fewest confirmed copies elsewhere that a record has; 0 without records."""
+    """The number of confirmed copies on other nodes, of the record that has the fewest; 0 if there
+    are no records."""
     problem: str = ""
     missing: tuple[Looked, ...] = ()
-    """Some of the unproven ones."""
+    """Some of the unproven records."""
     lacking: tuple[Lacking, ...] = ()
-    """Those that lack most."""
+    """The nodes that lack the most records."""
 
 
 class Findings:
-    """Puts a proof together."""
+    """Adds up a proof, record by record."""
 
     def __init__(self) -> None:
         self._records = self._unproven = 0
@@ -66,7 +67,7 @@ class Findings:
         self._why: dict[str, str] = {}
 
     def add(self, looked: Looked) -> None:
-        """One more record."""
+        """Count one more record."""
         self._records += 1
         self._copies = looked.there if self._copies is None else min(self._copies, looked.there)
         if looked.there and not looked.without:
@@ -79,7 +80,7 @@ class Findings:
             self._why[each.node] = each.why
 
     def proof(self) -> Proof:
-        """All that was found."""
+        """The proof of all records that were added."""
         return Proof(
             records=self._records,
             unproven=self._unproven,

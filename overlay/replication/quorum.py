@@ -1,6 +1,6 @@
-"""Counting answers: is a quorum still open, won or lost?
+"""Counts the votes of replicas: is a quorum pending, won or lost?
 
-In: yes and no of the replicas. Out: the outcome, a function of what was counted.
+In: yes and no of the replicas. Out: the outcome, which depends on the counts alone.
 """
 
 from enum import Enum
@@ -36,5 +36,5 @@ class Votes:
 
     @property
     def everybody(self) -> bool:
-        """All have voted."""
+        """Whether all replicas have voted."""
         return self.yes + self.no >= self.total

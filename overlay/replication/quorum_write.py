@@ -1,8 +1,8 @@
-"""One record on its way to a quorum of its replicas.
+"""Writes one record to a quorum of its replicas.
 
-In: the record, its replicas, and how this node's own copy went. Out: once, whether the quorum is
-won or lost. Counterparts: `fanout.py` sends; `quorum.py` counts; `registrations.py`, `events.py`
-and `subscribers.py` say what is written, and what follows from the outcome.
+In: the record, its replicas, and whether this node's own copy was stored. Out: once, whether the
+quorum is won or lost. Counterparts: `fanout.py` sends; `quorum.py` counts; `registrations.py`,
+`events.py` and `subscribers.py` decide what is written, and what follows from the outcome.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,8 @@ from overlay.replication.replicas import Replicas
 class QuorumWrite:
     """The write of one record.
 
-    The sequence: construct, `start`, then `own_copy` where this node is a replica.
+    The caller constructs it and calls `start`. If this node is a replica, the caller then calls
+    `own_copy`.
     """
 
     __slots__ = (
@@ -44,11 +45,11 @@ class QuorumWrite:
         *,
         everybody: bool = False,
     ) -> None:
-        """`nodes` are the record's replicas, one or more, of which `needed` must have it.
+        """`nodes` are the record's replicas, one or more, of which `needed` must store it.
 
         `decided` is called once, with WON or LOST. `heard` gets each reply before it counts as a
-        vote, those after the decision included. With `everybody` all replicas are asked at once,
-        and the decision waits until the last one has answered.
+        vote, including replies after the decision. With `everybody`, all replicas are asked at
+        once, and the decision waits until the last one has answered.
         """
         others = replicas.others(nodes)
         self._votes = Votes(needed, len(nodes))
@@ -56,28 +57,31 @@ class QuorumWrite:
         self._heard = heard
         self._everybody = everybody
         self.has_own_copy = len(others) < len(nodes)
-        """This node is one of the replicas."""
+        """Whether this node is one of the replicas."""
         self._at_once = len(others) if everybody else needed - self.has_own_copy
         self._fanout = Fanout(replicas, store, others, self.answered, timeout_s)
 
     @property
     def outcome(self) -> Outcome:
-        """How it stands."""
+        """How the quorum stands."""
         return self._votes.outcome
 
     def start(self) -> None:
-        """Ask as many of the others as the quorum needs beside this node's own copy, if it has one;
-        the next ones when one fails or is slow."""
+        """Ask as many other replicas as the quorum needs besides this node's own copy.
+
+        The next replica is asked when one fails or is slow.
+        """
         self._fanout.start(self._at_once)
 
     def own_copy(self, error: StorageError | None = None) -> None:
-        """This node, which is a replica, has stored it, or failed to: then another one is asked."""
+        """Count this node's own copy as stored, or as failed: then another replica is asked."""
         if error is not None:
             self._fanout.one_more()
         self._vote(error is None)
 
     def answered(self, reply: PeerReply) -> None:
-        """What a replica says; this node too, where it answers as the others do."""
+        """Count the reply of a replica. It can be this node, if it answers in the same way as the
+        others."""
         if self._heard is not None:
             self._heard(reply)
         self._vote(isinstance(reply, Stored))

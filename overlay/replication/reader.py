@@ -1,11 +1,11 @@
 """Quorum reads with read repair.
 
-In: a key and how its copies merge. Out: the merged record, and who holds it. Counterpart:
-`replica.py` on the replicas.
+In: a key, and how copies of its record merge. Out: the merged record, and the nodes that hold it.
+Counterpart: `replica.py` on the replicas.
 
-R replicas that have the record end a read. That nobody has it is believed only when all live
-replicas were asked: a replica that has just taken over may not have it yet. A question that is not
-answered within HEDGE_S is asked of the next replica too.
+A read ends when R replicas have returned a copy. Only if all live replicas were asked, the read may
+conclude that there is no record: a replica that has just taken over may not have it yet. If a
+replica does not answer within HEDGE_S, the next one is asked too.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ import msgspec
 from overlay.base.errors import UnavailableError
 from overlay.links.peer_protocol import PeerReply
 from overlay.links.record_messages import Fetch, Fetched, Store
+from overlay.observe.figures import total
+from overlay.observe.part import Part
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.replicas import Replicas
@@ -27,31 +29,40 @@ R = TypeVar("R")
 
 
 class Merged(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
-    """What several copies of a record come to."""
+    """Several copies of a record, merged into one."""
 
     record: R
     bodies: list[bytes]
-    """The same as it is stored: what a replica should have; empty if there is nothing."""
+    """The record as it is stored, which every replica should have; empty if there is none."""
 
 
 class Found(msgspec.Struct, Generic[R], kw_only=True):
-    """What a read brought."""
+    """The result of a read."""
 
     record: R
     replicas: tuple[str, ...]
-    """Names of the nodes that hold it."""
+    """Names of the nodes that hold the record."""
     complete: bool
-    """Enough replicas answered for the quorum."""
+    """Whether enough replicas answered for the quorum."""
     lease_ms: int
-    """For how long changes will be pushed; 0 when a replica had no room for the lease."""
+    """For how long changes will be pushed to this node; 0 if a replica had no room for the
+    lease."""
     granters: tuple[bytes, ...] = ()
-    """Ids of the nodes that will push them."""
+    """Ids of the nodes that will push changes."""
     answered: int = 0
-    """How many replicas did."""
+    """The number of replicas that answered."""
 
 
-class Reader:
-    """Reads of this node."""
+class Reader(Part):
+    """The reads of this node."""
+
+    FIGURES = (
+        total(
+            "sipfarm_read_repairs_total",
+            "Stale copies found when records were read",
+            lambda reader: reader.repairs,
+        ),
+    )
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
@@ -69,10 +80,10 @@ class Reader:
     ) -> Found[R]:
         """The record under `key`, merged from R copies.
 
-        `merge` makes a record of the bodies of all copies, each different one given once. A replica
-        that has others than the merged `bodies` is sent those that it lacks. `copies_wanted` asks
-        for more than R. A body that is not `genuine` is taken for none. Raises `UnavailableError`
-        when no replica answered.
+        `merge` makes a record of the bodies of all copies; each distinct body is passed once. A
+        replica whose bodies differ from the merged `bodies` is sent those that it lacks.
+        `copies_wanted` asks for more copies than R. A body that is not `genuine` counts as missing.
+        Raises `UnavailableError` if no replica answered.
         """
         nodes = await self._replicas.placement.find(key, timeout_s)
         request = Fetch(kind=kind, key=key, lease_ms=lease_ms)
@@ -82,7 +93,7 @@ class Reader:
             raise UnavailableError("no replica answered")
         copies = {node: answer.bodies for node, answer in answers.items()}
         kept = self._kept(kind, key, genuine)
-        # Most copies are the same: each body is looked at once.
+        # Most copies are the same, so each distinct body is looked at once.
         distinct = dict.fromkeys((*kept, *(body for bodies in copies.values() for body in bodies)))
         merged = merge(distinct)
         whole = merged.bodies
@@ -102,8 +113,11 @@ class Reader:
     def _kept(
         self, kind: int, key: bytes, genuine: Callable[[bytes], bool] | None
     ) -> tuple[bytes, ...]:
-        """This node's own copy of what is in memory, though it need not be a replica: it may have
-        been one while others were away, and then nothing older than it may be shown here."""
+        """This node's own copy of a record that is kept in memory, even if the node is no replica.
+
+        It may have been a replica while others were away. Then this node must show nothing older
+        than its copy.
+        """
         body = None if kind == RecordKind.CALL else self._replicas.own.local(kind, key)
         return (body,) if body and (genuine is None or genuine(body)) else ()
 
@@ -115,7 +129,7 @@ class Reader:
         wanted: int,
         genuine: Callable[[bytes], bool] | None,
     ) -> dict[NodeInfo, Fetched]:
-        """Copies by node, until `wanted` of them are not empty or everybody was asked."""
+        """The answers by node, until `wanted` of them hold a copy, or all nodes were asked."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
         waiting = sorted(nodes, key=lambda node: node.node_id != self._replicas.own_id)

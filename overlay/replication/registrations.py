@@ -1,11 +1,11 @@
-"""Coordinates registrations: REGISTERs, and reads of where an address-of-record is.
+"""Coordinates registrations: REGISTERs, and lookups of an address-of-record.
 
-In: control requests of proxies, forwarded ones of peers. Out: answers, once W replicas hold what
-changed. Counterparts: `overlay.records.registrar` decides, `replica.py` merges.
+In: requests of proxies, and requests that peers hand over. Out: answers, once W replicas hold the
+change. Counterparts: `overlay.records.registrar` decides; `replica.py` merges.
 
-A replica coordinates by its own copy and sends only what changed; the others answer with their
-record if theirs turns out different, so that the quorum's view is complete in one round trip. A
-node that is not a replica hands the request to the nearest that is.
+A replica coordinates on the basis of its own copy, and sends only the change. The other replicas
+merge it, and answer with their record if the result differs. So the quorum's view is complete after
+one round trip. A node that is not a replica hands the request over to the nearest replica.
 """
 
 import asyncio
@@ -17,8 +17,10 @@ from overlay.base.errors import UnavailableError
 from overlay.base.tasks import Background
 from overlay.config.sections import ProxySection
 from overlay.links import register_bodies
+from overlay.links.peer_part import Handlers, PeerPart, calls_back
 from overlay.links.peer_protocol import PeerReply
 from overlay.links.record_messages import RegisterAt, RegisteredAt, Store, Stored
+from overlay.observe.figures import total
 from overlay.records import registrar, registration
 from overlay.records.clock import HybridClock
 from overlay.records.names import RESERVED, RecordKind, key_of
@@ -36,8 +38,16 @@ OnRegistered = Callable[[RegisterResult | Refusal], None]
 UNAVAILABLE = RegisterResult(outcome=RegisterOutcome.UNAVAILABLE)
 
 
-class Registrations:
-    """Registrations of the farm, through this node."""
+class Registrations(PeerPart):
+    """The farm's registrations, written and read through this node."""
+
+    FIGURES = (
+        total(
+            "sipfarm_registrations_weak_total",
+            "REGISTERs that fewer than W nodes hold, as there were no more",
+            lambda registrations: registrations.weak,
+        ),
+    )
 
     def __init__(
         self, settings: ProxySection, replicas: Replicas, reader: Reader, clock: HybridClock
@@ -50,10 +60,13 @@ class Registrations:
         self._loop = asyncio.get_running_loop()
         self._tasks = Background()
         self.weak = 0
-        """REGISTERs done with fewer than W nodes, as there were no more."""
+        """The number of REGISTERs stored on fewer than W nodes, as there were no more nodes."""
+
+    def requests(self) -> Handlers:
+        return (calls_back(RegisterAt, lambda _, asked, answer: self.register_at(asked, answer)),)
 
     def register(self, request: RegisterRequest, timeout_s: float, done: OnRegistered) -> None:
-        """Do a REGISTER; `done` is called once, within `timeout_s`."""
+        """Carry out a REGISTER. `done` is called once, within `timeout_s`."""
         key = key_of(RecordKind.REGISTRATION, request.aor)
         nodes = self._replicas.placement.surely(key)
         if nodes is None:
@@ -62,7 +75,7 @@ class Registrations:
             self._route(request, key, nodes, timeout_s, done)
 
     def register_at(self, request: RegisterAt, answer: Callable[[PeerReply], None]) -> None:
-        """A REGISTER that another node handed over."""
+        """Carry out a REGISTER that another node handed over."""
         asked, deadline_ms = register_bodies.decode_request(request.body)
 
         def done(result: RegisterResult | Refusal) -> None:
@@ -117,7 +130,7 @@ class Registrations:
     async def _find_first(
         self, request: RegisterRequest, key: bytes, timeout_s: float, done: OnRegistered
     ) -> None:
-        """In a farm that the table does not hold, others know who the replicas are."""
+        """Ask other nodes for the replicas, in a farm that is larger than the table; then go on."""
         until_s = self._loop.time() + timeout_s
         nodes = await self._replicas.placement.find(key, timeout_s / 2)
         self._route(request, key, nodes, until_s - self._loop.time(), done)
@@ -130,7 +143,8 @@ class Registrations:
         timeout_s: float,
         done: OnRegistered,
     ) -> None:
-        """Removing all bindings, or listing them, needs to know all of them."""
+        """Read all bindings from a quorum, as a REGISTER that removes or lists all of them needs
+        them."""
         began_s = self._loop.time()
         try:
             found = await self.read(request.aor, timeout_s)
@@ -182,7 +196,7 @@ class Registrations:
                 refused = RegisterResult(outcome=RegisterOutcome.TOO_MANY)
                 self._replicate(key, undo, nodes, left_s, lambda _: done(refused), done)
             else:
-                # A node's own probes are no REGISTERs.
+                # A node's own readiness probes are no REGISTERs of phones.
                 self.weak += weak and not request.aor.startswith(RESERVED)
                 self._finish(delta, record, done, weak=weak)
 
@@ -197,8 +211,8 @@ class Registrations:
         won: Callable[[Registration], None],
         done: OnRegistered,
     ) -> None:
-        """Have W replicas merge `delta`: `won` gets the record as the quorum has it, `done` the
-        reason why there is no quorum."""
+        """Have W replicas merge `delta`. `won` gets the record as the quorum has it; `done` gets
+        the reason if there is no quorum."""
         try:
             merged, changed = self._replica.apply_registration(key, delta)
         except ValueError as error:
@@ -226,7 +240,8 @@ class Registrations:
         write = QuorumWrite(self._replicas, store, nodes, needed, timeout_s, decided, heard)
         write.start()
         if changed:
-            # It counts once this node's proxies and lease holders know of it.
+            # This node's copy counts as stored once its proxies and its lease holders know of the
+            # change.
             self._replica.spread(key, merged, self._replicas.own_id, write.own_copy)
         else:
             write.own_copy()
@@ -234,7 +249,7 @@ class Registrations:
     def _finish(
         self, delta: Registration, merged: Registration, done: OnRegistered, *, weak: bool
     ) -> None:
-        """The quorum is won: tell what it says."""
+        """Answer a REGISTER whose quorum is won."""
         outcome = RegisterOutcome.DONE
         if registrar.overtaken(merged, delta):
             outcome = RegisterOutcome.STALE
@@ -242,7 +257,7 @@ class Registrations:
         done(RegisterResult(outcome=outcome, bindings=listed, weak=weak))
 
     def _learned(self, key: bytes, body: bytes) -> Registration:
-        """What another replica knew beyond this one; nothing if it cannot be read or kept."""
+        """Merge what another replica knew beyond this one; empty if that cannot be read or kept."""
         try:
             record = registration.decode(body)
             for binding in record:
@@ -277,7 +292,7 @@ class Registrations:
 
 
 def _readable(body: bytes) -> bool:
-    """Whether a peer, or a disk, has sent a record at all."""
+    """Whether this is a registration record. A peer or a disk may have sent anything."""
     try:
         registration.decode(body)
     except msgspec.MsgspecError:

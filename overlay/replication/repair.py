@@ -1,10 +1,11 @@
 """Brings every record to all its replicas, again and again.
 
-In: what this node holds, who should hold it too. Out: offers of keys and digests, and the records
-that a peer turns out to lack. Counterpart: `replica.offered` at the peer. Both sides of a
-difference offer, and merging does the rest, so replicas converge whoever missed what.
+In: the records that this node holds, and the nodes that should hold them too. Out: offers of keys
+and digests, and the records that a peer then asks for. Counterpart: `replica.offered` on the peer.
 
-After a change in the farm a pass runs at full speed; otherwise one slice a second.
+If two copies differ, both nodes offer theirs, and merging does the rest. So replicas converge,
+whichever of them missed something. After a change in the farm, a pass runs at full speed. At other
+times it looks at one slice a second.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from overlay.base import tasks
 from overlay.base.errors import SipfarmError
 from overlay.links.peer_protocol import Failed, PeerReply
 from overlay.links.record_messages import Offer, Store, Stored, Wanted
+from overlay.observe.figures import total
+from overlay.observe.part import Part
 from overlay.records.names import RecordKind
 from overlay.records.node_info import NodeInfo
 from overlay.replication.proof import Absence, Findings, Looked, Proof
@@ -25,27 +28,35 @@ log = logging.getLogger(__name__)
 
 SLICE = 200
 SETTLE_S = 0.3
-"""How long a change in the farm is left to settle before a pass begins."""
+"""Wait after a change in the farm, before a pass begins."""
 PAUSE_S = 1.0
 TIMEOUT_S = 2.0
 
 Bodies = tuple[bytes, ...]
 
 
-class Repair:
-    """The passes of one node over what it holds."""
+class Repair(Part):
+    """The passes of one node over the records that it holds."""
+
+    FIGURES = (
+        total(
+            "sipfarm_repairs_sent_total",
+            "Records handed to replicas that lacked them",
+            lambda repair: repair.sent,
+        ),
+    )
 
     def __init__(self, replicas: Replicas, interval_s: float) -> None:
-        """`interval_s`: between two passes while the farm stays the same."""
+        """`interval_s`: time between two passes while the farm stays the same."""
         self._replicas = replicas
         self._replica = replicas.own
         self._interval_s = interval_s
         self._urgent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.sent = 0
-        """Records handed to peers that lacked them."""
+        """Records that were sent to peers that lacked them."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin the first pass."""
         self._urgent.set()
         self._task = asyncio.create_task(self._keep_passing(), name="repair")
@@ -55,13 +66,13 @@ class Repair:
         await tasks.end([self._task])
 
     def farm_changed(self) -> None:
-        """Somebody came or went."""
+        """Begin a pass at full speed, as a node came or went."""
         self._urgent.set()
 
     async def prove(self) -> Proof:
-        """Look at all that this node holds, hand over what is missing elsewhere, and count.
+        """Look at all records of this node, hand over those that are missing elsewhere, and count.
 
-        Raises `SipfarmError` when the records cannot be read.
+        Raises `SipfarmError` if the records cannot be read.
         """
         findings = Findings()
         for kind in RecordKind:
@@ -87,7 +98,7 @@ class Repair:
             await self._pause(self._interval_s)
 
     async def _pause(self, pause_s: float) -> None:
-        """Sleep, unless the farm changes."""
+        """Sleep until time is up or the farm changes."""
         try:
             async with asyncio.timeout(pause_s):
                 await self._urgent.wait()
@@ -95,7 +106,7 @@ class Repair:
             pass
 
     async def _slices(self, kind: RecordKind) -> AsyncIterator[list[bytes]]:
-        """The keys that this node holds, a slice at a time."""
+        """The keys of the records that this node holds, a slice at a time."""
         if kind is RecordKind.CALL:
             after = b""
             while keys := await self._call_keys(after):
@@ -115,9 +126,10 @@ class Repair:
         return await self._replica.committer.read(lambda db: db.call_keys_after(after, SLICE))
 
     async def _offer(self, kind: RecordKind, keys: list[bytes]) -> list[Looked]:
-        """Offer each of these records to its other replicas, and send what they want.
+        """Offer each of these records to its other replicas, and send those that they want.
 
-        Of each, on how many of them it is now, and on which it should be and is not.
+        Returns for each record the number of replicas that have it now, and those that should have
+        it and do not.
         """
         copies = {k: bodies for k, bodies in (await self._copies(kind, keys)).items() if bodies}
         by_peer: dict[NodeInfo, list[bytes]] = {}
@@ -156,7 +168,8 @@ class Repair:
     async def _offer_to(
         self, node: NodeInfo, kind: RecordKind, copies: dict[bytes, Bodies]
     ) -> dict[bytes, str]:
-        """The keys of those that the peer does not have after all, and why."""
+        """Offer records to a peer and send those that it wants; for each key that it did not take,
+        the reason."""
         records = tuple((key, digest_of(*bodies)) for key, bodies in copies.items())
         offer = Offer(kind=kind, records=records)
         reply = await self._replicas.transport.ask(node.node_id, offer, TIMEOUT_S)
@@ -179,5 +192,5 @@ class Repair:
 
 
 def why_not(reply: PeerReply) -> str:
-    """What a peer says that does not do what it was asked to."""
+    """The reason in the reply of a peer that did not do what it was asked."""
     return reply.reason if isinstance(reply, Failed) else f"it answers {type(reply).__name__}"

@@ -1,7 +1,7 @@
-"""What this node does as a replica: merge what it is sent, hand out what it holds.
+"""This node as a replica: it merges the records that it is sent, and answers reads.
 
-In: Store, Fetch, Offer of coordinators, this node's own among them. Out: merged records, kept in
-memory or on disk as their kind asks. Counterparts: `registrations.py`, `events.py` and
+In: Store, Fetch and Offer of coordinators, this node included. Out: merged records, kept in memory
+or on disk, as their kind demands. Counterparts: `registrations.py`, `events.py` and
 `subscribers.py` coordinate; `repair.py` offers.
 
 A changed registration is pushed to the holders of leases on it before the change is acknowledged.
@@ -26,6 +26,7 @@ from overlay.base.limits import (
 from overlay.cache.hot import HotRecords
 from overlay.links.link import Answered
 from overlay.links.network import Transport
+from overlay.links.peer_part import Handlers, PeerPart, calls_back, waits
 from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.links.record_messages import (
     Changed,
@@ -37,6 +38,7 @@ from overlay.links.record_messages import (
     StoreMany,
     Wanted,
 )
+from overlay.observe.figures import gauge
 from overlay.records import call, registration, subscriber
 from overlay.records.call import CallEvent
 from overlay.records.names import RecordKind, key_of
@@ -54,7 +56,7 @@ PUSH_TIMEOUT_S = 0.2
 """How long an acknowledgement waits for a lease holder to confirm a push."""
 
 EventStored = Callable[[bytes, CallEvent], None]
-"""Given the call's key and the event."""
+"""Called with the call's key and the event."""
 
 
 def digest_of(*bodies: bytes) -> bytes:
@@ -65,8 +67,21 @@ def digest_of(*bodies: bytes) -> bytes:
     return state.digest()
 
 
-class Replica:
-    """This node's copies."""
+class Replica(PeerPart):
+    """The copies of records that this node holds."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_subscribers",
+            "Subscriber records held",
+            lambda replica: len(replica.subscribers),
+        ),
+        gauge(
+            "sipfarm_leased_keys",
+            "Records of this node that other nodes may answer from their caches",
+            lambda replica: len(replica.leases),
+        ),
+    )
 
     def __init__(
         self,
@@ -82,10 +97,9 @@ class Replica:
         horizon_us: Callable[[], int],
         event_stored: EventStored,
     ) -> None:
-        """Calls without an event since `horizon_us` are past: shown to nobody, and offered to
-        nobody. `event_stored` is told of every call event that this node has on its disk as a
-        replica, whichever node wrote it.
-        """
+        """Calls without an event since `horizon_us` have expired: they are neither shown nor
+        offered. `event_stored` is called with every call event that this node, as a replica, has on
+        its disk, whichever node wrote it."""
         self.now_ms = now_ms
         self.horizon_us = horizon_us
         self._event_stored = event_stored
@@ -97,26 +111,35 @@ class Replica:
         self.leases = Leases()
         self._events_of: OrderedDict[bytes, int] = OrderedDict()
         self.stored = 0
-        """Records that coordinators and repairs sent here."""
+        """The number of records that other nodes sent, coordinators and repairs."""
         self._hot = hot
         self._transport = transport
         self._loop = asyncio.get_running_loop()
 
+    def requests(self) -> Handlers:
+        return (
+            calls_back(Store, self.store),
+            calls_back(StoreMany, self.store_many),
+            calls_back(Fetch, self.fetch),
+            waits(Offer, lambda _, offer: self.offered(offer)),
+        )
+
     # Registrations
 
     def registration(self, key: bytes) -> Registration:
-        """The local copy; empty when there is none."""
+        """The local copy; empty if there is none."""
         body = self.bindings.get(key)
         return registration.decode(body) if body else ()
 
     def encoded(self, key: bytes, record: Registration) -> bytes:
-        """The encoding of what `apply_registration` returned: the local copy, if there is one."""
+        """The encoding of the record that `apply_registration` returned: the local copy, if there
+        is one."""
         return self.bindings.get(key) or registration.encode(record)
 
     def apply_registration(self, key: bytes, delta: Registration) -> tuple[Registration, bool]:
-        """Merge into the local copy; the merged record, and whether that changed it.
+        """Merge into the local copy; returns the merged record, and whether that changed it.
 
-        Raises `ValueError` when the record would become too large.
+        Raises `ValueError` if the record would become too large.
         """
         now_ms, before = self.now_ms(), self.registration(key)
         kept = registration.standing(before, now_ms)
@@ -138,7 +161,8 @@ class Replica:
     def spread(
         self, key: bytes, record: Registration, skip: bytes, done: Callable[[], None]
     ) -> None:
-        """Tell the local cache and the lease holders but `skip`; `done` when all know or failed."""
+        """Tell the local cache and all lease holders except `skip`. `done` is called when all of
+        them know, or failed to answer."""
         now_s = self._loop.time()
         holders = [holder for holder in self.leases.holders(key, now_s) if holder != skip]
         local = self._hot.changed(key, record)
@@ -241,7 +265,7 @@ class Replica:
         return self.subscribers.get(key)
 
     async def offered(self, offer: Offer) -> PeerReply:
-        """Which of the offered records this node lacks or has otherwise."""
+        """The keys of the offered records that this node lacks or has in another version."""
         if offer.kind == RecordKind.CALL:
             since_us = self.horizon_us()
             mine = await self.committer.read(
@@ -258,7 +282,8 @@ class Replica:
     def _store_registration(self, sender: bytes, request: Store, answer: Answered) -> None:
         delta = registration.decode(request.body)
         if request.expected and registration.ended(delta, self.now_ms()):
-            # To acknowledge it and then prune it would bring back what it replaces.
+            # Acknowledging the record and then pruning it would bring back the record that it
+            # replaces.
             answer(Failed(code="clock", reason="it ended before it came: whose clock is wrong?"))
             return
         record, changed = self.apply_registration(request.key, delta)
@@ -280,7 +305,7 @@ class Replica:
         self.keep_event(request.key, event, request.body, lambda error: answer(_outcome(error)))
 
     def _count_event(self, key: bytes) -> None:
-        """Raises `ValueError` when a peer stores too many events under one key."""
+        """Count an event; raises `ValueError` if peers store too many events under one key."""
         count = self._events_of.pop(key, 0) + 1
         self._events_of[key] = count
         if len(self._events_of) > CALLS_COUNTED_MAX:

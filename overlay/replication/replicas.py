@@ -1,8 +1,8 @@
 """The replicas of a key, and how this node asks them.
 
-In: keys, and what the farm's rules want asked of the nodes that hold them. Out: the nodes, this one
-told apart from the others, and requests to them. Counterparts: `placement.py` says which nodes hold
-a key; `replica.py` answers on each of them, on this node without a link.
+In: keys, and requests to the nodes that hold them. Out: the nodes, this node told apart from the
+others, and their replies. Counterparts: `placement.py` decides which nodes hold a key; `replica.py`
+answers on each of them. On this node it answers without a link.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from overlay.replication.spreader import Spreader
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replicas:
-    """All replicas of the farm's records, as one node sees them."""
+    """The replicas of all records of the farm, as one node sees them."""
 
     own_id: bytes
     own: Replica
@@ -32,16 +32,16 @@ class Replicas:
     count: int
     """N, `overlay.replicas`."""
     write_quorum: int
-    """W."""
+    """W, `overlay.write_quorum`."""
     read_quorum: int
-    """R."""
+    """R, `overlay.read_quorum`."""
 
     def needed(self, replicas: int) -> int:
-        """W, or all that there are in a farm that is smaller."""
+        """W; all replicas in a farm with fewer than W."""
         return min(self.write_quorum, replicas)
 
     def others(self, nodes: Iterable[NodeInfo]) -> list[NodeInfo]:
-        """These nodes but this one."""
+        """These nodes without this one."""
         return [node for node in nodes if node.node_id != self.own_id]
 
     def is_among(self, nodes: Iterable[NodeInfo]) -> bool:
@@ -49,24 +49,25 @@ class Replicas:
         return any(node.node_id == self.own_id for node in nodes)
 
     def is_nearest(self, key: bytes) -> bool:
-        """Whether this node comes first of the live replicas of `key`, so that it acts for all."""
+        """Whether this node is the first of the live replicas of `key`, so that it acts for all of
+        them."""
         nodes = self.placement.of(key)
         return bool(nodes) and nodes[0].node_id == self.own_id
 
     def ask(
         self, node: NodeInfo, request: Fetch | Store, timeout_s: float
     ) -> "asyncio.Future[PeerReply]":
-        """What a replica answers, this node too; a future that never raises.
+        """The reply of a replica, which may be this node. The future never raises.
 
-        `timeout_s` is for the others: this node answers as soon as its disk does.
+        `timeout_s` is for the other nodes. This node answers as soon as its disk does.
         """
         if node.node_id != self.own_id:
             return self.transport.ask(node.node_id, request, timeout_s)
         future: asyncio.Future[PeerReply] = asyncio.get_running_loop().create_future()
 
         def answer(reply: PeerReply) -> None:
-            # Whoever asked may have gone; to raise here would cost the others of the same commit
-            # their answer.
+            # The caller may have stopped waiting. Raising here would cost the other writes of the
+            # same commit their answers.
             if not future.done():
                 future.set_result(reply)
 
@@ -77,8 +78,8 @@ class Replicas:
         return future
 
     def bring_to_others(self, kind: RecordKind, key: bytes, body: bytes) -> None:
-        """Send a record that this node has made and stored to the other replicas of its key, in
-        the next batch."""
+        """Send a record that this node has made and stored to the other replicas of its key, in the
+        next batch."""
         store = Store(kind=kind, key=key, body=body)
         for node in self.others(self.placement.of(key)):
             self.spreader.later(node.node_id, store)

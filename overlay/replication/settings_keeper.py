@@ -1,7 +1,7 @@
-"""Keeps the farm's settings, and tells the node when they change.
+"""Keeps the farm's settings, and tells the node's parts when they change.
 
-In: settings from the operator and from peers (`DocumentKeeper`). Out: the same on every node's
-disk; `changed` is called. Counterpart: the same on every other node.
+In: settings from the operator and from peers (`DocumentKeeper`). Out: the same settings on every
+node's disk, and a call of `changed`. Counterpart: the same module on every other node.
 """
 
 import logging
@@ -12,7 +12,9 @@ from overlay.base.errors import ProtocolError
 from overlay.identity.operator import Operator
 from overlay.links.farm_messages import AskSettings, SettingsAre, SettingsChanged
 from overlay.links.network import Transport
+from overlay.links.peer_part import Handlers, replies
 from overlay.links.peer_protocol import PeerReply
+from overlay.observe.figures import gauge
 from overlay.records import settings
 from overlay.records.node_info import NodeInfo
 from overlay.records.settings import FarmSettings, SettingsRecord
@@ -39,6 +41,14 @@ SETTINGS: Final = DocumentKind(
 class SettingsKeeper(DocumentKeeper[SettingsRecord]):
     """The settings in force at one node."""
 
+    FIGURES = (
+        gauge(
+            "sipfarm_settings_version",
+            "The version of the farm's settings that is in force, 0 for none",
+            lambda keeper: keeper.current.version,
+        ),
+    )
+
     kind = SETTINGS
 
     def __init__(
@@ -49,28 +59,35 @@ class SettingsKeeper(DocumentKeeper[SettingsRecord]):
         committer: Committer,
         changed: Callable[[FarmSettings], None],
     ) -> None:
-        """`changed` is called with the settings at the start and whenever newer ones come."""
+        """`changed` is called with the settings at the start, and whenever newer settings come."""
         super().__init__(operator, transport, linked, committer)
         self._changed = changed
 
     async def start(self) -> None:
-        """Take up the settings on disk; raises `StorageError`."""
+        """Put the settings on disk in force; raises `StorageError`."""
         self.current = await self._stored()
         self._put_in_force(self.current)
 
+    def requests(self) -> Handlers:
+        return (
+            replies(AskSettings, lambda _, asked: self.answer(asked)),
+            replies(SettingsChanged, self.announced),
+        )
+
     def answer(self, request: AskSettings) -> PeerReply:
-        """What a peer that has version `have` lacks."""
+        """The reply to a peer that has version `have`: the settings, if they are newer."""
         return self._newer_than(request.have)
 
     def announced(self, peer: bytes, announcement: SettingsChanged) -> PeerReply:
-        """A peer has this version."""
+        """Ask the peer for the version that it announced, if it is newer than this node's."""
         return self._announced(peer, announcement.version)
 
     def _put_in_force(self, document: SettingsRecord) -> None:
         try:
             self._changed(settings.content(document))
         except ProtocolError as error:
-            # Made for newer nodes than this: kept and passed on, and what was in force stays so.
+            # These settings are for newer nodes than this one. The node keeps them and passes them
+            # on, but goes on with the settings that were in force.
             log.error("version %d of the settings: %s", document.version, error)
             return
         if document.version:

@@ -1,7 +1,8 @@
-"""Brings records to the replicas that their quorum did not need, many in one frame.
+"""Brings records to the replicas that their quorum did not need, many records in one frame.
 
-In: records that W replicas hold. Out: `StoreMany` to the others, every PAUSE_S. Counterpart:
-`replica.store_many`. What gets lost here, repair finds: nothing depends on it arriving.
+In: records that W replicas hold. Out: `StoreMany` to the other replicas, every PAUSE_S.
+Counterpart: `replica.store_many`. Nothing depends on the arrival of a batch: if it is lost, repair
+finds the missing records.
 """
 
 import asyncio
@@ -9,16 +10,17 @@ import asyncio
 from overlay.base.limits import LINK_FRAME_BYTES_MAX
 from overlay.links.network import Transport
 from overlay.links.record_messages import Store, StoreMany
+from overlay.observe.part import Part
 
 PAUSE_S = 0.05
-"""How long a record waits for company."""
+"""How long a record waits for others in the same batch."""
 RECORDS_PER_FRAME_MAX = 256
 BYTES_PER_FRAME_MAX = LINK_FRAME_BYTES_MAX // 2
 TIMEOUT_S = 2.0
 
 
-class Spreader:
-    """The batches of one node, one a peer and kind."""
+class Spreader(Part):
+    """The batches of one node: one for each peer and kind of record."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -40,8 +42,12 @@ class Spreader:
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PAUSE_S, self.flush)
 
+    async def stop(self) -> None:
+        """Send the records that still wait."""
+        self.flush()
+
     def flush(self) -> None:
-        """Send what is pending now."""
+        """Send all waiting records now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

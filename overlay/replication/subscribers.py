@@ -1,8 +1,10 @@
 """Coordinates subscriber records: the operator's changes, and reads for digest authentication.
 
-In: control requests. Out: answers; a change is acknowledged when W disks have it. Counterpart:
-`replica.py`. What was read stays under a lease, so that a REGISTER needs no round trip between
-nodes to be authenticated. No record is taken without the operator's signature, whoever sends it.
+In: control requests. Out: answers. A change is acknowledged when W disks have it. Counterpart:
+`replica.py`.
+
+A record that was read stays under a lease, so that a REGISTER can be authenticated without a round
+trip between nodes. A record without the operator's signature is refused, whichever node sends it.
 """
 
 import asyncio
@@ -10,8 +12,8 @@ from collections.abc import Iterable
 
 from overlay.base.errors import OutdatedError, UnavailableError
 from overlay.cache.hot import HotRecords
-from overlay.links.peer_protocol import Ack, Failed, PeerReply
-from overlay.links.record_messages import Changed, Store, Stored
+from overlay.links.peer_protocol import Failed, PeerReply
+from overlay.links.record_messages import Store, Stored
 from overlay.records import subscriber
 from overlay.records.names import RecordKind, key_of
 from overlay.records.node_info import NodeInfo
@@ -25,7 +27,7 @@ from overlay.replication.vetting import Vetting
 
 
 class SubscriberDirectory:
-    """Subscribers of the farm, through this node."""
+    """The farm's subscribers, read and written through this node."""
 
     def __init__(
         self,
@@ -58,9 +60,9 @@ class SubscriberDirectory:
         return record if record and not record.removed else None
 
     async def latest(self, aor: str, timeout_s: float) -> Subscriber | None:
-        """The record in force, removals included, from every replica that answers.
+        """The record in force, even if it is a removal, from every replica that answers.
 
-        Raises `UnavailableError` when there are too few for a quorum.
+        Raises `UnavailableError` if too few replicas answer for a quorum.
         """
         key = key_of(RecordKind.SUBSCRIBER, aor)
         found = await self._read(key, timeout_s, copies_wanted=self._replicas.count)
@@ -69,11 +71,11 @@ class SubscriberDirectory:
         return found.record
 
     async def put(self, record: Subscriber, timeout_s: float) -> int:
-        """Store a change on W disks and tell how many replicas have it.
+        """Store a change on W disks; returns the number of replicas that have it.
 
-        Raises `ForgedError` when the operator did not sign it, `OutdatedError` when another
-        version is in force, `UnavailableError` when there are fewer replicas than W, or than all
-        of a smaller farm.
+        Raises `ForgedError` if the operator did not sign the record, `OutdatedError` if another
+        version is in force, and `UnavailableError` if fewer than W replicas store it, or fewer than
+        all in a smaller farm.
         """
         key = key_of(RecordKind.SUBSCRIBER, record.aor)
         body = subscriber.encode(record)
@@ -96,13 +98,6 @@ class SubscriberDirectory:
             raise UnavailableError(f"only {len(taken)} of {needed} replicas stored it{why}")
         return len(taken)
 
-    def pushed(self, push: Changed) -> PeerReply:
-        """A replica tells of a change."""
-        if not self._vetting.genuine(push.key, push.body):
-            return Failed(code="forged", reason="not signed by the operator")
-        self._hot.subscriber_changed(push.key, subscriber.decode(push.body))
-        return Ack()
-
     async def _read(
         self, key: bytes, timeout_s: float, lease_ms: int = 0, copies_wanted: int = 0
     ) -> Found[Subscriber | None]:
@@ -119,13 +114,15 @@ class SubscriberDirectory:
     async def _write(
         self, store: Store, nodes: tuple[NodeInfo, ...], needed: int, timeout_s: float
     ) -> tuple[Outcome, list[PeerReply]]:
-        """Have all replicas store it, and wait for all of them: the operator is told how many did,
-        and whether one of them knew another version."""
+        """Have all replicas store the record, and wait for all of them.
+
+        The operator wants to know how many stored it, and whether one of them knew another version.
+        """
         replicas, replies = self._replicas, list[PeerReply]()
         everybody: asyncio.Future[Outcome] = self._loop.create_future()
 
         def decided(outcome: Outcome) -> None:
-            # Whoever asked may have gone.
+            # The caller may have stopped waiting.
             if not everybody.done():
                 everybody.set_result(outcome)
 

@@ -1,6 +1,6 @@
-"""Registration records of which this node is a replica: in memory, written behind.
+"""Keeps the registration records of which this node is a replica: in memory, written to disk later.
 
-In: records by key. Out: the same, at once. Counterpart: `bindings_database.py`, which is
+In: records by key. Out: the same, at once. Counterpart: `bindings_database.py`, whose file is
 brought up to date FLUSH_S seconds after a change and read at the start.
 
 Records are kept encoded: a decoded one would take several times the memory.
@@ -16,6 +16,7 @@ import msgspec
 
 from overlay.base import tasks
 from overlay.base.errors import StorageError
+from overlay.observe.part import Part
 from overlay.records import registration
 from overlay.storage.bindings_database import BindingsDatabase
 from overlay.storage.space import Space, unlimited
@@ -23,16 +24,18 @@ from overlay.storage.space import Space, unlimited
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.5
-"""From a change to its write, with all that changed meanwhile."""
+"""How long after a change it is written, together with all that changed meanwhile."""
 LOOK_S = 5.0
-"""Between looks at the disk's space and at what has expired, while nothing changes."""
+"""How long, while nothing changes, the node waits before it looks again at the disk's space and for
+expired records."""
 SWEEP_SLICE = 2_000
-"""Records looked at for expiry at each flush."""
+"""How many records are checked for expiry at each flush."""
 SWEEP_PAUSE_S = 30.0
-"""Between the end of one sweep over all records and the next; what has expired is not served."""
+"""How long the node waits between the end of one sweep over all records and the next. Expired
+records are not served in the meantime."""
 
 
-class Bindings:
+class Bindings(Part):
     """All registration records of this node."""
 
     def __init__(
@@ -46,7 +49,7 @@ class Bindings:
         self._records = self._database.load()
         self._dirty: set[bytes] = set()
         self._to_do = asyncio.Event()
-        """Something is to be written, or the sweep is not through."""
+        """Set while there are records to write, or while the sweep is not finished."""
         self._sweep: Iterator[bytes] = iter(())
         self._sweep_after_s = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -55,12 +58,12 @@ class Bindings:
     def __len__(self) -> int:
         return len(self._records)
 
-    def start(self) -> None:
-        """Begin to write behind."""
+    async def start(self) -> None:
+        """Begin to write changes to disk."""
         self._task = asyncio.create_task(self._keep_flushing(), name="bindings")
 
-    async def close(self) -> None:
-        """Write what is not yet written, and close the file."""
+    async def stop(self) -> None:
+        """Write all changes that are not written yet, and close the file."""
         await tasks.end([self._task])
         await self._flush()
         try:
@@ -70,11 +73,11 @@ class Bindings:
         self._thread.shutdown()
 
     def get(self, key: bytes) -> bytes | None:
-        """The encoded record, if it is here."""
+        """The encoded record; None if it is not here."""
         return self._records.get(key)
 
     def put(self, key: bytes, body: bytes) -> None:
-        """Replace a record."""
+        """Put a record in place of the one before."""
         self._records[key] = body
         self._dirty.add(key)
         self._to_do.set()
@@ -90,7 +93,8 @@ class Bindings:
         return list(self._records)
 
     async def scrub(self, after: bytes, limit: int) -> bytes:
-        """Write rows again that have rotted on disk; where to go on, empty at the end.
+        """Write rows again that have rotted on disk, among the next `limit` rows after the key
+        `after`. The key at which to go on; empty at the end.
 
         Raises `StorageError`.
         """

@@ -1,8 +1,8 @@
 """`bindings.db`, as plain blocking code that runs in a storage thread.
 
-In: registration records to keep, all of them at the start. Out: what was kept. Counterpart:
-`bindings.py`. The file is written behind: registrations are safe by being on several nodes, and it
-only lets them survive a restart of all.
+In: registration records to keep. Out: all of them, at the start. Counterpart: `bindings.py`. The
+file is written behind: registrations are safe because several nodes have them, and the file only
+lets them survive a restart of all nodes.
 """
 
 from collections.abc import Iterable
@@ -18,10 +18,11 @@ _ALL = "SELECT key, CAST(body AS BLOB), checksum FROM bindings"
 
 
 class BindingsDatabase:
-    """One instance belongs to one thread at a time."""
+    """The database. One instance belongs to one thread at a time."""
 
     def __init__(self, directory: Path | None, damage: Damage | None = None) -> None:
-        """Open the file; without a directory the database is in memory and ends with this."""
+        """Open the file. Without a directory the database is in memory, and ends with this
+        object."""
         self.damage = damage or Damage()
         self._path = directory / "bindings.db" if directory else None
         if self._path is not None:
@@ -32,12 +33,13 @@ class BindingsDatabase:
             self._rebuild()
 
     def close(self) -> None:
-        """Checkpoint and close; raises `StorageError`, and is closed."""
+        """Checkpoint and close. Raises `StorageError`, and is closed even then."""
         with disk_errors():
             self._connection.close()
 
     def mend(self, error: StorageError) -> bool:
-        """After an error, begin with a sound file; whether all records are to be written again."""
+        """After an error, put a sound file in place. Whether all records have to be written
+        again."""
         if self._path is None or not isinstance(error, CorruptError | DeviceError):
             return False
         with suppress(StorageError):
@@ -49,7 +51,7 @@ class BindingsDatabase:
         return True
 
     def load(self) -> dict[bytes, bytes]:
-        """Every record, by key; what has rotted is set aside."""
+        """Every record, by key. Rows that have rotted are set aside."""
         try:
             return self._load()
         except CorruptError as error:
@@ -71,7 +73,7 @@ class BindingsDatabase:
         return records
 
     def write(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Replace records; None deletes one."""
+        """Replace records. None deletes a record."""
         kept, deleted = [], []
         for key, body in records:
             if body is None:
@@ -84,7 +86,8 @@ class BindingsDatabase:
             connection.executemany("DELETE FROM bindings WHERE key = ?", deleted)
 
     def rotten_after(self, after: bytes, limit: int) -> tuple[list[bytes], bytes]:
-        """Of the next rows by key, those that have rotted; and the last key, empty at the end."""
+        """The keys of the rows that have rotted among the next `limit` rows after `after`; and the
+        last key that was read, empty at the end."""
         rotten, last, count = [], b"", 0
         with disk_errors():
             for key, body, stored in self._connection.execute(

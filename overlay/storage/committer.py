@@ -1,9 +1,10 @@
 """Group commit: many writes, one fsync.
 
 In: rows from the event loop. Out: each row's outcome, once its commit is on disk. Counterpart:
-`records_disk.py`, which commits in one thread and reads in another. While one batch is being
-committed the next one gathers: the batch grows with the load and the cost of a write falls. What a
-read finds rotten is set aside with the next batch.
+`records_disk.py`, which commits in one thread and reads in another.
+
+While one batch is being committed, the next one gathers. So the batch grows with the load, and the
+cost of a write falls. Rows that a read finds rotten are set aside with the next batch.
 """
 
 import asyncio
@@ -13,6 +14,9 @@ from typing import Protocol, TypeVar
 from overlay.base import limit_hits
 from overlay.base.errors import StorageError
 from overlay.base.limits import COMMIT_BATCH_MAX, COMMIT_QUEUE_MAX
+from overlay.observe.figures import gauge, total
+from overlay.observe.metric_families import Unit
+from overlay.observe.part import Part
 from overlay.storage.damage import Damage
 from overlay.storage.database import RecordsDatabase
 from overlay.storage.rows import EventRow, Row, SubscriberRow
@@ -20,7 +24,7 @@ from overlay.storage.space import Space, unlimited
 
 Committed = Callable[[StorageError | None], None]
 Batch = list[tuple[Row | None, Committed]]
-"""None is no row, and has only to get through."""
+"""Rows with their callbacks. None is no row: its callback only waits until the batch is through."""
 T = TypeVar("T")
 
 
@@ -31,24 +35,59 @@ class Disk(Protocol):
 
     @property
     def last_error(self) -> str:
-        """Why what is safe is not where it belongs yet; empty when nothing is wrong."""
+        """Why rows that are safe are not in the database yet; empty when nothing is wrong."""
         ...
 
     def commit(self, rows: list[Row], finished: Committed) -> None:
-        """Commit all rows or none; `finished` is called on the loop, when they are safe."""
+        """Commit all rows or none. `finished` is called on the loop when they are safe, or with an
+        error."""
         ...
 
     async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
-        """Ask the database; raises `StorageError`."""
+        """The database's answer to a question. Raises `StorageError`."""
         ...
 
     async def close(self) -> None:
-        """No commit is under way any more."""
+        """Close the files. No commit may be under way any more."""
         ...
 
 
-class Committer:
+class Committer(Part):
     """The one writer and reader of the durable records."""
+
+    FIGURES = (
+        gauge(
+            "sipfarm_disk_ok",
+            "Whether the last commit succeeded",
+            lambda committer: not committer.last_error,
+        ),
+        gauge(
+            "sipfarm_disk_free_bytes",
+            "Free space where the data directory is",
+            lambda committer: committer.space.free_bytes(),
+            Unit.BYTES,
+        ),
+        total(
+            "sipfarm_commits_total",
+            "Commits of call events and subscribers",
+            lambda committer: committer.batches,
+        ),
+        total(
+            "sipfarm_committed_rows_total",
+            "Rows in those commits",
+            lambda committer: committer.rows,
+        ),
+        total(
+            "sipfarm_rotten_rows_total",
+            "Rows on disk that were not as they were written",
+            lambda committer: committer.damage.rotten_rows,
+        ),
+        gauge(
+            "sipfarm_broken_files",
+            "Files that were broken and are set aside in the data directory",
+            lambda committer: len(committer.damage.files),
+        ),
+    )
 
     def __init__(self, disk: Disk, space: Space | None = None) -> None:
         self.space = space or unlimited()
@@ -65,21 +104,22 @@ class Committer:
 
     @property
     def damage(self) -> Damage:
-        """What was found broken."""
+        """What was found broken on the disk."""
         return self._disk.damage
 
     @property
     def last_error(self) -> str:
-        """What went wrong with the last commit, or is wrong with the disk; empty for nothing."""
+        """Why the last commit failed, or what is wrong with the disk; empty if nothing is."""
         return self._last_error or self._disk.last_error
 
     @property
     def waiting(self) -> int:
-        """Rows that wait for the commit before them."""
+        """How many rows wait for the commit before theirs."""
         return len(self._queue)
 
     def commit(self, row: Row, committed: Committed) -> None:
-        """Queue a row; `committed` is called once, with None when it is on disk."""
+        """Queue a row. `committed` is called once: with None when the row is on disk, or with an
+        error."""
         if self._closed or len(self._queue) >= COMMIT_QUEUE_MAX:
             limit_hits.hit("COMMIT_QUEUE_MAX")
             reason = "closing" if self._closed else "too many writes are waiting for the disk"
@@ -91,18 +131,18 @@ class Committer:
         self._enqueue(row, committed)
 
     async def commit_wait(self, row: Row) -> None:
-        """`commit` for a coroutine; raises `StorageError`."""
+        """Commit a row and wait until it is on disk. Raises `StorageError`."""
         await self._told(lambda committed: self.commit(row, committed))
 
     async def round_trip(self) -> None:
-        """Return when all that was queued before is through, and the disk has answered to an empty
-        batch; raises `StorageError` for what is wrong with it."""
+        """Wait until every row that was queued before is through and the disk has answered to an
+        empty batch. Raises `StorageError` if something is wrong with the disk."""
         if self._closed:
             raise StorageError("closing")
         await self._told(lambda committed: self._enqueue(None, committed))
 
     async def read(self, question: Callable[[RecordsDatabase], T]) -> T:
-        """Ask the database; raises `StorageError`."""
+        """The database's answer to a question. Raises `StorageError`."""
         if self._closed:
             raise StorageError("closing")
         answer = await self._disk.read(question)
@@ -110,8 +150,8 @@ class Committer:
             self.commit(row, lambda _: None)
         return answer
 
-    async def close(self) -> None:
-        """Commit what is queued, then close the files."""
+    async def stop(self) -> None:
+        """Commit the rows that are queued, then close the files."""
         self._closed = True
         await self._idle.wait()
         await self._disk.close()
@@ -148,7 +188,7 @@ class Committer:
 
     def _finished(self, batch: Batch, rows: int, failure: StorageError | None) -> None:
         if rows:
-            # That nothing could be written says nothing.
+            # An empty batch says nothing about whether rows can be written.
             self.batches += 1
             self._last_error = str(failure) if failure else ""
         if failure is None:

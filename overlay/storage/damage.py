@@ -1,8 +1,8 @@
-"""What is found broken on this node's disk, by whichever thread reads it.
+"""Collects what any thread finds broken on this node's disk.
 
-In: rows whose checksum fails, files that SQLite cannot read. Out: what is to be set aside, and
-figures for the operator. Counterparts: `database.py` finds it, `committer.py` sets it aside, repair
-fetches it again from the other replicas.
+In: rows whose checksum is wrong, files that SQLite cannot read. Out: the rows that are to be set
+aside, and figures for the operator. Counterparts: `database.py` finds such rows, `committer.py`
+sets them aside, repair fetches them again from other replicas.
 """
 
 import logging
@@ -17,7 +17,7 @@ from overlay.storage.rows import RottenRow
 log = logging.getLogger(__name__)
 
 SET_ASIDE: Final = ".db.corrupt-"
-"""In the name of a broken file, before the time."""
+"""The part of a broken file's name that stands before the time."""
 
 
 def aside_of(path: Path) -> Path:
@@ -26,21 +26,21 @@ def aside_of(path: Path) -> Path:
 
 
 class Damage:
-    """Of all files of one node."""
+    """The damage in all files of one node."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._told: set[RottenRow] = set()
         self._waiting: dict[RottenRow, None] = {}
         self.rotten_rows = 0
-        """Rows that were found rotten, since the start."""
+        """Rows that were found rotten since the start."""
         self.rebuilt = 0
-        """Files that were put in the place of broken ones, since the start."""
+        """Files that were replaced because they were broken, since the start."""
         self.files: tuple[str, ...] = ()
         """Broken files that were set aside and are still there."""
 
     def found(self, table: str, *key: bytes) -> None:
-        """A row's checksum fails; the first time, this is logged and counted."""
+        """The checksum of a row is wrong. This is logged and counted the first time."""
         row = RottenRow(table=table, key=key)
         with self._lock:
             self._waiting[row] = None
@@ -54,18 +54,19 @@ class Damage:
             log.error("a row of %s has rotted and is set aside: %s", table, text)
 
     def look_for_files(self, directory: Path) -> None:
-        """See which files are aside; whoever has seen to them removes them."""
+        """See which files are set aside. Whoever has looked into such a file removes it."""
         found = (path.name for path in directory.glob(f"*{SET_ASIDE}*"))
         self.files = tuple(sorted(name for name in found if not name.endswith(("-wal", "-shm"))))
 
     def describe(self) -> str:
-        """For the operator; empty when all is well."""
+        """The damage in words for the operator; empty when all is well."""
         texts = [f"{self.rotten_rows} rotten rows"] if self.rotten_rows else []
         texts += [f"{name} is set aside" for name in self.files]
         return ", ".join(texts)
 
     def take(self) -> list[RottenRow]:
-        """What is to be set aside; it is told once, and again when it is found again."""
+        """The rows that are to be set aside. Each is returned once, and again if it is found
+        again."""
         if not self._waiting:
             return []
         with self._lock:

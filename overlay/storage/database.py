@@ -3,7 +3,8 @@
 In: batches of writes, questions. Out: rows that are as they were written; `StorageError` when the
 disk refuses. Counterparts: `committer.py` batches the writes; `damage.py` is told of rotten rows.
 
-The file is durable: WAL with synchronous=FULL, so a commit that returned survives power loss.
+The file is durable: it uses WAL with synchronous=FULL, so a commit that has returned survives a
+loss of power.
 """
 
 from collections.abc import Iterable
@@ -34,12 +35,13 @@ CallRow = tuple[int, bytes, tuple[bytes, ...]]
 
 
 class RecordsDatabase:
-    """One instance belongs to one thread at a time."""
+    """The database. One instance belongs to one thread at a time."""
 
     def __init__(
         self, directory: Path | None, damage: Damage | None = None, vfs: str | None = None
     ) -> None:
-        """Open the file; without a directory the database is in memory and ends with this."""
+        """Open the file. Without a directory the database is in memory, and ends with this
+        object."""
         self.damage = damage or Damage()
         self._connection = connect(directory / "records.db" if directory else None, RECORDS, vfs)
         try:
@@ -51,14 +53,14 @@ class RecordsDatabase:
             raise
 
     def close(self) -> None:
-        """Checkpoint and close; raises `StorageError`, and is closed."""
+        """Checkpoint and close. Raises `StorageError`, and is closed even then."""
         with disk_errors():
             self._connection.close()
 
     def secure(self) -> None:
-        """After a failed sync: bring all that the file is said to have to disk once more.
+        """After a failed sync, write to disk once more all that the file is said to have.
 
-        A kernel takes pages that it failed to write for clean ones. Copying them out of the log
+        A kernel considers pages clean that it failed to write. Copying them out of SQLite's log
         writes them anew, before anything is committed after them.
         """
         with disk_errors():
@@ -70,14 +72,14 @@ class RecordsDatabase:
         return self._outbox.names
 
     def commit(self, rows: Iterable[Row]) -> None:
-        """All rows in one transaction, on disk when this returns."""
+        """Write all rows in one transaction. They are on disk when this returns."""
         with transaction(self._connection):
             writes.apply(self._connection, self._outbox, rows)
 
     def events(self, call_key: bytes, since_us: int = 0) -> tuple[bytes, ...]:
-        """The bodies of a call's events, but those that have rotted.
+        """The bodies of a call's events, without those that have rotted.
 
-        Nothing of a call without an event since `since_us`.
+        Empty if the call has no event at `since_us` or later.
         """
         bodies, newest_us = [], 0
         with disk_errors():
@@ -100,12 +102,14 @@ class RecordsDatabase:
         chained: bool = False,
         aor: str = "",
     ) -> tuple[tuple[CallRow, ...], bool]:
-        """Calls with an event after `after` in order of (time, key), and whether there are more.
+        """The calls with an event after `after`, ordered by (time, key), and whether there are
+        more.
 
-        With `chained` not calls, but signed blocks; with `aor` only calls that it has a part in.
+        With `chained`, signed blocks instead of calls. With `aor`, only calls in which it has a
+        part. The events are before `until_us`.
 
-        A call comes at its first event after `after`; who lists tells by the bodies whether it
-        was listed before.
+        A call comes at its first event after `after`. Whoever makes the list sees from the bodies
+        whether the call was listed before.
         """
         page: list[CallRow] = []
         seen: set[bytes] = set()
@@ -137,12 +141,13 @@ class RecordsDatabase:
     def past_calls(
         self, after: tuple[int, bytes], before_us: int, limit: int
     ) -> tuple[tuple[bytes, ...], tuple[int, bytes] | None]:
-        """Calls without an event since `before_us` that nobody needs; and where to go on."""
+        """The calls without an event since `before_us` that no sink and no journal needs; and where
+        to go on, None at the end."""
         with disk_errors():
             return removals.past_calls(self._connection, after, before_us, limit)
 
     def call_keys_after(self, after: bytes, limit: int) -> list[bytes]:
-        """Call keys in order."""
+        """Call keys after `after`, in order."""
         with disk_errors():
             rows = self._connection.execute(
                 "SELECT DISTINCT call_key FROM events WHERE call_key > ? ORDER BY call_key LIMIT ?",
@@ -161,7 +166,7 @@ class RecordsDatabase:
             return int(count)
 
     def chain_head(self) -> bytes:
-        """Where this node's chain goes on from; empty at its beginning."""
+        """The head that this node's chain goes on from; empty at its beginning."""
         with disk_errors():
             return next(
                 (body for (body,) in self._connection.execute("SELECT body FROM chain")), b""
@@ -184,7 +189,7 @@ class RecordsDatabase:
             return sound
 
     def journal_depth(self) -> int:
-        """How many there are."""
+        """How many events are not yet on W disks."""
         with disk_errors():
             (count,) = next(self._connection.execute("SELECT count(*) FROM journal"))
             return int(count)
@@ -192,18 +197,18 @@ class RecordsDatabase:
     def outbox_due(
         self, sink: str, now_us: int, limit: int
     ) -> list[tuple[OutboxEntry, tuple[bytes, ...]]]:
-        """Entries that are due, and their calls' events."""
+        """The sink's entries that are due, with their calls' events."""
         with disk_errors():
             entries = self._outbox.due(sink, now_us, limit)
         return [(entry, self.events(entry.call_key)) for entry in entries]
 
     def outbox_backlog(self, sink: str, now_us: int) -> int:
-        """How many entries are due."""
+        """How many of the sink's entries are due."""
         with disk_errors():
             return self._outbox.backlog(sink, now_us)
 
     def subscribers(self) -> list[tuple[bytes, str, bytes]]:
-        """All (key, aor, body), but those that have rotted."""
+        """(key, aor, body) of all subscribers, without those that have rotted."""
         sound = []
         with disk_errors():
             for key, aor, body, stored in self._connection.execute(
@@ -216,7 +221,7 @@ class RecordsDatabase:
         return sound
 
     def unsound_subscribers(self, keys: Iterable[bytes]) -> list[bytes]:
-        """Those of these that are not on disk as they should be."""
+        """The keys among these whose rows are missing or rotten on disk."""
         sound = f"SELECT 1 FROM subscribers WHERE key = ? AND checksum IS {SUBSCRIBER_SUM}"
         with disk_errors():
             return [key for key in keys if not any(self._connection.execute(sound, (key,)))]
@@ -234,13 +239,13 @@ class RecordsDatabase:
             return next((bytes(body) for (body,) in rows), b"")
 
     def incarnation(self) -> int:
-        """What the last run of the node began with; 0 if there was none."""
+        """The incarnation with which the last run of the node began; 0 if there was none."""
         with disk_errors():
             rows = self._connection.execute("SELECT value FROM incarnation")
             return next((int(value) for (value,) in rows), 0)
 
     def peers(self) -> list[NodeInfo]:
-        """Peers remembered from before."""
+        """The peers that an earlier run remembered."""
         with disk_errors():
             rows = self._connection.execute("SELECT node_id, name, host, port FROM peers")
             return [NodeInfo(node_id=i, name=n, host=h, port=p) for i, n, h, p in rows]

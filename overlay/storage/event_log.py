@@ -1,19 +1,19 @@
 """Call events that are safe on disk and not yet in `records.db`: two files, appended to in turn.
 
 In: batches of events. Out: their bytes in a file that is to be synced; after a crash, the events
-again. Counterparts: `log_file.py` is what it writes to, `syncing.py` brings that to disk,
-`settling.py` has the events taken into the database, many at a time, and the files emptied.
+again. Counterparts: `log_file.py` is the file that it writes to; `syncing.py` brings the file to
+disk; `settling.py` moves the events to the database, many at a time, and has the files emptied.
 
     events ─► append to one file ─► sync ─► acknowledged ─► turn ─► into records.db ─► file emptied
-                                                             └► the other file takes what comes
+                                                             └► the other file takes new events
 
-A frame is a batch: mark, length, checksum and number, 24 bytes, and the events. Numbers only go up,
-over both files. A frame that is not whole at the end of a file was not acknowledged.
+A frame is a batch: mark, length, checksum and number, 24 bytes, and the events. The numbers only go
+up, over both files. A frame at the end of a file that is not whole was not acknowledged.
 
-A file begins with a head: the number up to which its frames are settled, twice, as it is all that
-tells old ones from others. To empty a file is to write its head. It keeps its length, and what
-comes is written over what was there: a sync that finds the file longer than before, or in other
-blocks, has the file system write its own log as well.
+A file begins with a head: the number up to which its frames are settled. The number stands there
+twice, because nothing else distinguishes old frames from new ones. To empty a file is to write its
+head. The file keeps its length, and new frames are written over old ones. A sync of a file that has
+grown, or that has other blocks than before, would make the file system write its own log as well.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,66 +28,70 @@ from overlay.base import decoding
 from overlay.storage.rows import EventRow
 
 HEAD_BYTES: Final = 4096
-"""Before the first frame."""
+"""The bytes before the first frame."""
 RESERVED_BYTES: Final = 1 << 20
-"""What a file has from the start: thousands of events, where a hundred are settled at once."""
+"""The size of a file from the start: room for thousands of events, while a hundred are settled at
+once."""
 _MARK: Final = b"\xfeEV\x01"
-"""No text has its first byte."""
+"""Mark of a frame. No text has its first byte."""
 _HEADER: Final = Struct(">4sI8sQ")
 _HEAD: Final = Struct(">4sQ8s")
 _HEAD_MARK: Final = b"\xfeEH\x01"
 _HEADS: Final = (0, HEAD_BYTES // 2)
-"""Where it stands: not in one sector."""
+"""Where in the file the number stands: not in one sector."""
 _TIME_US_MAX: Final = 2**63 - 1
 _NUMBER_MAX: Final = 2**48
-"""More than are ever written; what is larger in the bytes of an event is seen at once."""
+"""More frames than are ever written. A larger number in an event's bytes is recognized as wrong at
+once."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = decoding.msgpack(list[tuple[bytes, bytes, int, bytes, bool | None]])
 
 
 def takes(row: object) -> bool:
-    """Whether a row may go this way: a call event, but no block of a chain, as no older head may
-    come after a newer one when a file is read again; and none that the database would refuse."""
+    """Whether a row may go through the log: a call event that the database would not refuse, and no
+    block of a chain. When a file is read again, an older head of the chain might come after a newer
+    one."""
     return isinstance(row, EventRow) and not row.head and 0 <= row.time_us <= _TIME_US_MAX
 
 
 class LogFile(Protocol):
-    """What a log needs of a file; raises `OSError`."""
+    """What a log needs of a file. All methods raise `OSError`."""
 
     def fileno(self) -> int:
-        """For who syncs it."""
+        """The descriptor, for the code that syncs the file."""
         ...
 
     def read(self) -> bytes:
-        """All of it."""
+        """The whole content."""
         ...
 
     def write(self, data: bytes, at: int) -> None:
-        """All of `data`, from the byte `at` on."""
+        """Write all of `data`, from the byte `at` on."""
         ...
 
     def cut(self, size: int) -> None:
-        """Keep its first `size` bytes alone, if it is longer."""
+        """Keep only the first `size` bytes, if the file is longer."""
         ...
 
     def reserve(self, data: bytes) -> None:
-        """Have `data` in place of what it has; on disk, with the room for it, when this returns."""
+        """Replace the content by `data`. It is on disk, and its blocks are allocated, when this
+        returns."""
         ...
 
     def set_aside(self, data: bytes) -> None:
-        """Keep a copy of what has rotted, for whoever wants to look deeper."""
+        """Keep a copy of a file that has rotted, for whoever wants to look deeper."""
         ...
 
     def close(self) -> None:
-        """What it holds stays."""
+        """Close the file. It keeps its content."""
         ...
 
 
 class EventLog:
-    """Of one node; raises `OSError`."""
+    """The log of one node. All methods raise `OSError`."""
 
     def __init__(self, files: Sequence[LogFile], reserved_bytes: int = RESERVED_BYTES) -> None:
-        """`files`: two."""
+        """`files` are two."""
         self._files = files
         self._reserved_bytes = reserved_bytes
         self._current = 0
@@ -100,7 +104,8 @@ class EventLog:
         return self._files[self._current]
 
     def recover(self) -> list[EventRow]:
-        """What both files hold that is not settled, in the order in which it was written."""
+        """The events of both files that are not settled, in the order in which they were
+        written."""
         found: list[tuple[int, list[EventRow]]] = []
         for file in self._files:
             settled, frames = _frames_of(file)
@@ -111,17 +116,17 @@ class EventLog:
         return [row for _, rows in found for row in rows]
 
     def clear(self) -> None:
-        """All that was recovered is in the database. Blocks."""
+        """Empty both files, now that the database has all that was recovered. Blocks."""
         for file in self._files:
             file.cut(0)
-            # Where there is no room it grows with what is written.
+            # If there is no room, the file grows as frames are written.
             with suppress(OSError):
                 file.reserve(_head(self._number).ljust(self._reserved_bytes, b"\0"))
         self._end = HEAD_BYTES
 
     def append(self, rows: Iterable[EventRow]) -> None:
-        """Write one batch, which is safe once `current` is synced. After an error the next one
-        takes its place."""
+        """Write one batch, which is safe once `current` is synced. After an error, the next batch
+        overwrites this one."""
         payload = _encode(
             [(row.call_key, row.event_id, row.time_us, row.body, row.journal) for row in rows]
         )
@@ -132,47 +137,50 @@ class EventLog:
         self._end += len(frame)
 
     def turn(self) -> None:
-        """Append to the other file from now on, which is empty."""
+        """Append to the other file, which is empty, from now on."""
         self._current ^= 1
         self._end = HEAD_BYTES
 
     def empty_other(self) -> None:
-        """What was in the file before the turn is in the database."""
+        """Empty the file from before the turn, now that the database has its events."""
         other = self._files[self._current ^ 1]
         other.write(_head(self._number), 0)
         other.cut(self._reserved_bytes)
 
     def close(self) -> None:
-        """What the files hold stays."""
+        """Close the files. They keep their content."""
         for file in self._files:
             file.close()
 
 
 def _head(settled: int) -> bytes:
-    """Of a file whose frames up to this number are settled."""
+    """The head of a file whose frames are settled up to this number."""
     copy = _HEAD.pack(_HEAD_MARK, settled, _sum(settled, b""))
     return b"".join(copy.ljust(HEAD_BYTES // len(_HEADS), b"\0") for _ in _HEADS)
 
 
 def _settled_to(data: bytes) -> int | None:
-    """What a head says; 0 where nobody has written one; None where it cannot be read."""
+    """The number in a file's head; 0 if no head was written yet; None if the head cannot be
+    read."""
     found = []
     for at in _HEADS:
         if at + _HEAD.size <= len(data):
             mark, settled, checksum = _HEAD.unpack_from(data, at)
             if mark == _HEAD_MARK and settled <= _NUMBER_MAX and checksum == _sum(settled, b""):
                 found.append(settled)
-    # Where the power went between two sectors, one is older than the other.
+    # If power was lost between the writes of two sectors, one number is older than the other.
     return max(found) if found else None if any(data[:HEAD_BYTES]) else 0
 
 
 def _frames_of(file: LogFile) -> tuple[int, list[tuple[int, list[EventRow]]]]:
-    """Up to which number a file's frames are settled, and those that are not, each with its own."""
+    """The number up to which a file's frames are settled; and the frames that are not, each as its
+    number and its events."""
     data = file.read()
     frames: list[tuple[int, list[EventRow]]] = []
     settled = _settled_to(data)
     if settled is None:
-        # Frames that have been settled long ago, and calls that have been deleted, look the same.
+        # Without the number, frames that were settled long ago look like new ones, even those of
+        # calls that were deleted.
         file.set_aside(data)
         return 0, frames
     start, last, rotten = HEAD_BYTES, settled, False
@@ -187,9 +195,9 @@ def _frames_of(file: LogFile) -> tuple[int, list[tuple[int, list[EventRow]]]]:
 
 
 def _next_frame(data: bytes, start: int, last: int) -> tuple[int, int, int, bytes] | None:
-    """The first whole frame from `start` on with a number above `last`, as (begin, end, number,
-    payload). It begins there, but for what has rotted. What was written before the file was
-    emptied, and what a write that failed left behind the last one, are none."""
+    """The first whole frame from `start` on whose number is above `last`, as (begin, end, number,
+    payload). It begins at `start`, unless bytes have rotted. Frames from before the file was
+    emptied do not count, nor do frames that a failed write left behind the last one."""
     begin = start
     while (begin := data.find(_MARK, begin)) >= 0 and begin + _HEADER.size <= len(data):
         _, size, checksum, number = _HEADER.unpack_from(data, begin)
@@ -203,7 +211,8 @@ def _next_frame(data: bytes, start: int, last: int) -> tuple[int, int, int, byte
 
 
 def _sum(number: int, payload: bytes) -> bytes:
-    """No CRC: in a file that has rotted any bytes may be taken for a frame's head."""
+    """A frame's checksum. A CRC would not do: in a file that has rotted, any bytes may be taken for
+    a frame's head."""
     return blake2b(payload, digest_size=8, salt=number.to_bytes(16, "big")).digest()
 
 

@@ -1,7 +1,7 @@
-"""The two files of a log of call events in a node's directory.
+"""The two files of a log of call events, in a node's directory.
 
-In: bytes. Out: the same in the page cache, for which nobody waits. Counterparts: `event_log.py`
-knows what they mean, `syncing.py` brings them to disk.
+In: bytes. Out: the same bytes in the page cache, which nobody has to wait for. Counterparts:
+`event_log.py` knows what the bytes mean; `syncing.py` brings them to disk.
 """
 
 import logging
@@ -21,7 +21,7 @@ _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 class NodeLogFile:
-    """The `LogFile` of a real node; raises `OSError`."""
+    """The `LogFile` of a real node. All methods raise `OSError`."""
 
     def __init__(self, path: Path, damage: Damage) -> None:
         self._path = path
@@ -44,16 +44,17 @@ class NodeLogFile:
             os.ftruncate(self._descriptor, size)
 
     def reserve(self, data: bytes) -> None:
-        """Blocks that were written once: what is only set aside for a file has the file system
-        write its own log when it is written first. A page at a time: of what comes at once the
-        kernel makes one large page, and takes all of it for dirty when a byte of it is written."""
+        """Write each block once. If blocks are only reserved, the file system writes its own log
+        when each is written first. The pages are written one at a time: of bytes that come at once
+        the kernel makes one large page, and takes all of it for dirty when one byte of it is
+        written."""
         os.ftruncate(self._descriptor, 0)
         for at in range(0, len(data), PAGE_BYTES):
             self.write(data[at : at + PAGE_BYTES], at)
         os.fsync(self._descriptor)
 
     def set_aside(self, data: bytes) -> None:
-        """Other replicas have what was in it."""
+        """Keep the content under another name. Other replicas have the events that were in it."""
         aside = aside_of(self._path)
         log.error("call events in %s have rotted; it is kept as %s", self._path, aside.name)
         with suppress(OSError):
@@ -65,7 +66,8 @@ class NodeLogFile:
 
 
 def open_files(directory: Path, damage: Damage) -> list[NodeLogFile]:
-    """Both, made if they are not there, for good."""
+    """Open both files, and create those that are not there. The names are durable when this
+    returns."""
     files = [NodeLogFile(directory / name, damage) for name in NAMES]
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

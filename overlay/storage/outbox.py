@@ -1,10 +1,12 @@
-"""Calls that a sink has yet to be told of: tables of `records.db`, written with the events.
+"""Which calls each sink has yet to be told of: tables of `records.db`, written together with the
+events.
 
-In: call keys whose events changed; what became of them at a sink. Out: those that are due. Plain
-blocking code on the connection of its database. Counterpart: `overlay.billing.exporter`.
+In: keys of calls whose events changed; what became of an entry at its sink. Out: the entries that
+are due. This is plain blocking code on the connection of its database. Counterpart:
+`overlay.billing.exporter`.
 
-An entry comes with the event that makes it necessary, in the same transaction; it goes when the
-call's record is marked as taken. Its stamp tells whether more came in the meantime.
+An entry is written in the transaction of the event that makes it necessary. It is deleted when the
+sink has taken the call's record. Its stamp tells whether further events came in the meantime.
 """
 
 from collections.abc import Iterable
@@ -25,20 +27,20 @@ CREATE INDEX IF NOT EXISTS outbox_by_call ON outbox (call_key);
 
 
 class Sinks(msgspec.Struct, frozen=True, kw_only=True):
-    """The sinks that there are, in place of those before."""
+    """The sinks that there are. They replace those from before."""
 
     names: tuple[str, ...]
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One call and one sink; as a row to commit: what became of it."""
+    """One call and one sink. As a row to commit, it says what became of the call at the sink."""
 
     sink: str
     call_key: bytes
     stamp: int
-    """Grows with every event. An entry that has another one now is left alone."""
+    """Grows with every event. If the entry has another stamp by now, it is left alone."""
     due_us: int = 0
-    """When to look again, Unix time; 0: never, the sink has all."""
+    """When to try again, as Unix time in us; 0: never, because the sink has all."""
 
 
 class Outbox:
@@ -51,11 +53,11 @@ class Outbox:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The sinks."""
+        """The names of the sinks."""
         return tuple(self._sinks)
 
     def choose(self, names: Iterable[str]) -> None:
-        """Only these sinks from now on; one that is new has all calls yet to come."""
+        """Have only these sinks from now on. A new sink has yet to be told of all calls."""
         wanted = set(names)
         execute = self._connection.execute
         for name in set(self._sinks) - wanted:
@@ -71,7 +73,7 @@ class Outbox:
         self._sinks = sorted(wanted)
 
     def add(self, call_keys: Iterable[bytes]) -> None:
-        """These calls have a new event."""
+        """Note that these calls have a new event."""
         if not self._sinks:
             return
         self._stamp += 1
@@ -81,7 +83,7 @@ class Outbox:
         )
 
     def settle(self, entries: Iterable[OutboxEntry]) -> None:
-        """What became of entries."""
+        """Note what became of these entries."""
         for entry in entries:
             which = (entry.sink, entry.call_key, entry.stamp)
             if entry.due_us:
@@ -95,7 +97,7 @@ class Outbox:
                 )
 
     def due(self, sink: str, now_us: int, limit: int) -> list[OutboxEntry]:
-        """The entries that are due, the longest waiting first."""
+        """The sink's entries that are due; those that have waited longest come first."""
         rows = self._connection.execute(
             "SELECT call_key, stamp FROM outbox WHERE sink = ? AND due_us <= ? "
             "ORDER BY due_us, stamp LIMIT ?",
@@ -104,7 +106,7 @@ class Outbox:
         return [OutboxEntry(sink=sink, call_key=key, stamp=stamp) for key, stamp in rows]
 
     def backlog(self, sink: str, now_us: int) -> int:
-        """How many entries are due."""
+        """How many of the sink's entries are due."""
         rows = self._connection.execute(
             "SELECT count(*) FROM outbox WHERE sink = ? AND due_us <= ?", (sink, now_us)
         )

@@ -1,8 +1,8 @@
-"""Call events in the raw pages of a broken `records.db`.
+"""Finds call events in the raw pages of a broken `records.db`.
 
 In: the file and its log. Out: rows of `events` with the right checksum, wherever in the file they
-are. Counterpart: `salvage.py`. SQLite finds rows by way of other pages, and one that is broken
-hides all below it; the rows themselves are sound, and their checksums prove that they are rows.
+are. Counterpart: `salvage.py`. SQLite finds rows by way of other pages, and a broken page hides
+every page below it. The rows themselves are sound, and their checksums prove that they are rows.
 SQLite's own recovery needs a build that Debian 12 does not have (DESIGN.md, "Rejected").
 
 The format is that of https://www.sqlite.org/fileformat2.html, sections 1.6 (index pages, which
@@ -17,7 +17,7 @@ from typing import Final, TypeGuard
 from overlay.storage.schema import checksum
 
 PAGE: Final = 4_096
-"""SQLite's default, which the daemon leaves alone."""
+"""SQLite's default page size in bytes, which the daemon does not change."""
 WAL_HEADER: Final = 32
 FRAME_HEADER: Final = 24
 _INTERIOR, _LEAF = 0x02, 0x0A
@@ -28,7 +28,7 @@ EventColumns = tuple[bytes, bytes, int, bytes, int]
 
 
 def events(path: Path) -> Iterator[EventColumns]:
-    """What is in the file and in its log; the same row may come more than once."""
+    """The event rows in the file and in its log. The same row may come more than once."""
     wal = path.with_name(path.name + "-wal")
     for file, skip, header in ((path, 0, 0), (wal, WAL_HEADER, FRAME_HEADER)):
         if not file.exists():
@@ -47,7 +47,8 @@ def _is_event(row: tuple[object, ...]) -> TypeGuard[EventColumns]:
 
 
 def _cells(page: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Of an index page: what a cell holds itself, how much follows, and on which page."""
+    """The cells of an index page: the bytes that the cell itself contains, how many more follow,
+    and on which page they begin."""
     kind = page[0]
     if kind not in (_INTERIOR, _LEAF):
         return
@@ -66,7 +67,7 @@ def _cells(page: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _overflow(file: int, size: int, number: int) -> bytes:
-    """What follows on other pages; less, if they are broken."""
+    """The bytes that follow on other pages; fewer if those are broken."""
     parts = []
     for _ in range(size // (PAGE - 4) + 1 if 0 < size < 1 << 24 else 0):
         if not number:
@@ -78,7 +79,7 @@ def _overflow(file: int, size: int, number: int) -> bytes:
 
 
 def _columns(record: bytes) -> tuple[object, ...]:
-    """A record's values; empty when it is none of integers and blobs."""
+    """A record's values; empty if the bytes are not a record of integers and blobs alone."""
     header, at = _varint(record, 0)
     if not at < header <= 64:
         return ()

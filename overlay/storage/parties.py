@@ -1,10 +1,11 @@
-"""Which calls an address-of-record has a part in: an index over the events of `records.db`.
+"""An index over the events of `records.db`: in which calls an address-of-record has a part.
 
-In: events as they are committed and deleted. Out: call keys in order of time. Plain blocking code
-on the connection of its database. Counterpart: `database.py`.
+In: events as they are committed and deleted. Out: call keys in order of time. This is plain
+blocking code on the connection of its database. Counterpart: `database.py`.
 
-It is made of the events alone, so a file that comes without it, or lost it, gets it when it is
-opened. A row whose event has gone finds a call that is looked at in vain, and nothing worse.
+The index is made of the events alone. So a file that comes without it, or lost it, gets it when it
+is opened. A row whose event is gone leads to a call that is looked at in vain, and does no other
+harm.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +26,8 @@ PartyRow = tuple[str, int, bytes]
 
 
 def _event(body: bytes) -> CallEvent | None:
-    """One of those of which one is the first of a call's events, whatever is missing."""
+    """The event, if it is START, ATTEMPT or STOP: whichever events of a call are missing, its first
+    event is one of these. None otherwise."""
     try:
         event = call.decode(body)
     except msgspec.MsgspecError:
@@ -39,16 +41,17 @@ def _names(event: CallEvent) -> Iterator[str]:
 
 
 def parties_of(call_key: bytes, body: bytes) -> list[PartyRow]:
-    """An event's rows."""
+    """The rows of an event."""
     event = _event(body)
     return [(name, event.time_us, call_key) for name in _names(event)] if event else []
 
 
 def add(connection: apsw.Connection, events: Iterable[tuple[bytes, bytes]]) -> None:
-    """Index these events, (call key, body) each, which are in the database.
+    """Index these events, (call key, body) each. They are in the database already.
 
-    Not a STOP for whom its call's beginning is indexed, unless some clock has the beginning later:
-    a call is listed at its first event, and a row of this index is a page of the file.
+    A STOP is not indexed for an address for which the call's beginning is, unless the clocks put
+    the beginning after the STOP. A call is listed at its first event, and each row of this index
+    costs a page of the file.
     """
     rows: list[PartyRow] = []
     for call_key, body in events:
@@ -62,7 +65,8 @@ def add(connection: apsw.Connection, events: Iterable[tuple[bytes, bytes]]) -> N
 
 
 def _begun(connection: apsw.Connection, call_key: bytes, until_us: int) -> set[str]:
-    """For whom the call's beginning is indexed, at a time until then."""
+    """The addresses-of-record for which the call's beginning is indexed, at `until_us` or
+    before."""
     found: set[str] = set()
     for body in _bodies(connection, call_key):
         event = _event(body)
@@ -77,7 +81,7 @@ def _bodies(connection: apsw.Connection, call_key: bytes) -> list[bytes]:
 
 
 def forget(connection: apsw.Connection, call_key: bytes) -> None:
-    """The call's events are about to be deleted."""
+    """Remove the rows of a call whose events are about to be deleted."""
     connection.executemany(
         "DELETE FROM parties WHERE (aor, time_us, call_key) = (?, ?, ?)",
         [row for body in _bodies(connection, call_key) for row in parties_of(call_key, body)],
@@ -112,4 +116,4 @@ AFTER: Final = (
     "SELECT time_us, call_key FROM parties WHERE aor = ? AND (time_us, call_key) > (?, ?) "
     "AND time_us < ? ORDER BY time_us, call_key"
 )
-"""Calls of an address-of-record, in order of time."""
+"""The calls of an address-of-record, in order of time."""

@@ -1,14 +1,15 @@
-"""`records.db` in a writing and a reading thread, and its repair when the disk fails.
+"""Runs `records.db` in a writing and a reading thread, and repairs it when the disk fails.
 
 In: batches to commit, questions. Out: outcomes, on the event loop. Counterparts: `committer.py`
 asks; `database.py` does the work; `salvage.py` saves what can be saved of a broken file.
 
-Call events do not wait for the database: they are safe in a log (`event_log.py`), and settled in
-`records.db` many at a time, before anybody reads and before other rows are committed. A batch that
-the log does not take, for whatever reason, goes to the database as others do.
+Call events do not wait for the database. They are safe in a log (`event_log.py`), and settled in
+`records.db` many at a time: before anybody reads, and before other rows are committed. A batch that
+the log does not take, for whatever reason, goes to the database as other rows do.
 
-After an error of the device nobody knows what the file has: it is closed, opened again and written
-out anew before the next commit. The batch whose sync failed was refused; it may be there or not.
+After an error of the device, nobody knows what the file contains. It is closed, opened again and
+written out anew before the next commit. The batch whose sync failed was refused; the file may
+contain it or not.
 """
 
 import asyncio
@@ -58,7 +59,7 @@ class RecordsDisk:
         self._vfs = vfs
         self._trouble = Trouble.NONE
         self._files = threading.Lock()
-        """Held by who asks the reader, and by who puts another in its place."""
+        """Held by the thread that asks the reader, and by the thread that replaces the reader."""
         salvage.finish(directory / "records.db")
         damage.look_for_files(directory)
         try:
@@ -112,7 +113,8 @@ class RecordsDisk:
     # inner workings
 
     def _settling_by_log(self) -> Settling | None:
-        """Takes into the database what a crash left in the log; None where there can be none."""
+        """Move into the database the events that a crash left in the log. None if this process
+        cannot have a log."""
         try:
             event_log = EventLog(open_files(self._directory, self.damage))
             found = take_in(event_log, self._commit)
@@ -128,14 +130,14 @@ class RecordsDisk:
         return Settling(event_log, syncer, self._commit_later)
 
     def _commit_later(self, rows: list[Row], finished: Committed) -> None:
-        """In the writing thread."""
+        """Have the writing thread commit the rows."""
         self._batches.put((rows, finished))
 
     def _open(self) -> RecordsDatabase:
         return RecordsDatabase(self._directory, self.damage, self._vfs)
 
     def _ask(self, question: Callable[[RecordsDatabase], T]) -> T:
-        """In the reading thread."""
+        """Ask the reader. Runs in the reading thread."""
         with self._files:
             try:
                 return question(self._reader)
@@ -144,13 +146,13 @@ class RecordsDisk:
                 raise
 
     async def _mended(self) -> None:
-        """An empty batch mends the file."""
+        """Wait until the file is mended: an empty batch does that."""
         done: asyncio.Future[None] = self._loop.create_future()
         self._commit_later([], lambda _: done.set_result(None))
         await done
 
     def _write(self) -> None:
-        """The writing thread."""
+        """The writing thread's loop."""
         while (batch := self._batches.get()) is not None:
             rows, finished = batch
             failure = None
@@ -185,7 +187,8 @@ class RecordsDisk:
             self._trouble = max(self._trouble, Trouble.DEVICE)
 
     def _mend(self) -> None:
-        """In the writing thread; raises `StorageError`, and is tried again with the next batch."""
+        """Mend the file. Runs in the writing thread. Raises `StorageError`; then the next batch
+        tries again."""
         with self._files:
             sinks = self._database.sinks
             for database in (self._reader, self._database):

@@ -1,7 +1,8 @@
-"""What leaves `records.db`: rows that have rotted, calls that are past.
+"""Removes rows from `records.db`: rows that have rotted, and calls that are past.
 
-In: which, and the connection of the database, in a transaction of its. Out: room. Counterparts:
-`database.py`; `damage.py` names what has rotted, `overlay.billing.retention` what is past.
+In: which rows, and the connection of the database, inside a transaction. Out: room. Counterparts:
+`database.py`; `damage.py` names the rows that have rotted, `overlay.billing.retention` the calls
+that are past.
 """
 
 import apsw
@@ -21,7 +22,8 @@ _NEWEST = "(SELECT max(time_us) FROM events WHERE call_key = :key)"
 def past_calls(
     connection: apsw.Connection, after: tuple[int, bytes], before_us: int, limit: int
 ) -> tuple[tuple[bytes, ...], tuple[int, bytes] | None]:
-    """Calls without an event since `before_us` that nobody needs; and where to go on."""
+    """The calls without an event since `before_us` that no sink and no journal needs; and where to
+    go on, None at the end."""
     rows = list(
         connection.execute(
             "SELECT time_us, call_key FROM events WHERE (time_us, call_key) > (?, ?) "
@@ -38,7 +40,7 @@ def past_calls(
 
 
 def delete_past(connection: apsw.Connection, past: PastCalls) -> None:
-    """Those that had an event meanwhile, or are needed, stay."""
+    """Delete these calls. A call that had an event meanwhile, or that is needed, stays."""
     chosen = f"SELECT {_NEWEST} < :before AND NOT {_NEEDED}"
     for key in past.keys:
         if next(connection.execute(chosen, {"key": key, "before": past.before_us}))[0]:
@@ -47,7 +49,7 @@ def delete_past(connection: apsw.Connection, past: PastCalls) -> None:
 
 
 def set_aside(connection: apsw.Connection, row: RottenRow) -> None:
-    """Unless a sound copy has taken its place meanwhile."""
+    """Set this row aside, unless a sound copy has replaced it meanwhile."""
     if row.table == "events":
         which = f"events WHERE (call_key, event_id) = (?, ?) AND checksum IS NOT {EVENT_SUM}"
     else:
@@ -60,7 +62,7 @@ def set_aside(connection: apsw.Connection, row: RottenRow) -> None:
         return
     connection.execute(f"DELETE FROM {which}", row.key)
     if row.table == "events":
-        # There is nothing left here that could be brought to other disks.
+        # This node has no copy left that could be brought to other disks.
         connection.execute("DELETE FROM journal WHERE event_id = ?", (row.key[1],))
     connection.execute(
         "DELETE FROM rotten WHERE number <= (SELECT max(number) FROM rotten) - ?",

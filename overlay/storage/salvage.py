@@ -1,11 +1,11 @@
-"""What can still be read of a file that SQLite calls corrupt, in a new file in its place.
+"""Replaces a file that SQLite calls corrupt by a new one with all rows that can still be read.
 
-In: the broken file. Out: a sound one with every row that can be read and has the right checksum;
-the broken one beside it, as `records.db.corrupt-<UTC time>`, for whoever wants to look deeper.
-Counterparts: `records_disk.py` and `bindings_database.py`. Repair fetches what could not be read
-from the other replicas; what only this disk had, and cannot be read, is lost.
+In: the broken file. Out: a sound file with every row that can be read and has the right checksum;
+beside it the broken one, as `records.db.corrupt-<UTC time>`, for whoever wants to look deeper.
+Counterparts: `records_disk.py` and `bindings_database.py`. Repair fetches the other rows from other
+replicas. A row that only this disk had, and that cannot be read, is lost.
 
-The new file takes its name only when it is complete, so a crash on the way costs nothing.
+The new file gets its name only when it is complete, so a crash on the way does no harm.
 """
 
 import logging
@@ -36,15 +36,15 @@ TABLES: Final = (
     "chain",
     "rotten",
 )
-"""The tables that are taken along. The sinks are not: when they are named again, every call is due
-at every sink, and the marks among its events say what a sink has."""
+"""The tables that are copied. The sinks are not: when they are named again, every call is due at
+every sink, and the marks among its events say what a sink has."""
 _WITH_CHECKSUM: Final = ("events", "subscribers", "bindings")
 
 SavedRow = tuple[Any, ...]
 
 
 def rebuild(path: Path, schema: Schema, damage: Damage) -> None:
-    """Put a sound file in the place of a broken one. Nobody may have it open.
+    """Replace a broken file by a sound one. Nobody may have it open.
 
     Raises `StorageError`, and has changed nothing then.
     """
@@ -68,11 +68,12 @@ def rebuild(path: Path, schema: Schema, damage: Damage) -> None:
 
 
 def finish(path: Path) -> None:
-    """End what a crash may have interrupted: the new file is complete when the old one is gone."""
+    """Finish what a crash may have interrupted: if the old file is gone, the new one is
+    complete."""
     new = path.with_name(path.name + ".new")
     if path.exists() or not new.exists():
         return
-    # The log belongs to the broken file.
+    # The write-ahead log belongs to the broken file.
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     new.rename(path)
@@ -84,7 +85,7 @@ def finish(path: Path) -> None:
 
 
 def _take_along(path: Path, target: apsw.Connection) -> dict[str, int]:
-    """How many rows of each table could be read."""
+    """Copy the rows that can be read; how many of each table."""
     kept: dict[str, int] = {}
     known = {name for (name,) in target.execute("SELECT name FROM sqlite_schema")}
     tables = [table for table in TABLES if table in known]
@@ -114,7 +115,7 @@ def _copy(rows: Iterator[SavedRow], target: apsw.Connection, table: str) -> int:
 
 
 def _sound(source: apsw.Connection, table: str) -> Iterator[SavedRow]:
-    """The rows that can be read and are as they were written; some may come twice."""
+    """The rows that can be read and are as they were written. Some may come twice."""
     if table not in _WITH_CHECKSUM:
         yield from _readable(source, table)
         return
@@ -134,7 +135,8 @@ def _has_checksums(source: apsw.Connection) -> bool:
 
 
 def _readable(source: apsw.Connection, table: str) -> Iterator[SavedRow]:
-    """From the first row up to a broken page; then from the last one down to one."""
+    """The rows from the first one up to a broken page; then those from the last one down to a
+    broken page."""
     for order in ("", " ORDER BY 1 DESC"):
         try:
             yield from source.execute(f"SELECT * FROM {table}{order}")

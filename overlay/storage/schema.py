@@ -3,7 +3,7 @@
 In: a path. Out: a connection to a file of today's schema; `StorageError` when the disk refuses.
 Counterparts: `database.py` and `bindings_database.py`.
 
-Every row that matters bears a checksum over its other columns: SQLite takes what the disk hands it,
+Every row that matters has a checksum over its other columns: SQLite accepts what the disk hands it,
 and a body that changed by one bit may still be decoded.
 """
 
@@ -20,7 +20,8 @@ from overlay.base.errors import CorruptError, DeviceError, StorageError
 from overlay.storage import outbox
 
 SCHEMA_VERSION: Final = 2
-# Bytes whatever a rotten header of the row calls them: what is no text cannot be read as text.
+# The cast makes bytes of the column even if a rotten row header calls it text: bytes that are no
+# text cannot be read as text.
 BODY: Final = "CAST(body AS BLOB)"
 EVENT_SUM: Final = (
     "row_sum(events.call_key, events.event_id, events.time_us, CAST(events.body AS BLOB))"
@@ -33,19 +34,21 @@ CREATE TABLE IF NOT EXISTS rotten (
     number INTEGER PRIMARY KEY, origin TEXT NOT NULL, key BLOB NOT NULL, body
 );
 """
-"""What was set aside, for whoever wants to know what became of it; nothing here reads it."""
+"""The rows that were set aside, for people who want to know what happened to them. No code reads
+them."""
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
-    """One file's."""
+    """The schema of one file."""
 
     tables: str
     from_1: tuple[str, ...]
-    """What makes a file of version 1 one of version 2."""
+    """The statements that turn a file of version 1 into one of version 2."""
     synchronous: str
     log_pages: int
-    """Pages in SQLite's own log before they are copied into the file: a page that changes often is
-    copied once. A start, and the copying, take the longer for it."""
+    """How many pages SQLite's own log may have before they are copied into the file. With more
+    pages, a page that changes often is copied only once, but the copying, and a start, take
+    longer."""
 
 
 RECORDS: Final = Schema(
@@ -109,7 +112,7 @@ CREATE TABLE IF NOT EXISTS bindings (
 
 
 def checksum(*values: object) -> int:
-    """Of a row's columns; of whatever type they have become."""
+    """The checksum of a row's columns, whatever types they have become."""
     total = 0
     for value in values:
         total = crc32(value if isinstance(value, bytes) else str(value).encode(), total)
@@ -118,7 +121,7 @@ def checksum(*values: object) -> int:
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """SQLite's errors as `StorageError`."""
+    """Raises SQLite's errors as `StorageError`."""
     try:
         yield
     except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError) as error:
@@ -131,7 +134,8 @@ def disk_errors() -> Iterator[None]:
 
 @contextmanager
 def transaction(connection: apsw.Connection) -> Iterator[None]:
-    """All or nothing. A full disk makes SQLite roll back by itself, which is no second error."""
+    """A transaction: all or nothing. A full disk makes SQLite roll back by itself, which is no
+    second error."""
     with disk_errors():
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -144,9 +148,10 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
 
 
 def connect(path: Path | None, schema: Schema, vfs: str | None = None) -> apsw.Connection:
-    """Open a file, or, without a path, a database in memory; older versions are brought up.
+    """Open a file, or, without a path, a database in memory. A file of an older version is
+    upgraded.
 
-    `vfs` names the way to the file, SQLite's own by default.
+    `vfs` names SQLite's way to the file; the default is SQLite's own.
     """
     with disk_errors():
         connection = apsw.Connection(str(path) if path else ":memory:", vfs=vfs)
@@ -173,7 +178,8 @@ def _prepare(connection: apsw.Connection, path: Path | None, schema: Schema) -> 
             if connection.pragma("user_version") == 1:
                 for statement in schema.from_1:
                     connection.execute(statement)
-            # Tables that a file of this version lacks are made: it may be older than they are.
+            # The file may be of this version and still older than some of its tables, which are
+            # created here.
             connection.execute(schema.tables)
             if connection.pragma("user_version") != SCHEMA_VERSION:
                 connection.pragma("user_version", SCHEMA_VERSION)

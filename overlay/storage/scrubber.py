@@ -1,8 +1,9 @@
-"""Looks whether what is in memory is still on disk as it was written, slowly and again and again.
+"""Checks, slowly and again and again, whether records in memory are still on disk as they were
+written.
 
 In: registrations and subscribers in memory. Out: rows that had rotted or were missing, written
 again. Counterparts: `bindings.py`, `subscribers.py`. Call events are not kept in memory: repair
-reads every one of them at each of its passes, and a rotten one is fetched from other replicas.
+reads every one of them at each of its passes, and fetches a rotten one from other replicas.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import Final
 
 from overlay.base import tasks
 from overlay.base.errors import SipfarmError
+from overlay.observe.part import Part
 from overlay.records import subscriber
 from overlay.storage.bindings import Bindings
 from overlay.storage.committer import Committer
@@ -21,15 +23,15 @@ log = logging.getLogger(__name__)
 
 SLICE_ROWS: Final = 500
 PAUSE_S: Final = 1.0
-"""Between two slices: a million rows take half an hour."""
+"""The pause between two slices. With it, a million rows take half an hour."""
 INTERVAL_S: Final = 3_600.0
-"""Between two passes."""
+"""The pause between two passes."""
 LOOK_S: Final = 5.0
-"""After a file was rebuilt, a pass begins so soon."""
+"""How soon a pass begins after a file was rebuilt."""
 
 
-class Scrubber:
-    """Of one node."""
+class Scrubber(Part):
+    """The scrubber of one node."""
 
     def __init__(
         self, bindings: Bindings, subscribers: StoredSubscribers, committer: Committer
@@ -39,7 +41,7 @@ class Scrubber:
         self._committer = committer
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin the first pass."""
         self._task = asyncio.create_task(self._keep_scrubbing(), name="scrubber")
 
@@ -48,7 +50,7 @@ class Scrubber:
         await tasks.end([self._task])
 
     async def scrub(self, pause_s: float = PAUSE_S) -> None:
-        """One pass; raises `SipfarmError`."""
+        """Make one pass. Raises `SipfarmError`."""
         keys = self._subscribers.keys()
         for begin in range(0, len(keys), SLICE_ROWS):
             await self._scrub_subscribers(keys[begin : begin + SLICE_ROWS])
@@ -67,7 +69,8 @@ class Scrubber:
                 log.error("the disk cannot be looked through: %s", error)
 
     async def _pause(self) -> None:
-        """Until the next pass is due, or a file was rebuilt from what could be read of it."""
+        """Wait until the next pass is due, or until a file was rebuilt from what could be read of
+        it."""
         rebuilt = self._committer.damage.rebuilt
         for _ in range(round(INTERVAL_S / LOOK_S)):
             await asyncio.sleep(LOOK_S)

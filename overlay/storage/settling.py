@@ -1,11 +1,12 @@
-"""Has call events safe at once, and in the database later, many at a time.
+"""Makes call events safe at once, and moves them to the database later, many at a time.
 
-In: batches of events. Out: their outcomes when the log has them on disk; the same events to commit
-to the database. Counterparts: `event_log.py` and `syncing.py`, which hold no rules;
+In: batches of events. Out: their outcomes, when the log has them on disk; the same events to commit
+to the database. Counterparts: `event_log.py` and `syncing.py`, which contain no rules;
 `records_disk.py`, whose thread commits.
 
-An event in the database costs nine pages and several turns of a thread; with some hundred others, a
-tenth. Whoever reads waits until all that was acknowledged before is settled.
+Alone, an event costs nine pages in the database and several turns of a thread; together with some
+hundred others, a tenth of that. A reader waits until every event that was acknowledged before is
+settled.
 """
 
 import asyncio
@@ -25,12 +26,12 @@ from overlay.storage.syncing import Synced
 log = logging.getLogger(__name__)
 
 SETTLE_S: Final = 0.25
-"""How long an event is in the log alone."""
+"""How long an event stays in the log alone."""
 SETTLE_EVENTS: Final = 100
-"""How many are when the database takes them. With 500 a commit costs no less, and its sync holds up
-that of the log: 20 ms for one event in a hundred, not 12."""
+"""How many events may be in the log alone before the database takes them. With 500, a commit costs
+no less, and its sync delays that of the log: by 20 ms for one event in a hundred instead of 12."""
 RETRY_S: Final = 1.0
-"""When the database would not take them."""
+"""How long to wait after the database has refused the events."""
 
 Commit = Callable[[list[Row], Committed], None]
 
@@ -39,17 +40,18 @@ class Syncs(Protocol):
     """What is needed of a `Syncer`."""
 
     def sync(self, file: LogFile, synced: Synced) -> None:
-        """Raises `DeviceError`."""
+        """See `Syncer.sync`. Raises `DeviceError`."""
         ...
 
     def close(self) -> None:
-        """Nobody is told any more."""
+        """Call no callback any more."""
         ...
 
 
 def take_in(event_log: EventLog, commit: Callable[[list[Row]], None]) -> int:
-    """Have the database take what a crash left in the log; how many events. `commit` returns when
-    they are safe. Raises `OSError`, and what `commit` raises: then the log is as it was."""
+    """Have the database take the events that a crash left in the log; how many there were. `commit`
+    returns when they are safe. Raises `OSError`, and whatever `commit` raises; then the log is
+    unchanged."""
     rows = event_log.recover()
     for start in range(0, len(rows), COMMIT_BATCH_MAX):
         commit([*rows[start : start + COMMIT_BATCH_MAX]])
@@ -61,47 +63,50 @@ class Settling:
     """The events of one node that wait for its database."""
 
     def __init__(self, event_log: EventLog, syncer: Syncs, commit: Commit) -> None:
-        """`commit` has the database take rows, and says later what became of it."""
+        """`commit` has the database take rows, and reports the outcome later."""
         self._log = event_log
         self._syncer = syncer
         self._commit = commit
         self._loop = asyncio.get_running_loop()
         self._syncing = False
         self._fresh: list[Row] = []
-        """Acknowledged, in the current file."""
+        """Events that are acknowledged, in the current file."""
         self._leaving: list[Row] = []
-        """Acknowledged, in the other file, on their way into the database."""
+        """Events that are acknowledged, in the other file, on their way into the database."""
         self._under_way = False
-        """The database is about to take them, or would not yet."""
+        """The database is about to take the leaving events, or has refused and will be asked
+        again."""
         self._wanted = False
-        """Fresh ones are to leave as soon as that is possible."""
+        """The fresh events are to leave as soon as that is possible."""
         self._waiting: list[Committed] = []
-        """Told when what leaves is settled;"""
+        """Called when the leaving events are settled."""
         self._waiting_for_fresh: list[Committed] = []
-        """when what is fresh is."""
+        """Called when the fresh events are settled."""
         self._suspect: LogFile | None = None
-        """The file of which a sync has failed: nothing more into the log until it is emptied."""
+        """A file of which a sync has failed. Nothing more goes into the log until the file is
+        emptied."""
         self._broken = False
-        """A file could not be emptied: nothing more into the log."""
+        """A file could not be emptied. Nothing more goes into the log."""
         self._timer: asyncio.TimerHandle | None = None
         self.last_error = ""
-        """Why the database does not take what is safe; empty when it does."""
+        """Why the database refuses events that are safe in the log; empty when it takes them."""
 
     def commit(self, rows: list[Row], finished: Committed) -> None:
-        """Have rows safe; `finished` is told when they are. One batch is under way at a time."""
+        """Make rows safe. `finished` is called when they are, or with an error. One batch is under
+        way at a time."""
         if self.takes(rows):
             self._log_them(rows, finished)
         else:
             self.when_settled(partial(self._to_database, rows, finished))
 
     def takes(self, rows: Sequence[Row]) -> bool:
-        """Whether these rows may go by the log."""
+        """Whether these rows may go through the log."""
         if self._suspect is not None or self._broken:
             return False
         return bool(rows) and all(map(takes, rows))
 
     async def wait(self) -> None:
-        """`when_settled` for a coroutine; raises `StorageError`."""
+        """Wait as `when_settled` does. Raises `StorageError`."""
         if self.settled:
             return
         done: asyncio.Future[None] = self._loop.create_future()
@@ -114,8 +119,8 @@ class Settling:
         await done
 
     def when_settled(self, told: Committed) -> None:
-        """`told` is called when the database has all that was acknowledged until now, or with the
-        reason why it has not; at once, if there is nothing to wait for."""
+        """Call `told` when the database has every event that was acknowledged until now, or with
+        the reason why it does not; at once, if there is nothing to wait for."""
         if self._fresh:
             self._waiting_for_fresh.append(told)
             self._settle()
@@ -126,11 +131,11 @@ class Settling:
 
     @property
     def settled(self) -> bool:
-        """Whether the database has all that was acknowledged."""
+        """Whether the database has every event that was acknowledged."""
         return not self._fresh and not self._under_way
 
     def close(self) -> None:
-        """What is not settled stays in the files, for the next start."""
+        """Close the log. Events that are not settled stay in its files, for the next start."""
         if self._timer is not None:
             self._timer.cancel()
         self._syncer.close()
@@ -171,7 +176,8 @@ class Settling:
             elif self._timer is None:
                 self._timer = self._loop.call_later(SETTLE_S, self._settle)
         else:
-            # Nobody knows what is on disk. What this file has is settled, and the file emptied.
+            # Nobody knows which bytes are on disk. The events in this file are settled, and the
+            # file is emptied.
             log.error("call events go to the database at once: %s", error)
             self._suspect, self._wanted = self._log.current, True
         if self._wanted:
@@ -179,7 +185,8 @@ class Settling:
         finished(error)
 
     def _settle(self) -> None:
-        """Not while a sync is under way: its events must not be emptied away with the others."""
+        """Begin to move the fresh events to the database. Not while a sync is under way: its events
+        must not be emptied away with the others."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -193,7 +200,7 @@ class Settling:
         self._commit(self._leaving, self._left)
 
     def _left(self, error: StorageError | None) -> None:
-        """What became of those that were on their way."""
+        """Note the outcome of the events that were on their way to the database."""
         told = self._waiting
         if str(error or "") != self.last_error:
             self.last_error = str(error or "")

@@ -1,10 +1,11 @@
-"""Whether the disk has room for what is new.
+"""Decides whether the disk has room for new records.
 
 In: how much is free. Out: why there is no room, for whoever is refused and for the operator.
-Counterparts: `committer.py` refuses rows that begin a record, `bindings.py` holds back its file.
+Counterparts: `committer.py` refuses rows that begin a record, `bindings.py` stops writing its file.
 
-A disk that is filled to the last byte takes no BYE any more. Below the floor what is new stops, and
-what calls under way have yet to write goes on, as does all that takes something away.
+A disk that is filled to the last byte takes no BYE any more. Below the floor, new records are
+refused. What calls under way have yet to write is still written, and whatever frees space still
+happens.
 """
 
 import logging
@@ -18,21 +19,22 @@ log = logging.getLogger(__name__)
 
 MIB = 1 << 20
 LOOK_EVERY_S: Final = 0.05
-"""How old a figure may be. A disk that takes 1 GB/s is 50 MB fuller by then, less than the least
-that `storage.free_bytes_min` should be; and a look at every new call costs more than its entry."""
+"""How old, in s, a figure may be. A disk that takes 1 GB/s is 50 MB fuller by then, which is less
+than the least that `storage.free_bytes_min` should be; and a look at every new call would cost more
+than its entry."""
 
 
 class Space:
-    """Of the disk that holds the data directory."""
+    """The space on the disk that holds the data directory."""
 
     def __init__(self, free_bytes: Callable[[], int], free_bytes_min: int) -> None:
         self.free_bytes = free_bytes
-        """Right now."""
+        """How many bytes are free right now."""
         self._min = free_bytes_min
         self._was_short = False
 
     def short(self) -> str:
-        """Why nothing new is taken; empty when there is room. Changes are logged."""
+        """Why new records are refused; empty when there is room. Changes are logged."""
         free = self.free_bytes() if self._min else 0
         is_short = free < self._min
         text = ""
@@ -50,7 +52,8 @@ class Space:
 def free_bytes_of(
     directory: Path, clock: Callable[[], float] = time.monotonic
 ) -> Callable[[], int]:
-    """How much is free where a directory is, at most `LOOK_EVERY_S` ago."""
+    """A function that says how many bytes were free on the directory's disk, at most `LOOK_EVERY_S`
+    ago."""
     free, look_at_s = 0, 0.0
 
     def looked() -> int:
@@ -64,5 +67,5 @@ def free_bytes_of(
 
 
 def unlimited() -> Space:
-    """Of a disk that nobody watches."""
+    """The space of a disk that nobody watches: there is always room."""
     return Space(lambda: 0, 0)

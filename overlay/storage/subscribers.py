@@ -1,7 +1,8 @@
-"""Subscriber records of which this node is a replica: in memory, and durable in `records.db`.
+"""Keeps the subscriber records of which this node is a replica: in memory, and durable in
+`records.db`.
 
-In: records by key. Out: the same, merged. Counterpart: `committer.py`, through which whoever
-changes a record also commits it.
+In: records by key. Out: the same, merged. Counterpart: `committer.py`. The code that changes a
+record here also commits it there.
 """
 
 from bisect import bisect_right
@@ -21,7 +22,7 @@ class StoredSubscribers:
         return len(self._records)
 
     def get(self, key: bytes) -> bytes | None:
-        """The encoded record, if it is here."""
+        """The encoded record; None if it is not here."""
         return self._records.get(key)
 
     def keys(self) -> list[bytes]:
@@ -29,7 +30,7 @@ class StoredSubscribers:
         return list(self._records)
 
     def merge(self, key: bytes, record: Subscriber) -> Subscriber:
-        """Merge into the local copy, and return what is in force."""
+        """Merge a record into the local copy. The record that is in force then."""
         mine = self._records.get(key)
         merged = subscriber.merge(subscriber.decode(mine), record) if mine else record
         self._records[key] = subscriber.encode(merged)
@@ -37,7 +38,8 @@ class StoredSubscribers:
         return merged
 
     def page(self, after: str, limit: int) -> tuple[tuple[bytes, ...], bool]:
-        """Encoded records in order of their names, and whether there are more."""
+        """The encoded records after the name `after`, in order of their names, and whether there
+        are more."""
         if self._names is None:
             self._by_name = {subscriber.decode(b).aor: b for b in self._records.values()}
             self._names = sorted(self._by_name)

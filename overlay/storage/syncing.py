@@ -1,8 +1,8 @@
 """Brings a file to disk while the event loop goes on, without a thread.
 
-In: files. Out: outcomes, on the loop. The kernel syncs by itself and says so through an event
-descriptor (Linux, io_submit(2), IOCB_CMD_FDSYNC). A thread that syncs has to be woken, waits for
-the interpreter's lock, and wakes the loop: three times the switches.
+In: files. Out: outcomes, on the loop. The kernel syncs by itself, and reports through an event
+descriptor (Linux, io_submit(2), IOCB_CMD_FDSYNC). A thread that syncs would have to be woken, would
+wait for the interpreter's lock, and would wake the loop: three times the switches.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from caio import linux_aio
 from overlay.base.errors import DeviceError
 
 UNDER_WAY_MAX: Final = 8
-"""More than are ever asked for at once."""
+"""More syncs than are ever under way at once."""
 
 Synced = Callable[[DeviceError | None], None]
 
@@ -26,12 +26,13 @@ class Syncable(Protocol):
     """A file that is open."""
 
     def fileno(self) -> int:
-        """Its descriptor."""
+        """The file's descriptor."""
         ...
 
 
 class Syncer:
-    """For one event loop; raises `OSError` or `SystemError` where the kernel lets nobody."""
+    """The syncs of one event loop. Making one raises `OSError` or `SystemError` if the kernel does
+    not allow it."""
 
     def __init__(self) -> None:
         self._context = linux_aio.Context(max_requests=UNDER_WAY_MAX)
@@ -42,23 +43,23 @@ class Syncer:
         self._loop.add_reader(self._context.fileno, self._ready)
 
     def sync(self, file: Syncable, synced: Synced) -> None:
-        """Have all that was written to a file brought to disk; `synced` is called on the loop.
+        """Bring to disk all that was written to a file. `synced` is called on the loop.
 
-        Raises `DeviceError` when it cannot even be asked for.
+        Raises `DeviceError` when the kernel does not even accept the request.
         """
         self._last = number = self._last + 1
         operation = linux_aio.Operation.fdsync(file.fileno())
-        # The second argument of the call is the result, which the operation has as well.
+        # The second argument of the callback is the result, which the operation has as well.
         operation.set_callback(partial(self._note, number))
         try:
             self._context.submit(operation)
         except Exception as error:
-            # The library raises whatever fits the error's number.
+            # The library raises whatever exception fits the error's number.
             raise DeviceError(f"io_submit: {error}") from error
         self._under_way[number] = (operation, synced)
 
     def close(self) -> None:
-        """Nobody is told any more."""
+        """Call no callback any more."""
         self._loop.remove_reader(self._context.fileno)
         self._under_way.clear()
 
@@ -81,7 +82,7 @@ class Syncer:
 
 
 def open_syncer() -> Syncer | None:
-    """None where there is no such thing: a kernel that lets nobody, or has no room left."""
+    """A syncer; None if the kernel does not allow one, or has no room left for one."""
     try:
         return Syncer()
     except (OSError, SystemError):

@@ -1,4 +1,4 @@
-"""How each kind of row gets into `records.db`, within one transaction.
+"""How each kind of row is written to `records.db`, within one transaction.
 
 In: rows of `rows.py`. Out: changed tables. Counterpart: `database.py` opens the transaction.
 """
@@ -29,7 +29,7 @@ Write = Callable[[apsw.Connection, Outbox, Sequence[Any]], None]
 
 
 def apply(connection: apsw.Connection, outbox: Outbox, rows: Iterable[Row]) -> None:
-    """Write all rows, each kind at once, in the order of `_WRITES`."""
+    """Write all rows, kind by kind, in the order of `_WRITES`."""
     by_kind: dict[type[Any], list[Any]] = {}
     for row in rows:
         by_kind.setdefault(type(row), []).append(row)
@@ -58,7 +58,8 @@ def _settled(_: apsw.Connection, outbox: Outbox, rows: Sequence[OutboxEntry]) ->
 
 
 def _events(connection: apsw.Connection, outbox: Outbox, rows: Sequence[EventRow]) -> None:
-    """Of two versions of one event the earlier stays (`overlay.records.call.earlier`)."""
+    """Write events. Of two versions of one event the earlier stays
+    (`overlay.records.call.earlier`)."""
     values = [(row.call_key, row.event_id, row.time_us, row.body) for row in rows]
     connection.executemany(
         "INSERT INTO events VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -111,14 +112,14 @@ def _peers(connection: apsw.Connection, _: Outbox, rows: Sequence[Peers]) -> Non
 
 
 _WRITES: Final[dict[type[Any], Write]] = {
-    # What leaves, before what comes in its place.
+    # Rows that leave come before the rows that replace them.
     RottenRow: _rotten,
     PastCalls: _past,
-    # The sinks, before the calls that they are to be told of.
+    # The sinks come before the calls that they are to be told of.
     Sinks: _sinks,
     OutboxEntry: _settled,
     EventRow: _events,
-    # The note goes after the event, which may be of the same batch.
+    # The note comes after the event, which may be in the same batch.
     JournalDone: _journal_done,
     SubscriberRow: _subscribers,
     RevocationsRow: _revocations,

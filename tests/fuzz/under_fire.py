@@ -221,10 +221,10 @@ class UnderFire:
             ANSWERED_WITHIN_S,
             "every request of a peer is answered",
         )
-        for key in node.subscribers.keys():  # noqa: SIM118
-            body = node.subscribers.get(key)
+        for key in node.base.subscribers.keys():  # noqa: SIM118
+            body = node.base.subscribers.get(key)
             assert body is not None
-            assert node.vetting.signed(subscriber.decode(body)), "a forged subscriber"
+            assert node.base.vetting.signed(subscriber.decode(body)), "a forged subscriber"
 
     def no_bugs(self) -> None:
         """What was not caught, or logged as a bug, since the last look."""

@@ -252,7 +252,7 @@ class _Farm:
         assert host.process is not None
         node = host.node
         before = node.membership.lookup_hops
-        nodes = await self.loop.start_in(host.process, node.placement.find(key, ASK_S))
+        nodes = await self.loop.start_in(host.process, node.records.placement.find(key, ASK_S))
         expected = {near.name for near in self._replicas(key)}
         if {info.name for info in nodes} != expected:
             got = sorted(info.name for info in nodes)

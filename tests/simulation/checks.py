@@ -106,7 +106,7 @@ def _binding(host: Host, key: bytes) -> registration.Registration:
 
 
 def _version(host: Host, key: bytes) -> int:
-    body = host.node.subscribers.get(key) if host.node else None
+    body = host.node.base.subscribers.get(key) if host.node else None
     return subscriber.decode(body).version if body else 0
 
 

@@ -10,7 +10,6 @@ import ssl
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha1
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -69,7 +68,7 @@ class ConfiguredAddresses(Discovery):
 class ControlSocket(ControlServer):
     """The daemon's control server without a socket below it."""
 
-    async def start(self, path: Path) -> None:
+    async def start(self) -> None:
         pass
 
 
@@ -223,7 +222,7 @@ class Host:
             await asyncio.sleep(0.001)
             return None
         if self._connection is None:
-            self._connection = Connection(self.process, self.loop, self.node.control)
+            self._connection = Connection(self.process, self.loop, self.node.control.server)
         request = msgspec.structs.replace(request, deadline_ms=int(deadline_s * 1000))
         answer = self._connection.ask(request)
         await asyncio.wait([answer], timeout=deadline_s + 0.1)

@@ -60,13 +60,13 @@ class ProcessProjection(Projection):
         self.writes = 0
         self._last_s = 0.0
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._loop.call_later(self.DELAY_S, self._connect)
 
     async def tried(self) -> None:
         await asyncio.sleep(2 * self.DELAY_S)
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         self.error = "closed"
 
     def clear(self) -> None:

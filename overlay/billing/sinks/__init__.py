@@ -1,1 +1,2 @@
-"""Where billing records go outside the farm; `sink.py` says what all of them have in common."""
+"""The places outside the farm that take billing records. `sink.py` tells what all sinks have in
+common."""

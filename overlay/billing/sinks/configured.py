@@ -1,7 +1,7 @@
-"""The sinks that the configuration names.
+"""Makes the sinks that the configuration names.
 
-In: the configuration. Out: sinks. Counterpart: `overlay.billing.exporter`. Their libraries are
-loaded only for sinks that are configured: most nodes need none of them.
+In: the configuration. Out: sinks. Counterpart: `overlay.billing.exporter`. A sink's library is
+loaded only if the sink is configured, as most nodes need none of them.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from overlay.config.config import Config
 
 
 def configured(config: Config) -> list[Sink]:
-    """One sink for each place."""
+    """One sink for each configured place."""
     settings = config.export
     sinks: list[Sink] = [
         FileSink(

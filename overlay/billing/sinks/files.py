@@ -1,12 +1,13 @@
 """Billing records in files: CSV (RFC 4180) or JSON lines, whole files only.
 
-In: rows. Out: `cdr-TIME-NODE-NUMBER.csv` or `.jsonl`, and beside each a manifest that says how many
-rows are in it, the first and the last id, and its SHA-256. Counterpart: who collects the files.
+In: rows. Out: `cdr-TIME-NODE-NUMBER.csv` or `.jsonl`, each with a manifest. The manifest holds the
+number of rows in the file, the first and the last id, and the file's SHA-256. Counterpart: the
+operator's program that collects the files.
 
 Rows are appended to `NAME.part` and fsynced before they count as taken. A file that is full or old
-enough gets its manifest and then, by an atomic rename, its name: what has a final name is complete
-and will not change. A part that a crash left is finished at the next start, without its last line
-if that is torn.
+enough gets its manifest, and then its final name, by an atomic rename. So a file with a final name
+is complete and will not change. If a crash left a part, the next start finishes it, without its
+last line if that line is torn.
 """
 
 import asyncio
@@ -35,16 +36,17 @@ T = TypeVar("T")
 _PART: Final = ".part"
 _MANIFEST: Final = ".manifest.json"
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What makes spreadsheets take a field for a formula."""
+"""The first characters with which spreadsheets take a field for a formula."""
 
 
 def csv_line(row: BilledRow) -> str:
-    """The row, CR LF at its end; a field that a spreadsheet would run is quoted with `'`."""
+    """The row with CR LF at its end. A field that a spreadsheet would run as a formula is quoted
+    with `'`."""
     return _line([_cell(getattr(row, name), column) for name, column in COLUMNS.items()])
 
 
 def json_line(row: BilledRow) -> str:
-    """The row as an object, LF at its end."""
+    """The row as an object, with LF at its end."""
     return msgspec.json.encode(row).decode() + "\n"
 
 
@@ -72,7 +74,7 @@ class _Open:
 
 
 class FileSink:
-    """Rotating files in one directory; the disk is touched in a thread of its own."""
+    """Rotating files in one directory. A thread of their own accesses the disk."""
 
     def __init__(
         self,
@@ -109,7 +111,7 @@ class FileSink:
             await self._run(self._finish)
         self._thread.shutdown()
 
-    # In the thread.
+    # The methods that follow run in the thread.
 
     async def _run(self, work: Callable[[], None]) -> None:
         def prepared() -> None:
@@ -134,7 +136,8 @@ class FileSink:
             _write_all(part.descriptor, data)
             os.fsync(part.descriptor)
         except OSError:
-            # Nothing of the batch counts: it will come again, into a file without half a line.
+            # No row of the batch counts as taken. All will come again, into a file without half a
+            # line.
             with suppress(OSError):
                 os.ftruncate(part.descriptor, part.size)
                 os.lseek(part.descriptor, part.size, os.SEEK_SET)
@@ -178,7 +181,7 @@ class FileSink:
         self._publish(part.path, part.rows, part.first_id, part.last_id)
 
     def _publish(self, path: Path, rows: int, first_id: str, last_id: str) -> None:
-        """Manifest, then name; a file without rows is removed."""
+        """Write the manifest, then rename the file. A file without rows is removed."""
         if not rows:
             path.unlink()
             return
@@ -203,7 +206,7 @@ class FileSink:
         _sync_directory(self._directory)
 
     def _recover(self) -> None:
-        """Finish what an earlier run left."""
+        """Finish the parts that an earlier run left."""
         for path in sorted(self._directory.glob(f"cdr-*-{self._node}-*.{self._kind}{_PART}")):
             data = path.read_bytes()
             whole = data[: data.rfind(b"\n") + 1]

@@ -1,13 +1,15 @@
-"""Billing records in a Kafka topic, one message a row.
+"""Billing records in a Kafka topic, one message for each row.
 
-In: rows. Out: messages whose key is the row's id and whose value is the row as JSON; the same id is
-always in the same partition, so that revisions stay in order. Counterpart: the operator's brokers.
+In: rows. Out: messages whose key is the row's id, and whose value is the row as JSON. Messages with
+the same id are always in the same partition, so revisions stay in order. Counterpart: the
+operator's brokers.
 
     rows ─► producer, acks of all in-sync replicas ─► taken
                 └─ too large ─► each by itself ─► still too large ─► cut, with the header `cut`
 
-The producer is idempotent: what it says twice is in the topic once. After an error it is replaced,
-as nobody knows what became of its sequence numbers; the rows come again, and may be there twice.
+The producer is idempotent: a message that it sends twice is in the topic once. After an error, the
+state of its sequence numbers is unknown, so it is replaced. The rows then come again, and may be in
+the topic twice.
 """
 
 import asyncio
@@ -32,23 +34,27 @@ from overlay.records.billed import Kind
 TAKE_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 5.0
 RETRY_MS: Final = 500
-"""Between two tries of the producer, which sees to brokers that restart or hand over."""
+"""Time between two attempts of the producer, which copes with brokers that restart or hand over."""
 CUT_BYTES_MAX: Final = 10 << 10
-"""Of the value of a message that was cut."""
+"""The largest value of a message that was cut."""
 CUT_TEXT_CHARS: Final = 100
 CUT: Final = ("cut", b"1")
 """Header of a message whose row is not whole."""
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 log = logging.getLogger(__name__)
-# It logs a line for each try to reach a broker; what matters of that is in `SinkError`.
+# The library logs a line for each attempt to reach a broker. What matters of that is in
+# `SinkError`.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def cut(row: BilledRow) -> BilledRow:
-    """The row below `CUT_BYTES_MAX`: a broker that takes no such message takes nothing. Times and
-    durations are whole; a call that was refreshed for months has many event ids. So are the
-    dialog's names, unless they alone are too long: `id` was made of them as they were."""
+    """The row, cut below `CUT_BYTES_MAX`. A broker that refuses such a message refuses any.
+
+    The event ids go, as a call that was refreshed for months has many, and the texts are cut. Times
+    and durations are never cut. Neither are the dialog's names, unless they alone are too long, as
+    `id` was made of the uncut names.
+    """
     shorter = msgspec.structs.replace(row, event_ids="", **_shortened(row, Kind.TEXT))
     if len(msgspec.json.encode(shorter)) < CUT_BYTES_MAX:
         return shorter
@@ -61,7 +67,7 @@ def _shortened(row: BilledRow, kind: Kind) -> dict[str, str]:
 
 
 class KafkaSink:
-    """One topic."""
+    """The sink of one topic."""
 
     def __init__(self, settings: KafkaSection) -> None:
         self._settings = settings
@@ -81,13 +87,14 @@ class KafkaSink:
             raise SinkError(_reason(error)) from error
 
     async def tick(self) -> None:
-        """Nothing to be done."""
+        """Do nothing."""
 
     async def close(self) -> None:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        # An idempotent producer never gives up what it could not send, and would wait for that.
+        # An idempotent producer never gives up a message that it could not send, and would wait for
+        # it.
         await tasks.end([producer._sender.sender_task])
         producer._message_accumulator._batches.clear()
         producer._message_accumulator._pending_batches.clear()
@@ -98,14 +105,15 @@ class KafkaSink:
     # inner workings
 
     async def _too_large(self, rows: Sequence[BilledRow]) -> list[BilledRow]:
-        """Send all; those that no broker took for their size, or for that of their batch."""
+        """Send all rows; returns those that no broker took, as they or their batch were too
+        large."""
         producer = await self._connected()
         sent = []
         for row in rows:
             try:
                 sent.append(await self._send(producer, row))
             except _TOO_LARGE as error:
-                # The producer's own limit.
+                # The producer's own limit was exceeded.
                 sent.append(_failed(error))
         outcomes = await asyncio.gather(*sent, return_exceptions=True)
         too_large = []
@@ -119,7 +127,7 @@ class KafkaSink:
         return too_large
 
     async def _take_alone(self, row: BilledRow) -> None:
-        """In a batch of its own, as it is or cut."""
+        """Send the row in a batch of its own, whole or cut."""
         try:
             await (await self._send(await self._connected(), row))
         except _TOO_LARGE:
@@ -160,7 +168,8 @@ class KafkaSink:
 
 
 def _security(settings: KafkaSection) -> dict[str, Any]:
-    """Read each time that a producer is made, so that changed files are used; raises `OSError`."""
+    """The security options of a producer. The files are read for each new producer, so that changes
+    are used; raises `OSError`."""
     options: dict[str, Any] = {}
     if settings.tls:
         context = ssl.create_default_context(cafile=settings.ca_file or None)

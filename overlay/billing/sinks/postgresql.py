@@ -1,8 +1,8 @@
-"""Billing records in a PostgreSQL table, one row a dialog.
+"""Billing records in a PostgreSQL table, one row for each dialog.
 
-In: rows. Out: the table, made if it is not there; a row comes again as often as it likes, and the
-higher revision stays. Counterpart: the operator's database. The connection is made anew after it
-broke; while the database is away, rows wait in the node's own storage.
+In: rows. Out: the table, which is made if it does not exist. A row may come any number of times,
+and the highest revision stays. Counterpart: the operator's database. A broken connection is made
+anew. While the database is away, rows wait in the node's own storage.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _DEFAULTS: Final = {
     Kind.TIME: "",
     Kind.SECONDS: "DEFAULT 0",
 }
-"""Of a column that a table with rows lacks."""
+"""The default of a column that a table with rows lacks."""
 _KEY: Final = "id"
 _INDEXED: Final = ("callid", "start_time", "caller")
 
@@ -54,8 +54,8 @@ class PostgresqlSink:
         return f"postgresql {self._table}"
 
     async def take(self, rows: Sequence[BilledRow]) -> None:
-        # Of a batch's rows with one id the last is the latest; one statement may not touch a row
-        # twice.
+        # If a batch has several rows with one id, the last is the latest. One statement may not
+        # touch a row twice.
         values = {row.id: _values(row) for row in rows}
         try:
             async with asyncio.timeout(STATEMENT_TIMEOUT_S):
@@ -67,7 +67,7 @@ class PostgresqlSink:
             raise SinkError(_reason(error)) from error
 
     async def tick(self) -> None:
-        """Nothing to be done."""
+        """Do nothing."""
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -105,7 +105,7 @@ def _schema(table: str) -> list[sql.Composed]:
         for column, kind in kinds.items()
     )
     statements = [sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(name, columns)]
-    # A table of an earlier version lacks what was added since.
+    # A table of an earlier version lacks the columns added since.
     statements += [
         sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {} {}").format(
             name, sql.Identifier(column), sql.SQL(_TYPES[kind]), sql.SQL(_DEFAULTS[kind])
@@ -155,5 +155,5 @@ def _value(value: object, kind: Kind) -> object:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {STATEMENT_TIMEOUT_S:g} s"
-    # The first line: libpq adds hints, and never the password.
+    # Only the first line: libpq adds hints after it. It never names the password.
     return (str(error).strip() or type(error).__name__).splitlines()[0]

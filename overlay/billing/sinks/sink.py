@@ -1,7 +1,7 @@
-"""What a sink is, to `overlay.billing.exporter`.
+"""The interface between a sink and `overlay.billing.exporter`.
 
-A sink takes rows in batches. When `take` returns, all of them are safe there; when it raises, any
-of them may be there and all will come again: rows have stable ids, so that is no harm.
+A sink takes rows in batches. When `take` returns, all rows are safe in the sink. When it raises,
+any of them may be there, and all will come again. Rows have stable ids, so that does no harm.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,20 @@ class SinkError(SipfarmError):
 
 
 class Sink(Protocol):
-    """A place for rows."""
+    """A place that takes rows."""
 
     @property
     def name(self) -> str:
-        """The same as long as the sink is the same place: progress is kept under it."""
+        """Name of the sink. It stays the same as long as the place is the same, as progress is kept
+        under it."""
         ...
 
     async def take(self, rows: Sequence[BilledRow]) -> None:
-        """Make the rows safe there; raises `SinkError`."""
+        """Make the rows safe in the sink; raises `SinkError`."""
         ...
 
     async def tick(self) -> None:
-        """Called every second or so, rows or not; raises `SinkError`."""
+        """Called about every second, with or without rows; raises `SinkError`."""
         ...
 
     async def close(self) -> None:

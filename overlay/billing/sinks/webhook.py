@@ -1,7 +1,7 @@
-"""Billing records posted to an HTTP service, signed.
+"""Posts billing records to an HTTP service, signed.
 
-In: rows. Out: `POST` of `{"rows": [...]}`; any 2xx says that all of them are safe there.
-Counterpart: the operator's service, which checks the signature and puts rows by id.
+In: rows. Out: `POST` of `{"rows": [...]}`. Any 2xx says that all of them are safe there.
+Counterpart: the operator's service, which checks the signature and stores rows by id.
 
     X-Sipfarm-Timestamp: Unix seconds
     X-Sipfarm-Signature: sha256=HEX, HMAC-SHA256 over TIMESTAMP "." BODY with the shared secret
@@ -26,12 +26,12 @@ TIMEOUT_S: Final = 10.0
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
-    """What `X-Sipfarm-Signature` says."""
+    """The value of `X-Sipfarm-Signature`."""
     return "sha256=" + hmac.digest(secret, f"{timestamp}.".encode() + body, "sha256").hex()
 
 
 class WebhookSink:
-    """One URL."""
+    """The sink of one URL."""
 
     def __init__(self, url: str, secret_file: Path, clock: Callable[[], float] = time.time) -> None:
         self._url = url
@@ -62,13 +62,13 @@ class WebhookSink:
             raise SinkError(f"answered {answer.status_code} {answer.reason_phrase}")
 
     async def tick(self) -> None:
-        """Nothing to be done."""
+        """Do nothing."""
 
     async def close(self) -> None:
         await self._client.aclose()
 
     def _secret(self) -> bytes:
-        """Read each time, so that a changed secret is used at once."""
+        """The secret. The file is read each time, so that a changed secret is used at once."""
         try:
             with self._secret_file.open("rb") as file:
                 secret = file.read(IDENTITY_FILE_BYTES_MAX).strip()

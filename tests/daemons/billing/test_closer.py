@@ -40,7 +40,7 @@ async def shown(farm: Farm, call_id: str, node: str = "n1") -> Any:
 async def look(farm: Farm) -> None:
     """Have every node look for overdue calls now."""
     for node in farm.nodes.values():
-        await node.closer.close_overdue()
+        await node.billing.closer.close_overdue()
 
 
 def test_a_lost_call_is_closed_once_and_a_living_one_is_not(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_lost_call_is_closed_once_and_a_living_one_is_not(tmp_path: Path) -> N
         await eventually(closed)
         record = await shown(farm, "lost", "n3")
         assert (record.cause, record.duration_ms, len(record.event_ids)) == ("lost-bye", 0, 2)
-        assert sum(node.closer.closed for node in farm.nodes.values()) == 1
+        assert sum(node.billing.closer.closed for node in farm.nodes.values()) == 1
         assert (await shown(farm, "living")).state == "open"
         await farm.ask("n2", stop_event("lost"))
         assert (await shown(farm, "lost")).state == "complete"
@@ -67,9 +67,9 @@ def test_a_lost_call_is_closed_once_and_a_living_one_is_not(tmp_path: Path) -> N
 def test_the_next_one_closes_it_when_the_nearest_died_and_after_a_restart(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await up(farm)
-        nearest = farm.nodes["n1"].placement.of(key_of(RecordKind.CALL, "lost"))[0].name
+        nearest = farm.nodes["n1"].records.placement.of(key_of(RecordKind.CALL, "lost"))[0].name
         for node in farm.nodes.values():
-            await node.closer.stop()
+            await node.billing.closer.stop()
         await farm.ask("n1", lost("lost"))
         await farm.stop()
         # They find it on their disks, without the one whose turn it would have been.
@@ -80,7 +80,7 @@ def test_the_next_one_closes_it_when_the_nearest_died_and_after_a_restart(tmp_pa
         async def closed() -> bool:
             await look(farm)
             for node in farm.nodes.values():
-                node.closer.open_calls.again(key_of(RecordKind.CALL, "lost"), 0, 0)
+                node.billing.closer.open_calls.again(key_of(RecordKind.CALL, "lost"), 0, 0)
             return bool((await shown(farm, "lost", left[0])).state == "closed")
 
         await eventually(closed)
@@ -92,7 +92,7 @@ async def all_ended(farm: Farm) -> None:
     """Wait until no node counts a call that has not ended."""
 
     def counts() -> dict[str, int]:
-        return {name: len(node.closer.open_calls) for name, node in farm.nodes.items()}
+        return {name: len(node.billing.closer.open_calls) for name, node in farm.nodes.items()}
 
     await until(lambda: not any(counts().values()), what="no node counts an open call")
 
@@ -105,12 +105,14 @@ def test_a_node_that_missed_the_ends_makes_nobody_count_the_calls_again(tmp_path
         calls = [f"call-{number}" for number in range(10)]
         for call_id in calls:
             await farm.ask("n1", start_event(call_id))
-        await until(lambda: all(len(n.closer.open_calls) == 10 for n in farm.nodes.values()))
+        await until(
+            lambda: all(len(n.billing.closer.open_calls) == 10 for n in farm.nodes.values())
+        )
         await farm.stop("n3")
         for call_id in calls:
             await farm.ask("n1", stop_event(call_id))
         await all_ended(farm)
-        sent = {name: node.repair.sent for name, node in farm.nodes.items()}
+        sent = {name: node.records.repair.sent for name, node in farm.nodes.items()}
         await farm.start("n3")
         await farm.joined()
 
@@ -124,8 +126,8 @@ def test_a_node_that_missed_the_ends_makes_nobody_count_the_calls_again(tmp_path
             return held == [[2] * len(calls)] * 3
 
         await eventually(repaired)
-        assert farm.nodes["n3"].repair.sent or any(
-            farm.nodes[name].repair.sent > before for name, before in sent.items()
+        assert farm.nodes["n3"].records.repair.sent or any(
+            farm.nodes[name].records.repair.sent > before for name, before in sent.items()
         )
         await all_ended(farm)
 
@@ -140,21 +142,25 @@ def test_a_node_that_is_no_replica_any_more_does_not_count_the_call(tmp_path: Pa
         calls = [f"call-{number}" for number in range(20)]
         for call_id in calls:
             await farm.ask("n1", start_event(call_id))
-        await until(lambda: all(len(n.closer.open_calls) == 20 for n in farm.nodes.values()))
+        await until(
+            lambda: all(len(n.billing.closer.open_calls) == 20 for n in farm.nodes.values())
+        )
         await farm.start("n4")
         await farm.joined()
-        placement = farm.nodes["n4"].placement
+        placement = farm.nodes["n4"].records.placement
 
         def taken_over() -> int:
             places = [placement.of(key_of(RecordKind.CALL, each)) for each in calls]
             return sum(any(node.name == "n4" for node in nodes) for nodes in places)
 
         assert taken_over(), "n4 keeps none of them"
-        await until(lambda: len(farm.nodes["n4"].closer.open_calls) == taken_over())
+        await until(lambda: len(farm.nodes["n4"].billing.closer.open_calls) == taken_over())
 
         async def told_alike() -> bool:
             await look(farm)
-            return sum(len(n.closer.open_calls) for n in farm.nodes.values()) == 3 * len(calls)
+            return sum(len(n.billing.closer.open_calls) for n in farm.nodes.values()) == 3 * len(
+                calls
+            )
 
         await eventually(told_alike)
         for call_id in calls:

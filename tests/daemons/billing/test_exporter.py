@@ -45,7 +45,7 @@ async def call(farm: Farm, call_id: str, node: str = "n1") -> None:
 
 def backlog(farm: Farm) -> int:
     """What is not settled yet, over all nodes."""
-    return sum(node.exporter.progress["csv"].backlog for node in farm.nodes.values())
+    return sum(node.billing.exporter.progress["csv"].backlog for node in farm.nodes.values())
 
 
 async def settled(farm: Farm) -> None:
@@ -70,7 +70,7 @@ def test_every_call_is_exported_once_by_one_node(tmp_path: Path) -> None:
         await until(lambda: exported(tmp_path) == ids, what="all are exported")
         await settled(farm)
         assert exported(tmp_path) == ids
-        shares = [node.exporter.progress["csv"].taken for node in farm.nodes.values()]
+        shares = [node.billing.exporter.progress["csv"].taken for node in farm.nodes.values()]
         assert all(shares), "every node exports the calls that it is nearest to"
         assert sum(shares) == len(ids)
         # What was exported stays so over a restart of all nodes.
@@ -105,17 +105,17 @@ async def refuse(_: object) -> None:
 def test_the_next_replica_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(farm: Farm) -> None:
         await started(farm)
-        first = farm.nodes["n1"].placement.of(key_of(RecordKind.CALL, "mine"))[0].name
+        first = farm.nodes["n1"].records.placement.of(key_of(RecordKind.CALL, "mine"))[0].name
         others = [name for name in NAMES if name != first]
-        monkeypatch.setattr(farm.nodes[first].exporter.sinks[0], "take", refuse)
+        monkeypatch.setattr(farm.nodes[first].billing.exporter.sinks[0], "take", refuse)
         await call(farm, "mine", others[0])
-        progress = farm.nodes[first].exporter.progress["csv"]
+        progress = farm.nodes[first].billing.exporter.progress["csv"]
         await until(lambda: progress.last_error == "broken", what="the first replica has tried")
         assert exported(tmp_path) == []
         await farm.stop(first)
         for name in others:
             # Nobody waits twenty seconds for the next look in a test.
-            farm.nodes[name].exporter.again_s = 0.2
+            farm.nodes[name].billing.exporter.again_s = 0.2
         await until(lambda: exported(tmp_path) == ["mine"], 60, "another node has exported it")
 
     play(tmp_path, story)

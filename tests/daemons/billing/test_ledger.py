@@ -31,7 +31,7 @@ async def calls(farm: Farm, node: str, count: int, name: str = "call") -> None:
     for number in range(count):
         for event in (start_event(f"{name}-{number}"), stop_event(f"{name}-{number}")):
             assert (await farm.ask(node, event)).level
-    assert await farm.nodes[node].ledger.seal()
+    assert await farm.nodes[node].billing.ledger.seal()
 
 
 async def verified(farm: Farm, node: str = "n1") -> tuple[int, dict[str, Any]]:
@@ -65,11 +65,13 @@ async def vouched(farm: Farm, name: str, last: int = 1) -> None:
     node, first = farm.nodes[name], farm.nodes["n1"].own.node_id
 
     async def heard() -> bool:
-        return (first, last) in {(each.node_id, each.number) for each in node.witness.news()}
+        return (first, last) in {
+            (each.node_id, each.number) for each in node.billing.witness.news()
+        }
 
     await eventually(heard)
-    assert await node.ledger.seal()
-    assert node.ledger.blocks == 1
+    assert await node.billing.ledger.seal()
+    assert node.billing.ledger.blocks == 1
 
 
 def _database(home: Path) -> apsw.Connection:
@@ -178,8 +180,8 @@ def test_the_end_of_a_chain_that_is_cut_off_everywhere_is_missed(tmp_path: Path)
         # Nothing happens at n2; it signs a block all the same, of what it has seen, and one is
         # enough.
         await vouched(farm, "n2", last=3)
-        assert await farm.nodes["n2"].ledger.seal()
-        assert farm.nodes["n2"].ledger.blocks == 1
+        assert await farm.nodes["n2"].billing.ledger.seal()
+        assert farm.nodes["n2"].billing.ledger.blocks == 1
         await everywhere(farm, 10)
         await farm.stop()
         for name in NAMES:
@@ -219,8 +221,8 @@ def test_idle_nodes_do_not_vouch_for_each_other_for_ever(tmp_path: Path) -> None
             await everywhere(farm, rows)
         for _ in range(3):
             for name in NAMES:
-                assert await farm.nodes[name].ledger.seal()
-        assert [farm.nodes[name].ledger.blocks for name in NAMES] == [1, 1, 1]
+                assert await farm.nodes[name].billing.ledger.seal()
+        assert [farm.nodes[name].billing.ledger.blocks for name in NAMES] == [1, 1, 1]
 
     play(tmp_path, story)
 
@@ -250,7 +252,7 @@ def test_blocks_are_no_calls(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await started(farm)
         await calls(farm, "n1", 1)
-        assert (await farm.nodes["n1"].local.describe()).calls == 1
+        assert (await farm.nodes["n1"].control.local.describe()).calls == 1
         found = await farm.nodes["n1"].committer.read(lambda db: db.calls_after((0, b""), 2**62, 9))
         assert len(found[0]) == 1
 

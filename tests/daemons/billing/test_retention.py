@@ -66,7 +66,7 @@ def test_only_what_is_past_and_needed_by_nobody_is_deleted(tmp_path: Path) -> No
         assert await retention.delete_past(0.0) == 0
         await committer.commit_wait(Sinks(names=()))
         assert await retention.delete_past(0.0) == 1
-        await committer.close()
+        await committer.stop()
 
     asyncio.run(scenario())
 
@@ -86,7 +86,7 @@ def test_many_calls_go_in_batches(tmp_path: Path) -> None:
         await asyncio.gather(*(committer.commit_wait(each) for each in rows))
         assert await Retention(committer, lambda: HORIZON_US).delete_past(0.0) > 500
         assert await committer.read(lambda db: db.count_calls()) == 0
-        await committer.close()
+        await committer.stop()
 
     asyncio.run(scenario())
 
@@ -102,15 +102,15 @@ def test_repair_does_not_bring_back_what_one_node_has_deleted(tmp_path: Path) ->
         await until(
             lambda: all(len(db.events(key)) == 2 for db in readers.values()), what="all have it"
         )
-        later_us = farm.nodes["n1"].parts.now_ms() * 1000 + 2 * DAY_US
+        later_us = farm.nodes["n1"].base.now_ms() * 1000 + 2 * DAY_US
         for node in farm.nodes.values():
-            node.replica.horizon_us = lambda: later_us
+            node.records.replica.horizon_us = lambda: later_us
         first = farm.nodes["n1"]
         assert await Retention(first.committer, lambda: later_us + DAY_US).delete_past(0.0) == 1
         # A full pass of each other node, which holds it still, offers it to nobody.
         for name in ("n2", "n3"):
             assert len(readers[name].events(key)) == 2
-            await farm.nodes[name].repair.prove()
+            await farm.nodes[name].records.repair.prove()
         assert readers["n1"].events(key) == ()
         for name in farm.nodes:
             assert (await farm.ask(name, operator_messages.ShowCall(call_id="old"))).calls == ()

@@ -19,7 +19,7 @@ def test_what_no_longer_fits_is_not_shown_as_it_was(
         path, generations = farm.start_redis("n1"), Generations()
         shown = Projection(path, generations)
         redis = Redis(unix_socket_path=str(path))
-        shown.start()
+        await shown.start()
         try:
             await until(lambda: not shown.error, what="Redis is in use")
             await shown.set("l:c", b"old", 60_000)
@@ -33,6 +33,6 @@ def test_what_no_longer_fits_is_not_shown_as_it_was(
             assert generations.numbers[ALL] > of_all
         finally:
             await redis.aclose()
-            await shown.close()
+            await shown.stop()
 
     play(tmp_path, story)

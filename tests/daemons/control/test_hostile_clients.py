@@ -119,7 +119,9 @@ def test_half_a_request_and_connections_without_any_hold_up_nobody(
         reader, writer = await connect(node)
         assert await asyncio.wait_for(reader.read(), SOON_S) == b""
         idle[0][1].transport.abort()
-        await until(lambda: len(node.control.connections) == 3, SOON_S, "there is room again")
+        await until(
+            lambda: len(node.control.server.connections) == 3, SOON_S, "there is room again"
+        )
         assert await farm.ask("n1", GetStatus())
         for _, each in [*idle, (reader, writer)]:
             each.transport.abort()

@@ -18,7 +18,9 @@ KEY = key_of(RecordKind.REGISTRATION, "alice@farm.test")
 
 def named(farm: Farm, name: str) -> set[str]:
     """The nodes that phones are told of by one of them."""
-    return {each.name for each in farm.nodes[name].zone().nodes if each.serving and each.live}
+    return {
+        each.name for each in farm.nodes[name].dns.zone.view().nodes if each.serving and each.live
+    }
 
 
 def test_phones_go_elsewhere_and_records_stay(tmp_path: Path) -> None:
@@ -38,13 +40,15 @@ def test_phones_go_elsewhere_and_records_stay(tmp_path: Path) -> None:
         await farm.ask("n2", register("alice@farm.test", "sip:alice@192.0.2.1"))
 
         nodes = farm.nodes.values()
-        placed = [(node.placement.epoch, node.placement.of(KEY)) for node in nodes]
-        serial = farm.nodes["n2"].zone().serial
+        placed = [(node.records.placement.epoch, node.records.placement.of(KEY)) for node in nodes]
+        serial = farm.nodes["n2"].dns.zone.view().serial
         kamailios[0].stop()
         await until(lambda: all(named(farm, name) == {"n2", "n3"} for name in NAMES))
-        assert [(node.placement.epoch, node.placement.of(KEY)) for node in nodes] == placed
-        assert all(node.drain.phase is DrainPhase.SERVING for node in nodes)
-        assert farm.nodes["n2"].zone().serial > serial, "resolvers look at it again"
+        assert [
+            (node.records.placement.epoch, node.records.placement.of(KEY)) for node in nodes
+        ] == placed
+        assert all(node.records.drain.phase is DrainPhase.SERVING for node in nodes)
+        assert farm.nodes["n2"].dns.zone.view().serial > serial, "resolvers look at it again"
 
         status = await farm.ask("n2", operator_messages.GetStatus())
         said = {each.name: (each.ready, each.proxy, each.unready) for each in status.nodes}
@@ -54,7 +58,7 @@ def test_phones_go_elsewhere_and_records_stay(tmp_path: Path) -> None:
             "n2": (True, "ok", ()),
             "n3": (True, "ok", ()),
         }
-        assert (await farm.nodes["n1"].readiness.check()) == (reason,)
+        assert (await farm.nodes["n1"].control.readiness.check()) == (reason,)
         # It serves its peers as ever.
         located = await farm.ask("n1", proxy_messages.Locate(aor="alice@farm.test"))
         assert [each.uri for each in located.targets] == ["sip:alice@192.0.2.1"]

@@ -92,11 +92,11 @@ class Farm:
 
     async def _serve_until_stopped(self) -> None:
         self._stop = asyncio.Event()
-        running = await server.serve(self._socket, lambda: self.view)
+        running = server.DnsServer(self._socket, lambda: self.view)
+        await running.start()
         self._started.set()
         await self._stop.wait()
-        running.close()
-        await running.wait_closed()
+        await running.stop()
 
     def _wait(self) -> None:
         until_s = time.monotonic() + DEADLINE_S
@@ -189,7 +189,7 @@ def test_what_it_remembers_is_forgotten_when_the_zone_changes(tmp_path: Path) ->
 
     async def story() -> None:
         purging = Purging(tmp_path / "pdns.controlsocket", "farm.test")
-        purging.start()
+        await purging.start()
         both = ("NOERROR", ["A 192.0.2.1", "A 192.0.2.2"])
         assert await asyncio.to_thread(farm.dig, "farm.test", "A") == both
         farm.view = replace(farm.view, nodes=farm.view.nodes[:1])
@@ -210,7 +210,7 @@ def test_what_it_remembers_is_forgotten_when_the_zone_changes(tmp_path: Path) ->
 def test_one_that_is_away_has_nothing_to_forget(tmp_path: Path) -> None:
     async def story() -> None:
         purging = Purging(tmp_path / "pdns.controlsocket", "farm.test")
-        purging.start()
+        await purging.start()
         purging.zone_changed()
         until_s = time.monotonic() + DEADLINE_S
         while not purging.failed:

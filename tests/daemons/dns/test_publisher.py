@@ -262,7 +262,7 @@ def test_a_server_that_comes_back_is_told(kind: str, tmp_path: Path) -> None:
         server.process.terminate()
         server.process.wait(20)
         publisher = farm.publisher(config)
-        publisher.start()
+        await publisher.start()
         try:
             await until(lambda: publisher.failures > 0, 10, "a failure is counted")
             assert publisher.last_error

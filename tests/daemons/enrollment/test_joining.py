@@ -314,7 +314,7 @@ def test_a_node_serves_within_seconds_of_its_token(tmp_path: Path) -> None:
             await node.start()
             farm.nodes["n3"] = node
             await farm.joined()
-            unready = await node.readiness.check()
+            unready = await node.control.readiness.check()
             took_s = time.monotonic() - began_s
         assert unready == ()
         assert (await farm.ask("n3", proxy_messages.Authenticate(aor="a@farm.test"))).ha1

@@ -49,7 +49,7 @@ class Thief(Node):
         async def ignored(body: bytes) -> bool:
             return False
 
-        self.revoker.take = ignored  # type: ignore[method-assign]
+        self.operator.revoker.take = ignored  # type: ignore[method-assign]
 
 
 def test_a_revoked_node_loses_its_links_at_once_and_cannot_return(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_list_survives_restarts_and_reaches_who_was_away(tmp_path: Path) -> 
         await publish(farm, "n1", revoked)
         await farm.stop("n1")
         await begin(farm, "n1", "n3")
-        versions = [node.revoker for node in farm.nodes.values()]
+        versions = [node.operator.revoker for node in farm.nodes.values()]
         await until(lambda: all(r.current == revoked for r in versions), what="n3 has the list")
         for name in ("n1", "n3"):
             assert out_id in farm.nodes[name].network._shut_out
@@ -122,11 +122,11 @@ def test_an_announcement_that_was_lost_is_made_up_for(
 
     async def story(farm: Farm) -> None:
         await begin(farm, "n1", "n2")
-        farm.nodes["n1"].revoker._announce = lambda: None  # type: ignore[method-assign]
+        farm.nodes["n1"].operator.revoker._announce = lambda: None  # type: ignore[method-assign]
         farm.config("n9")
         revoked = revoke(farm, "n9")
         await publish(farm, "n1", revoked)
-        await until(lambda: farm.nodes["n2"].revoker.current == revoked, what="compared")
+        await until(lambda: farm.nodes["n2"].operator.revoker.current == revoked, what="compared")
 
     play(tmp_path, story)
 
@@ -144,11 +144,11 @@ def test_only_the_operator_can_revoke(tmp_path: Path, caplog: pytest.LogCaptureF
         with pytest.raises(RefusedError) as refused:
             await farm.ask("n2", operator_messages.PutRevocations(body=b"nonsense"))
         assert refused.value.code == "forged"
-        thief.revoker.answer = lambda request: RevocationsAre(body=body)  # type: ignore[method-assign]
+        thief.operator.revoker.answer = lambda request: RevocationsAre(body=body)  # type: ignore[method-assign]
         announcement = RevocationsChanged(version=1 << 60)
         assert isinstance(await thief.network.ask(victim_id, announcement, 1.0), Ack)
         await until(lambda: f"{thief.own.node_id.hex()} sent" in caplog.text, what="refused")
-        assert victim.revoker.current is revocations.NONE
+        assert victim.operator.revoker.current is revocations.NONE
         assert not isinstance(await thief.network.ask(victim_id, announcement, 1.0), Failed)
 
     play(tmp_path, story)
@@ -163,6 +163,8 @@ def test_a_newer_list_wins_and_an_old_one_cannot_come_back(tmp_path: Path) -> No
         assert (len(old.node_ids), len(new.node_ids)) == (1, 2)
         await publish(farm, "n1", new)
         assert (await publish(farm, "n2", old)).startswith("already")
-        await until(lambda: farm.nodes["n2"].revoker.current == new, what="n2 has the newer one")
+        await until(
+            lambda: farm.nodes["n2"].operator.revoker.current == new, what="n2 has the newer one"
+        )
 
     play(tmp_path, story)

@@ -39,11 +39,14 @@ async def against(farm: Farm, asked: str, name: str) -> str:
 
 
 def phases(farm: Farm) -> dict[str, bool]:
-    return {name: node.drain.phase is not DrainPhase.SERVING for name, node in farm.nodes.items()}
+    return {
+        name: node.records.drain.phase is not DrainPhase.SERVING
+        for name, node in farm.nodes.items()
+    }
 
 
 def leases(farm: Farm) -> set[str]:
-    return {node.lease.told()[0] for node in farm.nodes.values()}
+    return {node.control.lease.told()[0] for node in farm.nodes.values()}
 
 
 async def up(farm: Farm) -> None:
@@ -213,7 +216,7 @@ def test_an_end_that_was_lost_is_made_up_for_when_the_link_comes_back(tmp_path: 
         await until(lambda: leases(farm) == {"n2"})
         _lose_ends_to(n2, n3)
         await farm.ask("n2", Drain(wish=DrainWish.END))
-        assert n3.lease.told()[0] == "n2"
+        assert n3.control.lease.told()[0] == "n2"
         del n2.network.request
         n3.network.drop(n2.own.node_id, "a broken cable")
         await until(lambda: leases(farm) == {""}, what="n3 heard of it after all")

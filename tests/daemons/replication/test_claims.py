@@ -35,13 +35,13 @@ async def granted(farm: Farm, name: str, call_id: str, cseq: int = 1, calls_max:
 
 
 def counted(farm: Farm) -> dict[str, int]:
-    return {name: node.claims.counts.total(KEY) for name, node in farm.nodes.items()}
+    return {name: node.records.claims.counts.total(KEY) for name, node in farm.nodes.items()}
 
 
 def nearest(farm: Farm) -> str:
     """The node that decides for alice."""
     node = next(iter(farm.nodes.values()))
-    return node.placement.of(KEY)[0].name
+    return node.records.placement.of(KEY)[0].name
 
 
 async def three(farm: Farm) -> None:
@@ -59,7 +59,7 @@ def test_a_limit_holds_whichever_node_is_asked(tmp_path: Path) -> None:
             assert await granted(farm, name, "a"), "a retransmission"
         assert await granted(farm, "n3", "b", cseq=2), "after another challenge"
         await until(lambda: set(counted(farm).values()) == {2}, what="all replicas know")
-        assert sum(node.claims.refused for node in farm.nodes.values()) == 3
+        assert sum(node.records.claims.refused for node in farm.nodes.values()) == 3
 
         for call_id in "ab":
             await farm.ask("n1", start_event(call_id))
@@ -103,7 +103,7 @@ def test_when_the_node_that_counts_dies_another_counts_on(tmp_path: Path) -> Non
             assert await granted(farm, "n1", call_id)
             await farm.ask("n2", start_event(call_id))
         for _ in range(2):
-            replicas = [info.name for info in farm.nodes[names[0]].placement.of(KEY)]
+            replicas = [info.name for info in farm.nodes[names[0]].records.placement.of(KEY)]
             dead = replicas[0]
             await until(lambda: counted(farm)[replicas[1]] == 2, what="the next one was told")  # noqa: B023
             names.remove(dead)
@@ -113,7 +113,7 @@ def test_when_the_node_that_counts_dies_another_counts_on(tmp_path: Path) -> Non
                 what="its death is known",
             )
             assert not await granted(farm, names[0], "c")
-        replicas = [info.name for info in farm.nodes[names[0]].placement.of(KEY)]
+        replicas = [info.name for info in farm.nodes[names[0]].records.placement.of(KEY)]
         await until(lambda: all(counted(farm)[name] == 2 for name in replicas), what="handed over")
 
         back = dead
@@ -158,7 +158,7 @@ def test_peers_that_are_too_old_are_passed_by_and_none_at_all_is_said(
         assert await granted(farm, home, "a", 1, 1)
         assert await granted(farm, other, "a", 1, 1), "it counts for itself, as nobody else does"
         node = farm.nodes[other]
-        monkeypatch.setattr(node.placement, "surely", lambda _key: ())
+        monkeypatch.setattr(node.records.placement, "surely", lambda _key: ())
         with pytest.raises(RefusedError, match="no replica"):
             await farm.ask(other, claim("b"))
 
@@ -169,9 +169,9 @@ def test_claims_of_tomorrow_are_refused(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         await farm.start("n1")
         node = farm.nodes["n1"]
-        tomorrow = (node.parts.now_ms() + 86_400_000) << COUNTER_BITS
+        tomorrow = (node.base.now_ms() + 86_400_000) << COUNTER_BITS
         each = Claim(call=b"c" * 20, call_key=b"k" * 20, cseqs=(1,), changed=tomorrow)
-        assert isinstance(node.claims.shared(ShareClaims(key=KEY, claims=(each,))), Failed)
+        assert isinstance(node.records.claims.shared(ShareClaims(key=KEY, claims=(each,))), Failed)
         assert counted(farm) == {"n1": 0}
 
     play(tmp_path, story)

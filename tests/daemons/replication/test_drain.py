@@ -8,6 +8,7 @@ from overlay.control import operator_messages, proxy_messages
 from overlay.control.client import RefusedError
 from overlay.control.operator_messages import Drain
 from overlay.daemon.node import Node
+from overlay.links.peer_part import waits
 from overlay.links.peer_protocol import Failed, PeerReply
 from overlay.links.record_messages import Offer
 from overlay.records.draining import DrainPhase, DrainWish
@@ -48,7 +49,7 @@ def holders(farm: Farm, aor: str) -> set[str]:
 
 
 def served_by(node: Node) -> set[str]:
-    return {each.name for each in node.zone().nodes if each.live}
+    return {each.name for each in node.dns.zone.view().nodes if each.live}
 
 
 def test_a_drained_node_is_not_needed(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_too_few_would_stay(tmp_path: Path) -> None:
 def test_it_names_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("overlay.replication.drain.NAMED_AFTER_S", 0.2)
 
-    async def refuse(request: object) -> PeerReply:
+    async def refuse(peer: bytes, request: Offer) -> PeerReply:
         return Failed(code="storage", reason="the disk is full")
 
     async def story(farm: Farm) -> None:
@@ -164,7 +165,7 @@ def test_it_names_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         await farm.ask("n1", register("stranger@farm.test", CONTACT))
         await farm.ask("n1", start_event("call-0"))
         n3 = farm.nodes["n3"]
-        monkeypatch.setitem(n3.requests._later, Offer, refuse)
+        monkeypatch.setitem(n3.requests._handlers, Offer, waits(Offer, refuse))
         await farm.ask("n2", Drain(wish=DrainWish.BEGIN), 5.0)
 
         async def named() -> bool:

@@ -229,14 +229,16 @@ def test_a_node_alone_journals_and_hands_over_when_others_come_back(tmp_path: Pa
         await until(lambda: len(farm.nodes["n1"].membership.alive()) == 1)
         done = await farm.ask("n1", register(ALICE, CONTACT))
         assert (done.outcome, done.weak) == (RegisterOutcome.DONE, True)
-        await farm.nodes["n1"].readiness.check()
-        assert farm.nodes["n1"].registrations.weak == 1, "a node's own probe is no REGISTER"
+        await farm.nodes["n1"].control.readiness.check()
+        assert farm.nodes["n1"].records.registrations.weak == 1, "a node's own probe is no REGISTER"
         assert not (await farm.ask("n1", operator_messages.GetLocation(aor=ALICE))).complete
         assert (await farm.ask("n1", start_event("call-1"))).level == "journal"
-        assert farm.nodes["n1"].events.journal_depth == 1
+        assert farm.nodes["n1"].records.events.journal_depth == 1
         await farm.start("n2", "n3")
         await farm.joined()
-        await until(lambda: farm.nodes["n1"].events.journal_depth == 0, what="journal is empty")
+        await until(
+            lambda: farm.nodes["n1"].records.events.journal_depth == 0, what="journal is empty"
+        )
         await farm.stop("n1")
         for name in ("n2", "n3"):
             (record,) = (await farm.ask(name, operator_messages.ShowCall(call_id="call-1"))).calls
@@ -259,7 +261,7 @@ def test_the_journal_survives_a_restart(tmp_path: Path) -> None:
         assert (await farm.ask("n1", start_event("call-1"))).level == "journal"
         await farm.stop()
         await three(farm)
-        await until(lambda: farm.nodes["n1"].events.journal_depth == 0)
+        await until(lambda: farm.nodes["n1"].records.events.journal_depth == 0)
         (record,) = (await farm.ask("n3", operator_messages.ShowCall(call_id="call-1"))).calls
         assert len(record.replicas) >= 2
 
@@ -280,7 +282,7 @@ def test_a_note_that_a_full_disk_kept_is_taken_away_later(
 
     async def story(farm: Farm) -> None:
         await three(farm)
-        events = farm.nodes["n1"].events
+        events = farm.nodes["n1"].records.events
         kept: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         event = CallEvent(
             kind=EventKind.START,
@@ -331,7 +333,7 @@ def test_new_nodes_are_handed_what_they_should_hold(tmp_path: Path) -> None:
         def complete() -> bool:
             for number in range(30):
                 key = key_of(RecordKind.REGISTRATION, f"user{number}@farm.test")
-                for info in farm.nodes["n1"].placement.of(key):
+                for info in farm.nodes["n1"].records.placement.of(key):
                     if farm.nodes[info.name].bindings.get(key) is None:
                         return False
             return True
@@ -375,9 +377,9 @@ def test_a_node_that_was_a_replica_shows_nothing_older_than_its_own_copy(tmp_pat
         await farm.joined()
         await farm.ask("n1", register(ALICE, CONTACT))
         key = key_of(RecordKind.REGISTRATION, ALICE)
-        replicas = {node.name for node in farm.nodes["n1"].placement.of(key)}
+        replicas = {node.name for node in farm.nodes["n1"].records.placement.of(key)}
         former = farm.nodes[next(name for name in names if name not in replicas)]
-        copies = (farm.nodes[name].replica.registration(key) for name in replicas)
+        copies = (farm.nodes[name].records.replica.registration(key) for name in replicas)
         first = next(copy for copy in copies if copy)[0]
         newer = msgspec.structs.replace(first, contact="sip:alice@192.0.2.8:5060", cseq=99)
         former.bindings.put(key, registration.encode((newer,)))
@@ -385,7 +387,7 @@ def test_a_node_that_was_a_replica_shows_nothing_older_than_its_own_copy(tmp_pat
         assert newer.contact in [target.uri for target in located.targets]
 
         def repaired() -> bool:
-            copies = [farm.nodes[name].replica.registration(key) for name in replicas]
+            copies = [farm.nodes[name].records.replica.registration(key) for name in replicas]
             return sum(any(b.contact == newer.contact for b in copy) for copy in copies) >= 2
 
         await until(repaired, what="those that were read know it, too")
@@ -402,13 +404,13 @@ def test_what_a_node_with_a_clock_behind_wrote_replaces_nothing(tmp_path: Path) 
         key = key_of(RecordKind.REGISTRATION, ALICE)
         node = farm.nodes["n2"]
         await until(lambda: node.bindings.get(key) is not None)
-        (good,) = node.replica.registration(key)
+        (good,) = node.records.replica.registration(key)
         wrong = msgspec.structs.replace(good, cseq=7, expires_at_ms=good.expires_at_ms - 3_600_000)
         node.bindings.put(key, registration.encode((wrong,)))
         for name in THREE:
             located = await farm.ask(name, proxy_messages.Locate(aor=ALICE))
             assert [target.uri for target in located.targets] == [CONTACT], name
-        await until(lambda: node.replica.registration(key) == (good,), what="it is mended")
+        await until(lambda: node.records.replica.registration(key) == (good,), what="it is mended")
 
     play(tmp_path, story)
 
@@ -463,7 +465,7 @@ def test_redis_shows_what_is_hot_and_never_what_is_stale(tmp_path: Path) -> None
     async def story(farm: Farm) -> None:
         path = farm.start_redis("n2")
         await three(farm)
-        await until(lambda: not farm.nodes["n2"].projection.error, what="Redis is in use")
+        await until(lambda: not farm.nodes["n2"].records.projection.error, what="Redis is in use")
         redis = Redis(unix_socket_path=str(path))
         key = redis_key(ALICE)
         await farm.ask("n1", register(ALICE, CONTACT))
@@ -501,15 +503,15 @@ def test_without_redis_and_after_its_return_lookups_work(tmp_path: Path) -> None
         path = farm.start_redis("n1")
         await farm.start("n1")
         node = farm.nodes["n1"]
-        await until(lambda: not node.projection.error)
+        await until(lambda: not node.records.projection.error)
         await farm.ask("n1", register(ALICE, CONTACT))
         assert await reached(farm, "n1", ALICE)
         farm.stop_redis("n1")
         await farm.ask("n1", register(ALICE, "sip:alice@192.0.2.8", cseq=2))
         assert await reached(farm, "n1", ALICE)
-        await until(lambda: bool(node.projection.error))
+        await until(lambda: bool(node.records.projection.error))
         farm.start_redis("n1")
-        await until(lambda: not node.projection.error, what="Redis is in use again")
+        await until(lambda: not node.records.projection.error, what="Redis is in use again")
         redis = Redis(unix_socket_path=str(path))
         assert redis.get(redis_key(ALICE)) is None
         assert await reached(farm, "n1", ALICE)

@@ -89,18 +89,18 @@ def test_who_has_a_nodes_key_cannot_forge_a_subscriber(tmp_path: Path) -> None:
                 assert isinstance(reply, Failed), request
                 assert reply.code == "forged"
         # It offers, as repair does, and serves what it has made up.
-        thief.subscribers._records[KEY] = body
+        thief.base.subscribers._records[KEY] = body
         offer = Offer(kind=RecordKind.SUBSCRIBER, records=((KEY, b"otherwise"),))
         assert isinstance(await thief.network.ask(two.own.node_id, offer, 1.0), Wanted)
         for name in ("n2", "n3"):
             node = farm.nodes[name]
-            node.hot._subscribers.clear()
+            node.records.hot._subscribers.clear()
             secrets = await farm.ask(name, proxy_messages.Authenticate(aor=ALICE))
             assert secrets.ha1 == genuine.ha1
-            node.subscribers._records.pop(KEY)
+            node.base.subscribers._records.pop(KEY)
             secrets = await farm.ask(name, proxy_messages.Authenticate(aor=ALICE))
             assert secrets.ha1 == genuine.ha1
-            assert node.vetting.refused > 0
+            assert node.base.vetting.refused > 0
         for name in ("n2", "n3"):
             with pytest.raises(RefusedError) as refused:
                 await farm.ask(name, operator_messages.PutSubscriber(record=forged))
@@ -113,7 +113,7 @@ def test_names_that_a_thief_lists_are_not_shown(tmp_path: Path) -> None:
     async def story(farm: Farm) -> None:
         thief, _, _ = await three(farm)
         eve = subscriber.with_password("eve@farm.test", "x", 1)
-        thief.subscribers.merge(key_of(RecordKind.SUBSCRIBER, eve.aor), eve)
+        thief.base.subscribers.merge(key_of(RecordKind.SUBSCRIBER, eve.aor), eve)
         assert (await farm.ask("n2", operator_messages.ListSubscribers())).aors == ()
 
     play(tmp_path, story)
@@ -152,8 +152,8 @@ def test_repair_does_not_spread_what_rotted(tmp_path: Path) -> None:
 
         async def refused() -> bool:
             # Again and again: another's offer may heal it before n1 offers it.
-            one.subscribers._records[KEY] = rotten
-            return two.vetting.refused > 0
+            one.base.subscribers._records[KEY] = rotten
+            return two.base.vetting.refused > 0
 
         await eventually(refused)
         fetch = Fetch(kind=RecordKind.SUBSCRIBER, key=KEY)

@@ -85,7 +85,7 @@ def test_after_a_failed_sync_nothing_is_acknowledged_and_all_goes_on(
             # What the file is said to have was written out anew before anything was acknowledged.
             wal = tmp_path / "records.db-wal"
             assert wal.stat().st_size < 20 * PAGE
-            await committer.close()
+            await committer.stop()
 
     asyncio.run(scenario())
 
@@ -105,7 +105,7 @@ def test_the_log_is_written_out_anew_after_a_failed_sync(tmp_path: Path) -> None
             await committer.commit_wait(JournalDone(event_id=b"-"))
             assert disk._database is not opened
             assert device.synced >= before + 2
-            await committer.close()
+            await committer.stop()
 
     asyncio.run(scenario())
 
@@ -124,7 +124,7 @@ def test_a_read_that_fails_once_is_asked_again(tmp_path: Path) -> None:
 
             first = disk._reader
             assert await committer.read(fails_once) == 1
-            await committer.close()
+            await committer.stop()
 
     asyncio.run(scenario())
 
@@ -167,7 +167,7 @@ def test_a_broken_file_is_set_aside_and_what_can_be_read_is_kept(
         assert len(found) >= kept
         await committer.commit_wait(row(9_999))
         assert 9_999 in await committer.read(keys)
-        await committer.close()
+        await committer.stop()
         # It says so until somebody has looked at it.
         again = Damage()
         again.look_for_files(tmp_path)
@@ -193,7 +193,7 @@ def test_a_file_that_breaks_while_it_is_used_loses_no_commit(tmp_path: Path) -> 
         # Every call is due again: the marks among its events say whether a sink has it.
         assert await committer.read(lambda db: db.outbox_backlog("csv", 1)) == len(found)
         assert await committer.read(lambda db: db.journal_depth()) >= CALLS // 100 - 1
-        await committer.close()
+        await committer.stop()
 
     asyncio.run(scenario())
 
@@ -219,7 +219,7 @@ def test_bindings_are_written_again_from_memory_when_their_file_broke(tmp_path: 
         records = {sha1(b"%d" % number).digest(): b"\x90" * 200 for number in range(1_000)}
         for key, body in records.items():
             bindings.put(key, body)
-        await bindings.close()
+        await bindings.stop()
         _middle(tmp_path / "bindings.db")
         bindings = Bindings(BindingsDatabase(tmp_path), now_ms)
         assert 0 < len(bindings) < 1_000
@@ -232,7 +232,7 @@ def test_bindings_are_written_again_from_memory_when_their_file_broke(tmp_path: 
             bindings.put(key, b"\x91")
         while bindings._dirty:
             await bindings._flush()
-        await bindings.close()
+        await bindings.stop()
         again = BindingsDatabase(tmp_path)
         assert len(again.load()) == 1_000
         again.close()

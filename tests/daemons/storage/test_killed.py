@@ -59,5 +59,5 @@ async def _has_all(directory: Path, numbers: list[int]) -> None:
             assert database.events(number.to_bytes(20, "big")) == (b"%d" % number * 100,)
 
     await committer.read(check)
-    await committer.close()
+    await committer.stop()
     assert damage.describe() == ""

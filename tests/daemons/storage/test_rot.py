@@ -94,7 +94,7 @@ def test_a_read_has_what_it_finds_set_aside(tmp_path: Path) -> None:
         assert await committer.read(lambda db: db.events(KEY)) == (b"body",)
         damage(tmp_path / "records.db", "UPDATE events SET body = ?", b"aaa")
         assert await committer.read(lambda db: db.events(KEY)) == ()
-        await committer.close()
+        await committer.stop()
         assert len(aside(tmp_path / "records.db")) == 1
 
     asyncio.run(scenario())
@@ -130,8 +130,8 @@ def test_the_scrubber_writes_again_what_memory_has(tmp_path: Path) -> None:
         damage(tmp_path / "bindings.db", "UPDATE bindings SET body = x'00'")
         await Scrubber(bindings, subscribers, committer).scrub(0.0)
         assert await committer.read(lambda db: db.subscribers()) == [(key, ALICE, encoded)]
-        await bindings.close()
-        await committer.close()
+        await bindings.stop()
+        await committer.stop()
         again = BindingsDatabase(tmp_path)
         assert again.load() == {KEY: b"\x90"}
         again.close()

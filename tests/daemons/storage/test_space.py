@@ -46,7 +46,7 @@ def test_what_begins_a_record_is_refused_below_the_floor(tmp_path: Path) -> None
         free = 64 * MIB
         await committer.commit_wait(row(1, new=True))
         assert len(await committer.read(lambda db: db.events(KEY))) == 2
-        await committer.close()
+        await committer.stop()
 
     asyncio.run(scenario())
 
@@ -55,7 +55,7 @@ def test_registrations_stay_in_memory_until_there_is_room(tmp_path: Path) -> Non
     async def scenario() -> None:
         free = 0
         bindings = Bindings(BindingsDatabase(tmp_path), now_ms, Space(lambda: free, MIB))
-        bindings.start()
+        await bindings.start()
         bindings.put(KEY, b"\x90")
         await until(lambda: bool(bindings.last_error), what="it is held back")
         assert bindings.get(KEY) == b"\x90"
@@ -65,7 +65,7 @@ def test_registrations_stay_in_memory_until_there_is_room(tmp_path: Path) -> Non
         await until(lambda: reader.load() == {KEY: b"\x90"}, what="it is written")
         await until(lambda: not bindings.last_error, what="that is known here")
         reader.close()
-        await bindings.close()
+        await bindings.stop()
 
     asyncio.run(scenario())
 

@@ -32,12 +32,12 @@ def play(scenario: Scenario, path: Path, loop: Any = asyncio.new_event_loop) -> 
 async def serving(path: Path, *views: ZoneView) -> AsyncIterator[server.DnsServer]:
     """A server that is given these views one after the other, the last of them for ever."""
     left = list(views or (VIEW,))
-    running = await server.serve(path, lambda: left.pop(0) if len(left) > 1 else left[0])
+    running = server.DnsServer(path, lambda: left.pop(0) if len(left) > 1 else left[0])
+    await running.start()
     try:
         yield running
     finally:
-        running.close()
-        await running.wait_closed()
+        await running.stop()
 
 
 async def ask(path: Path, *questions: Any) -> list[Any]:

@@ -53,7 +53,7 @@ class Scene:
         self.told: list[bool] = []
 
     def start(self) -> None:
-        self.watcher.start(lambda: self.told.append(bool(self.watcher.away)))
+        self.watcher.go_on(lambda: self.told.append(bool(self.watcher.away)))
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop])
@@ -81,7 +81,7 @@ Play = Callable[[Callable[[Scene], Awaitable[None]]], None]
 def test_one_that_answers_is_known_before_the_first_turn(play: Play) -> None:
     async def story(scene: Scene) -> None:
         await scene.kamailio.start()
-        await scene.watcher.first()
+        await scene.watcher.start()
         assert scene.watcher.away == ""
         scene.start()
         await until(lambda: scene.kamailio.asked > 2)
@@ -92,7 +92,7 @@ def test_one_that_answers_is_known_before_the_first_turn(play: Play) -> None:
 
 def test_one_that_dies_and_comes_back_is_told(play: Play) -> None:
     async def story(scene: Scene) -> None:
-        await scene.watcher.first()
+        await scene.watcher.start()
         assert scene.watcher.away == "no answer to OPTIONS: connection refused"
         scene.start()
         await scene.kamailio.start()
@@ -108,7 +108,7 @@ def test_one_that_dies_and_comes_back_is_told(play: Play) -> None:
 def test_one_that_is_silent_is_told(play: Play) -> None:
     async def story(scene: Scene) -> None:
         await scene.kamailio.start()
-        await scene.watcher.first()
+        await scene.watcher.start()
         scene.start()
         scene.kamailio.silent = True
         await until(lambda: scene.told == [True])
@@ -122,7 +122,7 @@ def test_one_that_is_silent_is_told(play: Play) -> None:
 def test_answers_that_came_while_the_daemon_stood_still_count(play: Play) -> None:
     async def story(scene: Scene) -> None:
         await scene.kamailio.start()
-        await scene.watcher.first()
+        await scene.watcher.start()
         scene.start()
         for _ in range(8):
             asked = scene.kamailio.asked
@@ -137,7 +137,7 @@ def test_workers_that_take_in_messages_have_longer(play: Play, tmp_path: Path) -
     async def story(scene: Scene) -> None:
         scene.watcher = KamailioWatcher(config_of(*scene.kamailio.address, str(tmp_path)))
         await scene.kamailio.start()
-        await scene.watcher.first()
+        await scene.watcher.start()
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as figures:
             figures.bind(str(tmp_path / "kamailio.sock"))

@@ -169,7 +169,7 @@ def play(count: int, story: Callable[[Net, list[Peer]], Coroutine[Any, Any, None
         peers = [Peer(net, number) for number in range(1, count + 1)]
         try:
             for peer in peers:
-                peer.membership.start([])
+                await peer.membership.start()
             await until(lambda: all(len(p.links) == count - 1 for p in peers), what="joined")
             await story(net, peers)
         finally:

@@ -83,6 +83,6 @@ def test_it_goes_through_a_real_commit_path(tmp_path: Path) -> None:
         heart = Heartbeat(committer.round_trip)
         await heart.beat()
         assert (committer.batches, committer.rows) == (0, 0), "it writes nothing"
-        await committer.close()
+        await committer.stop()
 
     asyncio.run(story())

@@ -99,7 +99,7 @@ def test_many_writes_share_commits_and_each_is_answered(tmp_path: Path) -> None:
         await asyncio.gather(*(committer.commit_wait(one) for one in rows))
         assert committer.batches < len(rows) / 4
         assert len(await committer.read(lambda db: db.events(KEY))) == 200
-        await committer.close()
+        await committer.stop()
         with pytest.raises(StorageError, match="closing"):
             await committer.commit_wait(row(1))
 
@@ -123,7 +123,7 @@ def test_a_commit_that_the_disk_refuses_is_told_to_everybody(tmp_path: Path) -> 
         disk._database._connection.pragma("max_page_count", 1_000_000)
         await committer.commit_wait(row(9))
         assert committer.last_error == ""
-        await committer.close()
+        await committer.stop()
 
     asyncio.run(scenario())
 
@@ -143,7 +143,7 @@ def test_bindings_are_written_soon_and_nothing_ticks_while_they_stay_as_they_are
     async def scenario() -> None:
         bindings = Bindings(BindingsDatabase(tmp_path), now_ms, Space(free_bytes, 1))
         reader = BindingsDatabase(tmp_path)
-        bindings.start()
+        await bindings.start()
         await until(lambda: looks > 3, what="it looks from time to time")
         monkeypatch.setattr(bindings_module, "LOOK_S", 1_000.0)
         await asyncio.sleep(0.2)
@@ -155,7 +155,7 @@ def test_bindings_are_written_soon_and_nothing_ticks_while_they_stay_as_they_are
         bindings.forget(KEY)
         await until(lambda: reader.load() == {}, what="that is written, too")
         reader.close()
-        await bindings.close()
+        await bindings.stop()
 
     asyncio.run(scenario())
 
@@ -163,12 +163,12 @@ def test_bindings_are_written_soon_and_nothing_ticks_while_they_stay_as_they_are
 def test_bindings_are_there_at_once_and_after_a_restart(tmp_path: Path) -> None:
     async def scenario() -> None:
         bindings = Bindings(BindingsDatabase(tmp_path), now_ms)
-        bindings.start()
+        await bindings.start()
         bindings.put(KEY, b"\x90")
         assert bindings.get(KEY) == b"\x90"
-        await bindings.close()
+        await bindings.stop()
         again = Bindings(BindingsDatabase(tmp_path), now_ms)
         assert again.get(KEY) == b"\x90"
-        await again.close()
+        await again.stop()
 
     asyncio.run(scenario())

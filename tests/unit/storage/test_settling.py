@@ -255,12 +255,12 @@ def test_a_node_that_dies_before_it_settles_has_all_that_it_acknowledged(tmp_pat
         assert left_in_log(home) == [2]
         # What a host has on its disk that loses its power now.
         shutil.copytree(home, copy)
-        await committer.close()
+        await committer.stop()
         assert left_in_log(home) == []
         again = Committer(RecordsDisk(copy, Damage()))
         assert await again.read(lambda db: db.events(KEY)) == (b"1", b"2")
         assert await again.read(lambda db: db.journal_depth()) == 1
-        await again.close()
+        await again.stop()
 
     asyncio.run(scenario())
 
@@ -274,7 +274,7 @@ def test_readers_and_other_rows_find_what_was_acknowledged(tmp_path: Path) -> No
             await committer.commit_wait(JournalDone(event_id=row(number).event_id))
             assert await committer.read(lambda db: db.journal_depth()) == 0
             assert len(await committer.read(lambda db: db.events(KEY))) == number
-        await committer.close()
+        await committer.stop()
 
     asyncio.run(scenario())
 
@@ -287,14 +287,14 @@ def test_where_the_kernel_syncs_for_nobody_the_database_does(
         await committer.commit_wait(row(1))
         # Not settled, when the next one starts without a kernel that would help.
         shutil.copytree(tmp_path, tmp_path / "copy")
-        await committer.close()
+        await committer.stop()
 
     async def read() -> None:
         committer = Committer(RecordsDisk(tmp_path / "copy", Damage()))
         await committer.commit_wait(row(2))
         assert await committer.read(lambda db: db.events(KEY)) == (b"1", b"2")
         assert left_in_log(tmp_path / "copy") == []
-        await committer.close()
+        await committer.stop()
 
     asyncio.run(write())
     monkeypatch.setattr("overlay.storage.records_disk.open_syncer", lambda: None)

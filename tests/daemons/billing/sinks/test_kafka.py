@@ -278,7 +278,9 @@ def test_a_farm_whose_brokers_go_and_come_back_sends_each_record_once(
                 assert (await farm.ask(f"n{number % 3 + 1}", event)).level == "quorum"
 
         def told(what: str) -> int:
-            return sum(getattr(n.exporter.progress[name], what) for n in farm.nodes.values())
+            return sum(
+                getattr(n.billing.exporter.progress[name], what) for n in farm.nodes.values()
+            )
 
         name = f"kafka {TOPIC}"
         await asyncio.gather(*map(call, range(20)))
