@@ -13,8 +13,9 @@ from proxy import sip_uri
 
 ALL_CONTACTS: Final = "*"
 Q_DEFAULT: Final = 1000
-CONTACTS_MAX: Final = 64
-"""Contacts in one REGISTER. The daemon limits how many a subscriber may have."""
+PIECES_MAX: Final = 64
+"""Contacts in one REGISTER, and parameters of one Contact. The daemon limits how many Contacts a
+subscriber may have."""
 EXPIRES_S_MAX: Final = 2**32 - 1
 EXPIRES_MALFORMED_S: Final = 3600
 """A delta-seconds that is not a number counts as this (RFC 3261 20.19)."""
@@ -43,7 +44,7 @@ def parse(values: list[str], unsaid_s: int) -> list[Contact] | Literal["*"]:
     if [value.strip() for value in values] == [ALL_CONTACTS]:
         return ALL_CONTACTS
     texts = [text for value in values for text in _split(value, ",", _BETWEEN_COMMAS)]
-    if len(texts) > CONTACTS_MAX:
+    if len(texts) > PIECES_MAX:
         raise ContactError("Too Many Contacts")
     contacts = [_contact(text, unsaid_s) for text in texts]
     if len({contact.uri for contact in contacts}) != len(contacts):
@@ -118,12 +119,14 @@ def _thousandths(text: str) -> int:
 
 def _split(text: str, separator: str, piece: re.Pattern[str]) -> list[str]:
     """The pieces between separators that are neither quoted nor in angle brackets."""
-    pieces = []
+    pieces: list[str] = []
     position = 0
     while True:
         found = piece.match(text, position)
         if found is None or not found.group().strip():
             raise ContactError("Bad Contact")
+        if len(pieces) == PIECES_MAX:
+            raise ContactError("Too Many Contacts" if separator == "," else "Too Many Parameters")
         pieces.append(found.group())
         position = found.end()
         if position == len(text):

@@ -14,13 +14,21 @@ from hashlib import blake2s, md5, sha256
 from hmac import compare_digest
 from typing import Final
 
+from overlay.base.joined import joined
+
 NONCE_S: Final = 30
 """How long a nonce is good. The time is short because each accepted answer is remembered for as
 long, in some 150 bytes of Kamailio's shared memory; a client that is late is told `stale=true`."""
 RANDOM_BYTES: Final = 8
 _MAC_BYTES: Final = 12
 _NONCE: Final = re.compile(r"([0-9a-f]{8})([0-9a-f]{16})([0-9a-f]{24})")
-_PARAMETER: Final = re.compile(r'([a-z0-9_*-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]+)', re.I | re.S)
+_PARAMETER: Final = re.compile(
+    r'[\s,]*+([a-z0-9_*-]++)\s*+=\s*+("(?:[^"\\]++|\\.)*+"|[^\s,"]++)', re.I | re.S
+)
+"""One parameter and what stands before it. Nothing in it is tried twice."""
+_REST: Final = re.compile(r"[\s,]*+")
+PARAMETERS_MAX: Final = 32
+"""Parameters in one header field; RFC 7616 knows a dozen."""
 _COUNT: Final = re.compile(r"[0-9a-fA-F]{8}")
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _HASHES: Final[dict[str, Callable[[bytes], str]]] = {
@@ -58,7 +66,7 @@ def parse(value: str) -> Credentials | None:
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() != "digest":
         return None
-    found = {name.lower(): _plain(text) for name, text in _PARAMETER.findall(rest)}
+    found = _parameters(rest)
     algorithm = found.get("algorithm", "MD5").upper()
     qop = found.get("qop", "").lower()
     if algorithm not in _HASHES or qop not in ("", "auth"):
@@ -115,12 +123,25 @@ def is_fresh(key: bytes, node: str, now_s: float, nonce: str) -> bool:
 
 
 def _mac(key: bytes, node: str, text: str) -> str:
-    data = f"nonce\0{node}\0{text}".encode()
+    data = joined("nonce", node, text)
     return blake2s(data, key=key, digest_size=_MAC_BYTES).hexdigest()
 
 
 def _hash(algorithm: str, *parts: str) -> str:
     return _HASHES[algorithm](":".join(parts).encode("utf-8", "surrogateescape"))
+
+
+def _parameters(text: str) -> dict[str, str]:
+    """The parameters by their names in lower case; empty if the text is not a list of them, or has
+    too many."""
+    found: dict[str, str] = {}
+    position = 0
+    while parameter := _PARAMETER.match(text, position):
+        if len(found) == PARAMETERS_MAX:
+            return {}
+        found[parameter[1].lower()] = _plain(parameter[2])
+        position = parameter.end()
+    return found if _REST.fullmatch(text, position) else {}
 
 
 def _plain(text: str) -> str:

@@ -38,6 +38,10 @@ time for it: only a standing queue means too much work (RFC 8289 3.2). The queue
 until, for as long, the oldest message has waited for less than `CAUGHT_UP` of the delay."""
 CAUGHT_UP: Final = 0.5
 """See `LATE_FOR`."""
+MEMORY_BYTES_ENOUGH: Final = 12 << 20
+"""With less of Kamailio's shared memory free, or less than a quarter of it, new requests are
+refused; all of them at two thirds of that, 8 MiB, as with less Kamailio's TLS refuses to work.
+Connections leave more (`render.RESERVED_MIB`)."""
 _PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 _SO_TIMESTAMPNS: Final = 35
 _SO_MEMINFO: Final = 55
@@ -131,6 +135,21 @@ class BusyPeriod:
         """The message at hand may have waited for so long."""
         since_s = self._since_s
         return Backlog(delay_s=0.0 if since_s is None else self._clock() - since_s, filled=0.0)
+
+
+class SharedMemory:
+    """The memory that all processes of Kamailio share: tables, transactions and connections. It is
+    no queue, but is looked at as one: what is refused while it is short leaves nothing in it."""
+
+    def __init__(self, free_bytes: Callable[[], int], bytes_in_all: int) -> None:
+        self._free_bytes = free_bytes
+        self._enough = min(MEMORY_BYTES_ENOUGH, bytes_in_all // 4)
+
+    def look(self) -> Backlog:
+        """How far the memory is filled. It counts as half full while enough is free, so that
+        nothing is refused, and as full when two thirds of that are left."""
+        short = (self._enough - self._free_bytes()) / (self._enough - self._enough * 2 // 3)
+        return Backlog(delay_s=0.0, filled=min(1.0, max(0.0, 0.5 + short / 2)))
 
 
 def sockets_of_this_process(port: int) -> tuple[UdpSocket, ...]:

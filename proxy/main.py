@@ -34,16 +34,25 @@ _add_site_packages()
 from overlay.control.client import ControlClient  # noqa: E402
 from proxy import counters  # noqa: E402
 from proxy.ksr import Ksr, kamailio  # noqa: E402
-from proxy.load import BusyPeriod, Load, MessageQueue, sockets_of_this_process  # noqa: E402
+from proxy.load import (  # noqa: E402
+    BusyPeriod,
+    Load,
+    MessageQueue,
+    SharedMemory,
+    sockets_of_this_process,
+)
 from proxy.overlay_client import OverlayClient  # noqa: E402
 from proxy.ping_round import PingRound  # noqa: E402
-from proxy.routes import fork, pings, reply, request, responses, trunks, websocket_handshake  # noqa: E402
+from proxy.routes import checks, fork, pings, reply, request, trunks, websocket_handshake  # noqa: E402
 from proxy.settings import Settings  # noqa: E402
 from proxy.worker import RateLimitedLog, Worker  # noqa: E402
 
-WORKER_LOG_LEVEL: Final = -2
+LOG_LEVEL: Final = -2
 """Kamailio's level for critical errors and worse. Anybody can provoke the lines of the levels
-below, so the causes of those are counted instead."""
+below, so the causes of those are counted instead. That holds for all processes: the one that
+accepts connections would write a line for each that it refuses."""
+_MAIN_PROCESS: Final = 0
+"""Kamailio's rank of the process that starts the others, and does nothing for strangers."""
 
 
 class EntryPoints:
@@ -62,12 +71,20 @@ class EntryPoints:
         """Give the worker its own connection to the daemon, which opens at the first question; and
         keep Kamailio from logging each message that it cannot parse."""
         self._worker = self._make_worker()
+        if rank != _MAIN_PROCESS:
+            self._ksr.kex.setdebug(LOG_LEVEL)
         if rank > 0:
-            self._ksr.kex.setdebug(WORKER_LOG_LEVEL)
             proxy = self._settings.config.proxy
             if proxy.shed_delay_ms:
                 self._busy = BusyPeriod(time.monotonic)
-                queues: list[MessageQueue] = [*sockets_of_this_process(proxy.port), self._busy]
+                queues: list[MessageQueue] = [
+                    *sockets_of_this_process(proxy.port),
+                    SharedMemory(
+                        lambda: int(self._ksr.pv.get("$stat(free_size)")),
+                        proxy.shared_memory_mib << 20,
+                    ),
+                    self._busy,
+                ]
                 self._worker.load = Load(queues, proxy.shed_delay_ms / 1000, time.monotonic)
         gc.freeze()
         return 0
@@ -79,7 +96,7 @@ class EntryPoints:
         try:
             request.route(self._worker)
         except UnicodeDecodeError:
-            responses.malformed(self._worker)
+            checks.refuse_malformed(self._worker)
         except Exception as error:
             self._failed("request", error)
             self._answer_500()

@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from overlay.base.joined import joined
 from proxy import sip_uri
 
 SIGNATURE_BYTES: Final = 12
@@ -154,5 +155,4 @@ def _same(given: str, signature: str) -> bool:
 
 
 def _sign(key: bytes, *parts: str) -> str:
-    data = "\0".join(parts).encode("utf-8", "surrogateescape")
-    return blake2s(data, key=key, digest_size=SIGNATURE_BYTES).hexdigest()
+    return blake2s(joined(*parts), key=key, digest_size=SIGNATURE_BYTES).hexdigest()

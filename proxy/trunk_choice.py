@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Final, Self
 
+from overlay.base.joined import joined
 from overlay.records.settings import FarmSettings, Gateway, Trunk
 from proxy import telephone_numbers
 
@@ -43,6 +44,8 @@ class TrunkTable:
     by_source: dict[str, Trunk]
     networks: tuple[tuple[Network, Trunk], ...]
     down: frozenset[str]
+    knows_sources: bool
+    """Whether any trunk sends calls from addresses that are known."""
 
     @classmethod
     def of(cls, settings: FarmSettings, down: Iterable[str] = ()) -> Self:
@@ -65,12 +68,18 @@ class TrunkTable:
                     by_source.setdefault(str(network.network_address), trunk)
                 else:
                     networks.append((network, trunk))
-        return cls(settings, by_prefix, by_domain, by_source, tuple(networks), frozenset(down))
+        return cls(
+            settings,
+            by_prefix,
+            by_domain,
+            by_source,
+            tuple(networks),
+            frozenset(down),
+            knows_sources=bool(by_source or networks),
+        )
 
     def from_source(self, address: str) -> Trunk | None:
         """The trunk whose calls come from this address; None if there is none."""
-        if not self.by_source and not self.networks:
-            return None
         try:
             parsed = ipaddress.ip_address(address.strip("[]"))
         except ValueError:
@@ -148,8 +157,7 @@ def _draw(gateway: Gateway, call_id: str) -> float:
     calls that are its own."""
     if not gateway.weight:
         return math.inf
-    data = f"{gateway.uri}\0{call_id}".encode("utf-8", "surrogateescape")
-    dice = int.from_bytes(blake2s(data, digest_size=6).digest(), "big")
+    dice = int.from_bytes(blake2s(joined(gateway.uri, call_id), digest_size=6).digest(), "big")
     return -math.log((dice + 1) / (1 << 48)) / gateway.weight
 
 

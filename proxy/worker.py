@@ -17,6 +17,12 @@ from proxy.load import Load
 from proxy.overlay_client import OverlayClient
 from proxy.settings import Settings
 from proxy.shown_settings import ShownSettings
+from proxy.source_quota import (
+    BYTES_FOR_A_REQUEST,
+    FLOWS_FOR_A_REQUEST,
+    PERIOD_S,
+    SourceQuota,
+)
 from proxy.trunk_choice import GatewayTarget
 
 LOG_INTERVAL_S: Final = 1.0
@@ -78,6 +84,10 @@ class Worker:
     3325)."""
     gateway_target: GatewayTarget | None = None
     """The attempt at a gateway that is being sent, for the branch route; None at any other time."""
+    requests_quota: SourceQuota = field(init=False)
+    """What is left for each address of the memory for requests, in bytes."""
+    flows_quota: SourceQuota = field(init=False)
+    """How many more flows this worker remembers for each address."""
     load: Load = field(default_factory=lambda: Load((), 0.0, time.monotonic))
     """How far the node is behind with its work."""
     shown: ShownSettings = field(init=False)
@@ -89,6 +99,10 @@ class Worker:
         config = self.settings.config
         self.shown = ShownSettings(config.settings_file, self.clock)
         self.kept = KeptTargets(config.generations_file, self.clock)
+        proxy = config.proxy
+        per_s = proxy.source_requests_per_s_max
+        self.requests_quota = SourceQuota(per_s * BYTES_FOR_A_REQUEST, PERIOD_S, self.clock)
+        self.flows_quota = SourceQuota(per_s * FLOWS_FOR_A_REQUEST, proxy.expires_max_s, self.clock)
 
     def count(self, name: str) -> None:
         """Add one to a counter of `proxy.counters`."""

@@ -46,6 +46,11 @@ URI_CHARS_MAX: Final = 1_024
 """Length of a contact's URI, of an address-of-record, and of an entry in a subscriber's policy."""
 HEADER_CHARS_MAX: Final = 1_024
 """Length of any text from a SIP message that the farm stores, such as a Call-ID or a tag."""
+SIP_FIELD_CHARS_MAX: Final = 8 << 10
+"""Length of one header field, or of the first line, of a SIP message; a proxy refuses a request
+with a longer one, and drops such an answer."""
+SIP_REQUEST_BYTES_MAX: Final = 16 << 10
+"""Size of a SIP request outside of dialogs, body included."""
 BINDINGS_PER_AOR_MAX: Final = 128
 """Bindings in the registration record of one address-of-record, removed ones included while their
 removal must be remembered."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Final
 
+from overlay.base.joined import joined
 from overlay.records.billed import DESCRIPTION, CallDescription, Column, Kind, columns_of
 from overlay.records.call_record import CallRecord
 
@@ -94,8 +95,7 @@ def record_id(record: CallRecord) -> str:
     """The id of a dialog's record, the same on every node, in every export and in every
     revision."""
     tags = sorted((record.from_tag, record.to_tag))
-    text = "\0".join((record.call_id, *tags))
-    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return sha256(joined(record.call_id, *tags)).hexdigest()[:32]
 
 
 def _moment(time_us: int) -> str:

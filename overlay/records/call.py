@@ -16,6 +16,7 @@ from hashlib import sha1
 import msgspec
 
 from overlay.base import decoding
+from overlay.base.joined import joined
 
 
 class EventKind(IntEnum):
@@ -141,8 +142,7 @@ def event_id(kind: EventKind, call_id: str, from_tag: str, to_tag: str, unique: 
     The tags are sorted, so that a BYE from either side is the one STOP of its dialog.
     """
     low, high = sorted((from_tag, to_tag))
-    text = "\0".join((str(int(kind)), call_id, low, high, unique))
-    return sha1(text.encode("utf-8", "surrogateescape")).digest()
+    return sha1(joined(str(int(kind)), call_id, low, high, unique)).digest()
 
 
 def earlier(one: CallEvent, two: CallEvent) -> CallEvent:

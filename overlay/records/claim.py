@@ -15,6 +15,7 @@ from typing import Annotated
 
 import msgspec
 
+from overlay.base.joined import joined
 from overlay.records.clock import milliseconds
 
 SETUP_MS = 200_000
@@ -77,7 +78,7 @@ NOTHING = Heard()
 def claim_id(call_id: str, from_tag: str) -> bytes:
     """What identifies a call of a subscriber. An INVITE that is sent again has the same id, even at
     another node and after another challenge: only its CSeq grows."""
-    return sha1(f"{call_id}\0{from_tag}".encode("utf-8", "surrogateescape")).digest()
+    return sha1(joined(call_id, from_tag)).digest()
 
 
 def again(before: Claim | None, now: Claim) -> Claim:

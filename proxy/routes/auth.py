@@ -6,13 +6,12 @@ same check, the same challenge. Counterpart: `proxy/digest.py` computes.
 
 A right answer counts once. The retransmission of a request carries the same answer, and must not be
 taken for a replay. So a request that passed is remembered for as long as a client retransmits
-(64*T1, RFC 3261 17.1.1.2), by all that tells its retransmission from another use of its answer.
+(64*T1, RFC 3261 17.1.1.2): all its bytes, Contact and body included, and where they came from.
 """
 
 import os
 import time
 from dataclasses import dataclass
-from hashlib import blake2s
 from typing import Final
 
 from overlay.base.limits import URI_CHARS_MAX
@@ -26,6 +25,8 @@ from proxy.worker import Worker
 CREDENTIALS_MAX: Final = 8
 _PASSED: Final = "passed"
 _USED: Final = "used"
+_WHOLE_MESSAGE: Final = "$(mb{s.sha256})"
+"""Kamailio's hash over the message as it came, in hexadecimal digits."""
 _NO_ONES_HA1: Final = "0123456789abcdef0123456789abcdef"
 """Checked if there is no such user, so that this takes as long as a wrong password."""
 
@@ -180,18 +181,7 @@ def _challenge(worker: Worker, *, stale: bool = False) -> None:
 
 
 def _fingerprint(worker: Worker) -> tuple[str, str]:
-    ksr = worker.ksr
-    get = ksr.pv.get
-    key = fields.transaction_key(worker)
-    parts = (
-        get("$hdr(Authorization)"),
-        get("$hdr(Proxy-Authorization)"),
-        get("$rm"),
-        get("$ou"),
-        get("$tu"),
-        get("$hdr(Via)"),
-        get("$si"),
-        get("$sp"),
-    )
-    text = "\0".join(str(part) for part in parts)
-    return key, blake2s(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    """The key of the request's transaction, and what no other request has: all its bytes, and where
+    they came from."""
+    kx, digits = worker.ksr.kx, worker.ksr.pv.get(_WHOLE_MESSAGE)
+    return fields.transaction_key(worker), f"{digits} {kx.get_srcip()} {kx.get_srcport()}"

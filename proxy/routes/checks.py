@@ -37,9 +37,9 @@ def pass_hops(worker: Worker) -> bool:
     if hops > 0:
         return True
     if hops == -1:
-        responses.send(worker, 483, "Too Many Hops")
+        refuse_stranger(worker, 483, "Too Many Hops")
     else:
-        responses.malformed(worker)
+        refuse_malformed(worker)
     return False
 
 
@@ -55,9 +55,25 @@ def pass_form(worker: Worker) -> bool:
         worker.count(counters.MALFORMED)
         return False
     if len(ksr.kx.get_callid()) > HEADER_CHARS_MAX or (ksr.is_UDP() and not _is_whole(worker)):
-        responses.malformed(worker)
+        worker.count(counters.MALFORMED)
+        responses.send(worker, 400, "Bad Request")
         return False
     return True
+
+
+def refuse_stranger(worker: Worker, code: int, reason: str) -> None:
+    """Answer a request whose sender is not known yet, unless that sender's address floods."""
+    if is_moderate(worker):
+        responses.send(worker, code, reason)
+    else:
+        worker.count(counters.FLOODS)
+
+
+def refuse_malformed(worker: Worker) -> None:
+    """Answer a request 400 that breaks the grammar, or has bytes that are not UTF-8 where RFC 3261
+    7 wants UTF-8, unless its sender's address floods."""
+    worker.count(counters.MALFORMED)
+    refuse_stranger(worker, 400, "Bad Request")
 
 
 def _is_of_unknown_scheme(worker: Worker) -> bool:
@@ -79,9 +95,9 @@ def is_moderate(worker: Worker) -> bool:
     dropped without an answer, as answers would help its sender; requests are heard again as soon as
     the rate is lower."""
     settings, ksr = worker.settings, worker.ksr
-    if not settings.config.proxy.source_requests_per_s_max or settings.trusts(ksr.kx.get_srcip()):
+    if not settings.config.proxy.source_requests_per_s_max or ksr.pike.pike_check_req() >= 0:
         return True
-    return ksr.pike.pike_check_req() >= 0
+    return settings.trusts(ksr.kx.get_srcip())
 
 
 def pass_sender(worker: Worker) -> bool:

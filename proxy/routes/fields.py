@@ -6,13 +6,16 @@ Kamailio passes on strings in UTF-8, and raises `UnicodeDecodeError` for others.
 not keep a call from being made or billed, if its field only informs or is evidence of the call.
 """
 
+from hashlib import blake2b
 from typing import Final
 
+from overlay.base.joined import joined as join_parts
 from proxy.worker import Worker
 
 FIELDS_MAX: Final = 64
 """Header fields of one name that are read."""
 
+_KEY_BYTES: Final = 16
 _BETWEEN: Final = "\n"
 _NONE: Final = "<null>"
 """What Kamailio writes for a variable without a value. A user may have this name, too."""
@@ -110,6 +113,12 @@ def transaction_key(worker: Worker) -> str:
 
 
 def table_key(call_id: str, cseq: object, from_tag: str) -> str:
-    """A key for a table of Kamailio, from what all messages of a transaction have in common. It has
-    no NUL, as Kamailio takes C strings."""
-    return f"{call_id}|{cseq}|{from_tag}".replace("\0", "|")
+    """The `fixed_key` of what all messages of a transaction have in common."""
+    parts = join_parts(call_id, str(cseq), from_tag)
+    return blake2b(parts, digest_size=_KEY_BYTES).hexdigest()
+
+
+def fixed_key(*parts: str) -> str:
+    """A key for a table of Kamailio. Its length does not depend on what strangers send, as the
+    tables are in the memory that all workers share."""
+    return blake2b(join_parts(*parts), digest_size=_KEY_BYTES).hexdigest()

@@ -10,22 +10,22 @@ from proxy.routes import detour, flows, relay, responses
 from proxy.worker import Worker
 
 
-def route(worker: Worker, method: str, parameters: dict[str, str]) -> None:
-    """Send the request along the flow that its Route's `parameters` name."""
+def route(worker: Worker, method: str, parameters: dict[str, str]) -> bool:
+    """Send the request along the flow that its Route's `parameters` name. False if no node of the
+    farm wrote them for this request: whoever sent it is a stranger."""
     ksr, settings = worker.ksr, worker.settings
     call_id = ksr.kx.get_callid()
     flow = route_token.read_owner_route(settings.route_key, parameters, call_id)
     if flow is None or flow.owner != settings.node:
-        worker.count(counters.RELAY_REFUSED)
-        responses.send(worker, 403, "Forbidden")
-        return
+        return False
     ksr.rr.loose_route_mode(1)
     hop = flows.aim_at_flow(worker, flow, call_id)
     worker.count(counters.FLOWS_DELIVERED)
     if relay.send(worker, method, hop):
-        return
+        return True
     worker.count(counters.FLOWS_BROKEN)
     in_dialog = ksr.siputils.has_totag() > 0
     if "l" not in parameters and in_dialog and detour.send(worker, method, flow, call_id):
-        return
+        return True
     responses.send(worker, 430, "Flow Failed")
+    return True

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from overlay.records.targets import Target
 from proxy import sip_uri
+from proxy.routes import fields
 from proxy.worker import Worker
 
 METHODS: Final = frozenset({"INVITE", "MESSAGE"})
@@ -41,7 +42,7 @@ def is_tcp_attempt(target: Target) -> bool:
 
 def remember_deaf(worker: Worker, failed: Target) -> None:
     """An attempt over TCP has failed: do not make it again soon."""
-    worker.ksr.htable.sht_sets(_TABLE, failed.backups[0].uri, "1")
+    worker.ksr.htable.sht_sets(_TABLE, fields.fixed_key(failed.backups[0].uri), "1")
 
 
 def _both_ways(worker: Worker, target: Target) -> Target:
@@ -50,6 +51,6 @@ def _both_ways(worker: Worker, target: Target) -> Target:
         return target
     if sip_uri.transport_of(uri) or sip_uri.is_reliable(uri):
         return target
-    if worker.ksr.htable.sht_get(_TABLE, uri) is not None:
+    if worker.ksr.htable.sht_get(_TABLE, fields.fixed_key(uri)) is not None:
         return target
     return replace(target, uri=uri + _SUFFIX, backups=(target,))

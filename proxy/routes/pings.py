@@ -13,18 +13,23 @@ pinged on, as the answer may have been lost.
 
 import uuid
 from collections.abc import Mapping
+from hashlib import blake2s
+from hmac import compare_digest
 from typing import Final
 
+from overlay.base.joined import joined
 from overlay.control.proxy_messages import Register
 from proxy import counters, pinged_flows, sip_uri
 from proxy.ping_round import PingRound, slice_of
 from proxy.pinged_flows import PingedFlow
+from proxy.routes import fields
 from proxy.settings import Settings
 from proxy.worker import Worker
 
 _PONGS: Final = "pongs"
 _ITERATOR: Final = "pings"
 _CALL_ID: Final = "nat-ping-"
+_SIGNATURE_BYTES: Final = 12
 
 
 def remember_flow(worker: Worker, request: Register) -> None:
@@ -35,11 +40,16 @@ def remember_flow(worker: Worker, request: Register) -> None:
         return
     kx, htable = worker.ksr.kx, worker.ksr.htable
     address = _host_port(kx.get_srcip(), kx.get_srcport())
-    table, key = _table(slice_of(address, round_s)), f"{address}|{request.aor}"
+    table = _table(slice_of(address, round_s))
+    key = f"{address}|{fields.fixed_key(request.aor)}"
     kept = [change for change in request.contacts if change.received and change.expires_s]
     if kept:
         expires_s = max(change.expires_s for change in kept)
         flow = worker.clock() + expires_s, kept[0].uri
+        known = htable.sht_get(table, key) is not None
+        if not known and not worker.flows_quota.take(kx.get_srcip(), 1):
+            worker.count(counters.SOURCES_FULL)
+            return
         htable.sht_setxs(table, key, pinged_flows.encode(flow), expires_s)
     elif request.remove_all or request.contacts:
         htable.sht_rm(table, key)
@@ -64,13 +74,35 @@ def tick(worker: Worker, pings: PingRound) -> None:
 
 def is_answer(worker: Worker) -> bool:
     """Whether this reply to an OPTIONS answers a ping of this node. If so, it is noted."""
-    kx = worker.ksr.kx
-    if not kx.get_callid().startswith(_CALL_ID) or worker.ksr.pv.get("$hdrc(Via)") != 1:
+    kx, settings = worker.ksr.kx, worker.settings
+    call_id = kx.get_callid()
+    if not call_id.startswith(_CALL_ID) or worker.ksr.pv.get("$hdrc(Via)") != 1:
         return False
+    address = _host_port(kx.get_srcip(), kx.get_srcport())
+    if not is_made_for(settings, call_id, address):
+        # An answer to nothing would only fill the table.
+        return True
     worker.count(counters.NAT_PONGS)
-    if worker.settings.config.proxy.nat_ping_s:
-        worker.ksr.htable.sht_sets(_PONGS, _host_port(kx.get_srcip(), kx.get_srcport()), "1")
+    if settings.config.proxy.nat_ping_s:
+        worker.ksr.htable.sht_sets(_PONGS, address, "1")
     return True
+
+
+def call_id_for(settings: Settings, address: str, unique: str) -> str:
+    """The Call-ID of a ping to this address, which nobody else can make; `unique` has no hyphen."""
+    return f"{_CALL_ID}{unique}-{_signature(settings, address, unique)}"
+
+
+def is_made_for(settings: Settings, call_id: str, address: str) -> bool:
+    """Whether `call_id_for` made this, on this node, for this address."""
+    unique, _, signature = call_id.removeprefix(_CALL_ID).partition("-")
+    expected = _signature(settings, address, unique)
+    return signature.isascii() and compare_digest(signature, expected)
+
+
+def _signature(settings: Settings, address: str, unique: str) -> str:
+    data = joined("ping", settings.node, address, unique)
+    return blake2s(data, key=settings.route_key, digest_size=_SIGNATURE_BYTES).hexdigest()
 
 
 def options_request(settings: Settings, address: str, contact: str, unique: str) -> str:
@@ -84,7 +116,7 @@ def options_request(settings: Settings, address: str, contact: str, unique: str)
         "Max-Forwards: 70",
         f"From: <sip:{settings.farm}>;tag={unique[:8]}",
         f"To: <{target}>",
-        f"Call-ID: {_CALL_ID}{unique}",
+        f"Call-ID: {call_id_for(settings, address, unique)}",
         "CSeq: 1 OPTIONS",
         "Content-Length: 0",
     )

@@ -21,6 +21,9 @@ from proxy.routes import fields
 from proxy.worker import Worker
 
 _TABLE: Final = "pins"
+PIN_CHARS_MAX: Final = 8 << 10
+"""The longest pin, enough for thirty targets. A fork with more tries no second flow or group; for
+what has no transaction, CANCEL falls back on bindings."""
 WITH_TRANSACTION: Final = "tm"
 """The pin of an INVITE that has a transaction of this node, which itself knows where it went. The
 plan of a fork may follow in the same text."""
@@ -29,7 +32,7 @@ plan of a fork may follow in the same text."""
 def pin(worker: Worker, call_id: str, from_tag: str, text: str) -> None:
     """Remember where an INVITE goes: `WITH_TRANSACTION`, or its targets as text."""
     key = fields.table_key(call_id, worker.ksr.pv.get("$cs"), from_tag)
-    if worker.ksr.htable.sht_sets(_TABLE, key, text) < 0:
+    if len(text) > PIN_CHARS_MAX or worker.ksr.htable.sht_sets(_TABLE, key, text) < 0:
         worker.log.line("pins", "no room for pins: CANCEL falls back on bindings")
 
 
@@ -75,7 +78,9 @@ def target_in(text: str) -> Target | None:
 
 def keep_plan(worker: Worker, key: str, plan: ForkPlan) -> None:
     """Pin a fork, with what is left to try; `key` is `fields.transaction_key`."""
-    worker.ksr.htable.sht_sets(_TABLE, key, WITH_TRANSACTION + fork_plan.encode(plan))
+    text = WITH_TRANSACTION + fork_plan.encode(plan)
+    kept = text if len(text) <= PIN_CHARS_MAX else WITH_TRANSACTION
+    worker.ksr.htable.sht_sets(_TABLE, key, kept)
 
 
 def plan(worker: Worker, key: str) -> ForkPlan:

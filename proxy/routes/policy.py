@@ -10,7 +10,7 @@ from typing import Final
 from overlay.records.names import address_of_record
 from overlay.records.subscriber import Policy
 from proxy import counters
-from proxy.routes import claims, responses
+from proxy.routes import claims, fields, responses
 from proxy.worker import Worker
 
 _RATES: Final = "rates"
@@ -44,7 +44,7 @@ def _keeps_to_rate(worker: Worker, aor: str, policy: Policy) -> bool:
     most = policy.calls_per_second_max
     if not most:
         return True
-    key = f"{aor}|{int(worker.clock())}".replace("\0", "|")
+    key = fields.fixed_key(aor, str(int(worker.clock())))
     if worker.ksr.htable.sht_inc(_RATES, key) <= most:
         return True
     worker.count(counters.POLICY_RATES)

@@ -34,8 +34,9 @@ def insert(
     Request-URI that the request leaves with; empty if it is the target's own.
     """
     ksr, settings = worker.ksr, worker.settings
-    if not trunk:
-        came_from = worker.shown.table().from_source(ksr.kx.get_srcip())
+    table = worker.shown.table()
+    if not trunk and table.knows_sources:
+        came_from = table.from_source(ksr.kx.get_srcip())
         trunk = came_from.name if came_from else ""
     caller = flows.flow_of_sender(worker, fields.text(worker, "$ct"))
     callee = route_token.flow_of(target.owner, target.received) if target.received else None

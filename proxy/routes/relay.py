@@ -11,6 +11,7 @@ and leaves on UDP, which nobody else would retransmit (16.11).
 
 from typing import Final
 
+from overlay.base.limits import HEADER_CHARS_MAX
 from overlay.records.names import address_of_record
 from overlay.records.targets import Reach, Target, encode_targets
 from proxy import counters, sip_uri
@@ -34,6 +35,9 @@ def to_targets(worker: Worker, method: str, targets: tuple[Target, ...]) -> None
     """Send an initial request to all its targets; if it cannot be sent, it is answered."""
     ksr = worker.ksr
     call_id, from_tag = _CALL.read(worker)
+    if len(from_tag) > HEADER_CHARS_MAX:
+        responses.send(worker, 400, "Tag Too Long")
+        return
     record_routed = method in record_route.DIALOG_CREATING
     targets = large_requests.prefer_tcp(worker, method, targets)
     # All branches of a fork are offered the media that suit the first.
@@ -73,30 +77,37 @@ def send(worker: Worker, method: str, hop: str) -> bool:
     return ksr.tm.t_relay() >= 0
 
 
-def cancel(worker: Worker) -> None:
-    """Send a CANCEL where its INVITE went (RFC 3261 16.10)."""
-    if not _follow_invite(worker, "CANCEL"):
-        responses.send(worker, 481, "Call/Transaction Does Not Exist")
-
-
-def acknowledge(worker: Worker) -> None:
-    """Send the ACK of a refused INVITE where the INVITE went; an ACK is never answered."""
-    _follow_invite(worker, "ACK")
-
-
-def _follow_invite(worker: Worker, method: str) -> bool:
-    """Whether the request left where its INVITE went, or its transaction has taken it."""
+def follow_pin(worker: Worker, method: str) -> bool:
+    """Send a CANCEL, or the ACK of a refused INVITE, where the INVITE went (RFC 3261 16.10). False
+    if this node does not remember one."""
     ksr = worker.ksr
-    call_id = ksr.kx.get_callid()
-    pin = pins.read(worker, call_id, ksr.pv.get("$ft") or "")
-    if pin is not None and pin.startswith(pins.WITH_TRANSACTION):
-        if method == "ACK":
-            return _absorbed(worker)
-        return ksr.tm.t_check_trans() >= 0 and ksr.tm.t_relay() >= 0
-    target = pins.target_in(pin) if pin is not None else _current_target(worker)
-    if target is None:
+    call_id, from_tag = _CALL.read(worker)
+    pin = pins.read(worker, call_id, from_tag)
+    if pin is None:
         return False
-    return send(worker, method, _aim(worker, target, call_id))
+    if not pin.startswith(pins.WITH_TRANSACTION):
+        target = pins.target_in(pin)
+        sent = target is not None and send(worker, method, _aim(worker, target, call_id))
+    elif method == "ACK":
+        sent = _absorbed(worker)
+    else:
+        sent = ksr.tm.t_check_trans() >= 0 and ksr.tm.t_relay() >= 0
+    _answer_unless(worker, method, sent=sent)
+    return True
+
+
+def follow_binding(worker: Worker, method: str) -> None:
+    """Send a CANCEL or ACK whose INVITE this node does not remember to the binding of now."""
+    target = _current_target(worker)
+    call_id = worker.ksr.kx.get_callid()
+    sent = target is not None and send(worker, method, _aim(worker, target, call_id))
+    _answer_unless(worker, method, sent=sent)
+
+
+def _answer_unless(worker: Worker, method: str, *, sent: bool) -> None:
+    """Refuse a CANCEL that could not be sent; an ACK is never answered."""
+    if not sent and method == "CANCEL":
+        responses.send(worker, 481, "Call/Transaction Does Not Exist")
 
 
 def _current_target(worker: Worker) -> Target | None:

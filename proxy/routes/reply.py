@@ -11,7 +11,18 @@ callee has left the Record-Route out, the pin of the INVITE tells.
 from typing import Final
 
 from proxy import counters, route_token, sip_uri
-from proxy.routes import call_events, claims, fields, identity, media, notes, pings, pins, session
+from proxy.routes import (
+    call_events,
+    claims,
+    door,
+    fields,
+    identity,
+    media,
+    notes,
+    pings,
+    pins,
+    session,
+)
 from proxy.worker import Worker
 
 _CALL: Final = fields.VariableGroup("$ci", "$ft")
@@ -39,6 +50,9 @@ def route(worker: Worker) -> None:
         return
     if not worker.settings.config.billing.enabled:
         pins.unpin(worker, call_id, from_tag)
+        return
+    if not door.may_pass_reply(worker):
+        ksr.set_drop()
         return
     parameters = _parameters_of_start(worker, call_id, from_tag)
     if parameters is None:

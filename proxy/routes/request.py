@@ -17,6 +17,7 @@ from proxy.routes import (
     call_events,
     checks,
     dialog,
+    door,
     handed_over,
     identity,
     location,
@@ -25,6 +26,7 @@ from proxy.routes import (
     registrar,
     relay,
     responses,
+    room,
     session,
     shed,
     trunks,
@@ -50,28 +52,29 @@ def route(worker: Worker) -> None:
     if not ksr.is_UDP() and ksr.kx.get_proto() in ("ws", "wss"):
         # Browsers do not ask for rport, and their sent-by leads nowhere (RFC 7118 5.2).
         ksr.force_rport()
-    if not checks.pass_hops(worker):
+    # An ACK is never answered, and leaves no trace.
+    if (method != "ACK" and not door.pass_request(worker)) or not checks.pass_hops(worker):
         return
     first_route = ksr.hdr.get_idx("Route", 0)
     parameters: dict[str, str] = {}
     if first_route is not None:
         parameters = _own_parameters(worker, first_route)
-        if "f" in parameters:
-            handed_over.route(worker, method, parameters)
+        if "f" in parameters and handed_over.route(worker, method, parameters):
             return
-    if method == "CANCEL":
-        relay.cancel(worker)
+    in_dialog = method != "CANCEL" and ksr.siputils.has_totag() > 0
+    if in_dialog and dialog.route(worker, method, parameters):
         return
-    if ksr.siputils.has_totag() > 0:
-        if dialog.route(worker, method, parameters):
-            return
-        if method == "ACK":
-            relay.acknowledge(worker)
-            return
-        if first_route is not None or not _to_own_host(worker):
-            responses.send(worker, 481, "Call/Transaction Does Not Exist")
-            return
-    _initial(worker, method, first_route)
+    if method in ("ACK", "CANCEL") and relay.follow_pin(worker, method):
+        return
+    # Nothing that the farm wrote or remembers proves anything of this request.
+    if not _admit_stranger(worker, method):
+        return
+    if method in ("ACK", "CANCEL"):
+        relay.follow_binding(worker, method)
+    elif in_dialog and (first_route is not None or not _to_own_host(worker)):
+        responses.send(worker, 481, "Call/Transaction Does Not Exist")
+    else:
+        _initial(worker, method, first_route)
 
 
 def _is_daemons_probe(worker: Worker) -> bool:
@@ -92,20 +95,24 @@ def _own_parameters(worker: Worker, first_route: str) -> dict[str, str]:
     return route_token.parameters_of(uri)
 
 
+def _admit_stranger(worker: Worker, method: str) -> bool:
+    """Whether there is time for a request of which nothing is known, and its sender's address does
+    not flood."""
+    if not shed.pass_load(worker, method):
+        return False
+    if checks.is_moderate(worker) or trunks.emergency(worker) or trunks.source(worker) is not None:
+        return True
+    worker.count(counters.FLOODS)
+    return False
+
+
 def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     """A request outside of dialogs, or in a dialog that the farm knows nothing of."""
     ksr = worker.ksr
-    if method == "ACK":
-        relay.acknowledge(worker)
-        return
-    if not shed.pass_load(worker, method):
-        return
-    if not checks.is_moderate(worker) and not (
-        trunks.emergency(worker) or trunks.source(worker) is not None
+    length = ksr.kx.get_msglen()
+    if not (
+        door.pass_size(worker, length) and checks.pass_form(worker) and checks.pass_sender(worker)
     ):
-        worker.count(counters.FLOODS)
-        return
-    if not checks.pass_form(worker) or not checks.pass_sender(worker):
         return
     if first_route is not None:
         ksr.rr.loose_route_mode(1)
@@ -118,11 +125,14 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
         return
     to_own_host = _to_own_host(worker)
     emergency = trunks.emergency(worker)
-    if to_own_host and not emergency and not trunks.dialled_user(worker):
+    dialled = trunks.dialled_user(worker)
+    if to_own_host and not emergency and not dialled:
         _to_the_farm(worker, method)
         return
+    if not room.pass_source(worker, length):
+        return
     if trunks.source(worker) is not None:
-        _from_carrier(worker, method, to_own_host=to_own_host)
+        _from_carrier(worker, method, dialled, to_own_host=to_own_host)
         return
     sender = _admit_sender(worker, method, to_own_host=to_own_host, emergency=bool(emergency))
     if sender is None:
@@ -135,7 +145,7 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     if method == "INVITE" and not (_admit_new_call(worker) and session.pass_invite(worker)):
         return
     if to_own_host:
-        _to_subscriber(worker, method, sender)
+        _to_subscriber(worker, method, dialled, sender)
     else:
         _to_elsewhere(worker, method, sender)
 
@@ -192,7 +202,7 @@ def _admit_sender(
     return subscriber, from_aor
 
 
-def _from_carrier(worker: Worker, method: str, *, to_own_host: bool) -> None:
+def _from_carrier(worker: Worker, method: str, dialled: str, *, to_own_host: bool) -> None:
     """A request from a carrier may go to subscribers only: a call that came in never goes out
     again."""
     worker.count(counters.TRUNK_CALLS_IN)
@@ -203,7 +213,7 @@ def _from_carrier(worker: Worker, method: str, *, to_own_host: bool) -> None:
     if method == "INVITE" and not (_admit_new_call(worker) and session.pass_invite(worker)):
         return
     identity.assert_sender(worker, None, "", from_carrier=True)
-    _to_found_targets(worker, method, location.of_dialled(worker, trunks.dialled_user(worker)))
+    _to_found_targets(worker, method, location.of_dialled(worker, dialled))
 
 
 def _has_to_prove(worker: Worker, to_own_host: bool) -> bool:
@@ -223,10 +233,10 @@ def _admit_new_call(worker: Worker) -> bool:
     return True
 
 
-def _to_subscriber(worker: Worker, method: str, sender: Sender) -> None:
-    found = location.of_dialled(worker, trunks.dialled_user(worker))
+def _to_subscriber(worker: Worker, method: str, dialled: str, sender: Sender) -> None:
+    found = location.of_dialled(worker, dialled)
     if found is Reach.UNKNOWN and sender[0] is not None and method in trunks.METHODS:
-        number = worker.shown.table().number_of(trunks.dialled_user(worker))
+        number = worker.shown.table().number_of(dialled)
         gateways = trunks.number_targets(worker, number) if number else ()
         if gateways:
             identity.assert_sender(worker, *sender, to_carrier=True)

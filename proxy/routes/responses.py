@@ -43,9 +43,3 @@ def retry_later(worker: Worker) -> None:
     after_s = least_s + int(random.random() * (most_s - least_s + 1))
     worker.ksr.hdr.append_to_reply(f"Retry-After: {after_s}\r\n")
     send(worker, 503, "Service Unavailable")
-
-
-def malformed(worker: Worker) -> None:
-    """Send 400, for bytes that are not UTF-8 where RFC 3261 7 wants UTF-8."""
-    worker.count(counters.MALFORMED)
-    send(worker, 400, "Bad Request")

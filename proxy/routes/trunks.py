@@ -51,7 +51,8 @@ _decoder = msgspec.json.Decoder(TrunkPlan)
 
 def source(worker: Worker) -> Trunk | None:
     """The trunk whose carrier sent the request, by its source address; None if no carrier did."""
-    return worker.shown.table().from_source(worker.ksr.kx.get_srcip())
+    table: TrunkTable = worker.shown.table()
+    return table.from_source(worker.ksr.kx.get_srcip()) if table.knows_sources else None
 
 
 def dialled_user(worker: Worker) -> str:

@@ -5,6 +5,7 @@ connection. Counterpart: Kamailio's websocket module, which looks at the version
 sub-protocol `sip`. The phone proves its identity later, by digest, as on every transport.
 """
 
+from overlay.base.limits import SIP_FIELD_CHARS_MAX
 from proxy import counters, sip_uri
 from proxy.worker import Worker
 
@@ -23,6 +24,8 @@ def route(worker: Worker) -> None:
 
 def _refusal(worker: Worker) -> tuple[int, str] | None:
     ksr, proxy = worker.ksr, worker.settings.config.proxy
+    if ksr.kx.get_msglen() > SIP_FIELD_CHARS_MAX:
+        return 431, "Request Header Fields Too Large"
     port = ksr.pv.get("$Rp")
     if not port or port not in (proxy.ws_port, proxy.wss_port):
         return 403, "Forbidden"

@@ -251,6 +251,14 @@ CASES = (
         expect=Refused(400),
     ),
     Case(
+        name="control characters in a name, which the grammar lets stand in quoted pairs",
+        source="4475 3.1.1.2",
+        text=message(
+            "INVITE sip:bob@FARM SIP/2.0", 'To: "BEL:\x07 DEL:\x7f" <sip:bob@FARM>', standard=True
+        ),
+        expect=Refused(400),
+    ),
+    Case(
         name="a NUL in the Request-URI",
         source="3261 25.1",
         text=message("INVITE sip:bob\x00@FARM SIP/2.0", standard=True),

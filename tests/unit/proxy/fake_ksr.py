@@ -6,6 +6,7 @@ that the real module would not take.
 """
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,6 +40,24 @@ class Message:
     """Whether Kamailio understands the Request-URI."""
     promised: int | None = 0
     body_length: int = 0
+    raw: bytes = b""
+    """The message as it came; empty for one that is as the rest says."""
+
+    def as_bytes(self) -> bytes:
+        """The message as Kamailio has it."""
+        if self.raw:
+            return self.raw
+        first = f"{self.method} {self.request_uri} SIP/2.0"
+        lines = [
+            f"SIP/2.0 {self.status} Reason" if self.status else first,
+            *(f"Via: SIP/2.0/UDP 192.0.2.{each};branch=z9hG4bK" for each in range(self.vias)),
+            f"From: <{self.from_uri}>;tag={self.from_tag}",
+            f"To: <{self.to_uri}>" + (f";tag={self.to_tag}" if self.to_tag else ""),
+            f"Call-ID: {self.call_id}",
+            f"CSeq: {self.cseq} {self.method}",
+            *(f"{name}: {value}" for name, values in self.fields.items() for value in values),
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
 _TABLES_OF_NUMBERS = frozenset({"pins", "used", "rates"})
@@ -102,7 +121,8 @@ class FakeKsr:
             get_srcip=lambda: self.message.source[0],
             get_srcport=lambda: self.message.source[1],
             get_proto=lambda: self.message.protocol,
-            get_msglen=lambda: self.message.length,
+            get_msglen=lambda: len(self.message.raw) or self.message.length,
+            get_msgbuf=lambda: self.message.as_bytes().decode(),
         )
         self.pv = get(get=self._pv, sets=self._set_pv)
         self.hdr = get(
@@ -235,6 +255,10 @@ class FakeKsr:
         }
         if name in values:
             return values[name]
+        if name == "$(mb{s.sha256})":
+            return sha256(message.as_bytes()).hexdigest()
+        if name == "$(mb{s.encode.hexa})":
+            return message.as_bytes().hex()
         if name.startswith("$avp("):
             return self.variables.get(name)
         assert name.startswith("$hdr("), name

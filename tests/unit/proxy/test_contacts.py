@@ -70,7 +70,7 @@ BAD = [
     "*, <sip:a@h>",
     "<sip:a@h>, <sip:a@h>",
     "<sip:" + "a" * 2000 + "@h>",
-    ",".join(f"<sip:{n}@h>" for n in range(contacts.CONTACTS_MAX + 1)),
+    ",".join(f"<sip:{n}@h>" for n in range(contacts.PIECES_MAX + 1)),
 ]
 
 

@@ -14,6 +14,7 @@ from proxy.load import (
     Backlog,
     BusyPeriod,
     Load,
+    SharedMemory,
     UdpSocket,
     refused_share,
     sockets_of_this_process,
@@ -39,6 +40,23 @@ def test_the_further_behind_the_more_is_refused(
     delay_s: float, filled: float, share: float
 ) -> None:
     assert refused_share(delay_s, filled, 0.1) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("mib_in_all", "mib_free", "share"),
+    [
+        (256, 200.0, 0.0),
+        (256, 12.0, 0.0),
+        (256, 10.0, 0.5),
+        (256, 8.0, 1.0),
+        (256, 0.0, 1.0),
+        (16, 4.0, 0.0),
+        (16, 2.6, 1.0),
+    ],
+)
+def test_shared_memory_that_runs_short(mib_in_all: int, mib_free: float, share: float) -> None:
+    memory = SharedMemory(lambda: int(mib_free * (1 << 20)), mib_in_all << 20)
+    assert refused_share(0.0, memory.look().filled, 0.1) == pytest.approx(share, abs=0.01)
 
 
 def test_the_kernel_tells_how_long_the_oldest_has_waited() -> None:

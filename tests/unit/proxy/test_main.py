@@ -104,11 +104,16 @@ def test_a_branch_of_bytes_that_are_not_utf8_is_dropped(entry: Any, kamailio: Fa
     assert kamailio.counts == {counters.MALFORMED: 1}
 
 
-def test_only_workers_are_kept_quiet(entry: Any, kamailio: FakeKsr, main: Any) -> None:
-    entry.child_init(-1)
+def test_what_strangers_can_provoke_is_logged_by_no_process(
+    entry: Any, kamailio: FakeKsr, main: Any
+) -> None:
+    entry.child_init(0)
     assert kamailio.done == []
-    entry.child_init(1)
-    assert kamailio.done == [("setdebug", main.WORKER_LOG_LEVEL)]
+    # A worker; a timer; the process that accepts connections.
+    for rank in (1, -1, -4):
+        kamailio.done.clear()
+        entry.child_init(rank)
+        assert kamailio.done == [("setdebug", main.LOG_LEVEL)]
     assert entry.ksr_onsend_route(None) == 1
 
 

@@ -40,6 +40,15 @@ def test_another_call_another_key_or_another_flow_is_not_believed() -> None:
     assert read_record_route(KEY, {"s": "é"}, "call", "from", "to") is None
 
 
+def test_a_nul_does_not_make_a_call_of_another() -> None:
+    """The farm signed a call whose Call-ID ends in a NUL and a tag: that is no word for the call
+    without them."""
+    text = route_token.write_record_route(KEY, "call\0from", "", None, None)
+    parameters = route_token.parameters_of(f"sip:farm.test;lr;{text}")
+    assert read_record_route(KEY, parameters, "call", "from", "to") is None
+    assert read_record_route(KEY, parameters, "call", "from\0", "to") is None
+
+
 def test_a_handed_over_flow_is_believed_for_its_call_alone() -> None:
     uri = route_token.write_owner_route(KEY, "n2.farm.test", "call", CALLEE)
     parameters = route_token.parameters_of(uri)

@@ -79,6 +79,29 @@ def test_its_retransmission_passes_as_such(worker: Worker, kamailio: FakeKsr) ->
     assert again.repeated
 
 
+@pytest.mark.parametrize("changed", ["Contact", "body", "Via", "source"])
+def test_what_differs_in_anything_is_no_retransmission(
+    worker: Worker, kamailio: FakeKsr, changed: str
+) -> None:
+    """Who has seen an answer to a challenge gets no call to another place with it."""
+    answer_to(kamailio)
+    message = kamailio.message
+    message.raw = message.as_bytes() + b"v=0"
+    assert auth.authenticate(worker, ALICE)
+    if changed == "source":
+        message.source = ("192.0.2.66", 5060)
+    else:
+        before, after = {
+            "Contact": (b"192.0.2.10:5060", b"192.0.2.66:5060"),
+            "body": (b"v=0", b"v=1"),
+            "Via": (b"z9hG4bK", b"z9hG4bKx"),
+        }[changed]
+        assert before in message.raw
+        message.raw = message.raw.replace(before, after)
+    assert auth.authenticate(worker, ALICE) is None
+    assert kamailio.counts[counters.AUTH_STALE] == 1
+
+
 def test_the_retransmission_of_what_was_forgotten_does_not(
     worker: Worker, kamailio: FakeKsr
 ) -> None:

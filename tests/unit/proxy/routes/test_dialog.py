@@ -146,12 +146,13 @@ def test_a_flow_that_is_gone(worker: Worker, kamailio: FakeKsr) -> None:
 
 
 @pytest.mark.parametrize(("owner", "call_id"), [("n2", "call-1"), ("n1", "other call")])
-def test_a_flow_of_another_node_or_call_is_refused(
+def test_a_flow_of_another_node_or_call_makes_a_stranger_of_its_sender(
     worker: Worker, kamailio: FakeKsr, owner: str, call_id: str
 ) -> None:
     _handed_over(kamailio, Flow(owner, "tcp", "10.0.0.1", 1), call_id)
     request.route(worker)
-    assert kamailio.done == [403]
+    assert kamailio.next_hop is None
+    assert counters.FLOWS_DELIVERED not in kamailio.counts
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])

@@ -39,7 +39,7 @@ def test_a_fork_is_a_transaction_with_a_record_route_on_each_branch(
     kamailio.next_message("CANCEL")
     kamailio.tm.t_relay = lambda: kamailio.done.append("t_relay") or 1
     kamailio.transaction = 1
-    relay.cancel(worker)
+    assert relay.follow_pin(worker, "CANCEL")
     assert kamailio.done == ["t_relay"]
 
 

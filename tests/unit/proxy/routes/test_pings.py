@@ -10,8 +10,9 @@ from overlay.records.register import RegisterOutcome
 from proxy.ping_round import PingRound, slice_of
 from proxy.routes import pings, registrar, reply
 from proxy.settings import Settings
+from proxy.source_quota import FLOWS_FOR_A_REQUEST
 from proxy.worker import Worker
-from tests.unit.proxy.conftest import FakeDaemon
+from tests.unit.proxy.conftest import FakeDaemon, MakeWorker
 from tests.unit.proxy.fake_ksr import FakeKsr
 
 CONTACT = "sip:alice@192.168.1.5:5060"
@@ -99,12 +100,41 @@ def test_two_subscribers_of_one_phone_are_one_flow(worker: Worker, kamailio: Fak
     assert len(_pinged(worker, kamailio)) == 1, "the other one is still bound"
 
 
+def _answer_ping(kamailio: FakeKsr) -> None:
+    ((_, text),) = kamailio.sent
+    message = kamailio.message
+    message.method, message.status = "OPTIONS", 404
+    message.call_id = text.partition("Call-ID: ")[2].partition("\r\n")[0]
+
+
+def test_an_answer_to_no_ping_leaves_nothing(worker: Worker, kamailio: FakeKsr) -> None:
+    registrar.register(worker)
+    _pinged(worker, kamailio)
+    _answer_ping(kamailio)
+    kamailio.message.source = ("198.51.100.66", 1024)
+    for call_id in (kamailio.message.call_id, "nat-ping-1", "nat-ping-", "nat-ping-1-\xe9"):
+        kamailio.message.call_id = call_id
+        reply.route(worker)
+        assert kamailio.dropped
+    assert "nat_pongs" not in kamailio.counts
+    assert not [key for table, key in kamailio.tables if table == "pongs"]
+
+
+def test_one_address_has_only_so_many_flows(make_worker: MakeWorker, kamailio: FakeKsr) -> None:
+    worker = make_worker(proxy={"authenticate": False, "source_requests_per_s_max": 1})
+    for port in range(1_024, 1_024 + 2 * FLOWS_FOR_A_REQUEST):
+        kamailio.message.source = ("198.51.100.1", port)
+        registrar.register(worker)
+    assert len(_pinged(worker, kamailio)) == FLOWS_FOR_A_REQUEST
+    assert kamailio.counts["sources_full"] == FLOWS_FOR_A_REQUEST
+    assert kamailio.done.count(200) == 2 * FLOWS_FOR_A_REQUEST
+
+
 def test_answers_are_counted_and_go_no_further(worker: Worker, kamailio: FakeKsr) -> None:
     registrar.register(worker)
     due = PingRound(ROUND_S)
     _pinged(worker, kamailio, due)
-    message = kamailio.message
-    message.method, message.status, message.call_id = "OPTIONS", 404, "nat-ping-1"
+    _answer_ping(kamailio)
     reply.route(worker)
     assert kamailio.dropped
     assert kamailio.counts["nat_pongs"] == 1

@@ -28,7 +28,7 @@ def test_cancel_and_ack_go_where_their_invite_went(
     relay.to_targets(worker, "INVITE", (OLD,))
     daemon.located(NEW)
     kamailio.next_message(method)
-    (relay.cancel if method == "CANCEL" else relay.acknowledge)(worker)
+    assert relay.follow_pin(worker, method)
     assert kamailio.message.request_uri == OLD.uri
     assert kamailio.done == ["forward"]
     assert daemon.asked == []
@@ -39,7 +39,8 @@ def test_without_a_pin_the_binding_of_now_is_the_best_guess(
 ) -> None:
     daemon.located(NEW)
     kamailio.next_message("CANCEL")
-    relay.cancel(worker)
+    assert not relay.follow_pin(worker, "CANCEL")
+    relay.follow_binding(worker, "CANCEL")
     assert kamailio.message.request_uri == NEW.uri
     assert kamailio.done == ["forward"]
 
@@ -51,7 +52,8 @@ def test_a_cancel_for_nothing(
     daemon.located(reach=Reach.OFFLINE)
     kamailio.next_message("CANCEL")
     kamailio.message.request_uri = uri
-    relay.cancel(worker)
+    assert not relay.follow_pin(worker, "CANCEL")
+    relay.follow_binding(worker, "CANCEL")
     assert kamailio.done == [481]
 
 
@@ -87,11 +89,11 @@ def test_a_cancel_of_a_transaction_is_the_transactions_business(
     relay.to_targets(worker, "INVITE", (OLD,))
     kamailio.next_message("CANCEL")
     kamailio.transaction = 1
-    relay.cancel(worker)
+    assert relay.follow_pin(worker, "CANCEL")
     assert kamailio.done == ["t_relay"]
     kamailio.next_message("ACK")
     kamailio.transaction = 0
-    relay.acknowledge(worker)
+    assert relay.follow_pin(worker, "ACK")
     assert kamailio.done == []
 
 

@@ -244,6 +244,39 @@ def test_answers_to_browsers_go_where_the_request_came_from(
     assert ("rport" in kamailio.done) is asked
 
 
+FORGED = "<sip:farm.test;lr;s=000000000000000000000000>"
+
+
+@pytest.mark.parametrize(
+    ("method", "to_tag", "route"),
+    [
+        ("BYE", "tt", FORGED),
+        ("INVITE", "tt", FORGED),
+        ("BYE", "tt", None),
+        ("INVITE", "", "<sip:n1.farm.test;lr;f=n1~udp~192.0.2.20~5060;s=000000000000000000000000>"),
+        ("ACK", "tt", FORGED),
+        ("ACK", "", None),
+        ("CANCEL", "", None),
+    ],
+)
+def test_what_has_no_good_signature_is_a_strangers(
+    worker: Worker,
+    kamailio: FakeKsr,
+    daemon: FakeDaemon,
+    method: str,
+    to_tag: str,
+    route: str | None,
+) -> None:
+    message = kamailio.message
+    message.method, message.to_tag = method, to_tag
+    message.fields["Route"] = [route] if route else []
+    kamailio.flooded = True
+    request.route(worker)
+    assert kamailio.done == []
+    assert daemon.asked == []
+    assert kamailio.counts == {counters.FLOODS: 1}
+
+
 def test_who_floods_gets_no_answer(worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon) -> None:
     daemon.located(BOB)
     kamailio.flooded = True

@@ -72,10 +72,25 @@ def test_what_ends_something_is_not_refused(
     worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, method: str
 ) -> None:
     daemon.located(Target(uri="sip:bob@192.0.2.20"))
+    request.route(worker)
+    behind(worker, 1.0)
+    kamailio.next_message(method)
+    request.route(worker)
+    assert kamailio.done == ["forward"]
+    assert counters.SHED not in kamailio.counts
+
+
+@pytest.mark.parametrize("method", ["ACK", "CANCEL"])
+def test_what_ends_nothing_that_this_node_knows_is(
+    worker: Worker, kamailio: FakeKsr, daemon: FakeDaemon, method: str
+) -> None:
+    daemon.located(Target(uri="sip:bob@192.0.2.20"))
     behind(worker, 1.0)
     kamailio.message.method = method
     request.route(worker)
-    assert counters.SHED not in kamailio.counts
+    assert "forward" not in kamailio.done
+    assert daemon.asked == []
+    assert kamailio.counts == {counters.SHED: 1}
 
 
 def test_emergency_calls_are_taken(make_worker: MakeWorker, kamailio: FakeKsr) -> None:
