@@ -47,6 +47,7 @@ from overlay.links.member_messages import (
 from overlay.links.network import Transport
 from overlay.links.peer_part import Handlers, PeerPart, calls_back, replies
 from overlay.links.peer_protocol import Ack, Hello, PeerReply
+from overlay.membership import member_figures
 from overlay.membership.comparer import Comparer
 from overlay.membership.dialler import Dialler
 from overlay.membership.gossip import Gossiper
@@ -54,8 +55,7 @@ from overlay.membership.health import LocalHealth, overslept
 from overlay.membership.members import LIVING, Member, Members, Patience, Redial, State
 from overlay.membership.probe_order import BY_CHANCE, Turns
 from overlay.membership.prober import Prober
-from overlay.observe.figures import Figure, Sample, gauge, total
-from overlay.observe.metric_families import Family, Kind, Label
+from overlay.observe.figures import Sample
 from overlay.records.node_info import NodeInfo, Traits
 
 log = logging.getLogger(__name__)
@@ -84,43 +84,7 @@ Resolve = Callable[[], AsyncIterator[list[tuple[str, int]]]]
 class Membership(PeerPart):
     """The farm as this node knows it."""
 
-    FIGURES = (
-        gauge(
-            "sipfarm_links",
-            "Nodes with a link",
-            lambda membership: len(membership.members.linked()),
-        ),
-        gauge(
-            "sipfarm_health_score",
-            "How far this node doubts its own probes; 0 is well",
-            lambda membership: membership.health.score,
-        ),
-        total(
-            "sipfarm_lookups_total",
-            "Lookups of a record's replicas that had to ask other nodes",
-            lambda membership: membership.lookups,
-        ),
-        total(
-            "sipfarm_lookup_hops_total",
-            "Steps that these lookups took",
-            lambda membership: membership.lookup_hops,
-        ),
-        Figure(
-            family=Family(
-                name="sipfarm_members",
-                kind=Kind.GAUGE,
-                text="Other nodes, by how this node sees them",
-                labels=(
-                    Label(
-                        name="state",
-                        text="how the node is",
-                        values=tuple(state.value for state in State),
-                    ),
-                ),
-            ),
-            read=lambda membership: membership.counts(),
-        ),
-    )
+    FIGURES = member_figures.FIGURES
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""Recording rules, alerts, and whom Alertmanager tells: rules.yml and alertmanager.yml."""
