@@ -15,8 +15,8 @@ _HEAD = """\
 run it again. -->
 # The command
 
-`sipfarm` asks the node it runs on, and the answer is the whole farm's. It prints tables for people,
-and JSON for programs with `--json`. `sipfarm VERB --help` has examples.
+`sipfarm` asks the node that it runs on, and answers for the whole farm. It prints tables for
+people and, with `--json`, JSON for programs. `sipfarm VERB --help` has examples.
 
 ## Options of every verb
 """

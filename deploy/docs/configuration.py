@@ -21,8 +21,8 @@ _HEAD = f"""\
 overlay/base/limits.py instead, and run it again. -->
 # Configuration
 
-A node reads one file in TOML, `{PATH_DEFAULT}`. Only these settings must be there; all others have
-a default:
+A node reads one file in TOML, `{PATH_DEFAULT}`. Only these settings are required. All others have
+a default.
 
 ```toml
 [farm]
@@ -32,10 +32,10 @@ name = "n1"
 address = "10.99.0.11"
 ```
 
-`sipfarm check-config` says what is wrong with a file; with `--identity` it checks the node's keys
-and certificates as well, and with `--show` it prints every setting with the value that is in force.
-A setting that does not exist is an error. A name ends in its unit: `_ms` milliseconds, `_s`
-seconds, `_mib` mebibytes.
+`sipfarm check-config` says what is wrong with a file. With `--identity`, it checks the node's keys
+and certificates as well. With `--show`, it prints every setting with the value that is in force. A
+setting that does not exist is an error. A name ends in its unit: `_ms` milliseconds, `_s` seconds,
+`_mib` mebibytes.
 
 After a change, drain the node and restart it:
 [operate.md](operate.md#after-a-change-of-farmtoml).
@@ -43,9 +43,9 @@ After a change, drain the node and restart it:
 _LIMITS_HEAD = """\
 ## Limits
 
-These bounds protect a node from running out of memory, and are not settings. What happens when one
-of them is hit stands in [overlay/DESIGN.md](../overlay/DESIGN.md); how often that happened is the
-metric [`sipfarm_limit_hits_total`](metrics.md#the-daemon).
+These bounds protect a node from running out of memory. They are not settings.
+[overlay/DESIGN.md](../overlay/DESIGN.md) says what a node does when it hits one of them. The metric
+[`sipfarm_limit_hits_total`](metrics.md#the-daemon) counts these hits.
 
 | limit | value | what it bounds |
 |---|---|---|"""

@@ -44,16 +44,17 @@ overlay/observe/metrics.py, in the FIGURES of a part or in overlay/kamailio/stat
 and run it again. -->
 # Metrics
 
-What `/metrics` of a node says; [operate.md](operate.md#prometheus) tells Prometheus where to ask.
+Each node shows these metrics at `/metrics`. [operate.md](operate.md#prometheus) has the
+configuration of Prometheus for them.
 
-- A **counter** never falls while its process lives: ask for its `rate()`. Those of the daemon begin
-  at 0 when the daemon starts, Kamailio's when Kamailio starts.
-- A **gauge** is how it is now. One that says *whether* is 1 for yes and 0 for no.
+- A **counter** never falls while its process lives: ask for its `rate()`. The daemon's counters
+  begin at 0 when the daemon starts, Kamailio's when Kamailio starts.
+- A **gauge** shows the present value. A gauge that says *whether* is 1 for yes and 0 for no.
 - A **histogram** `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAME_count`.
-- An **info** is always 1; its labels are what it says.
+- An **info** is always 1; its labels carry the information.
 
-No label names a subscriber, a call or a phone, and no metric has a label that a target has
-({target_labels}). A series of a counter with labels begins when what it counts first happens.
+No label names a subscriber, a call or a phone. No metric has a label that Prometheus' targets have
+({target_labels}). A series of a counter with labels begins with the first event that it counts.
 """
 _LISTED_MAX: Final = 8
 """A label with more values than these is described without a list of them."""

@@ -26,9 +26,9 @@ LEFT_OUT: Final = frozenset({"lab"})
 _COMMON: Final = "common options"
 _HEADINGS: Final = {"examples": "EXAMPLES", "exit codes": "EXIT STATUS"}
 _FILES: Final = (
-    ("/etc/sipfarm/farm.toml", "What a node is told: its name, its address, the farm's name."),
+    ("/etc/sipfarm/farm.toml", "The settings: the node's name and address, the farm's name."),
     ("/etc/sipfarm", "The node's key and certificates."),
-    ("/etc/sipfarm/rendered", "What Kamailio, Redis and PowerDNS of the node read."),
+    ("/etc/sipfarm/rendered", "The files that Kamailio, Redis and PowerDNS of the node read."),
     ("/var/lib/sipfarm", "Registrations and billing records. Never removed by the package."),
     ("/run/sipfarm", "Sockets."),
 )

@@ -1,4 +1,4 @@
-"""Messages of RFC 4475 and 5118: a node passes those that look wrong, and refuses wrong ones."""
+"""A node passes messages that only look wrong, and refuses wrong ones (RFC 4475, RFC 5118)."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
-"""An operator who reads docs/ and types what stands there, section by section, on the test hosts.
+"""Types the commands of docs/, section by section, on the test hosts, as an operator would.
 
-In: a document, one of its headings, packages. Out: what each command said; and which commands
-nobody has typed yet. Counterparts: docs/*.md; `doc_commands.py` reads and runs them.
+In: a document, one of its headings, packages. Out: the output of each command; the commands that
+were not typed yet. Counterparts: docs/*.md; `doc_commands.py`, which reads and runs them.
 """
 
 import re

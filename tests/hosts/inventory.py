@@ -1,7 +1,7 @@
-"""What the tests' farm has besides the inventory of docs/rollout.md, and inventories without it.
+"""Writes what the tests' farm needs beyond the inventory of docs/rollout.md, and other inventories.
 
 In: names of nodes, certificates. Out: files for Ansible. Counterpart:
-`ansible/inventory/example.yml`, whose names and addresses these are.
+`ansible/inventory/example.yml`, which has the same names and addresses.
 """
 
 import json

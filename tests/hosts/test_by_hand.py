@@ -1,4 +1,4 @@
-"""A first node by hand, as docs/install.md says, and playbooks that take it over as it is."""
+"""A first node is made by hand, as docs/install.md says, and playbooks take it over as it is."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The certificate that phones are shown is renewed while they call."""
+"""The certificate for phones is renewed while they call."""
 
 import socket
 import ssl

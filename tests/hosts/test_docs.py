@@ -1,4 +1,4 @@
-"""Every console block of the documents was typed by somebody in this story."""
+"""The tests of this story have typed every console block of the documents."""
 
 from tests.hosts.documents import COMMANDS, INSTALL, OPERATE, ROLLOUT, UPGRADE
 from tests.hosts.farm import HostsFarm

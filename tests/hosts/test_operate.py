@@ -1,4 +1,4 @@
-"""What an operator does with a farm that serves, as docs/operate.md says."""
+"""An operator works with a farm that serves, as docs/operate.md says."""
 
 from tests.hosts.documents import OPERATE
 from tests.hosts.farm import HostsFarm
