@@ -30,7 +30,7 @@ _WIDTH_PX: Final = 1480
 _HEAD_PX: Final = 56
 _ROW_PX: Final = 38
 """As in viewer.jsx."""
-_COLOURS: Final = 128
+_COLOURS: Final = 256
 _CHROMIUM_S: Final = 90.0
 _SETTLE_MS: Final = 4_000
 """Of the page's own, virtual time."""

@@ -132,7 +132,6 @@ _EXPORT: Final = Section(
             "Over all nodes. A call is exported once, by one node.",
             Unit.PER_SECOND,
             Query(expression=rate("sipfarm_export_rows_total", "sink"), legend="{{sink}}"),
-            width=6,
         ),
         graph(
             "How far export is behind",
@@ -143,7 +142,6 @@ _EXPORT: Final = Section(
                 legend="{{sink}}",
             ),
             marks=thresholds.EXPORT_LAG_S,
-            width=6,
             alerts=("SipfarmExportStuck",),
         ),
         graph(
@@ -151,7 +149,6 @@ _EXPORT: Final = Section(
             "That the nodes have to look at.",
             Unit.COUNT,
             Query(expression=total("sipfarm_export_backlog_calls", "sink"), legend="{{sink}}"),
-            width=6,
         ),
         graph(
             "Failed tries",
@@ -159,7 +156,6 @@ _EXPORT: Final = Section(
             Unit.PER_SECOND,
             Query(expression=rate("sipfarm_export_failures_total", "sink"), legend="{{sink}}"),
             marks=thresholds.NEVER,
-            width=6,
         ),
     ),
 )

@@ -110,7 +110,7 @@ _STATE: Final = Section(
             ),
             Query(
                 expression=f"time() - {total('process_start_time_seconds', _BY_NODE, where=FARM)}",
-                legend="Daemon runs for",
+                legend="Uptime",
                 unit=Unit.SECONDS,
             ),
             alerts=("SipfarmKamailioDown", "SipfarmRedisDown", "SipfarmDiskFailing"),

@@ -3,7 +3,6 @@
 In and out: these values. `members.py` has the rules that change them.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from overlay.links.member_claims import MemberClaim, State
@@ -63,16 +62,3 @@ class Learned:
     """The member should be probed at once: this node's own link may contradict the claim."""
     dial: bool = False
     """The member should be dialled: it is said to be alive, and there is no link."""
-
-
-def out_of_service(members: Iterable[Member]) -> list[str]:
-    """The names of the nodes that are drained, or were drained when they died.
-
-    A node that serves under the name of such a node has taken its place.
-    """
-    known = [member for member in members if member.state is not State.LEFT]
-    drained = {member.info.name for member in known if member.info.draining}
-    serving = {
-        member.info.name for member in known if member.state in LIVING and not member.info.draining
-    }
-    return sorted(drained - serving)

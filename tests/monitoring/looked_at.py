@@ -84,10 +84,19 @@ def add_silent_gateway(lab: Lab) -> None:
 def open_too_many(lab: Lab) -> None:
     """Connections to the page of metrics, until n2 has enough of them."""
     metrics = lab.config("n2").metrics
+    address = (metrics.address, metrics.port)
     with contextlib.ExitStack() as opened:
-        for _ in range(2 * HTTP_CONNECTIONS_PER_SOURCE_MAX):
-            address = (metrics.address, metrics.port)
-            opened.enter_context(socket.create_connection(address, timeout=10))
+        for _ in range(HTTP_CONNECTIONS_PER_SOURCE_MAX + 1):
+            last = opened.enter_context(socket.create_connection(address, timeout=10))
+        assert is_refused(last)
+
+
+def is_refused(connection: socket.socket) -> bool:
+    """Whether the other end closes a connection on which nothing was sent; waits for it."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 def scraped(prometheus: Prometheus, node: str, *, was_up: bool) -> float:
