@@ -6,7 +6,7 @@ make. Counterparts: ids and signatures of `overlay.records`, `overlay.billing` a
 A separator is enough where no part contains it. That is how release 0.1.0 joins all parts, and all
 that its nodes have stored and signed; so texts without the separator keep that form for ever. A
 text with a separator in it has another form, which tells the length of each part. No phone sends
-one, and a proxy refuses it at the door (`proxy/routes/door.py`); only a record that an older
+one, and a proxy refuses it on arrival (`proxy/routes/admission.py`); only a record that an older
 proxy wrote of such a message has another id than that proxy gave it.
 """
 

@@ -10,7 +10,7 @@ Five words:
 
 The way of data:
 
-    event ─▶ door (is it valid?) ─▶ replication/events ─▶ storage
+    event ─▶ admission (is it valid?) ─▶ replication/events ─▶ storage
                                         ├─▶ open_calls ─▶ closer
                                         ├─▶ ledger ─▶ signed blocks ─▶ audit
                                         └─▶ exporter ─▶ columns ─▶ sinks

@@ -1,4 +1,4 @@
-"""Reads the node's configuration: one TOML file, one struct a section, checked once at the door.
+"""Reads the node's configuration: one TOML file, one struct a section, checked once.
 
 In: `/etc/sipfarm/farm.toml`. Out: a frozen `Config`, or a `ConfigError` that names the key.
 Counterparts: `config/sections/` declares every setting, and docs/configuration.md shows them;

@@ -12,7 +12,7 @@ import msgspec
 
 from overlay.base import limit_hits
 from overlay.base.limits import HEADER_CHARS_MAX
-from overlay.billing import door
+from overlay.billing import admission
 from overlay.cache.hot import HotRecords
 from overlay.config.config import Config
 from overlay.control.answering import LaterByKind, NowByKind, Respond, refused
@@ -141,7 +141,7 @@ class ProxyService:
         return True
 
     def _write_event(self, request: WriteEvent, deadline_s: float, respond: Respond) -> bool:
-        event = door.taken(request.event, self._now_ms() * 1000)
+        event = admission.taken(request.event, self._now_ms() * 1000)
         if isinstance(event, Refusal):
             self._metrics.events.inc(request.event.kind.name, "refused")
             respond(refused(event))

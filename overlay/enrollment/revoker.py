@@ -1,4 +1,4 @@
-"""Keeps revoked nodes out: shuts the door to every node on the newest revocation list.
+"""Keeps revoked nodes out: refuses every node on the newest revocation list.
 
 In: lists from the operator and from peers (`DocumentKeeper`); the list that came with the identity.
 Out: links to revoked nodes are closed and refused; every node gets the same list. Counterpart: the

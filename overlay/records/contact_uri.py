@@ -1,6 +1,6 @@
 """Whether two Contact URIs are equivalent (RFC 3261 19.1.4).
 
-In: two SIP URIs that were checked at the door. Out: yes or no. Counterpart: `registrar.py`.
+In: two SIP URIs that were checked when they came in. Out: yes or no. Counterpart: `registrar.py`.
 
 The relation is not transitive, because a parameter that only one of the two URIs has is ignored. So
 it can tell which bindings a REGISTER means, but it cannot be the key of a record.

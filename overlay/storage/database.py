@@ -15,7 +15,7 @@ import apsw
 from overlay.base.limits import PAGE_BYTES_MAX
 from overlay.records.call import CHAINED_FROM
 from overlay.records.node_info import NodeInfo
-from overlay.storage import parties, removals, writes
+from overlay.storage import party_index, removals, writes
 from overlay.storage.damage import Damage
 from overlay.storage.outbox import Outbox, OutboxEntry
 from overlay.storage.rows import Row
@@ -47,7 +47,7 @@ class RecordsDatabase:
         try:
             with disk_errors():
                 self._outbox = Outbox(self._connection)
-            parties.fill(self._connection)
+            party_index.fill(self._connection)
         except BaseException:
             self._connection.close()
             raise
@@ -116,7 +116,7 @@ class RecordsDatabase:
         size, more = 0, False
         with disk_errors():
             if aor:
-                rows = self._connection.execute(parties.AFTER, (aor, *after, until_us))
+                rows = self._connection.execute(party_index.AFTER, (aor, *after, until_us))
             else:
                 rows = self._connection.execute(
                     "SELECT time_us, call_key FROM events WHERE (time_us, call_key) > (?, ?) "

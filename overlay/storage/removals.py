@@ -8,7 +8,7 @@ that are past.
 import apsw
 
 from overlay.base.limits import ROTTEN_ROWS_MAX
-from overlay.storage import parties
+from overlay.storage import party_index
 from overlay.storage.rows import PastCalls, RottenRow
 from overlay.storage.schema import EVENT_SUM, SUBSCRIBER_SUM
 
@@ -44,7 +44,7 @@ def delete_past(connection: apsw.Connection, past: PastCalls) -> None:
     chosen = f"SELECT {_NEWEST} < :before AND NOT {_NEEDED}"
     for key in past.keys:
         if next(connection.execute(chosen, {"key": key, "before": past.before_us}))[0]:
-            parties.forget(connection, key)
+            party_index.forget(connection, key)
             connection.execute("DELETE FROM events WHERE call_key = ?", (key,))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import apsw
 
 from overlay.records.call import CHAINED_FROM
-from overlay.storage import parties, removals
+from overlay.storage import party_index, removals
 from overlay.storage.outbox import Outbox, OutboxEntry, Sinks
 from overlay.storage.rows import (
     EventRow,
@@ -68,7 +68,7 @@ def _events(connection: apsw.Connection, outbox: Outbox, rows: Sequence[EventRow
         f"OR events.checksum IS NOT {EVENT_SUM}",
         [(*row, checksum(*row)) for row in values],
     )
-    parties.add(connection, ((row.call_key, row.body) for row in rows))
+    party_index.add(connection, ((row.call_key, row.body) for row in rows))
     outbox.add(dict.fromkeys(row.call_key for row in rows if row.event_id < CHAINED_FROM))
     journalled = [(row.event_id, row.call_key) for row in rows if row.journal]
     if journalled:

@@ -12,9 +12,9 @@ from typing import Final
 
 from proxy import counters, route_token, sip_uri
 from proxy.routes import (
+    admission,
     call_events,
     claims,
-    door,
     fields,
     identity,
     media,
@@ -51,7 +51,7 @@ def route(worker: Worker) -> None:
     if not worker.settings.config.billing.enabled:
         pins.unpin(worker, call_id, from_tag)
         return
-    if not door.may_pass_reply(worker):
+    if not admission.may_pass_reply(worker):
         ksr.set_drop()
         return
     parameters = _parameters_of_start(worker, call_id, from_tag)

@@ -13,11 +13,11 @@ from overlay.records.names import address_of_record
 from overlay.records.targets import Reach, Target
 from proxy import counters, route_token, sip_uri
 from proxy.routes import (
+    admission,
     auth,
     call_events,
     checks,
     dialog,
-    door,
     handed_over,
     identity,
     location,
@@ -53,7 +53,7 @@ def route(worker: Worker) -> None:
         # Browsers do not ask for rport, and their sent-by leads nowhere (RFC 7118 5.2).
         ksr.force_rport()
     # An ACK is never answered, and leaves no trace.
-    if (method != "ACK" and not door.pass_request(worker)) or not checks.pass_hops(worker):
+    if (method != "ACK" and not admission.pass_request(worker)) or not checks.pass_hops(worker):
         return
     first_route = ksr.hdr.get_idx("Route", 0)
     parameters: dict[str, str] = {}
@@ -111,7 +111,9 @@ def _initial(worker: Worker, method: str, first_route: str | None) -> None:
     ksr = worker.ksr
     length = ksr.kx.get_msglen()
     if not (
-        door.pass_size(worker, length) and checks.pass_form(worker) and checks.pass_sender(worker)
+        admission.pass_size(worker, length)
+        and checks.pass_form(worker)
+        and checks.pass_sender(worker)
     ):
         return
     if first_route is not None:

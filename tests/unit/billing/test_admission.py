@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from overlay.base.limits import HEADER_CHARS_MAX
-from overlay.billing.door import CLOCK_ERROR_US_MAX, taken
+from overlay.billing.admission import CLOCK_ERROR_US_MAX, taken
 from overlay.records.call import CallEvent, EventKind
 from overlay.records.refusal import Refusal
 from tests.proxy_requests import start_event

@@ -4,7 +4,7 @@ import pytest
 
 from overlay.base.limits import SIP_FIELD_CHARS_MAX, SIP_REQUEST_BYTES_MAX
 from proxy import counters
-from proxy.routes import door, reply, request
+from proxy.routes import admission, reply, request
 from proxy.worker import Worker
 from tests.unit.proxy.fake_ksr import FakeKsr, Message
 
@@ -18,7 +18,7 @@ CONTROLS = [*(chr(each) for each in range(0x20) if chr(each) not in "\t\n\r"), "
 @pytest.mark.parametrize("place", ["sip:bob", "SIP/2.0/", "tag=f", "Call-ID: c", "CSeq: 1", "@h>"])
 def test_a_control_character_before_the_body(place: str) -> None:
     for control in [*CONTROLS, "\r"]:
-        assert not door.is_clean(HEAD.replace(place, place + control) + "\r\n\r\n")
+        assert not admission.is_clean(HEAD.replace(place, place + control) + "\r\n\r\n")
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def test_a_control_character_before_the_body(place: str) -> None:
     ids=["in the body", "line feeds alone", "empty lines before it", "folded, and no ASCII"],
 )
 def test_what_is_no_control_character_before_the_body(text: str) -> None:
-    assert door.is_clean(text)
+    assert admission.is_clean(text)
 
 
 def test_empty_lines_before_a_message_hide_nothing() -> None:
-    assert not door.is_clean("\r\n\r\n" + HEAD + "\x00\r\n\r\n")
+    assert not admission.is_clean("\r\n\r\n" + HEAD + "\x00\r\n\r\n")
 
 
 def test_a_request_with_a_control_character_is_refused(worker: Worker, kamailio: FakeKsr) -> None:
@@ -64,9 +64,9 @@ def test_who_floods_with_such_requests_gets_no_answer(worker: Worker, kamailio: 
 
 def test_a_body_that_is_no_text_is_nobodys_business(worker: Worker, kamailio: FakeKsr) -> None:
     kamailio.message.raw = HEAD.encode() + b"\r\n\r\n\xff\x00"
-    assert door.pass_request(worker)
+    assert admission.pass_request(worker)
     kamailio.message.raw = HEAD.encode() + b"\x00\r\n\r\n\xff"
-    assert not door.pass_request(worker)
+    assert not admission.pass_request(worker)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_field_that_is_too_long(worker: Worker, kamailio: FakeKsr, field: str)
 def test_many_fields_may_be_longer_together(worker: Worker, kamailio: FakeKsr) -> None:
     fields = "\r\n".join(["Subject: " + "a" * 4_000] * 3)
     kamailio.message.raw = f"{HEAD}\r\n{fields}\r\n\r\n".encode()
-    assert door.pass_request(worker)
+    assert admission.pass_request(worker)
 
 
 @pytest.mark.parametrize(("body_length", "code"), [(15_000, 413), (0, 400)])
