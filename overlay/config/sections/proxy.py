@@ -82,7 +82,11 @@ class ProxySection(Section, frozen=True, kw_only=True):
     source_requests_per_s_max: ZeroOrMore = 500
     """How many requests outside of dialogs one IP address may send in a second. The node drops what
     is more, except emergency calls and what trunks and `trusted_peers` send. Where many phones
-    share one address, leave room for all of them to come back after a power cut. 0: no limit."""
+    share one address, leave room for all of them to come back after a power cut. The limit also
+    bounds the memory that one address may fill: each worker remembers 16 KiB of INVITEs for each of
+    these requests, over 200 s, and answers 503 to more. With 500, that is about 40 INVITEs of 1 KiB
+    a second in each worker: name a PBX that calls more often in `trusted_peers`, or make it a
+    trunk. 0: no limit, neither of requests nor of memory."""
     shed_delay_ms: ZeroOrMore = 50
     """The delay at which a busy node begins to refuse new requests with 503. It does so when
     messages have waited for a worker longer than this, or a worker that serves connections had no
