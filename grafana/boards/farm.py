@@ -170,7 +170,7 @@ _TRAFFIC: Final = Section(
                 expression=rate("sipfarm_proxy_registers_failed_total", where=FARM),
                 legend="registrations failed",
             ),
-            marks=thresholds.NEVER,
+            marks=thresholds.TURNED_AWAY,
             alerts=("SipfarmOverloaded",),
         ),
     ),

@@ -59,9 +59,8 @@ class Monitoring:
         self.prometheus = directory / "prometheus.yml"
         self.prometheus.write_text(PROMETHEUS)
         (directory / "first.yml").write_text(RULES)
-        rules = directory / "source"
-        rules.mkdir()
-        (rules / "sipfarm.yml").write_text(RULES)
+        self.rules = directory / "rules.yml"
+        self.rules.write_text(RULES)
         (directory / "play.yml").write_text(PLAYBOOK)
         # What the playbooks know of nodes.
         (directory / "group_vars").symlink_to(COLLECTION / "playbooks/group_vars")
@@ -80,7 +79,7 @@ class Monitoring:
             "ansible_python_interpreter": "/usr/bin/python3",
             "monitoring_prometheus_file": str(self.prometheus),
             "monitoring_prometheus_unit": "",
-            "monitoring_rules_source": str(self.directory / "source"),
+            "monitoring_rules_file": str(self.rules),
             "monitoring_rules_directory": str(self.directory / "rules"),
             "monitoring_grafana_source": str(COLLECTION.parent / "grafana"),
             "monitoring_grafana_directory": str(self.directory / "provisioning"),
@@ -157,7 +156,7 @@ def test_nodes_that_answer_nobody_else_are_refused(monitoring: Monitoring) -> No
 
 
 def test_what_prometheus_would_not_read_is_not_written(monitoring: Monitoring) -> None:
-    (monitoring.directory / "source/sipfarm.yml").write_text("groups: [{name: x, rules: [{}]}]")
+    monitoring.rules.write_text("groups: [{name: x, rules: [{}]}]")
     done = monitoring.play({"address": "10.99.1.11"})
     assert done.returncode != 0
     assert not (monitoring.directory / "rules/sipfarm.yml").exists()
