@@ -122,8 +122,10 @@ class EnrollmentService:
         self, reader: asyncio.StreamReader, peer: str, certificate: bytes | None
     ) -> EnrollmentReply:
         loop = asyncio.get_running_loop()
-        if self._open > ENROLLMENT_CONNECTIONS_MAX or not self._rate.allows(peer, loop.time()):
+        full = self._open > ENROLLMENT_CONNECTIONS_MAX
+        if full:
             limit_hits.hit("ENROLLMENT_CONNECTIONS_MAX")
+        if full or not self._rate.allows(peer, loop.time()):
             return Denied(code="busy", reason="too many attempts; try again in a minute")
         payload = await frames.read(reader.readexactly, ENROLLMENT_FRAME_BYTES_MAX)
         question = enrollment_messages.decode_question(payload)

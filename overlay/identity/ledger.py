@@ -44,18 +44,31 @@ class LockedLines(Generic[E]):
         self._path = path
         self._file = file
         self._file.seek(0)
-        self.entries = _parse(path, self._file, kind)
+        data = self._file.read()
+        self._end = _end_of_last_line(data)
+        self.entries = _parse(path, data, kind)
+        self._take_back()
 
     def append(self, entry: E) -> None:
         """Add an entry, which is on disk when this returns. Raises `IdentityError`."""
+        line = msgspec.json.encode(entry) + b"\n"
         try:
-            self._file.write(msgspec.json.encode(entry) + b"\n")
+            self._file.write(line)
             self._file.flush()
             os.fsync(self._file.fileno())
             files.sync_directory(self._path.parent)
         except OSError as error:
+            self._take_back()
             raise IdentityError(f"{self._path}: cannot be written: {error.strerror}") from error
+        self._end += len(line)
         self.entries.append(entry)
+
+    def _take_back(self) -> None:
+        """Cut off what was written after the last entry: the next one must begin a line."""
+        try:
+            self._file.truncate(self._end)
+        except OSError as error:
+            raise IdentityError(f"{self._path}: cannot be written: {error.strerror}") from error
 
 
 def locked(directory: Path) -> AbstractContextManager[LockedLines[Issued]]:
@@ -85,7 +98,7 @@ def read(directory: Path) -> list[Issued]:
     path = directory / files.ISSUED
     try:
         with path.open("rb") as file:
-            return _parse(path, file, Issued)
+            return _parse(path, file.read(), Issued)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -102,9 +115,15 @@ def holder(entries: Iterable[Issued], node: str, now: datetime) -> str:
     return latest
 
 
-def _parse(path: Path, lines: Iterable[bytes], kind: type[E]) -> list[E]:
+def _end_of_last_line(data: bytes) -> int:
+    """Where the last whole line ends. What follows is an entry that a crash or a full disk cut off:
+    `append` had not returned, so nothing was done for it."""
+    return data.rfind(b"\n") + 1
+
+
+def _parse(path: Path, data: bytes, kind: type[E]) -> list[E]:
     entries = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(data[: _end_of_last_line(data)].splitlines(), 1):
         try:
             entries.append(msgspec.json.decode(line, type=kind))
         except msgspec.MsgspecError as error:

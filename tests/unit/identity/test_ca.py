@@ -74,7 +74,7 @@ def test_the_ledger_lists_what_was_issued(enrolled: Enrolled) -> None:
 
 def test_a_damaged_ledger_is_reported_not_extended(enrolled: Enrolled) -> None:
     path = enrolled.ca / files.ISSUED
-    path.write_bytes(path.read_bytes() + b"{torn")
+    path.write_bytes(path.read_bytes() + b"{torn\n")
     with pytest.raises(IdentityError, match=r"issued.jsonl:2: "):
         ca.issued(enrolled.ca)
     with pytest.raises(IdentityError, match=r"issued.jsonl:2: "):
