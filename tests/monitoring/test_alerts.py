@@ -24,8 +24,7 @@ from tests.farm.asking import eventually, sipfarm, sipfarm_json
 from tests.farm.calling import call
 from tests.farm.raw_phone import RawPhone
 from tests.monitoring.alerting import Alertmanager, Receiver
-from tests.monitoring.prometheus import Prometheus
-from tests.monitoring.test_discovery import documented
+from tests.monitoring.prometheus import Prometheus, documented
 
 TIMES: Final = 60.0
 LEVELS: Final = slo.sped_up(slo.read(), TIMES)
@@ -33,6 +32,8 @@ PAGES: Final = {alert.name: alert for alert in pages.alerts(slo.read())}
 LEEWAY_S: Final = 20.0
 """The farm, Prometheus and the test share two cores; and things are asked for once a second, which
 is not 60 times as often as every 15."""
+SCRAPE_S: Final = 1
+"""Between two looks at a node, and for nodes."""
 PROVOKED: Final = {
     "SipfarmCallsFailing",
     "SipfarmFarmDown",
@@ -86,7 +87,7 @@ def watch(breakable_lab: Lab, tmp_path: Path) -> Iterator[Watch]:
             "alerting": {
                 "alertmanagers": [{"static_configs": [{"targets": [alertmanager.target]}]}]
             },
-            **yaml.safe_load(documented(breakable_lab)),
+            **yaml.safe_load(documented(breakable_lab, SCRAPE_S)),
         }
         prometheus = stack.enter_context(Prometheus(tmp_path, yaml.safe_dump(config)))
         names = {node.name for node in breakable_lab.nodes}
