@@ -132,6 +132,7 @@ def test_figures_are_as_declared_and_behave_as_their_types_say(breakable_lab: La
                 lab.start("n2", "kamailio")
                 eventually(lambda: 0 < sent_on(lab, "n2") < before, "n2 has a new Kamailio")
             go_on(lambda: tally.asked["BYE"])
+            every_node_signs(lab)
         watched.look()
     histories = [*watched.histories.values(), *watched.ended]
     assert [each for history in histories for each in history.misbehaving()] == []
@@ -146,6 +147,22 @@ def go_on(count: Callable[[], int]) -> None:
     """Wait until some more calls have ended."""
     enough = count() + 3 * RATE
     eventually(lambda: count() >= enough, "calls go on", 60.0)
+
+
+def every_node_signs(lab: Lab) -> None:
+    """Wait for two blocks of events of each node: between two of them, what waits to be signed only
+    grows, and would be taken for a counter."""
+    before = {node.name: blocks(lab, node.name) for node in lab.nodes}
+    eventually(
+        lambda: all(blocks(lab, name) >= signed + 2 for name, signed in before.items()),
+        "every node signs what it wrote",
+        60.0,
+    )
+
+
+def blocks(lab: Lab, node: str) -> float:
+    """Signed blocks of a node since its start."""
+    return figures(lab, node)["sipfarm_blocks_signed_total"]
 
 
 def sent_on(lab: Lab, node: str) -> float:
