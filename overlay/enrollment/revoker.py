@@ -15,8 +15,6 @@ from overlay.identity.operator import Operator
 from overlay.identity.revocations import Revocations
 from overlay.links.farm_messages import AskRevocations, RevocationsAre, RevocationsChanged
 from overlay.links.network import Transport
-from overlay.links.peer_part import Handlers, replies
-from overlay.links.peer_protocol import PeerReply
 from overlay.observe.figures import gauge
 from overlay.records.node_info import NodeInfo
 from overlay.replication.document_keeper import DocumentKeeper, DocumentKind
@@ -31,11 +29,10 @@ REVOCATIONS: Final = DocumentKind(
     encode=revocations.encode,
     admit=revocations.admit,
     stored=lambda database: database.revocations(),
-    row=lambda body: RevocationsRow(body=body),
-    question=lambda version: AskRevocations(have=version),
-    answer=lambda body: RevocationsAre(body=body),
-    told=lambda reply: reply.body if isinstance(reply, RevocationsAre) else b"",
-    announcement=lambda version: RevocationsChanged(version=version),
+    row=RevocationsRow,
+    question=AskRevocations,
+    answer=RevocationsAre,
+    announcement=RevocationsChanged,
 )
 
 
@@ -87,20 +84,6 @@ class Revoker(DocumentKeeper[Revocations]):
         if newest.version:
             self.current = newest
             self._put_in_force(newest)
-
-    def requests(self) -> Handlers:
-        return (
-            replies(AskRevocations, lambda _, asked: self.answer(asked)),
-            replies(RevocationsChanged, self.announced),
-        )
-
-    def answer(self, request: AskRevocations) -> PeerReply:
-        """The list, if it is newer than the version that the peer has."""
-        return self._newer_than(request.have)
-
-    def announced(self, peer: bytes, announcement: RevocationsChanged) -> PeerReply:
-        """A peer has said that it has this version."""
-        return self._announced(peer, announcement.version)
 
     def _put_in_force(self, document: Revocations) -> None:
         log.warning(

@@ -19,9 +19,17 @@ from typing import Final, Generic, Protocol, TypeVar
 from overlay.base.errors import ForgedError, StorageError
 from overlay.base.tasks import Background
 from overlay.identity.operator import Operator
+from overlay.links.farm_messages import (
+    AskRevocations,
+    AskSettings,
+    RevocationsAre,
+    RevocationsChanged,
+    SettingsAre,
+    SettingsChanged,
+)
 from overlay.links.network import Transport
-from overlay.links.peer_part import PeerPart
-from overlay.links.peer_protocol import Ack, Failed, PeerReply, PeerRequest
+from overlay.links.peer_part import Handlers, PeerPart, replies
+from overlay.links.peer_protocol import Ack, Failed, PeerReply
 from overlay.records.node_info import NodeInfo
 from overlay.storage.committer import Committer
 from overlay.storage.database import RecordsDatabase
@@ -43,6 +51,9 @@ class Versioned(Protocol):
 
 
 D = TypeVar("D", bound=Versioned)
+DocumentQuestion = AskRevocations | AskSettings
+DocumentAnswer = RevocationsAre | SettingsAre
+DocumentAnnouncement = RevocationsChanged | SettingsChanged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,17 +69,14 @@ class DocumentKind(Generic[D]):
     """Decodes a document; raises `ForgedError` if the operator did not sign it."""
     stored: Callable[[RecordsDatabase], bytes]
     """Reads the body from disk; empty if there is none."""
-    row: Callable[[bytes], RevocationsRow | SettingsRow]
+    row: type[RevocationsRow | SettingsRow]
     """Wraps a body for the write to disk."""
-    question: Callable[[int], PeerRequest]
-    """Makes the request for a version above this one."""
-    answer: Callable[[bytes], PeerReply]
-    """Makes the reply with this body; an empty body says that there is nothing newer."""
-    told: Callable[[PeerReply], bytes]
-    """Takes the body from a reply; empty if there is nothing newer, or if the reply is of another
-    kind."""
-    announcement: Callable[[int], PeerRequest]
-    """Makes the message which says that this node has this version."""
+    question: type[DocumentQuestion]
+    """The request for a version above the one that the asker has."""
+    answer: type[DocumentAnswer]
+    """The reply with a body; an empty body says that there is nothing newer."""
+    announcement: type[DocumentAnnouncement]
+    """The message which says that its sender has this version."""
 
 
 class DocumentKeeper(PeerPart, Generic[D]):
@@ -107,13 +115,30 @@ class DocumentKeeper(PeerPart, Generic[D]):
         self.current = document
         self._put_in_force(document)
         self._announce()
-        await self._committer.commit_wait(self.kind.row(self.kind.encode(document)))
+        await self._committer.commit_wait(self.kind.row(body=self.kind.encode(document)))
         return True
 
     def compare(self, peer: bytes) -> None:
         """Ask this peer for a newer version: its link came up, or the lists of members are
         compared."""
         self._tasks.start(self._ask(peer))
+
+    def requests(self) -> Handlers:
+        return (
+            replies(self.kind.question, lambda _, asked: self.answer(asked)),
+            replies(self.kind.announcement, self.announced),
+        )
+
+    def answer(self, request: DocumentQuestion) -> PeerReply:
+        """The document, if it is newer than the version that the peer has."""
+        newer = self.current.version > request.have
+        return self.kind.answer(body=self.kind.encode(self.current) if newer else b"")
+
+    def announced(self, peer: bytes, announcement: DocumentAnnouncement) -> PeerReply:
+        """Ask the peer for the version that it announced, if it is newer than this node's."""
+        if announcement.version > self.current.version and self._asking < ASKED_AT_ONCE_MAX:
+            self._tasks.start(self._ask(peer))
+        return Ack()
 
     # inner workings
 
@@ -132,29 +157,19 @@ class DocumentKeeper(PeerPart, Generic[D]):
                 log.error("the %s on disk cannot be used: %s", self.kind.name, error)
         return self.kind.none
 
-    def _newer_than(self, version: int) -> PeerReply:
-        """The reply to a peer that has this version: the document, if it is newer."""
-        newer = self.current.version > version
-        return self.kind.answer(self.kind.encode(self.current) if newer else b"")
-
-    def _announced(self, peer: bytes, version: int) -> PeerReply:
-        """Ask the peer for the version that it announced, if it is newer than this node's."""
-        if version > self.current.version and self._asking < ASKED_AT_ONCE_MAX:
-            self._tasks.start(self._ask(peer))
-        return Ack()
-
     def _announce(self) -> None:
-        announcement = self.kind.announcement(self.current.version)
+        announcement = self.kind.announcement(version=self.current.version)
         for info in self._linked():
             self._transport.ask(info.node_id, announcement, ASK_TIMEOUT_S)
 
     async def _ask(self, peer: bytes) -> None:
         self._asking += 1
         try:
-            question = self.kind.question(self.current.version)
+            question = self.kind.question(have=self.current.version)
             reply = await self._transport.ask(peer, question, ASK_TIMEOUT_S)
-            if body := self.kind.told(reply):
-                await self.take(body)
+            if isinstance(reply, self.kind.answer):
+                if reply.body:
+                    await self.take(reply.body)
             elif isinstance(reply, Failed):
                 log.debug("%s does not tell its %s: %s", peer.hex(), self.kind.name, reply.reason)
         except ForgedError as error:

@@ -12,8 +12,6 @@ from overlay.base.errors import ProtocolError
 from overlay.identity.operator import Operator
 from overlay.links.farm_messages import AskSettings, SettingsAre, SettingsChanged
 from overlay.links.network import Transport
-from overlay.links.peer_part import Handlers, replies
-from overlay.links.peer_protocol import PeerReply
 from overlay.observe.figures import gauge
 from overlay.records import settings
 from overlay.records.node_info import NodeInfo
@@ -30,11 +28,10 @@ SETTINGS: Final = DocumentKind(
     encode=settings.encode,
     admit=settings.admit,
     stored=lambda database: database.settings(),
-    row=lambda body: SettingsRow(body=body),
-    question=lambda version: AskSettings(have=version),
-    answer=lambda body: SettingsAre(body=body),
-    told=lambda reply: reply.body if isinstance(reply, SettingsAre) else b"",
-    announcement=lambda version: SettingsChanged(version=version),
+    row=SettingsRow,
+    question=AskSettings,
+    answer=SettingsAre,
+    announcement=SettingsChanged,
 )
 
 
@@ -67,20 +64,6 @@ class SettingsKeeper(DocumentKeeper[SettingsRecord]):
         """Put the settings on disk in force; raises `StorageError`."""
         self.current = await self._stored()
         self._put_in_force(self.current)
-
-    def requests(self) -> Handlers:
-        return (
-            replies(AskSettings, lambda _, asked: self.answer(asked)),
-            replies(SettingsChanged, self.announced),
-        )
-
-    def answer(self, request: AskSettings) -> PeerReply:
-        """The reply to a peer that has version `have`: the settings, if they are newer."""
-        return self._newer_than(request.have)
-
-    def announced(self, peer: bytes, announcement: SettingsChanged) -> PeerReply:
-        """Ask the peer for the version that it announced, if it is newer than this node's."""
-        return self._announced(peer, announcement.version)
 
     def _put_in_force(self, document: SettingsRecord) -> None:
         try:
